@@ -1,0 +1,41 @@
+# setget_settings(target): how all of setget's own code is compiled. Nothing of it reaches users of the targets.
+function(setget_settings target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+                                             POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+  if(SETGET_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(SETGET_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${SETGET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=${SETGET_SANITIZE})
+  endif()
+endfunction()
+
+# setget_room(name SOURCES … LINKS …): an object library of one room under src/. LINKS are the libraries its sources include.
+function(setget_room name)
+  cmake_parse_arguments(room "" "" "SOURCES;LINKS" ${ARGN})
+  add_library(setget-room-${name} OBJECT ${room_SOURCES})
+  setget_settings(setget-room-${name})
+  target_include_directories(setget-room-${name} PRIVATE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(setget-room-${name} PRIVATE ${room_LINKS})
+endfunction()
+
+# setget_library(component ROOMS … LINKS … PUBLIC_LINKS …): an installable library made of rooms.
+function(setget_library component)
+  cmake_parse_arguments(lib "" "" "ROOMS;LINKS;PUBLIC_LINKS" ${ARGN})
+  set(target setget-${component})
+  set(objects "")
+  foreach(room ${lib_ROOMS})
+    list(APPEND objects $<TARGET_OBJECTS:setget-room-${room}>)
+  endforeach()
+  add_library(${target} ${objects})
+  add_library(setget::${component} ALIAS ${target})
+  setget_settings(${target})
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX EXPORT_NAME ${component} VERSION ${PROJECT_VERSION}
+                                             SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+  target_link_libraries(${target} PUBLIC ${lib_PUBLIC_LINKS} PRIVATE ${lib_LINKS})
+  set_property(GLOBAL APPEND PROPERTY SETGET_LIBRARIES ${target})
+endfunction()

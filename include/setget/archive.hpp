@@ -1,0 +1,99 @@
+// Archive: the secondary, verifiable, restorable copy. `ArchiveBackend` is the seam; archiver.hpp has what runs on it.
+// Thread rule: everything here may be called from any thread. Blocking rule: a verb blocks at most until its deadline.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/key_store.hpp>
+
+namespace setget::inline v0 {
+
+// A record or a tombstone on its way into the archive.
+struct ArchiveEntry {
+  bool tombstone = false;
+  TombstoneReason reason = TombstoneReason::kErased;
+  std::string ns;
+  std::string id;
+  Version version = 0;
+  Revision revision = 0;
+  Record record;                      // not for tombstones
+  std::optional<TimePoint> purge_at;  // when the archive may drop it; empty = never
+};
+
+enum class ArchiveWrite : std::uint8_t {
+  kWritten,  // replaced what was there, or is new
+  kOlder,    // the archive has the same (version, revision) or a newer one; nothing changed
+};
+
+// What the archiver remembers between runs, stored in the archive itself.
+struct ArchiveCheckpoint {
+  StoreIdentity source;   // the store that was archived; another one stops the run
+  Position position = 0;  // confirmed position in its change log
+  std::uint64_t runs = 0;
+  TimePoint last_started_at{};
+  TimePoint last_success_at{};
+  std::uint64_t records_written = 0;  // over all runs
+  std::uint64_t tombstones_written = 0;
+  std::uint64_t skipped_short_lived = 0;  // flow option archive = "skip"
+  std::string last_error;
+};
+
+struct ArchiveStats {
+  std::uint64_t records = 0;
+  std::uint64_t tombstones = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct ArchiveCapabilities {
+  Durability durability = Durability::kMemory;
+  bool read_by_key = false;  // read-through
+};
+
+struct WriteArchive {
+  std::span<const ArchiveEntry> entries;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct ScanArchive {
+  std::string cursor;
+  std::size_t limit = 500;
+  bool with_records = false;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct ReclaimArchive {
+  TimePoint now;
+  std::size_t max_steps = 1000;
+};
+struct ArchiveId {
+  std::string ns;
+  std::string id;
+};
+
+class SETGET_API ArchiveBackend {
+ public:
+  virtual ~ArchiveBackend();
+  virtual ArchiveCapabilities capabilities() const = 0;
+
+  // Upserts guarded by (version, revision); idempotent, unordered. Durable at the level of capabilities() once it returns.
+  virtual Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) = 0;
+  // By a key that the record lists and has not lost; kGone for tombstoned or expired ones.
+  virtual Result<std::vector<Lookup>> get(const GetRecords& request) = 0;
+  virtual Result<Lookup> get_by_id(const GetById& request) = 0;
+  // Every record and tombstone, in the order of key-store scans. Cursors of store and archive are interchangeable.
+  virtual Result<SummaryPage> scan(const ScanArchive& request) = 0;
+  // Drops what purge_at has passed. Returns the steps done.
+  virtual Result<std::size_t> reclaim(const ReclaimArchive& request) = 0;
+  // Removes documents outright: for verify --prune only.
+  virtual Result<std::size_t> remove(std::span<const ArchiveId> ids) = 0;
+
+  virtual Result<std::optional<ArchiveCheckpoint>> load_checkpoint() = 0;
+  virtual Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) = 0;
+  virtual Result<ArchiveStats> stats() = 0;
+};
+
+}  // namespace setget::inline v0

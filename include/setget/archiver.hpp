@@ -1,0 +1,112 @@
+// Archiver: copies what changed from a key store into an archive, proves that both agree, and restores.
+// Thread rule: any thread; one run, verify or restore at a time per Archiver (a second waits for the first).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <setget/archive.hpp>
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/key_store.hpp>
+#include <setget/observe.hpp>
+#include <setget/ttl.hpp>
+
+namespace setget::inline v0 {
+
+struct ArchiverOptions {
+  KeyStore key_store;                       // required
+  std::shared_ptr<ArchiveBackend> archive;  // required
+  std::shared_ptr<TtlPolicy> policy;        // required: archive rules of the flows
+  std::string cursor = "archiver";          // named cursor in the store's change log
+  std::size_t batch = 500;                  // entries a read and a write; > 0
+  std::size_t batch_bytes = 8u << 20;
+  double max_records_per_second = 0;     // 0 = unlimited
+  Milliseconds next_run_in{86'400'000};  // for archive = "skip": records that expire sooner are skipped
+  std::shared_ptr<const Clock> clock;
+  std::shared_ptr<Logger> logger;
+  std::shared_ptr<Metrics> metrics;
+  SETGET_API Result<void> validate() const;
+};
+
+struct ArchiveRunReport {
+  std::uint64_t read = 0;
+  std::uint64_t written = 0;
+  std::uint64_t tombstones = 0;
+  std::uint64_t older = 0;  // the archive already had them
+  std::uint64_t skipped_short_lived = 0;
+  std::uint64_t purged = 0;  // dropped from the archive by its retention
+  bool first_run = false;    // no checkpoint: full copy by scan, then the log
+  Position position = 0;
+};
+
+struct Difference {
+  enum class Kind : std::uint8_t { kMissingInArchive, kOnlyInArchive, kOlderInArchive, kNewerInArchive, kContent, kExpiry };
+  Kind kind;
+  std::string ns;
+  std::string id;
+  std::string detail;
+};
+SETGET_API std::string_view to_string(Difference::Kind kind) noexcept;
+
+struct VerifyOptions {
+  bool deep = false;                   // read every payload byte on both sides
+  bool repair = false;                 // write what the archive lacks or has wrong
+  bool prune = false;                  // with repair: remove what only the archive has and is neither expired nor within its retention
+  std::size_t max_differences = 1000;  // listed; all are counted
+};
+struct VerifyReport {
+  std::uint64_t compared = 0;
+  std::uint64_t skipped = 0;  // not to be archived by the rules of their flows
+  std::uint64_t difference_count = 0;
+  std::uint64_t repaired = 0;
+  std::vector<Difference> differences;
+  bool equal() const noexcept { return difference_count == 0; }
+};
+
+struct RestoreOptions {
+  std::optional<std::string> ns;  // all given conditions must hold
+  std::optional<std::string> account;
+  std::optional<std::string> flow;
+  std::optional<std::string> key;
+  bool include_expired = false;  // restored with a fresh life by the TTL policy
+  bool overwrite = false;        // over live data: as fresh versions
+  bool dry_run = false;
+};
+struct RestoreReport {
+  std::uint64_t considered = 0;
+  std::uint64_t restored = 0;
+  std::uint64_t skipped_expired = 0;
+  std::uint64_t skipped_present = 0;  // the store has the same or a newer version and overwrite is off
+  bool into_empty_store = false;      // versions were kept
+};
+
+class SETGET_API Archiver {
+ public:
+  static Result<std::unique_ptr<Archiver>> create(ArchiverOptions options);
+  ~Archiver();
+
+  // Incremental and resumable: continues at the last confirmed position, also after kill -9. kFailedPrecondition if the store is not the
+  // one that was archived (identity or epoch changed): nothing is written, `adopt` says that the change is meant. A dropped cursor leads to
+  // a full pass.
+  Result<ArchiveRunReport> run(Deadline deadline = Deadline::in(std::chrono::hours(12)), bool adopt = false);
+  Result<VerifyReport> verify(const VerifyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
+  // Into an empty store versions are kept. Over live data without `overwrite`, what the store already knows (live or as a tombstone) is
+  // skipped and the rest comes back; with it, every selected record becomes a fresh version. Idempotent without `overwrite`.
+  Result<RestoreReport> restore(const RestoreOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
+  Result<std::optional<ArchiveCheckpoint>> checkpoint();
+  // A running call stops at its next batch with kCancelled. Idempotent.
+  void cancel() noexcept;
+
+ private:
+  struct State;
+  explicit Archiver(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace setget::inline v0

@@ -1,0 +1,74 @@
+// Gateway: the HTTP API as a function from request to response, without a transport. http.hpp mounts it on a server; hosts mount it on
+// theirs. Thread rule: any thread; handle() blocks like the pipeline's verbs do.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/idempotency.hpp>
+#include <setget/observe.hpp>
+#include <setget/payload.hpp>
+#include <setget/pipeline.hpp>
+
+namespace setget::inline v0 {
+
+struct GatewayRequest {
+  std::string method;                                        // upper case
+  std::string target;                                        // origin form: path and query, still percent-encoded
+  std::vector<std::pair<std::string, std::string>> headers;  // names in any case
+  Payload body;
+  std::string ns;  // of this listener or credential
+  // Value of the first header of that name (any case); empty if there is none.
+  SETGET_API std::string_view header(std::string_view name) const noexcept;
+};
+
+struct GatewayResponse {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;  // Content-Length excluded: the transport's
+  Payload body;                                              // for HEAD: what GET would send; the transport sends its length only
+};
+
+struct GatewayOptions {
+  Pipeline* pipeline = nullptr;    // required; outlives the gateway
+  bool public_routes = true;       // /v1/records, /v1/payloads, /v1/messages
+  bool admin_routes = false;       // /v1/queue, /v1/dead-letters, /healthz, /readyz, /metrics, /v1/ttl…
+  std::size_t max_batch = 10'000;  // envelopes in one batch request
+  Milliseconds max_wait{60'000};   // of ?wait=
+  Milliseconds set_deadline{30'000};
+  std::function<std::string()> metrics_text;  // for /metrics; empty: 404
+  std::function<Result<void>()> reload;       // for POST /v1/reload; empty: 404
+  // Remembers Idempotency-Key (IETF draft-ietf-httpapi-idempotency-key-header): 24 h, scope (namespace, route).
+  std::shared_ptr<IdempotencyStore> idempotency;  // empty: in memory, bounded
+  SETGET_API Result<void> validate() const;
+};
+
+class SETGET_API Gateway {
+ public:
+  static Result<std::unique_ptr<Gateway>> create(GatewayOptions options);
+  ~Gateway();
+  // Never throws, never fails: every error is a problem+json response (RFC 9457).
+  GatewayResponse handle(const GatewayRequest& request) noexcept;
+  // /readyz answers 503 from now on.
+  void set_draining() noexcept;
+
+ private:
+  struct State;
+  explicit Gateway(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// An envelope of the HTTP API to a request; all violations as reasons of kInvalidArgument. `position` of a syntax error is its byte offset.
+SETGET_API Result<SetRequest> parse_envelope(const Payload& json, const Limits& limits);
+// A record as an envelope: payload as JSON where it is, else payload_base64; keys that are not UTF-8 as keys_base64.
+SETGET_API std::string write_envelope(const Record& record);
+// RFC 9457 body: type, title, status, detail, violations [{pointer, code, message}].
+SETGET_API GatewayResponse problem(int status, const Error& error);
+SETGET_API int http_status(const Error& error) noexcept;
+
+}  // namespace setget::inline v0

@@ -1,0 +1,56 @@
+// HttpServer: a Gateway behind HTTP/1.1 on Boost.Beast. No Boost type is visible here.
+// Thread rule: any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/gateway.hpp>
+#include <setget/observe.hpp>
+
+namespace setget::inline v0 {
+
+struct HttpListener {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;   // 0 = any free one, see HttpServer::port()
+  Gateway* gateway = nullptr;  // outlives the server
+  std::string ns;              // namespace of everything that comes in here
+};
+
+struct HttpServerOptions {
+  std::vector<HttpListener> listeners;
+  std::size_t threads = 0;                         // 0 = enough to keep group commit busy: 32
+  std::size_t max_connections = 1024;              // further ones wait in the backlog
+  std::size_t max_body = (8u << 20) + (4u << 20);  // bytes on the wire; over it 413 (an envelope is larger than its payload)
+  std::size_t max_header = 16'384;                 // bytes; over it 431
+  std::size_t max_buffered = 512u << 20;           // bodies being received at a time, over all connections; over it 503
+  Milliseconds header_timeout{10'000};             // from the first byte or the connection
+  Milliseconds body_timeout{30'000};               // for each body; slower ones get 408
+  Milliseconds idle_timeout{75'000};               // keep-alive
+  Milliseconds write_timeout{30'000};
+  std::shared_ptr<Logger> logger;
+  std::shared_ptr<Metrics> metrics;
+  SETGET_API Result<void> validate() const;
+};
+
+class SETGET_API HttpServer {
+ public:
+  // Binds and listens, so that port() is known; serves from start() on.
+  static Result<std::unique_ptr<HttpServer>> create(HttpServerOptions options);
+  ~HttpServer();
+  Result<void> start();
+  std::uint16_t port(std::size_t listener = 0) const;
+  // Accepts no more, finishes requests being handled, closes. Idempotent.
+  Result<void> stop(Deadline deadline);
+
+ private:
+  struct State;
+  explicit HttpServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace setget::inline v0

@@ -1,0 +1,301 @@
+// KeyStore: where records live and are read by webhook key. `KeyStore` is the front, `KeyStoreBackend` the seam. The state of a store is a
+// function of the set of commands applied, not of their order (docs/adr/0001-model.md); backends get that from model.hpp.
+// Thread rule: everything here may be called from any thread. Blocking rule: a verb blocks at most until its deadline.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/queue.hpp>
+#include <setget/record.hpp>
+
+namespace setget::inline v0 {
+
+// One command on its way into the store.
+struct ApplyEntry {
+  Command command;
+  Payload encoded;                      // encode_command(command): stored as it is, and what duplicates are compared by
+  Stamp stamp = 0;                      // acceptance
+  std::optional<TimePoint> expires_at;  // kSet, kTouch: resolved by the TTL policy; empty = never
+  TtlRule ttl_rule = TtlRule::kDefault;
+  bool listed = false;  // the flow keeps a listing index
+};
+
+struct ApplyResult {
+  Outcome outcome = Outcome::kApplied;  // applied, duplicate, stale, expired, or kDeadLettered with reasons
+  std::vector<Reason> reasons;          // codes: version_conflict, precondition_failed, below_floor
+  Version version = 0;                  // the identity's version afterwards; 0 = none
+  Revision revision = 0;
+};
+
+// A record as stored: what a backend keeps beside the encoded command.
+struct StoredMeta {
+  Version version = 0;
+  Revision revision = 0;
+  Stamp stamp = 0;
+  std::optional<TimePoint> expires_at;
+  TtlRule ttl_rule = TtlRule::kDefault;
+  KeyList lost_keys;
+};
+// Decodes without copying the payload.
+SETGET_API Result<Record> make_record(const Payload& encoded, const StoredMeta& meta);
+
+struct Lookup {
+  enum class Status : std::uint8_t {
+    kFound,
+    kUnknown,  // the store knows nothing of it; an archive may
+    kGone,     // erased, superseded, expired, or the key moved on: an archive must not answer
+  };
+  Status status = Status::kUnknown;
+  std::optional<Record> record;
+};
+
+enum class TombstoneReason : std::uint8_t {
+  kErased = 1,
+  kSuperseded = 2,  // lost its last key to other records
+  kExpired = 3,     // had expired when it was applied, or expired since and was evicted before the floor passed
+};
+SETGET_API std::string_view to_string(TombstoneReason reason) noexcept;
+
+// Position in a store's change log. Opaque to readers except for order; 0 = before everything.
+using Position = std::uint64_t;
+
+enum class ChangeKind : std::uint8_t {
+  kRecord = 1,     // a set, or a change of its expiry or lost keys: `record` holds the state
+  kTombstone = 2,  // erased or superseded
+};
+
+struct Change {
+  Position position = 0;
+  ChangeKind kind = ChangeKind::kRecord;
+  std::string ns;
+  std::string id;
+  Version version = 0;
+  Revision revision = 0;
+  TombstoneReason reason = TombstoneReason::kErased;  // kTombstone only
+  std::optional<Record> record;  // kRecord only. Entries whose record has changed again are left out: a later entry says it
+};
+
+struct ChangeBatch {
+  std::vector<Change> changes;
+  Position next = 0;    // commit this when the batch is done
+  bool at_end = false;  // nothing was behind `next` when it was read
+};
+
+struct CursorInfo {
+  std::string name;
+  Position position = 0;
+  std::uint64_t lag = 0;      // entries behind it
+  std::uint64_t max_lag = 0;  // 0 = unlimited
+  bool dropped = false;       // fell behind its limit: reads answer kFailedPrecondition until it is opened anew
+  TimePoint updated_at{};
+};
+
+struct StoreIdentity {
+  std::string uuid;         // random, made with the store
+  std::uint64_t epoch = 1;  // rises when the content was replaced (flush, restore)
+  friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
+};
+
+// One line of a scan: all that verification compares. Order of scans: (identity_hash, ns, id).
+struct Summary {
+  std::uint64_t hash = 0;
+  std::string ns;
+  std::string id;
+  bool tombstone = false;
+  TombstoneReason reason = TombstoneReason::kErased;
+  Version version = 0;
+  Revision revision = 0;
+  std::optional<TimePoint> expires_at;
+  std::string account;
+  std::string flow;
+  std::optional<Record> record;  // where asked for, and not a tombstone
+  Digest content;                // digest_of(encoded): keys, payload and all else that the set gave; not for tombstones
+};
+
+struct SummaryPage {
+  std::vector<Summary> items;
+  std::string next;  // cursor; empty at the end
+};
+
+struct ListPage {
+  std::vector<Record> records;
+  std::string next;
+};
+
+struct Reclaimed {
+  std::size_t steps = 0;        // work done; less than asked = nothing left to do now
+  std::size_t expired = 0;      // payloads evicted
+  std::size_t forgotten = 0;    // tombstones, claims and marks dropped
+  std::size_t log_trimmed = 0;  // change-log entries dropped
+};
+
+struct StoreStats {
+  std::uint64_t records = 0;  // live, by the store's bookkeeping (expired ones not yet evicted included)
+  std::uint64_t tombstones = 0;
+  std::uint64_t keys = 0;
+  std::uint64_t changes = 0;  // entries in the change log
+  std::uint64_t bytes = 0;    // on disk or in memory, as near as the backend can tell
+  Stamp floor = 0;
+};
+
+struct KeyStoreCapabilities {
+  Durability durability = Durability::kMemory;
+  bool listing = false;
+  bool change_log = false;
+  bool scan = false;
+};
+
+// --- the seam -------------------------------------------------------------------------------------------------------------------
+
+struct ApplyCommands {
+  std::span<const ApplyEntry> entries;
+  TimePoint now;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct GetRecords {
+  std::string_view ns;
+  std::span<const std::string_view> keys;
+  TimePoint now;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct GetById {
+  std::string_view ns;
+  std::string_view id;
+  TimePoint now;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+// Empty account, flow or owner = any. Only records whose flow was listed when they were set.
+struct ListRecords {
+  std::string_view ns;
+  std::string_view account;
+  std::string_view flow;
+  std::string_view owner;
+  TimePoint now;
+  std::string cursor;
+  std::size_t limit = 100;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct ScanRecords {
+  std::string cursor;
+  std::size_t limit = 500;
+  bool with_records = false;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct OpenCursor {
+  std::string_view name;      // 1..64 bytes of [A-Za-z0-9._-]
+  bool from_now = false;      // else from the oldest entry that is still there
+  std::uint64_t max_lag = 0;  // entries; 0 = unlimited
+};
+struct ReadChanges {
+  std::string_view cursor;
+  Position after = 0;
+  std::size_t limit = 500;
+  std::size_t max_bytes = 8u << 20;
+};
+struct SetExpiry {
+  std::string ns;
+  std::string id;
+  Version version = 0;
+  Revision revision = 0;
+  std::optional<TimePoint> expires_at;
+  TtlRule ttl_rule = TtlRule::kDefault;
+};
+struct Reclaim {
+  TimePoint now;
+  Stamp floor = 0;
+  Milliseconds grace{0};
+  std::size_t max_steps = 1000;
+};
+
+// Work whose command is applied and whose message is settled in one atomic step.
+struct FusedEntry {
+  std::string receipt;
+  ApplyEntry entry;
+};
+
+// Offered by a store that shares its file with a queue.
+class SETGET_API FusedStore {
+ public:
+  virtual ~FusedStore();
+  // For each entry: if the receipt still holds its message, applies the command and acks it with the result's outcome (or
+  // dead-letters it with the result's reasons), all in one durable step; else kLeaseLost and nothing is applied. `others` are
+  // settled in the same step, their results follow those of the entries.
+  struct Results {
+    std::vector<Result<ApplyResult>> applied;
+    std::vector<Result<void>> settled;
+  };
+  virtual Result<Results> apply_and_settle(std::string_view queue, std::span<const FusedEntry> entries, std::span<const Settlement> others,
+                                           TimePoint now, Deadline deadline) = 0;
+};
+
+class SETGET_API KeyStoreBackend {
+ public:
+  virtual ~KeyStoreBackend();
+
+  virtual KeyStoreCapabilities capabilities() const = 0;
+  // Random at creation, stable afterwards.
+  virtual Result<StoreIdentity> identity() = 0;
+
+  // Applies in order, each entry atomically (all its keys and the change-log entry together), durable at the level of capabilities() once
+  // it returns. One result per entry. Idempotent by version. Outcomes are values, see ApplyResult.
+  virtual Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) = 0;
+  // Non-null if this store can apply and settle messages of `queue` in one step.
+  virtual FusedStore* fused_with(QueueBackend& queue);
+
+  // One lookup per key, in order; all keys see one moment. A record that is expired at `now` is kGone.
+  virtual Result<std::vector<Lookup>> get(const GetRecords& request) = 0;
+  virtual Result<Lookup> get_by_id(const GetById& request) = 0;
+  // By (identity_hash, id); stable under concurrent change: what is there throughout is seen exactly once.
+  virtual Result<ListPage> list(const ListRecords& request) = 0;
+  // Every record and tombstone of every namespace.
+  virtual Result<SummaryPage> scan(const ScanRecords& request) = 0;
+
+  // Idempotent by name: opening an existing cursor keeps its position (a dropped one starts anew as asked).
+  virtual Result<CursorInfo> open_cursor(const OpenCursor& request) = 0;
+  // Entries after max(`after`, the cursor's position), oldest first. Does not move the cursor.
+  virtual Result<ChangeBatch> changes(const ReadChanges& request) = 0;
+  // Moves a cursor forward (never back). Entries that every cursor has passed may be trimmed. Idempotent.
+  virtual Result<void> commit_cursor(std::string_view name, Position position) = 0;
+  virtual Result<std::vector<CursorInfo>> cursors() = 0;
+  virtual Result<void> drop_cursor(std::string_view name) = 0;
+  // Blocks until something is behind `after`, or the wait is over; true if there is something.
+  virtual Result<bool> wait_for_changes(Position after, Deadline wait) = 0;
+
+  // Policy re-apply: a new expiry for records that are still at (version, revision); one result per entry: true if changed, false
+  // where the record has moved on. Raises the revision and logs a change.
+  virtual Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) = 0;
+
+  // Evicts what expired before now - grace; forgets tombstones, claims and marks of what is gone below `floor` (cut to the
+  // positions of the cursors by the backend); trims the change log behind all cursors. Bounded by max_steps.
+  virtual Result<Reclaimed> reclaim(const Reclaim& request) = 0;
+  virtual Result<StoreStats> stats() = 0;
+};
+
+// --- the front ------------------------------------------------------------------------------------------------------------------
+
+class SETGET_API KeyStore {
+ public:
+  KeyStore() = default;
+  KeyStore(std::shared_ptr<KeyStoreBackend> backend)
+      : backend_(std::move(backend)) {}  // NOLINT(google-explicit-constructor): a store is its backend
+  explicit operator bool() const noexcept { return backend_ != nullptr; }
+  const std::shared_ptr<KeyStoreBackend>& backend() const noexcept { return backend_; }
+
+  Result<ApplyResult> apply(const ApplyEntry& entry, TimePoint now);
+  Result<std::optional<Record>> get(std::string_view key, TimePoint now, std::string_view ns = {});
+  Result<std::optional<Record>> get_by_id(std::string_view id, TimePoint now, std::string_view ns = {});
+
+ private:
+  std::shared_ptr<KeyStoreBackend> backend_;
+};
+
+}  // namespace setget::inline v0

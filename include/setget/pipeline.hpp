@@ -1,0 +1,122 @@
+// Pipeline: all parts assembled: Ingress, Worker, Reader, Archiver, Scheduler over one queue, key store and archive.
+// Thread rule: any thread. See each verb for blocking.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/archive.hpp>
+#include <setget/archiver.hpp>
+#include <setget/ingress.hpp>
+#include <setget/key_store.hpp>
+#include <setget/observe.hpp>
+#include <setget/queue.hpp>
+#include <setget/reader.hpp>
+#include <setget/scheduler.hpp>
+#include <setget/ttl.hpp>
+#include <setget/validator.hpp>
+#include <setget/worker.hpp>
+
+namespace setget::inline v0 {
+
+struct PipelineOptions {
+  Queue queue;                              // required
+  KeyStore key_store;                       // required
+  std::shared_ptr<ArchiveBackend> archive;  // empty: no archive
+  Flows flows;
+  Limits limits;
+  std::shared_ptr<const Validator> validator;  // runs after the built-in envelope check, at the door and in the worker
+  Transform transform;
+  Durability durability = Durability::kDisk;  // a weaker queue or store is refused
+  bool read_through = false;
+
+  // Worker; see WorkerOptions.
+  std::size_t worker_threads = 1;
+  std::size_t worker_batch = 256;
+  std::size_t worker_batch_bytes = 8u << 20;
+  std::size_t prefetch_batches = 1;
+  Milliseconds linger{2};
+  Backoff backoff;
+
+  // Ingress; see IngressOptions.
+  std::size_t max_waiting = 4096;
+  std::size_t max_waiting_bytes = 256u << 20;
+  bool block_when_full = true;
+
+  std::string archive_schedule = "0 0 2 * * *";  // cron; empty: only on request
+  std::string time_zone = "UTC";
+  CatchUp archive_catch_up = CatchUp::kOnce;
+  Milliseconds archive_jitter{0};
+  std::shared_ptr<ScheduleStore> schedule_store;  // empty: in memory
+  Milliseconds maintenance_interval{1'000};       // reclaim and queue housekeeping; > 0
+  Milliseconds expiry_grace{0};                   // payloads are evicted this long after they expired
+
+  std::shared_ptr<const Clock> clock;  // empty: system_clock()
+  std::shared_ptr<Random> random;      // empty: system_random()
+  std::shared_ptr<Logger> logger;
+  std::shared_ptr<Metrics> metrics;
+  SETGET_API Result<void> validate() const;
+};
+
+struct StopReport {
+  std::size_t left_leased = 0;  // messages that come back when their leases end
+};
+
+struct ReapplyReport {
+  std::uint64_t considered = 0;
+  std::uint64_t changed = 0;
+};
+
+class SETGET_API Pipeline {
+ public:
+  // Checks everything that can be checked without traffic: options, durability, capabilities. Starts no thread.
+  static Result<std::unique_ptr<Pipeline>> create(PipelineOptions options);
+  ~Pipeline();  // stop(immediate)
+
+  // Starts worker, maintenance and scheduler threads. Idempotent. Without it the host calls run_once().
+  Result<void> start();
+  // One step of everything: worker round, due jobs, maintenance. Returns the number of messages received.
+  Result<std::size_t> run_once(Deadline wait = Deadline::immediate());
+  // Blocks until every message accepted so far is finished or waiting for a retry. kDeadlineExceeded otherwise.
+  Result<void> flush(Deadline deadline);
+  Result<StopReport> stop(Deadline deadline);
+
+  Result<Receipt> set(SetRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<std::vector<Result<Receipt>>> set(std::vector<SetRequest> requests, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<Receipt> erase(EraseRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<Receipt> touch(TouchRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  // The outcome of an accepted message; blocks until it is finished or the deadline passes (then the outcome is kPending).
+  Result<MessageStatus> wait(const Receipt& receipt, Deadline deadline);
+  Result<MessageStatus> message(std::string_view message_id, Deadline wait = Deadline::immediate());
+  Result<std::optional<Record>> get(std::string_view key, std::string_view ns = {});
+
+  // Subscribes to changes with a named cursor: `on_changes` gets each batch at least once, in order; the cursor moves when it returns a
+  // value, and the batch comes again after the backoff when it returns an error. Called on a thread of the pipeline, or in run_once().
+  Result<void> subscribe(std::string cursor, std::function<Result<void>(const ChangeBatch&)> on_changes, std::uint64_t max_lag = 0);
+
+  // Swaps flows (TTL, limits of versions, archive rules) for all later decisions; invalid ones are refused and the old ones stay.
+  Result<void> reload(Flows flows);
+  // Gives stored records the expiry that the current policy says, counted from their acceptance; message and touch TTLs stay.
+  Result<ReapplyReport> reapply_ttl(Deadline deadline = Deadline::in(std::chrono::hours(1)));
+
+  Ingress& ingress();
+  Worker& worker();
+  Reader& reader();
+  Scheduler& scheduler();
+  Archiver* archiver();  // nullptr without an archive
+  TtlPolicy& ttl_policy();
+  const PipelineOptions& options() const;
+  // The stamp below which the store may forget: see DESIGN section 2.
+  Result<Stamp> floor();
+
+ private:
+  struct State;
+  explicit Pipeline(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace setget::inline v0

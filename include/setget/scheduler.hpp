@@ -1,0 +1,82 @@
+// Scheduler: runs jobs by cron, one runner among many processes.
+// Thread rule: any thread. Jobs run on the scheduler's thread (or the host's, in run_once), one after the other.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <setget/clock.hpp>
+#include <setget/cron.hpp>
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/observe.hpp>
+#include <setget/schedule_store.hpp>
+
+namespace setget::inline v0 {
+
+enum class CatchUp : std::uint8_t {
+  kSkip,  // missed runs are forgotten
+  kOnce,  // one run for all that were missed
+  kAll,   // one run for each, oldest first
+};
+
+struct JobContext {
+  TimePoint due;
+  Deadline deadline;  // end of the lease budget of this try
+  std::uint32_t attempt = 0;
+};
+
+struct JobOptions {
+  std::string name;  // [A-Za-z0-9._-]{1,64}
+  Cron schedule;
+  std::function<Result<void>(const JobContext&)> run;
+  CatchUp catch_up = CatchUp::kOnce;
+  Milliseconds jitter{0};            // a random wait in [0, jitter] after the due time
+  Milliseconds lease{600'000};       // renewed while the job runs; another process takes over when it ends
+  std::uint32_t max_attempts = 3;    // then skipped until the next due time; > 0
+  Milliseconds retry_after{30'000};  // between attempts
+};
+
+struct JobStatus {
+  std::string name;
+  std::string cron;
+  std::string zone;
+  std::optional<TimePoint> last_due;
+  std::optional<TimePoint> last_finished;
+  bool last_ok = true;
+  std::string last_error;
+  std::optional<TimePoint> next_due;
+  bool running = false;
+};
+
+struct SchedulerOptions {
+  std::shared_ptr<ScheduleStore> store;  // empty: memory_schedule_store()
+  std::shared_ptr<const Clock> clock;
+  std::shared_ptr<Random> random;
+  std::shared_ptr<Logger> logger;
+  std::shared_ptr<Metrics> metrics;
+  std::string runner;  // this process's name; empty: a fresh ULID
+};
+
+class SETGET_API Scheduler {
+ public:
+  static Result<std::unique_ptr<Scheduler>> create(SchedulerOptions options = {});
+  ~Scheduler();
+  // Jobs are added before start(). kAlreadyExists for a second job of one name.
+  Result<void> add(JobOptions job);
+  Result<void> start();
+  // Runs what is due now by the clock; returns how many jobs ran. For hosts that own the threads, and for simulated time.
+  Result<std::size_t> run_once();
+  Result<void> stop(Deadline deadline);
+  Result<std::vector<JobStatus>> jobs();
+
+ private:
+  struct State;
+  explicit Scheduler(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace setget::inline v0

@@ -1,0 +1,96 @@
+// Flows: what accounts and flows configure. TtlPolicy: the one place where a record's life is resolved.
+// Thread rule: Flows is a value; TtlPolicy may be called and reloaded from any thread, never blocks on I/O.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/record.hpp>
+
+namespace setget::inline v0 {
+
+enum class VersionMode : std::uint8_t { kAny, kAssigned, kCaller };
+enum class ArchiveMode : std::uint8_t {
+  kSkip,  // records that would expire before the next archive run are not archived, and counted
+  kAlways,
+};
+
+// Of one flow. Empty = not said here: the weaker rules decide.
+struct FlowOptions {
+  std::optional<Ttl> ttl;
+  std::optional<Ttl> min_ttl;
+  std::optional<Ttl> max_ttl;
+  std::optional<VersionMode> versions;
+  std::optional<bool> index;             // keep a listing index; default false
+  std::optional<ArchiveMode> archive;    // default kSkip
+  std::optional<Ttl> archive_retention;  // after expiry or erasure; default 30 days
+  std::optional<std::string> schema;     // file of a JSON Schema; refused until a validator for it is built in
+  friend bool operator==(const FlowOptions&, const FlowOptions&) = default;
+};
+
+struct AccountOptions {
+  std::optional<Ttl> ttl;
+  std::optional<Ttl> min_ttl;
+  std::optional<Ttl> max_ttl;
+  std::map<std::string, FlowOptions, std::less<>> flows;
+  friend bool operator==(const AccountOptions&, const AccountOptions&) = default;
+};
+
+struct Flows {
+  std::optional<Ttl> default_ttl;  // empty: never
+  std::optional<Ttl> min_ttl;      // of every record
+  std::optional<Ttl> max_ttl;
+  bool isolate_accounts = false;  // isolation = "account": the namespace of a record is its account
+  std::map<std::string, AccountOptions, std::less<>> accounts;
+  std::map<std::string, FlowOptions, std::less<>> flows;  // for every account; weaker than an account's own
+  // Names, and min <= max wherever both can meet. Error: kInvalidArgument with the TOML path as field.
+  SETGET_API Result<void> validate() const;
+  // The options of one flow with all inheritance resolved (ttl, min and max excluded: see TtlPolicy).
+  SETGET_API FlowOptions effective(std::string_view account, std::string_view flow) const;
+  friend bool operator==(const Flows&, const Flows&) = default;
+};
+
+// Reads the sections ttl, accounts, flows and the key isolation of a TOML document; other sections are not its business. Unknown keys
+// inside its sections are errors. Errors: kInvalidArgument with field = TOML path and position = line number in the message.
+SETGET_API Result<Flows> parse_flows(std::string_view toml, std::string_view source_name = "setget.toml");
+// The same from a file. kNotFound if there is none.
+SETGET_API Result<Flows> load_flows(const std::string& path);
+
+struct TtlDecision {
+  Ttl ttl;
+  TtlRule rule = TtlRule::kDefault;
+  std::optional<Ttl> clamped_from;  // what the rule said, where a min or max changed it
+  std::string clamped_by;           // "accounts.acme.max_ttl"
+  std::string explanation;          // one sentence, only from explain()
+};
+
+class SETGET_API TtlPolicy {
+ public:
+  explicit TtlPolicy(Flows flows = {});
+  ~TtlPolicy();
+  TtlPolicy(const TtlPolicy&) = delete;
+  TtlPolicy& operator=(const TtlPolicy&) = delete;
+
+  // message > account's flow > account > flow of every account > default, then clamped by the min and max of flow and account.
+  TtlDecision resolve(std::string_view account, std::string_view flow, const std::optional<Ttl>& message) const;
+  // The same with `explanation` filled: every rule that was looked at and why the winner won.
+  TtlDecision explain(std::string_view account, std::string_view flow, const std::optional<Ttl>& message) const;
+  // accepted + ttl; empty = never. Saturates instead of overflowing.
+  static std::optional<TimePoint> expires_at(TimePoint accepted, const Ttl& ttl) noexcept;
+
+  // Swaps the policy in for all later decisions. Refuses invalid flows and keeps the old ones.
+  Result<void> reload(Flows flows);
+  std::shared_ptr<const Flows> flows() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace setget::inline v0

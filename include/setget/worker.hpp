@@ -1,0 +1,89 @@
+// Worker: takes messages off the queue, validates them, resolves their TTL, applies them to the key store and settles them.
+// Thread rule: any thread; run_once may be called from several host threads at once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/key_store.hpp>
+#include <setget/observe.hpp>
+#include <setget/queue.hpp>
+#include <setget/record.hpp>
+#include <setget/ttl.hpp>
+#include <setget/validator.hpp>
+
+namespace setget::inline v0 {
+
+// Exponential backoff with full jitter: a uniformly random wait in [0, min(cap, base * 2^attempt)]
+// (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+struct Backoff {
+  Milliseconds base{200};
+  Milliseconds cap{60'000};
+  SETGET_API Milliseconds wait(std::uint32_t attempt, Random& random) const;  // attempt counts from 0
+};
+
+// Changes a command before it is validated and stored. Must be pure: a message may be delivered more than once. May change everything but
+// kind, ns, id and version. An error that is retryable() leads to a retry, any other straight to the dead letters; an exception is
+// caught and counts as not retryable.
+using Transform = std::function<Result<Command>(Command command, const Message& message)>;
+
+struct WorkerOptions {
+  Queue queue;                                 // required
+  KeyStore key_store;                          // required
+  std::shared_ptr<TtlPolicy> policy;           // required
+  std::shared_ptr<const Validator> validator;  // empty: envelope_validator()
+  Transform transform;                         // empty: none
+  std::shared_ptr<const Clock> clock;
+  std::shared_ptr<Random> random;
+  std::shared_ptr<Logger> logger;
+  std::shared_ptr<Metrics> metrics;
+  std::size_t threads = 1;                         // started by start(); > 0
+  std::size_t batch_messages = 256;                // taken at a time; > 0
+  std::size_t batch_bytes = 8u << 20;              // of bodies; at least one message is always taken
+  std::size_t prefetch_batches = 1;                // received ahead of what is being applied; 0 = none
+  Milliseconds linger{2};                          // how long a batch that is not full waits for more; 0 = not at all
+  std::optional<Milliseconds> visibility_timeout;  // empty: the queue's
+  Backoff backoff;
+  bool require_durable_store = true;  // refuse a store weaker than the queue at start
+  SETGET_API Result<void> validate() const;
+};
+
+struct WorkerStats {
+  std::uint64_t received = 0;
+  std::uint64_t applied = 0;
+  std::uint64_t duplicate = 0;
+  std::uint64_t stale = 0;
+  std::uint64_t expired = 0;
+  std::uint64_t dead_lettered = 0;
+  std::uint64_t retried = 0;     // released for another try
+  std::uint64_t lease_lost = 0;  // settled by somebody else meanwhile
+};
+
+class SETGET_API Worker {
+ public:
+  static Result<std::unique_ptr<Worker>> create(WorkerOptions options);
+  ~Worker();  // stop(immediate)
+
+  // Starts the threads. Idempotent.
+  Result<void> start();
+  // For hosts that own the threads: one round (receive, apply, settle); waits for messages at most until `wait`. Returns how many
+  // messages were received. Errors are of the queue itself; what fails per message is settled.
+  Result<std::size_t> run_once(Deadline wait = Deadline::immediate());
+  // Blocks until the queue holds nothing that could be worked on now (delayed and leased elsewhere excluded). kDeadlineExceeded otherwise.
+  Result<void> flush(Deadline deadline);
+  // Takes no more, finishes or releases what is in flight, joins. Returns how many messages it had to leave leased. Idempotent.
+  Result<std::size_t> stop(Deadline deadline);
+  WorkerStats stats() const;
+
+ private:
+  struct State;
+  explicit Worker(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace setget::inline v0
