@@ -118,7 +118,7 @@ struct Summary {
   std::string account;
   std::string flow;
   std::optional<Record> record;  // where asked for, and not a tombstone
-  Digest content;                // digest_of(encoded): keys, payload and all else that the set gave; not for tombstones
+  Digest content;                // content_digest(record); zero for tombstones
 };
 
 struct SummaryPage {

@@ -100,6 +100,12 @@ struct Digest {
 };
 SETGET_API Digest digest_of(std::string_view bytes) noexcept;
 
+// The canonical bytes of a record's content: what its set gave (identity, keys, account, flow, owner, payload, content type, attributes) without what
+// only concerned the set itself (ttl, version, expected version). The same for a record however it was stored, archived or restored.
+SETGET_API Payload encoded_of(const Record& record);
+// digest_of(encoded_of(record)): what scans report as Summary::content.
+SETGET_API Digest content_digest(const Record& record);
+
 // Where an identity sorts in scans, digests and indexes of every backend: the creation millisecond for ULIDs (so that fresh ids are
 // neighbours), spread evenly for all others. Always >= 0 as a signed number. Stored: never changes within a format.
 SETGET_API std::uint64_t identity_hash(std::string_view ns, std::string_view id) noexcept;

@@ -1,1 +1,46 @@
+#include <array>
 
+#include <setget/archive.hpp>
+#include <setget/key_store.hpp>
+#include <setget/model.hpp>
+
+namespace setget::inline v0 {
+
+KeyStoreBackend::~KeyStoreBackend() = default;
+FusedStore::~FusedStore() = default;
+ArchiveBackend::~ArchiveBackend() = default;
+ModelTransaction::~ModelTransaction() = default;
+
+FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }
+
+std::string_view to_string(TombstoneReason reason) noexcept {
+  switch (reason) {
+    case TombstoneReason::kErased:
+      return "erased";
+    case TombstoneReason::kSuperseded:
+      return "superseded";
+    case TombstoneReason::kExpired:
+      return "expired";
+  }
+  return "unknown";
+}
+
+Result<ApplyResult> KeyStore::apply(const ApplyEntry& entry, TimePoint now) {
+  auto applied = backend_->apply({.entries = std::span(&entry, 1), .now = now});
+  if (!applied) return std::move(applied).error();
+  return std::move(applied->front());
+}
+
+Result<std::optional<Record>> KeyStore::get(std::string_view key, TimePoint now, std::string_view ns) {
+  auto found = backend_->get({.ns = ns, .keys = std::span(&key, 1), .now = now});
+  if (!found) return std::move(found).error();
+  return std::move(found->front().record);
+}
+
+Result<std::optional<Record>> KeyStore::get_by_id(std::string_view id, TimePoint now, std::string_view ns) {
+  auto found = backend_->get_by_id({.ns = ns, .id = id, .now = now});
+  if (!found) return std::move(found).error();
+  return std::move(found->record);
+}
+
+}  // namespace setget::inline v0
