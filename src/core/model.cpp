@@ -29,6 +29,12 @@ ApplyResult plain(Outcome outcome, const IdentitySlot& slot) {
   return {.outcome = outcome, .reasons = {}, .version = slot.version, .revision = slot.revision};
 }
 
+// A record whose keys were claimed by somebody else.
+struct Disturbed {
+  std::string id;
+  bool lost_key = false;  // one of its keys leads elsewhere now
+};
+
 // Why a record cannot live, looking at one key after the other.
 struct Judgement {
   bool erased = false;                 // a mark on a key that it lists is younger than the record
@@ -236,7 +242,7 @@ class Applier {
       if (!loaded) return std::move(loaded).error();
       current = std::move(*loaded);
     }
-    std::vector<std::string> disturbed;
+    std::vector<Disturbed> disturbed;
     bool regained = false;
     for (const auto key : c.keys) {
       auto slot = tx_.load_key(c.ns, key);
@@ -259,20 +265,26 @@ class Applier {
 
   // Remembers whose record must be judged again because the claims on a key have changed.
   Result<void> disturb(std::string_view ns, std::string_view key, const KeySlot& before, const KeySlot& now,
-                       std::vector<std::string>& disturbed) {
+                       std::vector<Disturbed>& disturbed) {
     if (!before.leads) return {};
-    if (now.claim_id != before.claim_id) {
+    const bool lost = now.claim_id != before.claim_id;
+    if (lost) {
       if (auto done = tx_.set_silent_lister(ns, key, before.claim_id, true); !done) return done;
     } else if (now.other_stamp == before.other_stamp) {
       return {};
     }
-    if (std::find(disturbed.begin(), disturbed.end(), before.claim_id) == disturbed.end()) disturbed.push_back(before.claim_id);
+    for (auto& known : disturbed) {
+      if (known.id != before.claim_id) continue;
+      known.lost_key = known.lost_key || lost;
+      return {};
+    }
+    disturbed.push_back({.id = before.claim_id, .lost_key = lost});
     return {};
   }
 
-  Result<void> judge_disturbed(std::string_view ns, const std::vector<std::string>& disturbed) {
-    for (const auto& id : disturbed) {
-      if (auto done = judge_again(ns, id, true); !done) return done;
+  Result<void> judge_disturbed(std::string_view ns, const std::vector<Disturbed>& disturbed) {
+    for (const auto& [id, lost_key] : disturbed) {
+      if (auto done = judge_again(ns, id, lost_key); !done) return done;
     }
     return {};
   }
@@ -319,7 +331,7 @@ class Applier {
       if (auto done = tx_.store_tombstone(c.ns, c.id, before, slot); !done) return std::move(done).error();
     }
 
-    std::vector<std::string> disturbed;
+    std::vector<Disturbed> disturbed;
     std::size_t at = 0;
     for (const auto key : c.keys) {
       auto& [old_slot, next] = slots[at++];
