@@ -1,0 +1,103 @@
+// What an archive run costs the readers. Gets arrive at fixed moments (open loop, 30 % of what one thread can do), and each is timed from
+// the moment it was due, so that a stall counts for every get that had to wait behind it.
+#include <sched.h>
+#include <atomic>
+#include <thread>
+
+#include "bench/benches.hpp"
+#include "bench/load.hpp"
+
+namespace bench {
+
+namespace {
+
+constexpr std::uint64_t kRecords = 40'000;
+
+void read_one(setget::Pipeline& pipeline, Sequence& random) {
+  const auto found = must(pipeline.get(key(random.next() % kRecords)), "get");
+  if (!found) fail("get did not find what was set");
+}
+
+double closed_loop_rate(setget::Pipeline& pipeline, double seconds) {
+  Sequence random{7};
+  std::uint64_t reads = 0;
+  const auto start = Clock::now();
+  for (; seconds_since(start) < seconds; ++reads) read_one(pipeline, random);
+  return static_cast<double>(reads) / seconds_since(start);
+}
+
+// Until `over()`; latencies in us.
+template <class Over>
+std::vector<double> open_loop(setget::Pipeline& pipeline, double rate, Over over) {
+  std::vector<double> taken;
+  taken.reserve(1u << 20);
+  Sequence random{11};
+  const auto start = Clock::now();
+  const double gap = 1 / rate;
+  for (std::uint64_t n = 0; !over(); ++n) {
+    const double due = static_cast<double>(n) * gap;
+    while (seconds_since(start) < due) sched_yield();
+    read_one(pipeline, random);
+    taken.push_back((seconds_since(start) - due) * 1e6);
+  }
+  return taken;
+}
+
+double archive_rate(setget::Pipeline& pipeline) {
+  const auto start = Clock::now();
+  const auto report = must(pipeline.archiver()->run(), "archive run");
+  if (report.written != kRecords) fail("the archive run wrote " + std::to_string(report.written) + " records");
+  return static_cast<double>(report.written) / seconds_since(start);
+}
+
+struct Trial {
+  double idle_rate = 0;
+  double busy_rate = 0;
+  double quiet_p99 = 0;
+  double busy_p99 = 0;
+};
+
+Trial run_trial(const Settings& settings) {
+  Trial trial;
+  {
+    Candidate idle(settings);
+    idle.drain(produce(idle.pipeline(), 16, 100, 0, 0, kRecords));
+    trial.idle_rate = archive_rate(idle.pipeline());
+  }
+  Candidate candidate(settings);
+  auto& pipeline = candidate.pipeline();
+  candidate.drain(produce(pipeline, 16, 100, 0, 0, kRecords));
+  const double rate = 0.3 * closed_loop_rate(pipeline, settings.seconds / 4);
+  const auto start = Clock::now();
+  trial.quiet_p99 = percentile(open_loop(pipeline, rate, [&] { return seconds_since(start) >= settings.seconds; }), 0.99);
+  std::atomic<bool> archived{false};
+  std::thread archiver([&] {
+    trial.busy_rate = archive_rate(pipeline);
+    archived = true;
+  });
+  trial.busy_p99 = percentile(open_loop(pipeline, rate, [&] { return archived.load(std::memory_order_relaxed); }), 0.99);
+  archiver.join();
+  return trial;
+}
+
+}  // namespace
+
+void bench_archive_get(const Settings& settings, Report& report) {
+  std::vector<double> idle, busy, quiet99, busy99;
+  for (int i = 0; i < settings.trials; ++i) {
+    const Trial trial = run_trial(settings);
+    idle.push_back(trial.idle_rate);
+    busy.push_back(trial.busy_rate);
+    quiet99.push_back(trial.quiet_p99);
+    busy99.push_back(trial.busy_p99);
+  }
+  report.add({.name = "archive-get-p99",
+              .value = median(busy99),
+              .unit = "us",
+              .baseline = median(quiet99),
+              .target = 1.5,
+              .lower_is_better = true});
+  report.add({.name = "archive-rate-under-gets", .value = median(busy), .unit = "records/s", .baseline = median(idle), .target = 0.5});
+}
+
+}  // namespace bench

@@ -1,0 +1,21 @@
+// One function per bench; each adds its lines to the report. What each measures is said in docs/benchmarks.md and where it is done.
+#pragma once
+
+#include "bench/candidate.hpp"
+#include "bench/report.hpp"
+
+namespace bench {
+
+void bench_set_16x10(const Settings& settings, Report& report);
+void bench_set_16x1(const Settings& settings, Report& report);
+void bench_lone_set(const Settings& settings, Report& report);
+void bench_get(const Settings& settings, Report& report);
+void bench_http(const Settings& settings, Report& report);
+void bench_memory(const Settings& settings, Report& report);
+void bench_archive_get(const Settings& settings, Report& report);
+void bench_parts(const Settings& settings, Report& report);
+
+// What bench_memory runs in a process of its own; prints its figures for the parent.
+int run_memory_child(const Settings& settings);
+
+}  // namespace bench

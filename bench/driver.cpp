@@ -1,0 +1,160 @@
+// bench/run's driver: chooses benches, prints the configuration that the figures belong to, and writes them down.
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+
+#include <setget/sqlite.hpp>
+
+#include "bench/benches.hpp"
+#include "bench/load.hpp"
+#include "bench/raw_sqlite.hpp"
+
+namespace {
+
+using bench::Report;
+using bench::Settings;
+
+struct Bench {
+  const char* name;
+  void (*run)(const Settings&, Report&);
+  const char* what;
+};
+
+constexpr Bench kBenches[] = {
+    {"set-16x10", bench::bench_set_16x10, "whole set path, 16 threads, 10 sets per call"},
+    {"set-16x1", bench::bench_set_16x1, "whole set path, 16 threads, one set per call"},
+    {"lone-set", bench::bench_lone_set, "one set at a time, p50 and p99"},
+    {"get-1", bench::bench_get, "get, one thread"},
+    {"http", bench::bench_http, "whole set path over HTTP, 32 keep-alive connections"},
+    {"memory", bench::bench_memory, "memory from 1e5 to 1e6 sets, and file size"},
+    {"archive-get", bench::bench_archive_get, "get p99 during an archive run"},
+    {"parts", bench::bench_parts, "parts, by Google Benchmark"},
+};
+
+constexpr const char* kUsage =
+    "usage: setget-bench [--store URI] [--folder DIR] [--json FILE] [--trials N] [--seconds S] [--memory-sets SMALL LARGE] [NAME...]\n"
+    "  --store URI     sqlite: (default), sqlite:DIR for files below DIR, memory:, or any other scheme that is built in\n"
+    "  --trials N      of each side of a ratio, taken in turns; medians are reported (default 5)\n"
+    "  --seconds S     of each timed part (default 2)\n"
+    "exit: 0 all targets hold, 1 could not measure, 2 a target does not hold, 64 usage\n";
+
+struct Arguments {
+  Settings settings;
+  std::string json;
+  std::vector<std::string> names;
+  bool memory_child = false;
+};
+
+[[noreturn]] void usage(const std::string& why) {
+  std::fprintf(stderr, "setget-bench: %s\n%s", why.c_str(), kUsage);
+  std::fprintf(stderr, "names:\n");
+  for (const Bench& known : kBenches) std::fprintf(stderr, "  %-14s %s\n", known.name, known.what);
+  std::exit(64);
+}
+
+double number(const std::string& text, const std::string& flag) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value > 0)) usage(flag + " needs a number above 0, not \"" + text + "\"");
+  return value;
+}
+
+Arguments parse(int argc, char** argv) {
+  Arguments given;
+  std::vector<std::string> words(argv + 1, argv + argc);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string flag = words[i];
+    const auto value = [&] {
+      if (i + 1 >= words.size()) usage(flag + " needs a value");
+      return words[++i];
+    };
+    if (flag == "--help") usage("help");
+    if (flag == "--store")
+      given.settings.store = value();
+    else if (flag == "--folder")
+      given.settings.folder = value();
+    else if (flag == "--json")
+      given.json = value();
+    else if (flag == "--trials")
+      given.settings.trials = static_cast<int>(number(value(), flag));
+    else if (flag == "--seconds")
+      given.settings.seconds = number(value(), flag);
+    else if (flag == "--memory-child")
+      given.memory_child = true;
+    else if (flag == "--memory-sets") {
+      given.settings.memory_small = static_cast<std::uint64_t>(number(value(), flag));
+      given.settings.memory_large = static_cast<std::uint64_t>(number(value(), flag));
+    } else if (flag.starts_with("-"))
+      usage("unknown flag " + flag);
+    else
+      given.names.push_back(flag);
+  }
+  for (const std::string& name : given.names) {
+    bool known = false;
+    for (const Bench& candidate : kBenches) known = known || name == candidate.name;
+    if (!known) usage("no bench is named " + name);
+  }
+  return given;
+}
+
+std::string cpu_model() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+void print_configuration(const Arguments& given) {
+  utsname system{};
+  uname(&system);
+  struct statfs file_system {};
+  statfs(given.settings.folder.c_str(), &file_system);
+  const setget::sqlite::Options options;
+  std::printf("build       %s, %s\n", SETGET_BENCH_BUILD, __VERSION__);
+  std::printf("machine     %s, %u threads, %s %s\n", cpu_model().c_str(), std::thread::hardware_concurrency(), system.sysname,
+              system.release);
+  std::printf("folder      %s (file system type 0x%lx%s)\n", given.settings.folder.c_str(), static_cast<unsigned long>(file_system.f_type),
+              file_system.f_type == 0x01021994 ? ": tmpfs, so fsync costs nothing here and the ratios mean little" : "");
+  std::printf("store       %s; SQLite %s, page_size %u, checkpoint at %zu pages, cache %zu MiB, synchronous=FULL on both sides\n",
+              given.settings.store.c_str(), bench::sqlite_version().c_str(), options.page_size, options.checkpoint_pages,
+              options.cache_bytes >> 20);
+  std::printf("payload     %zu bytes of JSON, one key per record\n", bench::kPayloadBytes);
+  std::printf("trials      %d of %.1f s a side, in turns; medians\n\n", given.settings.trials, given.settings.seconds);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments given = parse(argc, argv);
+  Settings& settings = given.settings;
+  if (given.memory_child) return bench::run_memory_child(settings);
+  if (settings.folder.empty()) {
+    settings.folder = settings.store.size() > 7 && settings.store.starts_with("sqlite:") ? settings.store.substr(7) : "bench-data";
+  }
+  settings.folder /= "run-" + std::to_string(getpid());
+  std::error_code failed;
+  std::filesystem::create_directories(settings.folder, failed);
+  if (failed) bench::fail("cannot make " + settings.folder.string() + ": " + failed.message());
+  if (settings.trials < 5) std::printf("note: fewer than 5 trials; the figures are a smoke test, not a measurement\n");
+  print_configuration(given);
+
+  Report report;
+  report.print_header();
+  for (const Bench& candidate : kBenches) {
+    bool wanted = given.names.empty();
+    for (const std::string& name : given.names) wanted = wanted || name == candidate.name;
+    if (wanted) candidate.run(settings, report);
+  }
+  std::filesystem::remove_all(settings.folder, failed);
+  if (!given.json.empty() && !report.write_json(given.json)) bench::fail("cannot write " + given.json);
+  return report.all_hold() ? 0 : 2;
+}
