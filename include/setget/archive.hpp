@@ -42,6 +42,8 @@ struct ArchiveCheckpoint {
   std::uint64_t tombstones_written = 0;
   std::uint64_t skipped_short_lived = 0;  // flow option archive = "skip"
   std::string last_error;
+  bool full_copy = false;   // a copy of the whole store is under way
+  std::string scan_cursor;  // how far it came; empty = at the beginning
 };
 
 struct ArchiveStats {

@@ -27,6 +27,9 @@ struct ApplyEntry {
   std::optional<TimePoint> expires_at;  // kSet, kTouch: resolved by the TTL policy; empty = never
   TtlRule ttl_rule = TtlRule::kDefault;
   bool listed = false;  // the flow keeps a listing index
+  // Only of what comes back from an archive; zero and empty otherwise.
+  Revision revision = 0;  // that the identity continues at
+  KeyList lost_keys{};    // those of its keys that led elsewhere; they stay lost, though their holder may be gone
 };
 
 struct ApplyResult {
@@ -160,6 +163,7 @@ struct ApplyCommands {
   std::span<const ApplyEntry> entries;
   TimePoint now;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
+  bool ignore_floor = false;  // restore only: entries below the floor are new knowledge (the backend passes a floor of 0 to the model)
 };
 struct GetRecords {
   std::string_view ns;

@@ -117,6 +117,7 @@ struct Settlement {
   Outcome outcome = Outcome::kApplied;  // kAck only; not kPending, kDeadLettered or kPurged
   Milliseconds delay{0};
   std::vector<Reason> reasons;
+  bool uncounted = false;  // kRelease only: takes this receive back from receive_count, because the message was not tried or is not to blame
 };
 
 struct MessageStatus {

@@ -304,13 +304,15 @@ class Applier {
       auto slot = tx_.load_key(c.ns, key);
       if (!slot) return std::move(slot).error();
       auto next = claimed(*slot, c.id, entry.stamp);
+      // Restored without the key: somebody claimed it later, who may be gone. Nobody's claim stands in, so that there is no falling back.
+      if (entry.lost_keys.contains(key)) next = claimed(next, {}, entry.stamp + 1);
       judgement.see(key, next, c.id, entry.stamp);
       slots.emplace_back(std::move(*slot), std::move(next));
     }
 
     auto slot = before;
     slot.version = version;
-    slot.revision = 0;
+    slot.revision = entry.revision;
     slot.stamp = entry.stamp;
     const bool touched = before.touch_stamp > entry.stamp;
     slot.expires_at = touched ? before.touch_expires_at : entry.expires_at;
@@ -373,7 +375,7 @@ class Applier {
     slot.state = State::kTombstone;
     slot.reason = TombstoneReason::kErased;
     slot.version = version;
-    slot.revision = 0;
+    slot.revision = entry.revision;
     slot.stamp = entry.stamp;
     slot.expires_at.reset();
     slot.digest = digest_of(entry.encoded.view());
