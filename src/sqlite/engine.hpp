@@ -1,0 +1,226 @@
+// Engine: one open database file. Writes go through a group commit: callers hand in operations, the first of them runs all that wait in one
+// transaction with one fsync (leader and followers; no thread of its own). Reads run on pooled connections beside it.
+// What a room of this folder needs: a Room (its tables), Engine::write and Engine::read. Inside both, failing SQLite calls throw SqlError;
+// both turn it into an Error. Thread rule: any thread; operations never run concurrently with each other.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "sqlite/sidecar.hpp"
+#include "sqlite/sqlite3.hpp"
+
+#include <setget/clock.hpp>
+#include <setget/sqlite.hpp>
+
+namespace setget::inline v0::sqlite {
+
+// The tables of one part of the file. migrations[n] leads from version n to n + 1 (0 = nothing there); append only. Each runs once, within
+// the transaction that opens the file.
+struct Room {
+  const char* name;
+  std::span<const char* const> migrations;
+};
+
+class Engine;
+class Book;
+
+// The transaction that an operation runs in; it may hold operations of other callers too.
+class WriteTxn {
+ public:
+  Connection& db() noexcept { return db_; }
+  // The engine's clock when the transaction began.
+  TimePoint now() const noexcept { return now_; }
+  // Wakes waiters of all processes once the transaction is durable.
+  void announce(Topic topic) noexcept { announced_[static_cast<std::size_t>(topic)] = true; }
+  // What queue and key store keep in memory during the transaction.
+  Book& book() noexcept { return book_; }
+
+  // Runs `step`, a callable that returns a Result, so that an error leaves nothing of it behind. Costs nothing where steps succeed or fail
+  // before they write: only if one fails after a write is the whole transaction done again with savepoints.
+  template <class Step>
+  auto isolated(Step&& step) -> std::invoke_result_t<Step> {
+    if (!careful_) {
+      const auto before = writes();
+      auto result = step();
+      if (!result && writes() != before) throw NeedsCare{};
+      return result;
+    }
+    begin_savepoint();
+    auto result = step();
+    end_savepoint(result.has_value());
+    return result;
+  }
+
+ private:
+  friend class Engine;
+  friend class Book;
+  struct NeedsCare {};
+  WriteTxn(Connection& db, Book& book, TimePoint now, bool careful) : db_(db), book_(book), now_(now), careful_(careful) {}
+  std::int64_t writes() const noexcept;
+  void begin_savepoint();
+  void end_savepoint(bool keep);
+
+  Connection& db_;
+  Book& book_;
+  TimePoint now_;
+  bool careful_;
+  std::array<bool, kTopicCount> announced_{};
+};
+
+class Engine {
+ public:
+  // Opens or makes the file; see sqlite::open for the errors.
+  static Result<std::shared_ptr<Engine>> open(Options options, std::span<const Room* const> rooms);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Runs `operation`(WriteTxn&) → Result<T> in a write transaction and returns once it is durable. An error that it returns undoes only
+  // itself; an error of the file undoes the whole transaction and is everybody's answer. The operation may run more than once (each
+  // time on a fresh transaction), so it must start from its inputs; it must not call the engine.
+  template <class Operation>
+  auto write(Operation&& operation, Deadline deadline = Deadline::in(Milliseconds(30'000))) -> std::invoke_result_t<Operation, WriteTxn&> {
+    using Answer = std::invoke_result_t<Operation, WriteTxn&>;
+    struct Mine final : Pending {
+      explicit Mine(std::remove_reference_t<Operation>& op) : work(op) {}
+      void run(WriteTxn& txn) override {
+        answer.reset();
+        answer.emplace(txn.isolated([&] { return work(txn); }));
+      }
+      std::remove_reference_t<Operation>& work;
+      std::optional<Answer> answer;
+    } mine(operation);
+    if (auto failed = submit(mine, deadline)) return std::move(*failed);
+    return std::move(*mine.answer);
+  }
+
+  // Runs `look`(Connection&) → Result<T> within one read transaction: all its statements see one moment.
+  template <class Look>
+  auto read(Look&& look) -> std::invoke_result_t<Look, Connection&> {
+    return read_with(true, look);
+  }
+  // The same for a single statement, which is its own transaction.
+  template <class Look>
+  auto read_one(Look&& look) -> std::invoke_result_t<Look, Connection&> {
+    return read_with(false, look);
+  }
+
+  // Moves the WAL into the file; false if readers kept part of it.
+  Result<bool> checkpoint();
+
+  Sidecar& sidecar() noexcept { return *sidecar_; }
+  const Options& options() const noexcept { return options_; }
+  TimePoint now() const noexcept { return options_.clock->now(); }
+  // How long a waiter may sleep before it looks at the clock again: a clock that is not the machine's may jump at any time.
+  std::chrono::nanoseconds longest_wait() const noexcept { return longest_wait_; }
+  // Transactions that changed something and were committed, each with one sync of the WAL.
+  std::uint64_t commits() const noexcept { return commits_.load(std::memory_order_relaxed); }
+  void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) const noexcept;
+
+ private:
+  struct Pending {
+    enum State : std::uint32_t { kWaiting, kTaken, kDone, kLead };
+    virtual void run(WriteTxn& txn) = 0;
+    std::atomic<std::uint32_t> state{kWaiting};
+    std::optional<Error> failure;
+
+   protected:
+    ~Pending() = default;
+  };
+  struct ReadSlot {
+    std::atomic<bool> busy{false};
+    std::unique_ptr<Connection> connection;
+  };
+  // A read connection for the life of this object.
+  class Lease {
+   public:
+    Lease(Engine& engine, ReadSlot& slot) noexcept : engine_(engine), slot_(slot) {}
+    ~Lease() { engine_.give_back(slot_); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    Connection& connection() noexcept { return *slot_.connection; }
+
+   private:
+    Engine& engine_;
+    ReadSlot& slot_;
+  };
+
+  explicit Engine(Options options);
+
+  // Opening (open.cpp).
+  Result<void> start(std::span<const Room* const> rooms);
+  void check_file_before_open();
+  void check_file_after_open();
+  void prepare_file(std::span<const Room* const> rooms);
+  std::unique_ptr<Connection> open_connection(bool reader);
+
+  // Group commit (engine.cpp).
+  std::optional<Error> submit(Pending& mine, Deadline deadline);
+  bool wait_for_turn(Pending& mine, Deadline deadline);
+  void lead();
+  void gather(std::unique_lock<std::mutex>& lock);
+  void run_batch(std::span<Pending* const> batch);
+  bool try_batch(std::span<Pending* const> batch, bool careful);
+  void checkpoint_if_long() noexcept;
+  bool checkpoint_locked(int mode);
+
+  ReadSlot& take_slot();
+  void give_back(ReadSlot& slot) noexcept;
+
+  template <class Look>
+  auto read_with(bool transaction, Look& look) -> std::invoke_result_t<Look, Connection&> {
+    try {
+      Lease lease(*this, take_slot());
+      auto& db = lease.connection();
+      if (!transaction) return look(db);
+      struct Moment {
+        explicit Moment(Connection& connection) : db(connection) { db.run("BEGIN"); }
+        ~Moment() {
+          try {
+            db.run("COMMIT");
+          } catch (const SqlError&) {  // a read transaction that cannot end cleanly has nothing to lose
+            sqlite3_exec(db.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+          }
+        }
+        Connection& db;
+      } moment(db);
+      return look(db);
+    } catch (const SqlError& failed) {
+      return failed.error();
+    } catch (const std::exception& failed) {
+      return Error(ErrorCode::kInternal, failed.what());
+    }
+  }
+
+  Options options_;
+  std::chrono::nanoseconds longest_wait_;
+  std::unique_ptr<Sidecar> sidecar_;
+  std::unique_ptr<Connection> writer_;
+  std::unique_ptr<Book> book_;
+  int wal_pages_ = 0;
+  std::atomic<std::uint64_t> commits_{0};
+
+  std::mutex mutex_;
+  bool leading_ = false;
+  std::vector<Pending*> pending_;
+  std::vector<Pending*> batch_;  // the leader's
+  std::size_t last_batch_ = 0;
+  std::chrono::nanoseconds last_commit_{0};
+  std::atomic<std::uint32_t> arrivals_{0};
+  std::atomic<bool> gathering_{false};
+
+  std::unique_ptr<ReadSlot[]> slots_;
+  std::atomic<std::uint32_t> slot_returns_{0};
+  std::atomic<std::uint32_t> slot_waiters_{0};
+};
+
+}  // namespace setget::inline v0::sqlite
