@@ -22,6 +22,7 @@ struct ScheduleState {
   std::string last_error;
   std::string holder;  // runner that holds the lease; empty = none
   TimePoint lease_until{};
+  friend bool operator==(const ScheduleState&, const ScheduleState&) = default;
 };
 class SETGET_API ScheduleStore {
  public:

@@ -18,7 +18,7 @@
 namespace setget::inline v0 {
 
 enum class CatchUp : std::uint8_t {
-  kSkip,  // missed runs are forgotten
+  kSkip,  // missed runs are forgotten: due before start() (or before run_once()), and more than a minute ago
   kOnce,  // one run for all that were missed
   kAll,   // one run for each, oldest first
 };
@@ -65,12 +65,17 @@ class SETGET_API Scheduler {
  public:
   static Result<std::unique_ptr<Scheduler>> create(SchedulerOptions options = {});
   ~Scheduler();
-  // Jobs are added before start(). kAlreadyExists for a second job of one name.
+  // Jobs are added before start(). A job that the store has never seen is due from now on. kAlreadyExists for a second job of one name.
   Result<void> add(JobOptions job);
+  // Starts the thread. Idempotent.
   Result<void> start();
-  // Runs what is due now by the clock; returns how many jobs ran. For hosts that own the threads, and for simulated time.
+  // Runs what is due now by the clock, retries and runs of dead runners included; returns how many tries ran. For hosts that own the
+  // threads, and for simulated time.
   Result<std::size_t> run_once();
+  // Starts no more jobs; waits for the one that runs. kDeadlineExceeded if it is still running then (the destructor waits for it).
+  // Idempotent.
   Result<void> stop(Deadline deadline);
+  // Names, due times and the last result, as the store has them.
   Result<std::vector<JobStatus>> jobs();
 
  private:

@@ -1,0 +1,47 @@
+#include "pipeline/schedule_plan.hpp"
+
+#include <algorithm>
+
+namespace setget::inline v0::detail {
+
+namespace {
+
+// A run that is late by no more than this was not missed, it only starts late.
+constexpr Milliseconds kNotYetMissed = std::chrono::minutes(1);
+
+// The last due time at or before `now`, given one at `first`. Bisection: per-second schedules may have missed a year.
+TimePoint latest_due(const Cron& schedule, TimePoint first, TimePoint now) {
+  TimePoint latest = first;
+  TimePoint none_after = now;
+  while (latest < none_after) {
+    const auto middle = latest + (none_after - latest) / 2;
+    const auto next = schedule.next(middle);
+    if (next && *next <= now) {
+      latest = *next;
+    } else if (middle == latest) {
+      break;
+    } else {
+      none_after = middle;
+    }
+  }
+  return latest;
+}
+
+}  // namespace
+
+SchedulePlan plan_job(const JobOptions& job, const ScheduleState& state, TimePoint now, TimePoint watched_since) {
+  using Action = SchedulePlan::Action;
+  const auto last = state.last_due.value_or(now);
+  const auto next = job.schedule.next(last);
+  if (!state.holder.empty()) {
+    if (state.lease_until <= now) return {.action = Action::kResume, .due = last, .wake_at = now};
+    return {.wake_at = next && *next > now ? std::min(*next, state.lease_until) : state.lease_until};
+  }
+  if (!next || *next > now) return {.wake_at = next};
+  if (job.catch_up == CatchUp::kAll) return {.action = Action::kRun, .due = *next, .wake_at = now};
+  const auto due = latest_due(job.schedule, *next, now);
+  const bool missed = due < watched_since && now - due > kNotYetMissed + job.jitter;
+  return {.action = job.catch_up == CatchUp::kSkip && missed ? Action::kForget : Action::kRun, .due = due, .wake_at = now};
+}
+
+}  // namespace setget::inline v0::detail
