@@ -1,0 +1,184 @@
+// archive run, verify, restore, status.
+#include <cstdio>
+
+#include "cli.hpp"
+#include "output.hpp"
+
+namespace cli {
+
+namespace {
+
+using setget::Error;
+using setget::ErrorCode;
+using setget::Result;
+
+void print_counts(const Common& common, const Json& body) {
+  if (common.json) return print(body);
+  for (const auto& [name, value] : body.items()) {
+    if (value.is_array()) continue;
+    std::printf("%-22s %s\n", name.c_str(), value.is_string() ? shown(value.get<std::string>()).c_str() : value.dump().c_str());
+  }
+}
+
+// Opens the session and hands its archiver to `work`.
+template <class Work>
+int with_archiver(Context& context, Missing missing, Work work) {
+  auto session = Session::open(context.common, missing);
+  if (!session) return failed(context.common, session.error());
+  if (session->pipeline().archiver() == nullptr) {
+    return failed(context.common, Error(ErrorCode::kFailedPrecondition, "there is no archive: name one with --archive or [archive] uri"));
+  }
+  return work(*session, *session->pipeline().archiver());
+}
+
+int run(Context& context, bool adopt) {
+  return with_archiver(context, Missing::kRefuse, [&](Session&, setget::Archiver& archiver) {
+    const auto report = archiver.run(setget::Deadline::in(std::chrono::hours(12)), adopt);
+    if (!report) return failed(context.common, report.error());
+    print_counts(context.common, {{"read", report->read},
+                                  {"written", report->written},
+                                  {"tombstones", report->tombstones},
+                                  {"already_there", report->older},
+                                  {"skipped_short_lived", report->skipped_short_lived},
+                                  {"purged", report->purged},
+                                  {"first_run", report->first_run},
+                                  {"position", report->position}});
+    return kOk;
+  });
+}
+
+int verify(Context& context, const setget::VerifyOptions& options) {
+  return with_archiver(context, Missing::kRefuse, [&](Session&, setget::Archiver& archiver) {
+    const auto report = archiver.verify(options);
+    if (!report) return failed(context.common, report.error());
+    Json differences = Json::array();
+    for (const auto& difference : report->differences) {
+      Json line = {{"kind", std::string(to_string(difference.kind))}, {"namespace", difference.ns}};
+      put_bytes(line, "id", difference.id);
+      line["detail"] = difference.detail;
+      differences.push_back(line);
+    }
+    print_counts(context.common, {{"equal", report->equal()},
+                                  {"compared", report->compared},
+                                  {"skipped", report->skipped},
+                                  {"differences", report->difference_count},
+                                  {"repaired", report->repaired},
+                                  {"list", differences}});
+    if (!context.common.json) {
+      for (const auto& difference : report->differences) {
+        std::printf("  %s  %s%s  %s\n", std::string(to_string(difference.kind)).c_str(),
+                    difference.ns.empty() ? "" : (difference.ns + "/").c_str(), shown(difference.id).c_str(),
+                    shown(difference.detail).c_str());
+      }
+    }
+    return report->equal() ? kOk : kNo;
+  });
+}
+
+int restore(Context& context, const setget::RestoreOptions& options) {
+  // Into an empty store is what a restore is for: a missing file is made.
+  return with_archiver(context, Missing::kMake, [&](Session& session, setget::Archiver& archiver) {
+    const auto report = archiver.restore(options);
+    if (!report) return failed(context.common, report.error());
+    if (!options.dry_run) {
+      // What travels through the queue is applied before this answers.
+      const auto drained = session.drain(setget::Deadline::in(std::chrono::hours(1)));
+      if (!drained) return failed(context.common, drained.error());
+    }
+    print_counts(context.common, {{"considered", report->considered},
+                                  {"restored", report->restored},
+                                  {"skipped_expired", report->skipped_expired},
+                                  {"skipped_present", report->skipped_present},
+                                  {"into_empty_store", report->into_empty_store},
+                                  {"dry_run", options.dry_run}});
+    return kOk;
+  });
+}
+
+int status(Context& context) {
+  return with_archiver(context, Missing::kRefuse, [&](Session& session, setget::Archiver& archiver) {
+    const auto checkpoint = archiver.checkpoint();
+    if (!checkpoint) return failed(context.common, checkpoint.error());
+    const auto stats = session.stores().archive->stats();
+    if (!stats) return failed(context.common, stats.error());
+    const auto cursors = session.stores().key_store.backend()->cursors();
+    if (!cursors) return failed(context.common, cursors.error());
+    Json body = {
+        {"archived", checkpoint->has_value()}, {"records", stats->records}, {"tombstones", stats->tombstones}, {"bytes", stats->bytes}};
+    for (const auto& cursor : *cursors) {
+      if (cursor.name == "archiver") body["changes_waiting"] = cursor.lag;
+    }
+    if (*checkpoint) {
+      const auto& last = **checkpoint;
+      body["runs"] = last.runs;
+      body["last_started_at"] = iso(last.last_started_at);
+      body["last_success_at"] = iso(last.last_success_at);
+      body["position"] = last.position;
+      body["records_written"] = last.records_written;
+      body["tombstones_written"] = last.tombstones_written;
+      body["skipped_short_lived"] = last.skipped_short_lived;
+      body["store"] = last.source.uuid + " epoch " + std::to_string(last.source.epoch);
+      body["last_error"] = last.last_error;
+    }
+    print_counts(context.common, body);
+    return checkpoint->has_value() && (*checkpoint)->last_error.empty() ? kOk : kNo;
+  });
+}
+
+void add_run(CLI::App& archive, Context& context) {
+  auto* command = archive.add_subcommand("run", "copy what changed since the last run");
+  auto adopt = std::make_shared<bool>(false);
+  command->add_flag("--adopt", *adopt, "the store is meant to be another one than before");
+  command->callback([&context, adopt] { context.chosen = [&context, adopt] { return run(context, *adopt); }; });
+}
+
+void add_verify(CLI::App& archive, Context& context) {
+  auto* command = archive.add_subcommand("verify", "compare store and archive: exit 0 equal, 2 differences, 1 could not find out");
+  auto options = std::make_shared<setget::VerifyOptions>();
+  command->add_flag("--deep", options->deep, "read every payload byte on both sides");
+  auto* repair = command->add_flag("--repair", options->repair, "write what the archive lacks or has wrong");
+  command->add_flag("--prune", options->prune, "with --repair: remove what only the archive has")->needs(repair);
+  command->add_option("--max-differences", options->max_differences, "listed; all are counted")->capture_default_str();
+  command->callback([&context, options] { context.chosen = [&context, options] { return verify(context, *options); }; });
+}
+
+void add_restore(CLI::App& archive, Context& context) {
+  struct Flags {
+    std::string account, flow, key;
+    setget::RestoreOptions options;
+  };
+  auto* command = archive.add_subcommand("restore", "bring records back from the archive; all given conditions must hold");
+  auto flags = std::make_shared<Flags>();
+  auto* account = command->add_option("--account", flags->account);
+  auto* flow = command->add_option("--flow", flags->flow);
+  auto* key = command->add_option("--key", flags->key);
+  command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life");
+  command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions");
+  command->add_flag("--dry-run", flags->options.dry_run, "only count");
+  command->callback([&context, flags, account, flow, key] {
+    context.chosen = [&context, flags, account, flow, key] {
+      auto options = flags->options;
+      if (context.common.ns) options.ns = *context.common.ns;
+      if (account->count() > 0) options.account = flags->account;
+      if (flow->count() > 0) options.flow = flags->flow;
+      if (key->count() > 0) options.key = flags->key;
+      return restore(context, options);
+    };
+  });
+}
+
+}  // namespace
+
+void add_archive(CLI::App& app, Context& context) {
+  auto* archive = app.add_subcommand("archive", "copy, compare and bring back");
+  archive->require_subcommand(1);
+  archive->fallthrough();
+  add_run(*archive, context);
+  add_verify(*archive, context);
+  add_restore(*archive, context);
+  archive->add_subcommand("status", "what the last runs did; exit 2 if there was none or the last one failed")->callback([&context] {
+    context.chosen = [&context] { return status(context); };
+  });
+}
+
+}  // namespace cli

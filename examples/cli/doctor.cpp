@@ -1,0 +1,205 @@
+// doctor: what is unsafe about a configuration and its stores, each with the fix.
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <cstdio>
+#include <vector>
+
+#ifdef SETGET_WITH_SQLITE
+#include <setget/sqlite.hpp>
+#endif
+
+#include "cli.hpp"
+#include "output.hpp"
+
+namespace cli {
+
+namespace {
+
+enum class Level { kOk, kWarning, kError };
+
+struct Finding {
+  Level level;
+  std::string what;
+  std::string fix;
+};
+using Findings = std::vector<Finding>;
+
+bool loopback(const std::string& address) {
+  return address.starts_with("127.") || address.starts_with("localhost:") || address.starts_with("[::1]") || address.starts_with("::1");
+}
+
+void check_listeners(const setget::Config& config, Findings& found) {
+  if (!loopback(config.listen)) {
+    found.push_back({Level::kWarning, "[server] listen = \"" + config.listen + "\" is open to the network without TLS or authentication",
+                     "listen on 127.0.0.1 and put a proxy with TLS and authentication in front"});
+  }
+  if (!config.admin_listen.empty() && !loopback(config.admin_listen)) {
+    found.push_back({Level::kError, "[server] admin_listen = \"" + config.admin_listen + "\" lets anybody on the network redrive and purge",
+                     "admin_listen = \"127.0.0.1:8081\""});
+  }
+}
+
+void check_queue(const setget::Config& config, Findings& found) {
+  const auto& queue = config.queue_options;
+  if (queue.max_receives == 0) {
+    found.push_back({Level::kError, "[queue] max_receives = 0: a message that kills the worker is tried for ever", "max_receives = 5"});
+  }
+  if (queue.visibility_timeout < std::chrono::seconds(5)) {
+    found.push_back({Level::kWarning, "[queue] visibility_timeout is " + age(queue.visibility_timeout) + ": a short stall loses the lease",
+                     "visibility_timeout = \"30s\""});
+  }
+  if (queue.retention < std::chrono::hours(24)) {
+    found.push_back({Level::kWarning, "[queue] retention is " + age(queue.retention) + ": an outage over night dead-letters what waits",
+                     "retention = \"14d\""});
+  }
+  if (queue.outcome_retention < std::chrono::minutes(10)) {
+    found.push_back({Level::kWarning,
+                     "[queue] outcome_retention is " + age(queue.outcome_retention) + ": producers cannot ask how a set ended",
+                     "outcome_retention = \"1d\""});
+  }
+}
+
+void check_policies(const setget::Config& config, Findings& found) {
+  const auto& flows = config.flows;
+  if ((!flows.default_ttl || flows.default_ttl->is_never) && (!flows.max_ttl || flows.max_ttl->is_never)) {
+    found.push_back({Level::kWarning, "records without a TTL of their own never expire, and the store grows without end",
+                     "[ttl] default = \"30d\", or max = \"365d\""});
+  }
+  if (config.archive == "none") {
+    found.push_back(
+        {Level::kWarning, "[archive] uri = \"none\": what the store loses is lost", "[archive] uri = \"sqlite:/other/disk/archive.db\""});
+  } else if (config.archive.empty() || config.archive == config.store) {
+    found.push_back({Level::kWarning, "the archive lives in the store's own file: one broken disk takes both",
+                     "[archive] uri = \"sqlite:/other/disk/archive.db\""});
+  }
+  if (config.archive != "none" && config.archive_schedule.empty()) {
+    found.push_back({Level::kWarning, "[archive] schedule is empty: nothing is archived unless somebody asks", "schedule = \"@daily\""});
+  }
+}
+
+void check_file(const std::string& path, Findings& found) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return;
+  if ((info.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+    found.push_back({Level::kWarning, path + " can be read or written by every user of this machine", "chmod o-rwx " + path + "*"});
+  }
+  struct statvfs disk {};
+  if (statvfs(path.c_str(), &disk) != 0) return;
+  const auto free_bytes = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+  if (free_bytes < (1ULL << 30) && free_bytes < 2 * static_cast<std::uint64_t>(info.st_size)) {
+    found.push_back({Level::kWarning, "only " + std::to_string(free_bytes >> 20) + " MiB are free where " + path + " is",
+                     "make room, or move the store; at no space sets are refused with out_of_space"});
+  }
+}
+
+setget::Result<void> check_stores(const Common& common, const setget::Config& config, Findings& found) {
+  auto session = Session::open(common, Missing::kRefuse);
+  if (!session) return std::move(session).error();
+  if (session->stores().durability != setget::Durability::kDisk) {
+    found.push_back(
+        {Level::kError,
+         "store " + config.store + " keeps its data at level \"" + std::string(to_string(session->stores().durability)) + "\" only",
+         "store = \"sqlite:setget.db\""});
+  }
+  const auto stats = session->stores().queue.stats();
+  if (!stats) return stats.error();
+  if (stats->dead_letters > 0) {
+    found.push_back({Level::kWarning, std::to_string(stats->dead_letters) + " dead letters wait for somebody",
+                     "setget dlq list; then setget dlq redrive or purge"});
+  }
+  if (stats->oldest_age && *stats->oldest_age > std::chrono::minutes(10)) {
+    found.push_back({Level::kWarning, "the oldest message has waited " + age(*stats->oldest_age) + ": no worker keeps up",
+                     "start setget-server, or setget queue drain"});
+  }
+  const auto cursors = session->stores().key_store.backend()->cursors();
+  if (!cursors) return cursors.error();
+  for (const auto& cursor : *cursors) {
+    if (cursor.dropped)
+      found.push_back(
+          {Level::kError, "cursor " + cursor.name + " fell behind its limit and was dropped", "open it anew, and read everything again"});
+  }
+  if (auto* archiver = session->pipeline().archiver(); archiver != nullptr) {
+    const auto checkpoint = archiver->checkpoint();
+    if (!checkpoint) return checkpoint.error();
+    if (!*checkpoint) {
+      found.push_back({Level::kWarning, "nothing has ever been archived", "setget archive run"});
+    } else if (!(*checkpoint)->last_error.empty()) {
+      found.push_back({Level::kError, "the last archive run failed: " + (*checkpoint)->last_error, "setget archive run"});
+    } else if (setget::system_clock()->now() - (*checkpoint)->last_success_at > std::chrono::hours(48)) {
+      found.push_back({Level::kWarning, "the last archive run is from " + iso((*checkpoint)->last_success_at),
+                       "setget archive run; setget schedule list"});
+    }
+  }
+  return {};
+}
+
+// The backend's own check of the file: integrity, header, settings.
+setget::Result<void> check_sqlite(const std::string& path, Findings& found) {
+#ifdef SETGET_WITH_SQLITE
+  setget::sqlite::Options options;
+  options.path = path;
+  options.create = false;
+  auto database = setget::sqlite::open(std::move(options));
+  if (!database) return std::move(database).error();
+  auto findings = database->doctor();
+  if (!findings) return std::move(findings).error();
+  for (auto& finding : *findings) {
+    using Theirs = setget::sqlite::Finding::Level;
+    const Level level = finding.level == Theirs::kOk ? Level::kOk : finding.level == Theirs::kWarning ? Level::kWarning : Level::kError;
+    found.push_back({level, path + ": " + finding.what, std::move(finding.fix)});
+  }
+#else
+  static_cast<void>(path);
+  static_cast<void>(found);
+#endif
+  return {};
+}
+
+int print_findings(const Context& context, const Findings& found) {
+  static constexpr const char* kNames[] = {"ok", "warning", "error"};
+  bool unsafe = false;
+  Json list = Json::array();
+  for (const auto& finding : found) {
+    unsafe = unsafe || finding.level != Level::kOk;
+    list.push_back({{"level", kNames[static_cast<std::size_t>(finding.level)]}, {"what", finding.what}, {"fix", finding.fix}});
+  }
+  if (context.common.json) {
+    print({{"safe", !unsafe}, {"findings", list}});
+  } else {
+    for (const auto& finding : found) {
+      std::printf("%-8s %s\n", kNames[static_cast<std::size_t>(finding.level)], shown(finding.what).c_str());
+      if (!finding.fix.empty()) std::printf("         fix: %s\n", shown(finding.fix).c_str());
+    }
+    std::printf("%s\n", unsafe ? "not all is well" : "all is well");
+  }
+  return unsafe ? kNo : kOk;
+}
+
+int doctor(Context& context) {
+  auto config = resolve_config(context.common);
+  if (!config) return failed(context.common, config.error());
+  Findings found;
+  check_listeners(*config, found);
+  check_queue(*config, found);
+  check_policies(*config, found);
+  const std::string path = sqlite_path(config->store);
+  if (!path.empty()) check_file(path, found);
+  auto checked = check_stores(context.common, *config, found);
+  if (checked && !path.empty()) checked = check_sqlite(path, found);
+  if (!checked) {
+    // What was found before still helps; but the stores could not be looked at.
+    print_findings(context, found);
+    return failed(context.common, checked.error());
+  }
+  return print_findings(context, found);
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, Context& context) {
+  app.add_subcommand("doctor", "unsafe settings and damage, each with the fix; exit 2 if there is any")->callback([&context] {
+    context.chosen = [&context] { return doctor(context); };
+  });
+}
+
+}  // namespace cli

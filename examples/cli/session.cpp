@@ -1,0 +1,77 @@
+#include "session.hpp"
+
+#include <filesystem>
+
+namespace cli {
+
+using setget::Deadline;
+using setget::Error;
+using setget::ErrorCode;
+using setget::Result;
+
+Result<setget::Config> resolve_config(const Common& common) {
+  setget::Config config;
+  if (!common.config.empty()) {
+    auto loaded = setget::load_config(common.config);
+    if (!loaded) return std::move(loaded).error();
+    config = std::move(*loaded);
+  }
+  if (common.store) config.store = *common.store;
+  if (common.queue) config.queue = *common.queue;
+  if (common.archive) config.archive = *common.archive;
+  if (common.ns) config.ns = *common.ns;
+  return config;
+}
+
+std::string sqlite_path(const std::string& uri) {
+  constexpr std::string_view kScheme = "sqlite:";
+  return uri.starts_with(kScheme) ? uri.substr(kScheme.size()) : std::string();
+}
+
+Result<Session> Session::open(const Common& common, Missing missing) {
+  auto config = resolve_config(common);
+  if (!config) return std::move(config).error();
+  const std::string path = sqlite_path(config->store);
+  std::error_code unknown;
+  if (missing == Missing::kRefuse && !path.empty() && !std::filesystem::exists(path, unknown)) {
+    return Error(ErrorCode::kNotFound,
+                 "there is no store at " + path + " (`setget set` or setget-server makes one; --store names another)");
+  }
+  Session session;
+  session.config_ = std::move(*config);
+  auto stores = setget::open_stores(session.config_);
+  if (!stores) return std::move(stores).error();
+  session.stores_ = std::move(*stores);
+  auto options = setget::pipeline_options(session.config_, session.stores_);
+  auto pipeline = setget::Pipeline::create(std::move(options));
+  if (!pipeline) return std::move(pipeline).error();
+  session.pipeline_ = std::move(*pipeline);
+  return session;
+}
+
+std::string Session::ns_of(const std::string& account) const { return config_.flows.isolate_accounts ? account : config_.ns; }
+
+Result<setget::MessageStatus> Session::finish(const std::string& message_id, Deadline deadline) {
+  while (true) {
+    auto status = pipeline_->message(message_id);
+    if (!status || status->outcome != setget::Outcome::kPending || deadline.passed()) return status;
+    auto worked = pipeline_->worker().run_once();
+    if (!worked) return std::move(worked).error();
+    if (*worked > 0) continue;
+    // Somebody else holds it, or it waits for a retry: sleep until it is finished, but look again for work now and then.
+    const auto step = std::min<Deadline::Steady::duration>(deadline.left(), std::chrono::milliseconds(200));
+    auto waited = pipeline_->message(message_id, Deadline::in(step));
+    if (!waited) return waited;
+  }
+}
+
+Result<void> Session::drain(Deadline deadline) { return pipeline_->worker().flush(deadline); }
+
+Result<setget::Milliseconds> parse_wait(const std::string& text) {
+  auto ttl = setget::parse_ttl(text);
+  if (!ttl) return std::move(ttl).error();
+  if (ttl->is_never) return Error(ErrorCode::kInvalidArgument, "a wait needs an end").at_field("--wait");
+  return ttl->length;
+}
+
+}  // namespace cli

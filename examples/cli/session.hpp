@@ -1,0 +1,54 @@
+// What every subcommand shares: the flags that name the stores, and an opened pipeline on them. Thread rule: one thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <setget/config.hpp>
+
+namespace cli {
+
+struct Common {
+  std::string config;  // file; empty: built-in defaults
+  std::optional<std::string> store;
+  std::optional<std::string> queue;
+  std::optional<std::string> archive;
+  std::optional<std::string> ns;
+  bool json = false;
+};
+
+// The file (or the defaults) with the flags over it: as the server does it.
+setget::Result<setget::Config> resolve_config(const Common& common);
+// The path of a "sqlite:" URI; empty for any other.
+std::string sqlite_path(const std::string& uri);
+
+enum class Missing { kMake, kRefuse };  // what to do where the store's file is not there
+
+class Session {
+ public:
+  // Opens, but starts no thread and no scheduled run: a command line that comes and goes must not take the nightly job.
+  static setget::Result<Session> open(const Common& common, Missing missing);
+
+  setget::Pipeline& pipeline() { return *pipeline_; }
+  const setget::Config& config() const { return config_; }
+  setget::Stores& stores() { return stores_; }
+  // The namespace that records of this account live in.
+  std::string ns_of(const std::string& account) const;
+
+  // Runs the worker in this process until the message is finished or the deadline passes (then kPending). Safe beside a server: leases
+  // decide who works on what.
+  setget::Result<setget::MessageStatus> finish(const std::string& message_id, setget::Deadline deadline);
+  // The same until nothing is left that could be worked on now.
+  setget::Result<void> drain(setget::Deadline deadline);
+
+ private:
+  setget::Config config_;
+  setget::Stores stores_;
+  std::unique_ptr<setget::Pipeline> pipeline_;
+};
+
+// "5s", "1m", "250ms" or whole seconds; kInvalidArgument for "never".
+setget::Result<setget::Milliseconds> parse_wait(const std::string& text);
+
+}  // namespace cli
