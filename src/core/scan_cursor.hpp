@@ -1,5 +1,6 @@
-// The cursor of a scan in (identity_hash, ns, id) order: the last item that was given. One encoding for key stores and archives of every
-// backend, so that a verification can walk both with the same cursor. Printable, because it also travels in URLs and checkpoints.
+// The cursor of scans and lists: where the last page ended, in the order (identity_hash, ns, id). Shared by every backend, so that a scan
+// of a store can continue in its archive at the same place. Text form: hexadecimal of a format byte, the hash (8 bytes, big end first), the
+// namespace with its length, and the id.
 #pragma once
 
 #include <cstdint>
@@ -13,48 +14,55 @@
 
 namespace setget::inline v0::detail {
 
-struct ScanPosition {
+struct ScanCursor {
   std::uint64_t hash = 0;
   std::string ns;
-  std::string id;  // empty: before everything, since an id never is
+  std::string id;
 };
 
-inline std::string encode_scan_cursor(std::string_view ns, std::string_view id) {
-  constexpr char kFormat = 1;
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string bytes(1, kFormat);
+inline constexpr std::uint8_t kScanCursorFormat = 1;
+
+inline std::string encode_scan_cursor(std::uint64_t hash, std::string_view ns, std::string_view id) {
+  std::string bytes(1, static_cast<char>(kScanCursorFormat));
+  for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(hash >> shift & 0xff));
   put_bytes(bytes, ns);
   bytes.append(id);
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const char c : bytes) {
-    text.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
-    text.push_back(kHex[static_cast<unsigned char>(c) & 0xf]);
+  text.reserve(2 * bytes.size());
+  for (const char byte : bytes) {
+    text.push_back(kDigits[static_cast<unsigned char>(byte) >> 4]);
+    text.push_back(kDigits[static_cast<unsigned char>(byte) & 15]);
   }
   return text;
 }
 
-// An empty cursor is the beginning. kInvalidArgument for what no scan gave, kUnsupported for one of a newer format.
-inline Result<ScanPosition> decode_scan_cursor(std::string_view cursor) {
-  if (cursor.empty()) return ScanPosition{};
-  const auto invalid = [] { return Error(ErrorCode::kInvalidArgument, "not a cursor that a scan gave").at_field("cursor"); };
-  const auto nibble = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-  if (cursor.size() % 2 != 0) return invalid();
+// kInvalidArgument for anything that encode_scan_cursor has not made.
+inline Result<ScanCursor> decode_scan_cursor(std::string_view text) {
+  const Error refused = Error(ErrorCode::kInvalidArgument, "not a cursor of this store").at_field("cursor");
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+  if (text.size() % 2 != 0) return refused;
   std::string bytes;
-  bytes.reserve(cursor.size() / 2);
-  for (std::size_t i = 0; i < cursor.size(); i += 2) {
-    const int high = nibble(cursor[i]);
-    const int low = nibble(cursor[i + 1]);
-    if (high < 0 || low < 0) return invalid();
-    bytes.push_back(static_cast<char>(high * 16 + low));
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = digit(text[i]);
+    const int low = digit(text[i + 1]);
+    if (high < 0 || low < 0) return refused;
+    bytes.push_back(static_cast<char>(high << 4 | low));
   }
   ByteReader reader(bytes);
-  const auto format = reader.byte();
-  if (format && *format > 1) return Error(ErrorCode::kUnsupported, "the cursor is of a newer version").at_field("cursor");
-  const auto ns = format == 1 ? reader.sized_bytes() : std::nullopt;
-  const auto id = ns ? reader.bytes(reader.left()) : std::nullopt;
-  if (!id || id->empty()) return invalid();
-  return ScanPosition{.hash = identity_hash(*ns, *id), .ns = std::string(*ns), .id = std::string(*id)};
+  ScanCursor cursor;
+  if (reader.byte() != kScanCursorFormat) return refused;
+  for (int i = 0; i < 8; ++i) {
+    const auto byte = reader.byte();
+    if (!byte) return refused;
+    cursor.hash = cursor.hash << 8 | *byte;
+  }
+  const auto ns = reader.sized_bytes();
+  if (!ns) return refused;
+  cursor.ns = std::string(*ns);
+  cursor.id = std::string(*reader.bytes(reader.left()));
+  if (cursor.hash != identity_hash(cursor.ns, cursor.id)) return refused;
+  return cursor;
 }
 
 }  // namespace setget::inline v0::detail
