@@ -1,0 +1,35 @@
+#include "gateway/conditional.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "gateway/media_type.hpp"
+
+namespace setget::inline v0::detail {
+
+std::string entity_tag(const Record& record, Representation representation) {
+  const Digest identity = digest_of(record.id);
+  return fmt::format("\"{}.{}.{:016x}{}\"", record.version, record.revision, identity.low,
+                     representation == Representation::kEnvelope ? ".envelope" : "");
+}
+
+bool names_tag(std::string_view list, std::string_view tag, Compare compare) noexcept {
+  if (tag.empty()) return false;
+  std::string_view rest = trim(list);
+  if (rest == "*") return true;
+  while (!rest.empty()) {
+    const bool weak = rest.substr(0, 2) == "W/";
+    if (weak) rest.remove_prefix(2);
+    if (rest.empty() || rest.front() != '"') return false;
+    const std::size_t close = rest.find('"', 1);
+    if (close == std::string_view::npos) return false;
+    if (rest.substr(0, close + 1) == tag && (!weak || compare == Compare::kWeak)) return true;
+    rest = trim(rest.substr(close + 1));
+    if (!rest.empty() && rest.front() != ',') return false;
+    while (!rest.empty() && (rest.front() == ',' || rest.front() == ' ' || rest.front() == '\t')) rest.remove_prefix(1);
+  }
+  return false;
+}
+
+}  // namespace setget::inline v0::detail

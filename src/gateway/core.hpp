@@ -1,0 +1,100 @@
+// The gateway's insides: one method per route, shared helpers, and the bounded state that lives as long as the gateway.
+// Thread rule: any thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/gateway.hpp>
+
+#include "gateway/conditional.hpp"
+#include "gateway/envelope.hpp"
+#include "gateway/uri.hpp"
+
+namespace setget::inline v0::detail {
+
+// One request on its way through a route.
+struct Call {
+  const GatewayRequest& request;
+  Target target;
+  Query query;
+  std::string_view rest;        // of the path, behind a route that ends with "/"; still percent-encoded
+  std::size_t rest_offset = 0;  // where it starts in the target
+};
+
+class GatewayCore {
+ public:
+  explicit GatewayCore(GatewayOptions options);
+  GatewayResponse handle(const GatewayRequest& request);
+  void set_draining() noexcept { draining_.store(true, std::memory_order_release); }
+
+ private:
+  struct Route;
+  static std::span<const Route> routes();
+  GatewayResponse dispatch(const GatewayRequest& request);
+
+  // routes_set.cpp
+  GatewayResponse set_record(const Call& call);
+  GatewayResponse set_batch(const Call& call);
+  GatewayResponse set_payload(const Call& call);
+  GatewayResponse set_envelope(const Call& call, std::string_view dedup);
+  GatewayResponse set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup);
+  GatewayResponse set_raw(const Call& call, std::string_view dedup);
+  GatewayResponse send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json);
+  std::optional<GatewayResponse> apply_preconditions(const Call& call, SetRequest& request);
+  std::vector<Reason> all_reasons(ParsedEnvelope& parsed) const;
+
+  // routes_get.cpp
+  GatewayResponse get_record(const Call& call);
+  GatewayResponse get_records(const Call& call);
+  GatewayResponse erase_record(const Call& call);
+  GatewayResponse get_message(const Call& call);
+  Result<std::string> key_of(const Call& call, std::initializer_list<std::string_view> parameters) const;
+  GatewayResponse record_response(const Call& call, const Record& record, Representation representation) const;
+  Result<MessageStatus> wait_for(const std::string& message_id, Milliseconds wait);
+
+  // routes_admin.cpp
+  GatewayResponse queue_stats(const Call& call);
+  GatewayResponse list_dead_letters(const Call& call);
+  GatewayResponse show_dead_letter(const Call& call);
+  GatewayResponse redrive_dead_letters(const Call& call);
+  GatewayResponse purge_dead_letters(const Call& call);
+  GatewayResponse health(const Call& call);
+  GatewayResponse readiness(const Call& call);
+  GatewayResponse metrics(const Call& call);
+  GatewayResponse reload(const Call& call);
+  GatewayResponse schedules(const Call& call);
+  GatewayResponse explain_ttl(const Call& call);
+  GatewayResponse run_archive(const Call& call);
+
+  // idempotency.cpp: runs `once` at most once per Idempotency-Key; it gets the id under which the queue deduplicates, or nothing.
+  GatewayResponse idempotent(const Call& call, std::string_view route, const std::function<GatewayResponse(std::string_view dedup)>& once);
+
+  Pipeline& pipeline() const noexcept { return *options_.pipeline; }
+  QueueBackend& queue() const { return *pipeline().options().queue.backend(); }
+  const std::string& queue_name() const { return pipeline().options().queue.name(); }
+  const Limits& limits() const { return pipeline().options().limits; }
+  TimePoint now() const noexcept { return clock_->now(); }
+  Deadline deadline() const noexcept { return Deadline::in(options_.set_deadline); }
+  // The namespace to read or erase in: the listener's, or the account's where the policy isolates accounts.
+  Result<std::string> namespace_of(const Call& call) const;
+
+  GatewayOptions options_;
+  std::shared_ptr<const Clock> clock_;
+  std::atomic<bool> draining_{false};
+  std::atomic<std::size_t> waiters_{0};
+  std::atomic<bool> archiving_{false};
+};
+
+// Refusals that several routes share; empty = fine.
+std::optional<GatewayResponse> refuse_without_length(const Call& call);
+std::optional<GatewayResponse> refuse_encoded(const Call& call);
+std::optional<GatewayResponse> refuse_media_type(const Call& call, std::initializer_list<std::string_view> accepted);
+Result<bool> boolean_parameter(const Query& query, std::string_view name);
+Result<std::optional<std::uint64_t>> integer_parameter(const Query& query, std::string_view name, std::uint64_t least, std::uint64_t most);
+
+}  // namespace setget::inline v0::detail

@@ -1,0 +1,234 @@
+// Routes that read records and outcomes, and the erase by key.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "gateway/core.hpp"
+#include "gateway/json_pointer.hpp"
+#include "gateway/json_writer.hpp"
+#include "gateway/media_type.hpp"
+#include "gateway/problem.hpp"
+
+namespace setget::inline v0::detail {
+namespace {
+
+constexpr std::string_view kAnyType = "application/octet-stream";
+constexpr std::size_t kKeysPerRead = 64;  // bounds what a multi-get holds at a time
+constexpr Milliseconds kWaitSlice{500};   // a draining gateway answers long polls at least so soon
+
+Reason key_reason(std::string_view key, std::size_t limit, std::string pointer) {
+  if (key.empty()) return {"key_empty", "a key has at least one byte", std::move(pointer)};
+  return {"key_too_long", fmt::format("{} bytes, limit {}", key.size(), limit), std::move(pointer)};
+}
+
+void append_reasons(std::string& out, const std::vector<Reason>& reasons) {
+  JsonArray array(out);
+  for (const auto& reason : reasons) {
+    JsonObject object(array.raw());
+    object.text("code", reason.code).text("message", reason.message).text("pointer", reason.pointer);
+  }
+}
+
+}  // namespace
+
+Result<std::string> GatewayCore::key_of(const Call& call, std::initializer_list<std::string_view> parameters) const {
+  std::vector<std::string_view> known(parameters);
+  const bool in_path = call.target.path != "/v1/records";
+  if (!in_path) known.push_back("key");
+  const auto flows = pipeline().ttl_policy().flows();
+  if (flows && flows->isolate_accounts) known.push_back("account");
+  if (auto unknown = call.query.check(known); !unknown.empty()) return invalid(std::move(unknown));
+
+  std::string key;
+  if (in_path) {
+    auto decoded = percent_decode(call.rest, Plus::kLiteral, call.rest_offset);
+    if (!decoded) return std::move(decoded).error();
+    key = *std::move(decoded);
+  } else if (const std::string* given = call.query.find("key")) {
+    key = *given;
+  } else {
+    return invalid({{"key_missing", "name a key: /v1/records/{key} or /v1/records?key=", "/key"}});
+  }
+  if (key.empty() || key.size() > limits().max_key_bytes) return invalid({key_reason(key, limits().max_key_bytes, "/key")});
+  return key;
+}
+
+GatewayResponse GatewayCore::record_response(const Call& call, const Record& record, Representation representation) const {
+  std::string tag = entity_tag(record, representation);
+  const std::string_view if_match = call.request.header("If-Match");
+  if (!if_match.empty() && !names_tag(if_match, tag, Compare::kStrong))
+    return refusal(412, "the record is not at the version that If-Match names");
+  const bool not_modified = names_tag(call.request.header("If-None-Match"), tag, Compare::kWeak);
+
+  GatewayResponse response;
+  response.status = not_modified ? 304 : 200;
+  response.headers.reserve(8);
+  response.headers.emplace_back("ETag", std::move(tag));
+  response.headers.emplace_back("Cache-Control", "no-cache");
+  response.headers.emplace_back("Setget-Id", percent_encode(record.id));
+  response.headers.emplace_back("Setget-Version", std::to_string(record.version));
+  response.headers.emplace_back("Setget-Expires-At", record.expires_at ? rfc3339(*record.expires_at) : "never");
+  if (not_modified) return response;
+  if (representation == Representation::kEnvelope) {
+    response.headers.emplace_back("Content-Type", "application/json");
+    response.body = Payload::adopt(write_envelope(record));
+    return response;
+  }
+  const bool sendable = !record.content_type.empty() && is_header_value(record.content_type);
+  response.headers.emplace_back("Content-Type", sendable ? std::string_view(record.content_type) : kAnyType);
+  // Payloads are the producers': a browser must not read more into them than their type says.
+  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  response.body = record.payload;
+  return response;
+}
+
+GatewayResponse GatewayCore::get_record(const Call& call) {
+  auto key = key_of(call, {"envelope"});
+  if (!key) return problem_of(key.error());
+  auto envelope = boolean_parameter(call.query, "envelope");
+  if (!envelope) return problem_of(envelope.error());
+  auto ns = namespace_of(call);
+  if (!ns) return problem_of(ns.error());
+  auto found = pipeline().reader().get(*key, *ns, deadline());
+  if (!found) return problem_of(found.error());
+  if (!*found) {
+    if (!call.request.header("If-Match").empty()) return refusal(412, "no record under this key");
+    return refusal(404, "no record under this key");
+  }
+  return record_response(call, **found, *envelope ? Representation::kEnvelope : Representation::kPayload);
+}
+
+GatewayResponse GatewayCore::get_records(const Call& call) {
+  if (auto refused = refuse_without_length(call)) return *std::move(refused);
+  if (auto refused = refuse_media_type(call, {"application/json"})) return *std::move(refused);
+  const auto flows = pipeline().ttl_policy().flows();
+  auto unknown = flows && flows->isolate_accounts ? call.query.check({"account"}) : call.query.check({});
+  if (!unknown.empty()) return problem_of(invalid(std::move(unknown)));
+  auto ns = namespace_of(call);
+  if (!ns) return problem_of(ns.error());
+  auto query = parse_key_query(call.request.body, options_.max_batch);
+  if (!query) return problem_of(query.error());
+  for (std::size_t i = 0; i < query->keys.size() && query->reasons.size() < limits().max_reasons; ++i) {
+    const std::string& key = query->keys[i];
+    if (key.empty() || key.size() > limits().max_key_bytes)
+      query->reasons.push_back(key_reason(key, limits().max_key_bytes, fmt::format("/keys/{}", i)));
+  }
+  if (!query->reasons.empty()) return problem_of(invalid(std::move(query->reasons)));
+
+  const std::vector<std::string_view> keys(query->keys.begin(), query->keys.end());
+  std::string body;
+  {
+    JsonObject object(body);
+    JsonArray records(object.raw("records"));
+    for (std::size_t at = 0; at < keys.size(); at += kKeysPerRead) {
+      const auto part = std::span(keys).subspan(at, std::min(kKeysPerRead, keys.size() - at));
+      auto found = pipeline().reader().get(part, *ns, deadline());
+      if (!found) return problem_of(found.error());
+      for (const auto& one : *found) {
+        if (one.record)
+          append_envelope(records.raw(), *one.record);
+        else
+          records.raw() += "null";
+        if (body.size() > options_.max_response)
+          return refusal(413, fmt::format("the records are larger than {} bytes together; ask for fewer keys", options_.max_response));
+      }
+    }
+  }
+  return json_response(200, std::move(body));
+}
+
+GatewayResponse GatewayCore::erase_record(const Call& call) {
+  auto key = key_of(call, {});
+  if (!key) return problem_of(key.error());
+  auto ns = namespace_of(call);
+  if (!ns) return problem_of(ns.error());
+  return idempotent(call, "erase", [&](std::string_view dedup) {
+    if (const std::string_view if_match = call.request.header("If-Match"); !if_match.empty()) {
+      auto found = pipeline().reader().get(*key, *ns, deadline());
+      if (!found) return problem_of(found.error());
+      const std::string tag = *found ? entity_tag(**found, Representation::kPayload) : std::string();
+      if (!names_tag(if_match, tag, Compare::kStrong))
+        return refusal(412, "the record under this key is not at the version that If-Match names");
+    }
+    EraseRequest request{.ns = *ns,
+                         .id = {},
+                         .key = *key,
+                         .version = {},
+                         .dedup_id = std::string(dedup),
+                         .traceparent = std::string(call.request.header("traceparent"))};
+    auto receipt = pipeline().erase(std::move(request), deadline());
+    if (!receipt) return problem_of(receipt.error());
+    std::string body;
+    {
+      JsonObject object(body);
+      object.text("message_id", receipt->message_id);
+      if (receipt->deduplicated) object.boolean("deduplicated", true);
+    }
+    auto response = json_response(202, std::move(body));
+    response.headers.emplace_back("Location", "/v1/messages/" + percent_encode_segment(receipt->message_id));
+    return response;
+  });
+}
+
+// Waits in slices, so that a drain does not take as long as the most patient client; gives up its place where too many wait.
+Result<MessageStatus> GatewayCore::wait_for(const std::string& message_id, Milliseconds wait) {
+  if (wait <= Milliseconds(0)) return pipeline().message(message_id, Deadline::immediate());
+  struct Place {
+    std::atomic<std::size_t>& waiters;
+    std::size_t before = waiters.fetch_add(1, std::memory_order_acq_rel);
+    ~Place() { waiters.fetch_sub(1, std::memory_order_acq_rel); }
+  } place{waiters_};
+  if (place.before >= options_.max_waiters) return pipeline().message(message_id, Deadline::immediate());
+  const Deadline until = Deadline::in(wait);
+  for (;;) {
+    const auto slice = std::min<Deadline::Steady::duration>(until.left(), kWaitSlice);
+    auto status = pipeline().message(message_id, Deadline::in(slice));
+    if (!status || status->outcome != Outcome::kPending || until.passed() || draining_.load(std::memory_order_acquire)) return status;
+  }
+}
+
+GatewayResponse GatewayCore::get_message(const Call& call) {
+  if (auto unknown = call.query.check({"wait"}); !unknown.empty()) return problem_of(invalid(std::move(unknown)));
+  auto message_id = percent_decode(call.rest, Plus::kLiteral, call.rest_offset);
+  if (!message_id) return problem_of(message_id.error());
+  Milliseconds wait{0};
+  if (const std::string* text = call.query.find("wait")) {
+    auto length = parse_ttl(*text);
+    if (!length || length->is_never || length->length > options_.max_wait)
+      return problem_of(
+          invalid({{"invalid_wait", fmt::format("a length such as 5s or 500ms, at most {} ms", options_.max_wait.count()), "/wait"}}));
+    wait = length->length;
+  }
+  auto status = wait_for(*message_id, wait);
+  if (!status) return problem_of(status.error());
+
+  std::optional<Command> command;
+  if (status->body) {
+    if (auto decoded = decode_command(*status->body)) command = *std::move(decoded);
+  }
+  // A listener's namespace does not see the messages of another.
+  const auto flows = pipeline().ttl_policy().flows();
+  if (command && command->ns != call.request.ns && !(flows && flows->isolate_accounts)) return refusal(404, "no such message");
+
+  std::string body;
+  {
+    JsonObject object(body);
+    object.text("message_id", status->message_id);
+    if (command && !command->id.empty())
+      append_bytes(object, "id", command->id);
+    else
+      object.null("id");
+    if (command && command->kind == CommandKind::kSet)
+      object.number("version", command->version.value_or(status->stamp));
+    else
+      object.null("version");
+    object.text("outcome", to_string(status->outcome));
+    append_reasons(object.raw("reasons"), status->reasons);
+    object.number("receive_count", status->receive_count);
+  }
+  auto response = json_response(200, std::move(body));
+  if (status->outcome == Outcome::kPending) response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
+}  // namespace setget::inline v0::detail
