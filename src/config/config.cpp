@@ -1,1 +1,182 @@
+#include <setget/config.hpp>
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include <setget/cron.hpp>
+#include <setget/validator.hpp>
+
+#include "pipeline/toml_reader.hpp"
+
+namespace setget::inline v0 {
+
+namespace {
+
+using detail::TomlReader;
+
+// What an encoded message holds besides its payload: keys, attributes and the rest of the envelope, at their default limits.
+constexpr std::size_t kMessageOverhead = 1u << 20;
+
+// What depends on other settings unless it is said.
+struct Said {
+  bool max_body = false;
+  bool max_message_bytes = false;
+};
+
+void read_server(TomlReader& section, Config& out, Said& said) {
+  said.max_body = std::ranges::count(section.keys(), "max_body") != 0;
+  section.read("listen", out.listen);
+  section.read("admin_listen", out.admin_listen);
+  section.read("namespace", out.ns);
+  section.read("threads", out.http.threads);
+  section.read<std::size_t>("max_connections", out.http.max_connections, 1);
+  section.read_bytes("max_body", out.http.max_body, 1);
+  section.read_bytes("max_header", out.http.max_header, 1024);
+  section.read_bytes("max_buffered", out.http.max_buffered, 1);
+  section.read("header_timeout", out.http.header_timeout, Milliseconds(1));
+  section.read("body_timeout", out.http.body_timeout, Milliseconds(1));
+  section.read("idle_timeout", out.http.idle_timeout, Milliseconds(1));
+  section.read("write_timeout", out.http.write_timeout, Milliseconds(1));
+  if (!out.ns.empty() && !is_name(out.ns)) section.problem("namespace", "a namespace is up to 64 of [A-Za-z0-9._-]");
+}
+
+void read_store(TomlReader& section, Config& out) {
+  section.read("uri", out.store);
+  section.read("maintenance_interval", out.pipeline.maintenance_interval, Milliseconds(1));
+  section.read("expiry_grace", out.pipeline.expiry_grace);
+}
+
+void read_queue(TomlReader& section, Config& out, Said& said) {
+  said.max_message_bytes = std::ranges::count(section.keys(), "max_message_bytes") != 0;
+  auto& options = out.queue_options;
+  section.read("uri", out.queue);
+  section.read("name", out.queue_name);
+  section.read_choice("kind", options.kind, {{"fifo", QueueKind::kFifo}, {"standard", QueueKind::kStandard}});
+  section.read("visibility_timeout", options.visibility_timeout, Milliseconds(1));
+  section.read("delay", options.delay);
+  section.read("retention", options.retention, Milliseconds(1));
+  section.read("max_receives", options.max_receives);
+  section.read("dedup_window", options.dedup_window);
+  section.read("outcome_retention", options.outcome_retention);
+  section.read<std::uint32_t>("max_in_flight", options.max_in_flight, 1);
+  section.read_bytes("max_message_bytes", options.max_message_bytes, 1);
+  if (!is_name(out.queue_name)) section.problem("name", "a queue's name is 1 to 64 of [A-Za-z0-9._-]");
+}
+
+void read_archive(TomlReader& section, Config& out) {
+  section.read("uri", out.archive);
+  section.read("schedule", out.archive_schedule);
+  section.read("time_zone", out.time_zone);
+  section.read("read_through", out.read_through);
+  section.read_choice("catch_up", out.pipeline.archive_catch_up,
+                      {{"skip", CatchUp::kSkip}, {"once", CatchUp::kOnce}, {"all", CatchUp::kAll}});
+  section.read("jitter", out.pipeline.archive_jitter);
+  if (out.archive_schedule.empty()) return;
+  if (auto cron = Cron::parse(out.archive_schedule, out.time_zone); !cron) {
+    section.problem(cron.error().field() == "time_zone" ? "time_zone" : "schedule", cron.error().message());
+  }
+}
+
+void read_limits(TomlReader& section, Limits& out) {
+  section.read_bytes("max_payload", out.max_payload, 1);
+  section.read<std::size_t>("max_keys", out.max_keys, 1);
+  section.read<std::size_t>("max_key_bytes", out.max_key_bytes, 1);
+  section.read<std::size_t>("max_id_bytes", out.max_id_bytes, 1);
+  section.read("max_owner_bytes", out.max_owner_bytes);
+  section.read("max_content_type_bytes", out.max_content_type_bytes);
+  section.read("max_attributes", out.max_attributes);
+  section.read_bytes("max_attribute_bytes", out.max_attribute_bytes);
+  section.read<std::size_t>("max_depth", out.max_depth, 1);
+  section.read<std::size_t>("max_reasons", out.max_reasons, 1);
+  section.read("reject_duplicate_names", out.reject_duplicate_names);
+  section.read("reject_inexact_integers", out.reject_inexact_integers);
+  for (const auto* key : {"max_key_bytes", "max_id_bytes"}) {
+    if ((std::string_view(key) == "max_key_bytes" ? out.max_key_bytes : out.max_id_bytes) > 512) {
+      section.problem(key, "must be at most 512: stores rely on it");
+    }
+  }
+}
+
+void read_worker(TomlReader& section, PipelineOptions& out) {
+  section.read<std::size_t>("threads", out.worker_threads, 1);
+  section.read<std::size_t>("batch", out.worker_batch, 1);
+  section.read_bytes("batch_bytes", out.worker_batch_bytes, 1);
+  section.read("prefetch", out.prefetch_batches);
+  section.read("linger", out.linger);
+  section.read("backoff_base", out.backoff.base, Milliseconds(1));
+  section.read("backoff_cap", out.backoff.cap, Milliseconds(1));
+  if (out.backoff.cap < out.backoff.base) section.problem("backoff_cap", "must be at least backoff_base");
+}
+
+void read_ingress(TomlReader& section, PipelineOptions& out) {
+  section.read<std::size_t>("max_waiting", out.max_waiting, 1);
+  section.read_bytes("max_waiting_bytes", out.max_waiting_bytes, 1);
+  section.read_choice("when_full", out.block_when_full, {{"wait", true}, {"refuse", false}});
+}
+
+template <class Read>
+void in_section(TomlReader& root, std::string_view name, Read read) {
+  auto section = root.section(name);
+  if (!section) return;
+  read(*section);
+  section->refuse_unknown();
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view toml, std::string_view source_name) {
+  auto flows = parse_flows(toml, source_name);
+  if (!flows) return std::move(flows).error();
+  auto document = detail::parse_toml(toml, source_name);
+  if (!document) return std::move(document).error();
+  detail::TomlProblems problems{.source = std::string(source_name), .first = std::nullopt};
+  TomlReader root(*document, "", problems);
+
+  Config out;
+  out.flows = std::move(*flows);
+  Said said;
+  for (const auto* name : {"isolation", "ttl", "accounts", "flows"}) root.ignore(name);  // read by parse_flows
+  in_section(root, "server", [&](TomlReader& section) { read_server(section, out, said); });
+  in_section(root, "store", [&](TomlReader& section) { read_store(section, out); });
+  in_section(root, "queue", [&](TomlReader& section) { read_queue(section, out, said); });
+  in_section(root, "archive", [&](TomlReader& section) { read_archive(section, out); });
+  in_section(root, "limits", [&](TomlReader& section) { read_limits(section, out.limits); });
+  in_section(root, "worker", [&](TomlReader& section) { read_worker(section, out.pipeline); });
+  in_section(root, "ingress", [&](TomlReader& section) { read_ingress(section, out.pipeline); });
+  root.refuse_unknown();
+  if (auto read = problems.result(); !read) return std::move(read).error();
+
+  // A larger payload needs room on the wire (base64 adds a third) and in the queue, unless these have limits of their own.
+  if (!said.max_body) out.http.max_body = std::max(out.http.max_body, out.limits.max_payload / 2 * 3);
+  if (!said.max_message_bytes) {
+    out.queue_options.max_message_bytes = std::max(out.queue_options.max_message_bytes, out.limits.max_payload + kMessageOverhead);
+  }
+  if (auto valid = out.queue_options.validate(); !valid) return valid.error();
+  if (auto valid = out.limits.validate(); !valid) return valid.error();
+  return out;
+}
+
+Result<Config> load_config(const std::string& path) {
+  auto text = detail::read_text_file(path);
+  if (!text) return std::move(text).error();
+  return parse_config(*text, path);
+}
+
+PipelineOptions pipeline_options(const Config& config, const Stores& stores) {
+  auto options = config.pipeline;
+  options.queue = stores.queue;
+  options.key_store = stores.key_store;
+  options.archive = stores.archive;
+  options.flows = config.flows;
+  options.limits = config.limits;
+  // Naming a store that forgets is the operator's consent to what it forgets; a host that means otherwise asks for more.
+  options.durability = std::min(config.pipeline.durability, stores.durability);
+  options.read_through = config.read_through && stores.archive != nullptr;
+  options.archive_schedule = config.archive_schedule;
+  options.time_zone = config.time_zone;
+  options.schedule_store = stores.schedules;
+  return options;
+}
+
+}  // namespace setget::inline v0
