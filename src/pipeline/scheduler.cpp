@@ -14,7 +14,7 @@
 #include <setget/record.hpp>
 #include <setget/validator.hpp>
 
-#include "pipeline/lease_keeper.hpp"
+#include "pipeline/schedule_lease.hpp"
 #include "pipeline/schedule_plan.hpp"
 
 namespace setget::inline v0 {
@@ -329,7 +329,7 @@ void Scheduler::State::run_try(Job& job, ScheduleState held, std::uint32_t attem
 // Calls the host's function while the lease is kept; `held` is the state as it stands afterwards.
 Result<void> Scheduler::State::call(const Job& job, const JobContext& context, ScheduleState& held, bool& lost) {
   try {
-    detail::LeaseKeeper keeper(*options.store, *options.clock, job.options.name, held, job.options.lease);
+    detail::ScheduleLease keeper(*options.store, *options.clock, job.options.name, held, job.options.lease);
     const auto finish = [&] {
       auto now_held = keeper.finish();
       lost = !now_held;
