@@ -1,0 +1,116 @@
+#include "memory/transaction.hpp"
+
+#include <algorithm>
+
+namespace setget::inline v0::memory::detail {
+
+namespace {
+
+// Steps touch a handful of rows: looking through them beats any index.
+template <class Rows, class View>
+bool remembers(const Rows& rows, const View& view) {
+  return std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return View(row.first) == view; });
+}
+
+}  // namespace
+
+Transaction::~Transaction() {
+  if (!committed_) {
+    for (auto at = changed_listers_.rbegin(); at != changed_listers_.rend(); ++at) tables_.set_silent_lister(at->key, at->id, !at->listed);
+    for (auto& [name, row] : old_identities_) tables_.put(name, std::move(row));
+    for (auto& [name, row] : old_keys_) tables_.put(name, std::move(row));
+  }
+  for (const auto& old : old_keys_) tables_.seal(old.first);
+}
+
+IdentityRow Transaction::open(const IdentityView& name) {
+  const auto* found = tables_.find(name);
+  auto row = found != nullptr ? *found : IdentityRow();
+  if (!remembers(old_identities_, name)) old_identities_.emplace_back(name, row);
+  return row;
+}
+
+KeyRow Transaction::open(const KeyView& name) {
+  const auto* found = tables_.find(name);
+  auto row = found != nullptr ? *found : KeyRow();
+  if (!remembers(old_keys_, name)) old_keys_.emplace_back(name, row);
+  return row;
+}
+
+Result<IdentitySlot> Transaction::load_identity(std::string_view ns, std::string_view id) {
+  const auto* row = tables_.find(IdentityView(ns, id));
+  return row != nullptr ? row->slot : IdentitySlot();
+}
+
+Result<Payload> Transaction::load_encoded(std::string_view ns, std::string_view id, const IdentitySlot&) {
+  const auto* row = tables_.find(IdentityView(ns, id));
+  if (row == nullptr || !row->live()) return Error(ErrorCode::kInternal, "the command of an identity that is not live was asked for");
+  return row->encoded;
+}
+
+Result<KeySlot> Transaction::load_key(std::string_view ns, std::string_view key) {
+  const auto* row = tables_.find(KeyView{ns, key});
+  return row != nullptr ? row->slot : KeySlot();
+}
+
+Result<std::vector<std::string>> Transaction::silent_listers(std::string_view ns, std::string_view key) {
+  return tables_.silent_listers({ns, key});
+}
+
+Result<void> Transaction::set_silent_lister(std::string_view ns, std::string_view key, std::string_view id, bool listed) {
+  const KeyView name{ns, key};
+  open(name);
+  if (tables_.set_silent_lister(name, id, listed)) changed_listers_.push_back({KeyName(name), std::string(id), listed});
+  return {};
+}
+
+Result<void> Transaction::store_record(const ApplyEntry& entry, const IdentitySlot&, IdentitySlot& slot) {
+  const auto& command = entry.command;
+  const IdentityView name(command.ns, command.id);
+  auto row = open(name);
+  row.slot = slot;
+  row.encoded = entry.encoded;
+  row.lost_keys = {};
+  row.listed = entry.listed ? std::make_shared<const ListedAs>(ListedAs{command.account, command.flow, command.owner}) : nullptr;
+  tables_.put(name, std::move(row));
+  return {};
+}
+
+Result<void> Transaction::update_slot(std::string_view ns, std::string_view id, const IdentitySlot&, const IdentitySlot& slot,
+                                      const KeyList* lost_keys) {
+  const IdentityView name(ns, id);
+  auto row = open(name);
+  row.slot = slot;
+  if (lost_keys != nullptr) row.lost_keys = *lost_keys;
+  tables_.put(name, std::move(row));
+  return {};
+}
+
+Result<void> Transaction::store_tombstone(std::string_view ns, std::string_view id, const IdentitySlot&, const IdentitySlot& slot) {
+  const IdentityView name(ns, id);
+  auto row = open(name);
+  row.slot = slot;
+  row.encoded = {};
+  row.lost_keys = {};
+  row.listed = nullptr;
+  tables_.put(name, std::move(row));
+  return {};
+}
+
+Result<void> Transaction::store_key(std::string_view ns, std::string_view key, const KeySlot&, const KeySlot& slot, const IdentitySlot*) {
+  const KeyView name{ns, key};
+  auto row = open(name);
+  row.slot = slot;
+  tables_.put(name, std::move(row));
+  return {};
+}
+
+Result<void> Transaction::log_change(std::string_view ns, std::string_view id, const IdentitySlot&) {
+  const IdentityView name(ns, id);
+  auto row = open(name);
+  row.position = tables_.next_position();
+  tables_.put(name, std::move(row));
+  return {};
+}
+
+}  // namespace setget::inline v0::memory::detail
