@@ -1,4 +1,4 @@
-// LeaseKeeper: what this worker holds leases on (prefetched included), extended at half of their length. Thread rule: any thread.
+// MessageKeeper: what this worker holds leases on (prefetched included), extended at half of their length. Thread rule: any thread.
 #pragma once
 
 #include <atomic>
@@ -22,9 +22,9 @@ struct HeldBatch {
   Deadline::Steady::time_point steady_since{};
 };
 
-class LeaseKeeper {
+class MessageKeeper {
  public:
-  LeaseKeeper(Queue queue, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger, std::shared_ptr<Metrics> metrics);
+  MessageKeeper(Queue queue, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger, std::shared_ptr<Metrics> metrics);
 
   using Held = std::shared_ptr<HeldBatch>;
   void hold(const Held& batch);

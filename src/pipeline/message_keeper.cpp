@@ -1,34 +1,34 @@
-#include "pipeline/lease_keeper.hpp"
+#include "pipeline/message_keeper.hpp"
 
 #include "pipeline/metric_names.hpp"
 
 namespace setget::inline v0::detail {
 
-LeaseKeeper::LeaseKeeper(Queue queue, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger, std::shared_ptr<Metrics> metrics)
+MessageKeeper::MessageKeeper(Queue queue, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger, std::shared_ptr<Metrics> metrics)
     : queue_(std::move(queue)), clock_(std::move(clock)), logger_(std::move(logger)), metrics_(std::move(metrics)) {}
 
-void LeaseKeeper::hold(const Held& batch) {
+void MessageKeeper::hold(const Held& batch) {
   const std::lock_guard lock(mutex_);
   held_.push_back(batch);
 }
 
-void LeaseKeeper::drop(const Held& batch) {
+void MessageKeeper::drop(const Held& batch) {
   const std::lock_guard lock(mutex_);
   held_.remove(batch);
 }
 
-std::size_t LeaseKeeper::held() const {
+std::size_t MessageKeeper::held() const {
   const std::lock_guard lock(mutex_);
   std::size_t count = 0;
   for (const auto& batch : held_) count += batch->messages.size();
   return count;
 }
 
-bool LeaseKeeper::due(const HeldBatch& batch) const noexcept {
+bool MessageKeeper::due(const HeldBatch& batch) const noexcept {
   return (clock_->now() - batch.since) * 2 >= batch.lease || (Deadline::Steady::now() - batch.steady_since) * 2 >= batch.lease;
 }
 
-void LeaseKeeper::extend_due() {
+void MessageKeeper::extend_due() {
   std::list<Held> all;
   {
     const std::lock_guard lock(mutex_);
@@ -37,7 +37,7 @@ void LeaseKeeper::extend_due() {
   for (const auto& batch : all) extend_if_due(*batch);
 }
 
-void LeaseKeeper::extend_if_due(HeldBatch& batch) {
+void MessageKeeper::extend_if_due(HeldBatch& batch) {
   const std::lock_guard lock(extending_);
   if (!due(batch)) return;
   std::vector<Settlement> settlements;
@@ -54,7 +54,7 @@ void LeaseKeeper::extend_if_due(HeldBatch& batch) {
   extend(batch, std::move(settlements), std::move(places));
 }
 
-void LeaseKeeper::extend(HeldBatch& batch, std::vector<Settlement>&& settlements, std::vector<std::size_t>&& places) {
+void MessageKeeper::extend(HeldBatch& batch, std::vector<Settlement>&& settlements, std::vector<std::size_t>&& places) {
   if (settlements.empty()) return;
   const auto since = clock_->now();
   const auto steady_since = Deadline::Steady::now();

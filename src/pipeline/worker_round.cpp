@@ -1,0 +1,299 @@
+#include "pipeline/worker_round.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "pipeline/metric_names.hpp"
+
+namespace setget::inline v0::detail {
+
+namespace {
+
+// Of one call into store or queue. Their own retries (a busy file) end well before it.
+constexpr Milliseconds kCallDeadline{30'000};
+
+std::string_view traceparent_of(const Message& message) {
+  const auto found = message.attributes.find(kTraceparentAttribute);
+  return found == message.attributes.end() ? std::string_view() : std::string_view(found->second.data);
+}
+
+}  // namespace
+
+struct WorkerRound::Work {
+  Work(HeldBatch& held, TimePoint moment) : batch(held), now(moment) {}
+  HeldBatch& batch;
+  TimePoint now;
+  std::vector<FusedEntry> entries;      // for the store
+  std::vector<std::size_t> places;      // of the entries in the batch
+  std::vector<Settlement> settlements;  // of messages that the store does not settle
+  std::vector<bool> quiet;              // per settlement: a lost lease is expected, do not count it
+  std::vector<std::string_view> failed_groups;
+  std::array<std::size_t, kOutcomeCount> outcomes{};
+  std::size_t retried = 0;
+  std::size_t lease_lost = 0;
+
+  bool group_failed(std::string_view group) const { return std::ranges::find(failed_groups, group) != failed_groups.end(); }
+  void add(Settlement&& settlement, bool is_quiet = false) {
+    settlements.push_back(std::move(settlement));
+    quiet.push_back(is_quiet);
+  }
+  void give_back(std::size_t place, bool is_quiet) {
+    Settlement release;
+    release.receipt = batch.messages[place].receipt;
+    release.action = SettleAction::kRelease;
+    release.uncounted = true;
+    add(std::move(release), is_quiet);
+  }
+};
+
+WorkerRound::WorkerRound(const WorkerOptions& options, MessageKeeper& keeper)
+    : options_(options), keeper_(keeper), fused_(options.key_store.backend()->fused_with(*options.queue.backend())) {}
+
+bool WorkerRound::work(HeldBatch& batch, bool fifo, bool extend) {
+  Work work(batch, options_.clock->now());
+  decide_all(work, fifo, extend);
+  const auto started = Deadline::Steady::now();
+  const bool done = fused_ != nullptr ? apply_fused(work) : apply_and_ack(work);
+  if (done) {
+    failures_.store(0, std::memory_order_relaxed);
+  } else {
+    failures_.fetch_add(1, std::memory_order_relaxed);
+  }
+  options_.metrics->observe(metric::kApplySeconds, std::chrono::duration<double>(Deadline::Steady::now() - started).count(), {});
+  publish(work);
+  return done;
+}
+
+void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
+  const DecisionContext context{*options_.policy, *options_.validator, options_.transform, work.now};
+  FlowMemory memory(*options_.policy);
+  const auto& messages = work.batch.messages;
+  work.entries.reserve(messages.size());
+  work.places.reserve(messages.size());
+  for (std::size_t place = 0; place < messages.size(); ++place) {
+    if (extend) keeper_.extend_if_due(work.batch);
+    const auto& message = messages[place];
+    const bool ordered = fifo && !message.group.empty();
+    if (work.batch.lost[place].load(std::memory_order_relaxed)) {
+      ++work.lease_lost;
+      if (ordered) work.failed_groups.push_back(message.group);
+      continue;
+    }
+    // In order or not at all: what follows a failed message of its group goes back untried.
+    if (ordered && work.group_failed(message.group)) {
+      work.give_back(place, true);
+      ++work.retried;
+      continue;
+    }
+    auto decision = decide(message, context, memory);
+    switch (decision.verdict) {
+      case Verdict::kApply: {
+        auto& entry = work.entries.emplace_back();
+        entry.receipt = message.receipt;
+        entry.entry = std::move(decision.entry);
+        work.places.push_back(place);
+        break;
+      }
+      case Verdict::kRetry:
+        retry(work, place, std::move(decision));
+        if (ordered) work.failed_groups.push_back(message.group);
+        break;
+      case Verdict::kDeadLetter: {
+        Settlement settlement;
+        settlement.receipt = message.receipt;
+        settlement.action = SettleAction::kDeadLetter;
+        settlement.reasons = std::move(decision.reasons);
+        options_.logger->log(
+            LogLevel::kWarning, "message is a dead letter",
+            {{"message_id", message.message_id},
+             {"reason", settlement.reasons.empty() ? std::string_view() : std::string_view(settlement.reasons.front().code)},
+             {"traceparent", traceparent_of(message)}});
+        work.add(std::move(settlement));
+        break;
+      }
+    }
+  }
+}
+
+bool WorkerRound::apply_fused(Work& work) {
+  if (work.entries.empty() && work.settlements.empty()) return true;
+  auto done = fused_->apply_and_settle(options_.queue.name(), work.entries, work.settlements, work.now, Deadline::in(kCallDeadline));
+  if (!done) {
+    release_everything(work, done.error());
+    return false;
+  }
+  const auto others = std::exchange(work.settlements, {});
+  const auto quiet = std::exchange(work.quiet, {});
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    if (done->settled[i]) {
+      if (others[i].action == SettleAction::kDeadLetter) ++work.outcomes[static_cast<std::size_t>(Outcome::kDeadLettered)];
+    } else if (!quiet[i]) {
+      ++work.lease_lost;
+    }
+  }
+  for (std::size_t i = 0; i < work.entries.size(); ++i) {
+    if (auto& applied = done->applied[i]) {
+      ++work.outcomes[static_cast<std::size_t>(applied->outcome)];
+    } else {
+      after_error(work, work.places[i], applied.error());
+    }
+  }
+  settle(work);
+  return true;
+}
+
+bool WorkerRound::apply_and_ack(Work& work) {
+  if (!work.entries.empty()) {
+    std::vector<ApplyEntry> entries;
+    entries.reserve(work.entries.size());
+    for (auto& entry : work.entries) entries.push_back(std::move(entry.entry));
+    auto applied = options_.key_store.backend()->apply({.entries = entries, .now = work.now, .deadline = Deadline::in(kCallDeadline)});
+    if (!applied) {
+      release_everything(work, applied.error());
+      return false;
+    }
+    for (std::size_t i = 0; i < work.entries.size(); ++i) {
+      const auto place = work.places[i];
+      const auto& group = work.batch.messages[place].group;
+      if (auto& result = (*applied)[i]; !result) {
+        after_error(work, place, result.error());
+      } else if (!group.empty() && work.group_failed(group)) {
+        // It was applied, and will be a duplicate; its ack must not overtake the failed one.
+        work.give_back(place, true);
+        ++work.retried;
+      } else {
+        work.add(settlement_of(std::move(work.entries[i].receipt), std::move(*result)));
+      }
+    }
+  }
+  settle(work);
+  return true;
+}
+
+void WorkerRound::after_error(Work& work, std::size_t place, const Error& error) {
+  const auto& message = work.batch.messages[place];
+  if (error.code() == ErrorCode::kLeaseLost) {
+    ++work.lease_lost;
+    return;
+  }
+  auto decision = judge(error);
+  if (decision.verdict == Verdict::kDeadLetter) {
+    Settlement settlement;
+    settlement.receipt = message.receipt;
+    settlement.action = SettleAction::kDeadLetter;
+    settlement.reasons = std::move(decision.reasons);
+    work.add(std::move(settlement));
+    return;
+  }
+  options_.logger->log(LogLevel::kWarning, "message could not be applied and is tried again",
+                       {{"message_id", message.message_id}, {"error", error.describe()}, {"traceparent", traceparent_of(message)}});
+  if (!message.group.empty()) work.failed_groups.push_back(message.group);
+  retry(work, place, std::move(decision));
+}
+
+void WorkerRound::retry(Work& work, std::size_t place, Decision&& decision) {
+  const auto& message = work.batch.messages[place];
+  Settlement release;
+  release.receipt = message.receipt;
+  release.action = SettleAction::kRelease;
+  // Receives that do not count leave no trace in the message: there the worker's own memory of failures makes the waits grow.
+  const auto attempt = std::max(message.receive_count > 0 ? message.receive_count - 1 : 0, decision.to_blame ? 0 : failures());
+  release.delay = options_.backoff.wait(attempt, *options_.random);
+  release.reasons = std::move(decision.reasons);
+  release.uncounted = !decision.to_blame;
+  work.add(std::move(release));
+  ++work.retried;
+}
+
+void WorkerRound::release_everything(Work& work, const Error& error) {
+  options_.logger->log(LogLevel::kError, "a batch could not be applied and is tried again", {{"error", error.describe()}});
+  for (const auto place : work.places) {
+    retry(
+        work, place,
+        {.verdict = Verdict::kRetry, .entry = {}, .reasons = {reason_of(error, to_string(error.code()))}, .to_blame = !error.retryable()});
+  }
+  settle(work);
+}
+
+void WorkerRound::settle(Work& work) {
+  if (work.settlements.empty()) return;
+  auto settled = options_.queue.backend()->settle(
+      {.queue = options_.queue.name(), .settlements = work.settlements, .deadline = Deadline::in(kCallDeadline)});
+  if (!settled) {
+    // The leases end by themselves; what was applied is a duplicate then.
+    options_.logger->log(LogLevel::kError, "messages could not be settled; they come back when their leases end",
+                         {{"error", settled.error().describe()}});
+    return;
+  }
+  for (std::size_t i = 0; i < work.settlements.size(); ++i) {
+    const auto& settlement = work.settlements[i];
+    if (auto& result = (*settled)[i]; !result) {
+      if (!work.quiet[i]) ++work.lease_lost;
+    } else if (settlement.action == SettleAction::kAck) {
+      ++work.outcomes[static_cast<std::size_t>(settlement.outcome)];
+    } else if (settlement.action == SettleAction::kDeadLetter) {
+      ++work.outcomes[static_cast<std::size_t>(Outcome::kDeadLettered)];
+    }
+  }
+  work.settlements.clear();
+  work.quiet.clear();
+}
+
+std::size_t WorkerRound::give_back(HeldBatch& batch, Deadline deadline) {
+  std::vector<Settlement> releases;
+  // The latest first: releasing a message of a FIFO group releases those behind it.
+  for (auto place = batch.messages.size(); place-- > 0;) {
+    if (batch.lost[place].load(std::memory_order_relaxed)) continue;
+    Settlement release;
+    release.receipt = batch.messages[place].receipt;
+    release.action = SettleAction::kRelease;
+    release.uncounted = true;
+    releases.push_back(std::move(release));
+  }
+  if (releases.empty()) return 0;
+  auto settled = options_.queue.backend()->settle({.queue = options_.queue.name(), .settlements = releases, .deadline = deadline});
+  return settled ? 0 : releases.size();
+}
+
+void WorkerRound::count_received(std::size_t messages) {
+  received_.fetch_add(messages, std::memory_order_relaxed);
+  options_.metrics->add(metric::kReceived, static_cast<double>(messages), {});
+  options_.metrics->observe(metric::kBatchMessages, static_cast<double>(messages), {});
+}
+
+void WorkerRound::publish(const Work& work) {
+  for (std::size_t i = 0; i < kOutcomeCount; ++i) {
+    if (work.outcomes[i] > 0) count(static_cast<Outcome>(i), work.outcomes[i]);
+  }
+  if (work.retried > 0) {
+    retried_.fetch_add(work.retried, std::memory_order_relaxed);
+    options_.metrics->add(metric::kRetried, static_cast<double>(work.retried), {});
+  }
+  if (work.lease_lost > 0) {
+    lease_lost_.fetch_add(work.lease_lost, std::memory_order_relaxed);
+    options_.metrics->add(metric::kLeaseLost, static_cast<double>(work.lease_lost), {});
+  }
+  if (!work.batch.messages.empty()) {
+    const auto age = std::max(work.now - work.batch.messages.front().sent_at, Milliseconds(0));
+    options_.metrics->set(metric::kLagSeconds, std::chrono::duration<double>(age).count(), {});
+  }
+}
+
+void WorkerRound::count(Outcome outcome, std::size_t messages) {
+  outcomes_[static_cast<std::size_t>(outcome)].fetch_add(messages, std::memory_order_relaxed);
+  options_.metrics->add(metric::kOutcomes, static_cast<double>(messages), {{"outcome", to_string(outcome)}});
+}
+
+WorkerStats WorkerRound::stats() const {
+  const auto of = [this](Outcome outcome) { return outcomes_[static_cast<std::size_t>(outcome)].load(std::memory_order_relaxed); };
+  return {.received = received_.load(std::memory_order_relaxed),
+          .applied = of(Outcome::kApplied),
+          .duplicate = of(Outcome::kDuplicate),
+          .stale = of(Outcome::kStale),
+          .expired = of(Outcome::kExpired),
+          .dead_lettered = of(Outcome::kDeadLettered),
+          .retried = retried_.load(std::memory_order_relaxed),
+          .lease_lost = lease_lost_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace setget::inline v0::detail

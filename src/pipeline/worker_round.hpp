@@ -1,0 +1,55 @@
+// One round of a worker over one held batch: decide, apply, settle, count. The threads around it are in worker.cpp.
+// Thread rule: any thread; rounds over different batches run at the same time.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include <setget/worker.hpp>
+
+#include "pipeline/message_keeper.hpp"
+#include "pipeline/worker_decision.hpp"
+
+namespace setget::inline v0::detail {
+
+class WorkerRound {
+ public:
+  // `options` outlives this and has every field filled.
+  WorkerRound(const WorkerOptions& options, MessageKeeper& keeper);
+
+  // Everything of the batch is settled, or left to its lease where the queue cannot be reached. `fifo`: groups are ordered. `extend`:
+  // extend leases on this thread while working, because no other thread does. False if the store or queue failed as a whole.
+  bool work(HeldBatch& batch, bool fifo, bool extend);
+  // Gives an untried batch back. Returns how many messages could not be given back.
+  std::size_t give_back(HeldBatch& batch, Deadline deadline);
+  WorkerStats stats() const;
+  void count_received(std::size_t messages);
+  // Consecutive failures of the whole store; 0 = the last call went through.
+  std::uint32_t failures() const noexcept { return failures_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Work;
+  void decide_all(Work& work, bool fifo, bool extend);
+  bool apply_fused(Work& work);
+  bool apply_and_ack(Work& work);
+  // What the store answered for entry `i` of the work, where it did not settle it itself.
+  void after_error(Work& work, std::size_t place, const Error& error);
+  void retry(Work& work, std::size_t place, Decision&& decision);
+  void release_everything(Work& work, const Error& error);
+  void settle(Work& work);
+  void count(Outcome outcome, std::size_t messages);
+  void publish(const Work& work);
+
+  const WorkerOptions& options_;
+  MessageKeeper& keeper_;
+  FusedStore* fused_;
+  std::atomic<std::uint32_t> failures_{0};
+  std::atomic<std::uint64_t> received_{0};
+  std::array<std::atomic<std::uint64_t>, kOutcomeCount> outcomes_{};
+  std::atomic<std::uint64_t> retried_{0};
+  std::atomic<std::uint64_t> lease_lost_{0};
+};
+
+}  // namespace setget::inline v0::detail
