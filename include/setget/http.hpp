@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <setget/clock.hpp>
 #include <setget/error.hpp>
@@ -19,19 +20,20 @@ struct HttpListener {
   std::uint16_t port = 8080;   // 0 = any free one, see HttpServer::port()
   Gateway* gateway = nullptr;  // outlives the server
   std::string ns;              // namespace of everything that comes in here
+  std::size_t threads = 0;     // of this listener alone, so that one cannot starve another; 0 = HttpServerOptions::threads
 };
 
 struct HttpServerOptions {
   std::vector<HttpListener> listeners;
-  std::size_t threads = 0;                         // 0 = enough to keep group commit busy: 32
+  std::size_t threads = 0;                         // of each listener; 0 = enough to keep group commit busy: 32
   std::size_t max_connections = 1024;              // further ones wait in the backlog
   std::size_t max_body = (8u << 20) + (4u << 20);  // bytes on the wire; over it 413 (an envelope is larger than its payload)
   std::size_t max_header = 16'384;                 // bytes; over it 431
   std::size_t max_buffered = 512u << 20;           // bodies being received at a time, over all connections; over it 503
   Milliseconds header_timeout{10'000};             // from the first byte or the connection
   Milliseconds body_timeout{30'000};               // for each body; slower ones get 408
-  Milliseconds idle_timeout{75'000};               // keep-alive
-  Milliseconds write_timeout{30'000};
+  Milliseconds idle_timeout{75'000};               // keep-alive; at max_connections the longest idle one is closed earlier
+  Milliseconds write_timeout{30'000};              // for each response, and a second more for each 256 KiB of it
   std::shared_ptr<Logger> logger;
   std::shared_ptr<Metrics> metrics;
   SETGET_API Result<void> validate() const;
@@ -44,7 +46,8 @@ class SETGET_API HttpServer {
   ~HttpServer();
   Result<void> start();
   std::uint16_t port(std::size_t listener = 0) const;
-  // Accepts no more, finishes requests being handled, closes. Idempotent.
+  // Accepts no more, closes idle connections, finishes requests being received or handled, joins. kDeadlineExceeded if some were still
+  // there: their connections are cut, and the destructor waits for their handlers. Idempotent.
   Result<void> stop(Deadline deadline);
 
  private:
