@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <setget/clock.hpp>
@@ -22,6 +23,9 @@ struct HttpListener {
   std::string ns;              // namespace of everything that comes in here
   std::size_t threads = 0;     // of this listener alone, so that one cannot starve another; 0 = HttpServerOptions::threads
 };
+
+// "HOST:PORT" or "[IPv6]:PORT". Error: kInvalidArgument.
+SETGET_API Result<HttpListener> parse_listener(std::string_view text);
 
 struct HttpServerOptions {
   std::vector<HttpListener> listeners;

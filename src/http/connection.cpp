@@ -59,7 +59,7 @@ void HttpConnection::start() {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
-  enter(Phase::kHeader, shared_->options.header_timeout);
+  enter(Phase::kIdle, shared_->options.header_timeout);
   run();
 }
 

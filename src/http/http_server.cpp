@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <charconv>
 #include <exception>
 #include <setget/http.hpp>
 #include <string>
@@ -117,7 +118,14 @@ class Door {
 
   void accept() {
     if (accepting_ || !acceptor_.is_open() || shared_->stopping.load(std::memory_order_acquire)) return;
-    if (shared_->size() >= shared_->options.max_connections) return;  // the reaper resumes
+    if (shared_->size() >= shared_->options.max_connections) {
+      {
+        const std::lock_guard lock(shared_->mutex);  // or the reaper could miss it on its way to sleep
+        shared_->paused.store(true, std::memory_order_release);
+      }
+      shared_->changed.notify_all();
+      return;
+    }
     accepting_ = true;
     acceptor_.async_accept(io_, [this](const error_code& error, tcp::socket socket) {
       accepting_ = false;
@@ -148,6 +156,23 @@ class Door {
 };
 
 }  // namespace
+
+Result<HttpListener> parse_listener(std::string_view text) {
+  const Error refused =
+      Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is not HOST:PORT with a port in [0, 65535]", text)).at_field("listen");
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return refused;
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (host.empty() || (!bracketed && host.find(':') != std::string_view::npos)) return refused;
+  HttpListener listener;
+  const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), listener.port);
+  if (error != std::errc() || stop != port.data() + port.size()) return refused;
+  listener.host = host;
+  return listener;
+}
 
 Result<void> HttpServerOptions::validate() const {
   const auto refuse = [](const char* field, const char* what) -> Result<void> {
@@ -183,13 +208,13 @@ struct HttpServer::State {
     std::unique_lock lock(shared->mutex);
     while (!shared->stopping || !shared->connections.empty()) {
       if (shared->connections.empty())
-        shared->changed.wait(lock, [this] { return shared->stopping || !shared->connections.empty(); });
+        shared->changed.wait(lock, [this] { return shared->stopping || shared->paused || !shared->connections.empty(); });
       else
         shared->changed.wait_for(lock, kReapInterval);
       const bool room = shared->connections.size() < shared->options.max_connections;
       lock.unlock();
       shared->reap();
-      if (room && !shared->stopping)
+      if (room && !shared->stopping && shared->paused.exchange(false))
         for (const auto& door : doors) door->resume();
       lock.lock();
     }

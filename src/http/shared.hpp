@@ -48,10 +48,11 @@ struct HttpShared {
   HttpServerOptions options;
   std::atomic<std::size_t> buffered{0};
   std::atomic<bool> stopping{false};
+  std::atomic<bool> paused{false};  // a door stands closed at max_connections
 
   // Registered connections are open sockets; the set does not own them.
   std::mutex mutex;
-  std::condition_variable changed;  // a connection came or went, or stopping
+  std::condition_variable changed;  // a connection came or went, paused or stopping
   std::unordered_set<HttpConnection*> connections;
 
   void add(HttpConnection* connection);
