@@ -1,0 +1,243 @@
+// Key store suite: listing by account, flow and owner, and scanning for verification. Also what proves that a lacking capability is
+// declared.
+#include <array>
+#include <set>
+#include <tuple>
+
+#include "testing/key_store_helpers.hpp"
+
+namespace setget::inline v0::testing::detail {
+
+namespace {
+
+void set_listed(Trial& t, const std::string& id, const std::string& account, const std::string& flow, const std::string& owner, Stamp stamp,
+                bool listed = true) {
+  auto s = spec(id, {"key-" + id}, stamp);
+  s.account = account;
+  s.flow = flow;
+  s.owner = owner;
+  s.listed = listed;
+  t.apply(set_entry(s));
+}
+
+// Ids of all pages, in order.
+Keys listed(Trial& t, const std::string& account, const std::string& flow, const std::string& owner, std::size_t limit = 2) {
+  Keys ids;
+  std::string cursor;
+  do {
+    const auto page =
+        t.store()
+            .list({.ns = {}, .account = account, .flow = flow, .owner = owner, .now = t.now(), .cursor = cursor, .limit = limit})
+            .value();
+    EXPECT_LE(page.records.size(), limit);
+    for (const auto& record : page.records) ids.push_back(record.id);
+    cursor = page.next;
+  } while (!cursor.empty());
+  return ids;
+}
+
+Keys sorted(Keys ids) {
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+void lists_by_account_flow_and_owner(Trial& t) {
+  set_listed(t, "1", "acme", "orders", "ann", t.stamp(1));
+  set_listed(t, "2", "acme", "orders", "bob", t.stamp(2));
+  set_listed(t, "3", "acme", "events", "ann", t.stamp(3));
+  set_listed(t, "4", "other", "orders", "ann", t.stamp(4));
+  set_listed(t, "5", "acme", "orders", "ann", t.stamp(5), false);
+  EXPECT_EQ(sorted(listed(t, "acme", "orders", "")), (Keys{"1", "2"}));
+  EXPECT_EQ(sorted(listed(t, "acme", "", "")), (Keys{"1", "2", "3"}));
+  EXPECT_EQ(sorted(listed(t, "", "orders", "")), (Keys{"1", "2", "4"}));
+  EXPECT_EQ(sorted(listed(t, "", "", "ann")), (Keys{"1", "3", "4"}));
+  EXPECT_EQ(sorted(listed(t, "acme", "orders", "ann")), Keys{"1"});
+  EXPECT_EQ(sorted(listed(t, "", "", "")), (Keys{"1", "2", "3", "4"}));
+  EXPECT_EQ(listed(t, "nobody", "", ""), Keys{});
+}
+
+void lists_in_the_order_of_identities_without_gap_or_repetition(Trial& t) {
+  Keys expected;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    set_listed(t, "r" + std::to_string(i), "acme", "orders", "", t.stamp(i));
+    expected.push_back("r" + std::to_string(i));
+  }
+  std::sort(expected.begin(), expected.end(),
+            [](const auto& a, const auto& b) { return std::tuple(identity_hash({}, a), a) < std::tuple(identity_hash({}, b), b); });
+  for (const std::size_t limit : {1u, 7u, 40u, 100u}) EXPECT_EQ(listed(t, "acme", "orders", "", limit), expected) << limit;
+}
+
+void lists_only_what_is_live_and_as_it_is_now(Trial& t) {
+  for (const auto* id : {"erased", "expired", "moved", "kept"}) set_listed(t, id, "acme", "orders", "", t.stamp(1));
+  t.apply(erase("erased", t.stamp(2)));
+  t.apply(touch("expired", t.stamp(2), t.now() + Milliseconds(5)));
+  set_listed(t, "moved", "acme", "events", "", t.stamp(3));
+  t.clock().advance(Milliseconds(5));
+  EXPECT_EQ(listed(t, "acme", "orders", ""), Keys{"kept"});
+  EXPECT_EQ(listed(t, "acme", "events", ""), Keys{"moved"});
+  reclaim_all(t, t.stamp(100));
+  EXPECT_EQ(listed(t, "acme", "orders", ""), Keys{"kept"});
+  set_listed(t, "kept", "acme", "orders", "", t.stamp(200), false);
+  EXPECT_EQ(listed(t, "acme", "orders", ""), Keys{}) << "its current version is not listed";
+}
+
+void a_listing_is_stable_under_change(Trial& t) {
+  for (std::uint64_t i = 0; i < 20; ++i) set_listed(t, "s" + std::to_string(i), "acme", "f", "", t.stamp(i));
+  std::multiset<std::string> seen;
+  std::string cursor;
+  std::uint64_t n = 100;
+  do {
+    const auto page =
+        t.store().list({.ns = {}, .account = "acme", .flow = "f", .owner = {}, .now = t.now(), .cursor = cursor, .limit = 3}).value();
+    for (const auto& record : page.records) seen.insert(record.id);
+    cursor = page.next;
+    set_listed(t, "new" + std::to_string(n), "acme", "f", "", t.stamp(n));
+    ++n;
+  } while (!cursor.empty());
+  for (std::uint64_t i = 0; i < 20; ++i) EXPECT_EQ(seen.count("s" + std::to_string(i)), 1u) << i;
+}
+
+std::vector<Summary> scan(Trial& t, std::size_t limit, bool with_records = false) {
+  std::vector<Summary> out;
+  std::string cursor;
+  do {
+    auto page = t.store().scan({.cursor = cursor, .limit = limit, .with_records = with_records}).value();
+    EXPECT_LE(page.items.size(), limit);
+    for (auto& item : page.items) out.push_back(std::move(item));
+    cursor = page.next;
+  } while (!cursor.empty());
+  return out;
+}
+
+void a_scan_gives_every_record_and_tombstone_in_order(Trial& t) {
+  Keys live;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    auto s = spec("r" + std::to_string(i), {"k" + std::to_string(i)}, t.stamp(i + 1), "p" + std::to_string(i));
+    s.ns = i % 3 == 0 ? "" : i % 3 == 1 ? "one" : "two";
+    s.account = "acme";
+    s.flow = "orders";
+    s.expires_at = i % 2 == 0 ? std::optional<TimePoint>() : t.now() + Milliseconds(1000);
+    t.apply(set_entry(s));
+  }
+  t.apply(in_namespace(erase("r1", t.stamp(50)), "one"));
+  t.apply(touch("r3", t.stamp(51), t.now() + Milliseconds(77)));
+  const auto all = scan(t, 100, true);
+  ASSERT_EQ(all.size(), 30u);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto& item = all[i];
+    EXPECT_EQ(item.hash, identity_hash(item.ns, item.id));
+    if (i > 0) {
+      EXPECT_LT(std::tie(all[i - 1].hash, all[i - 1].ns, all[i - 1].id), std::tie(item.hash, item.ns, item.id));
+    }
+    if (item.id == "r1") {
+      EXPECT_TRUE(item.tombstone);
+      EXPECT_EQ(item.reason, TombstoneReason::kErased);
+      EXPECT_EQ(item.version, t.stamp(50));
+      EXPECT_FALSE(item.record);
+      EXPECT_EQ(item.content, Digest{});
+      continue;
+    }
+    EXPECT_FALSE(item.tombstone);
+    EXPECT_EQ(item.account, "acme");
+    EXPECT_EQ(item.flow, "orders");
+    ASSERT_TRUE(item.record);
+    EXPECT_EQ(item.content, content_digest(*item.record));
+    EXPECT_EQ(item.version, item.record->version);
+    EXPECT_EQ(item.revision, item.id == "r3" ? 1u : 0u);
+    EXPECT_EQ(item.expires_at, item.record->expires_at);
+  }
+  for (const std::size_t limit : {1u, 7u, 30u}) {
+    const auto pages = scan(t, limit);
+    ASSERT_EQ(pages.size(), all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      EXPECT_EQ(pages[i].id, all[i].id);
+      EXPECT_EQ(pages[i].content, all[i].content) << "the digest is given without the record too";
+      EXPECT_FALSE(pages[i].record);
+    }
+  }
+}
+
+void the_content_digest_depends_on_content_only(Trial& t) {
+  auto s = spec("a", {"k"}, t.stamp(1));
+  s.version = 5;
+  s.expires_at = t.now() + Milliseconds(1000);
+  t.apply(set_entry(s));
+  const auto first = scan(t, 10).at(0).content;
+  s.version = 6;
+  s.stamp = t.stamp(2);
+  s.expires_at = {};
+  s.expected_version = 5;
+  t.apply(set_entry(s));
+  EXPECT_EQ(scan(t, 10).at(0).content, first);
+  s.version = 7;
+  s.payload = "other";
+  s.expected_version = {};
+  t.apply(set_entry(s));
+  EXPECT_NE(scan(t, 10).at(0).content, first);
+}
+
+void statistics_count_what_is_there(Trial& t) {
+  const auto empty = t.store().stats().value();
+  EXPECT_EQ(empty.records, 0u);
+  EXPECT_EQ(empty.keys, 0u);
+  for (std::uint64_t i = 0; i < 10; ++i) t.apply(set(std::to_string(i), {"a" + std::to_string(i), "b" + std::to_string(i)}, t.stamp(i)));
+  t.apply(erase("3", t.stamp(20)));
+  t.apply(set("4", {"a4"}, t.stamp(21)));
+  const auto stats = t.store().stats().value();
+  EXPECT_EQ(stats.records, 9u);
+  EXPECT_EQ(stats.tombstones, 1u);
+  EXPECT_GE(stats.keys, 17u);
+  EXPECT_GT(stats.bytes, 0u);
+}
+
+const std::array kCases{
+    Case{"lists_by_account_flow_and_owner", lists_by_account_flow_and_owner, &Deviations::listing},
+    Case{"lists_in_the_order_of_identities_without_gap_or_repetition", lists_in_the_order_of_identities_without_gap_or_repetition,
+         &Deviations::listing},
+    Case{"lists_only_what_is_live_and_as_it_is_now", lists_only_what_is_live_and_as_it_is_now, &Deviations::listing},
+    Case{"a_listing_is_stable_under_change", a_listing_is_stable_under_change, &Deviations::listing},
+    Case{"a_scan_gives_every_record_and_tombstone_in_order", a_scan_gives_every_record_and_tombstone_in_order, &Deviations::scan},
+    Case{"the_content_digest_depends_on_content_only", the_content_digest_depends_on_content_only, &Deviations::scan},
+    Case{"statistics_count_what_is_there", statistics_count_what_is_there},
+};
+
+// --- deviations -----------------------------------------------------------------------------------------------------------------
+
+template <class T>
+void expect_unsupported(const Result<T>& result) {
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code(), ErrorCode::kUnsupported);
+}
+
+void declares_what_it_can_do(Trial& t) {
+  const auto can = t.store().capabilities();
+  const auto& lacks = t.params().deviations;
+  EXPECT_EQ(can.listing, lacks.listing.empty());
+  EXPECT_EQ(can.change_log, lacks.change_log.empty());
+  EXPECT_EQ(can.scan, lacks.scan.empty());
+  if (can.durability == Durability::kDisk) {
+    EXPECT_TRUE(t.params().reopen) << "a store on disk must prove that it is kept";
+  }
+}
+void lacks_listing(Trial& t) {
+  expect_unsupported(t.store().list({.ns = {}, .account = "a", .flow = {}, .owner = {}, .now = t.now(), .cursor = {}}));
+}
+void lacks_change_log(Trial& t) {
+  expect_unsupported(t.store().open_cursor({.name = "c"}));
+  expect_unsupported(t.store().changes({.cursor = "c"}));
+}
+void lacks_scan(Trial& t) { expect_unsupported(t.store().scan({.cursor = {}})); }
+
+const std::array kDeviationCases{
+    Case{"declares_what_it_can_do", declares_what_it_can_do},
+    Case{"lacks_listing", lacks_listing, &Deviations::listing},
+    Case{"lacks_change_log", lacks_change_log, &Deviations::change_log},
+    Case{"lacks_scan", lacks_scan, &Deviations::scan},
+};
+
+}  // namespace
+
+Cases key_store_scan_cases() { return kCases; }
+Cases key_store_deviation_cases() { return kDeviationCases; }
+
+}  // namespace setget::inline v0::testing::detail

@@ -1,0 +1,258 @@
+// Queue suite: FIFO groups.
+#include <array>
+#include <map>
+
+#include "testing/queue_helpers.hpp"
+
+namespace setget::inline v0::testing::detail {
+
+namespace {
+
+constexpr Milliseconds kVisibility{30'000};
+
+void a_group_is_delivered_in_order_with_one_batch_in_flight(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  send(queue, "b1", "b");
+  const auto first = receive(queue, 2);
+  EXPECT_EQ(bodies(first), (Bodies{"a1", "a2"}));
+  EXPECT_EQ(receive_bodies(queue), Bodies{"b1"}) << "a3 waits for the batch that is in flight";
+  queue.ack(first.at(0)).value();
+  EXPECT_EQ(receive_bodies(queue), Bodies{}) << "a2 is still in flight";
+  queue.ack(first.at(1)).value();
+  EXPECT_EQ(receive_bodies(queue), Bodies{"a3"});
+}
+
+void groups_take_turns_by_age(Trial& t) {
+  auto queue = t.fifo_queue();
+  send(queue, "a1", "a");
+  send(queue, "b1", "b");
+  send(queue, "a2", "a");
+  send(queue, "c1", "c");
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "b1", "a2", "c1"}));
+}
+
+void messages_without_a_group_wait_for_nobody(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"1", "2", "3"}) send(queue, body);
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"1"});
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"2"});
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"3"});
+}
+
+void a_standard_queue_ignores_groups(Trial& t) {
+  auto queue = t.plain_queue();
+  send(queue, "1", "g");
+  send(queue, "2", "g");
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"1"});
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"2"});
+}
+
+void releasing_a_message_releases_the_later_ones_of_its_group(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  send(queue, "b1", "b");
+  const auto got = receive(queue);
+  ASSERT_EQ(bodies(got), (Bodies{"a1", "a2", "a3", "b1"}));
+  queue.release(got[1]).value();
+  EXPECT_EQ(refusal(queue.ack(got[2])), ErrorCode::kLeaseLost);
+  EXPECT_EQ(receive_bodies(queue), Bodies{}) << "a1 is still in flight";
+  queue.ack(got[0]).value();
+  queue.ack(got[3]).value();
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a2", "a3"}));
+  expect_ledger_adds_up(queue);
+}
+
+void a_release_in_a_batch_of_settlements_refuses_later_acks_of_its_group(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  const auto got = receive(queue);
+  ASSERT_EQ(got.size(), 3u);
+  const std::vector<Settlement> settlements{{.receipt = got[0].receipt, .reasons = {}},
+                                            {.receipt = got[1].receipt, .action = SettleAction::kRelease, .reasons = {}},
+                                            {.receipt = got[2].receipt, .reasons = {}}};
+  const auto results = t.queues().settle({.queue = "fifo", .settlements = settlements}).value();
+  EXPECT_TRUE(results.at(0));
+  EXPECT_TRUE(results.at(1));
+  EXPECT_EQ(refusal(results.at(2)), ErrorCode::kLeaseLost);
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a2", "a3"}));
+}
+
+void a_release_with_a_delay_holds_its_group_and_no_other(Trial& t) {
+  auto queue = t.fifo_queue();
+  send(queue, "a1", "a");
+  send(queue, "a2", "a");
+  send(queue, "b1", "b");
+  queue.release(receive(queue, 1).at(0), Milliseconds(1000)).value();
+  const auto got = receive(queue);
+  EXPECT_EQ(bodies(got), Bodies{"b1"});
+  t.clock().advance(Milliseconds(999));
+  EXPECT_EQ(receive_bodies(queue), Bodies{});
+  t.clock().advance(Milliseconds(1));
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "a2"}));
+}
+
+void a_lease_that_ends_gives_its_group_back_in_order(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  const auto got = receive(queue, 2);
+  ASSERT_EQ(bodies(got), (Bodies{"a1", "a2"}));
+  t.clock().advance(kVisibility);
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "a2", "a3"}));
+}
+
+void a_lease_that_ends_after_a_partial_ack_continues_where_it_stopped(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  const auto got = receive(queue, 2);
+  queue.ack(got.at(0)).value();
+  t.clock().advance(kVisibility);
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a2", "a3"}));
+}
+
+void a_message_that_expires_before_a_later_one_of_its_group_is_not_overtaken(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  const auto got = receive(queue, 2);
+  queue.extend(got.at(1), kVisibility * 2).value();
+  t.clock().advance(kVisibility);
+  // a1 is free again, a2 is still held: at most one batch of the group may be in flight, so nothing or a1 alone, never a3.
+  const auto next = receive_bodies(queue);
+  EXPECT_TRUE(next.empty() || next == Bodies{"a1"}) << next.size();
+}
+
+void a_dead_letter_frees_its_group(Trial& t) {
+  auto queue = t.fifo_queue();
+  send(queue, "a1", "a");
+  send(queue, "a2", "a");
+  const auto got = receive(queue, 1);
+  queue.dead_letter(got.at(0), {{.code = "invalid", .message = {}, .pointer = {}}}).value();
+  EXPECT_EQ(receive_bodies(queue), Bodies{"a2"});
+  expect_ledger_adds_up(queue);
+}
+
+void poison_frees_its_group(Trial& t) {
+  auto queue = t.queue("q", {.kind = QueueKind::kFifo, .max_receives = 1});
+  send(queue, "a1", "a");
+  EXPECT_EQ(receive_bodies(queue), Bodies{"a1"});
+  send(queue, "a2", "a");
+  t.clock().advance(kVisibility);
+  EXPECT_EQ(receive_bodies(queue), Bodies{"a2"});
+  EXPECT_EQ(queue.stats().value().dead_letters, 1u);
+  expect_ledger_adds_up(queue);
+}
+
+void a_delayed_message_is_not_overtaken_by_its_group(Trial& t) {
+  auto queue = t.fifo_queue();
+  auto delayed = outgoing("a1", "a");
+  delayed.delay = Milliseconds(1000);
+  queue.send(delayed).value();
+  send(queue, "a2", "a");
+  send(queue, "b1", "b");
+  EXPECT_EQ(receive_bodies(queue), Bodies{"b1"});
+  t.clock().advance(Milliseconds(1000));
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "a2"}));
+  expect_ledger_adds_up(queue);
+}
+
+void group_names_are_any_bytes(Trial& t) {
+  auto queue = t.fifo_queue();
+  const std::vector<std::string> groups{std::string("g\0a", 3), std::string("g\0b", 3), "g", std::string(600, 'g'), "\xff\x1f%"};
+  for (const auto& group : groups) {
+    send(queue, "1", group);
+    send(queue, "2", group);
+  }
+  const auto got = receive(queue, 100);
+  ASSERT_EQ(got.size(), 10u);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].group, groups[i / 2]);
+    EXPECT_EQ(got[i].body.str(), i % 2 == 0 ? "1" : "2");
+  }
+}
+
+void a_long_group_does_not_block_the_others(Trial& t) {
+  auto queue = t.fifo_queue();
+  std::vector<OutgoingMessage> batch;
+  for (int i = 0; i < 2000; ++i) batch.push_back(outgoing("big" + std::to_string(i), "big"));
+  for (const auto& sent : queue.send(batch).value()) ASSERT_TRUE(sent);
+  send(queue, "small", "small");
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"big0"});
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"small"});
+}
+
+void reopening_keeps_groups_blocked_and_in_order(Trial& t) {
+  std::string receipt;
+  {
+    auto queue = t.fifo_queue();
+    for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+    receipt = receive(queue, 1).at(0).receipt;
+  }
+  t.reopen();
+  Queue queue(t.stores().queues, "fifo");
+  EXPECT_EQ(receive_bodies(queue), Bodies{});
+  Message held;
+  held.receipt = receipt;
+  queue.ack(held).value();
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a2", "a3"}));
+}
+
+// A storm of receives, acks, releases and lost leases: each group's messages are finished in the order in which they were sent.
+void each_group_is_finished_in_order_whatever_happens(Trial& t) {
+  auto queue = t.fifo_queue();
+  SeededRandom random(7);
+  std::map<std::string, Stamp> finished;
+  std::vector<Message> held;
+  int sent = 0;
+  int acked = 0;
+  for (int step = 0; step < 600; ++step) {
+    const auto dice = random.next() % 10;
+    if (dice < 3 && sent < 200) {
+      send(queue, std::to_string(++sent), std::string(1, static_cast<char>('a' + random.next() % 4)));
+    } else if (dice < 6) {
+      for (auto& message : receive(queue, 1 + random.next() % 4)) held.push_back(std::move(message));
+    } else if (!held.empty() && dice < 9) {
+      const auto message = held.front();
+      held.erase(held.begin());
+      if (random.next() % 4 == 0) {
+        (void)queue.release(message, Milliseconds(static_cast<std::int64_t>(random.next() % 50)));
+      } else if (queue.ack(message)) {
+        ++acked;
+        EXPECT_GT(message.stamp, finished[message.group]) << "group " << message.group;
+        finished[message.group] = message.stamp;
+      }
+    } else {
+      t.clock().advance(Milliseconds(static_cast<std::int64_t>(random.next() % 12'000)));
+    }
+  }
+  EXPECT_GT(acked, 30);
+  expect_ledger_adds_up(queue);
+}
+
+#define SETGET_FIFO_CASE(name) \
+  Case { #name, name, &Deviations::fifo }
+const std::array kCases{
+    SETGET_FIFO_CASE(a_group_is_delivered_in_order_with_one_batch_in_flight),
+    SETGET_FIFO_CASE(groups_take_turns_by_age),
+    SETGET_FIFO_CASE(messages_without_a_group_wait_for_nobody),
+    Case{"a_standard_queue_ignores_groups", a_standard_queue_ignores_groups},
+    SETGET_FIFO_CASE(releasing_a_message_releases_the_later_ones_of_its_group),
+    SETGET_FIFO_CASE(a_release_in_a_batch_of_settlements_refuses_later_acks_of_its_group),
+    SETGET_FIFO_CASE(a_release_with_a_delay_holds_its_group_and_no_other),
+    SETGET_FIFO_CASE(a_lease_that_ends_gives_its_group_back_in_order),
+    SETGET_FIFO_CASE(a_lease_that_ends_after_a_partial_ack_continues_where_it_stopped),
+    SETGET_FIFO_CASE(a_message_that_expires_before_a_later_one_of_its_group_is_not_overtaken),
+    SETGET_FIFO_CASE(a_dead_letter_frees_its_group),
+    SETGET_FIFO_CASE(poison_frees_its_group),
+    SETGET_FIFO_CASE(a_delayed_message_is_not_overtaken_by_its_group),
+    SETGET_FIFO_CASE(group_names_are_any_bytes),
+    SETGET_FIFO_CASE(a_long_group_does_not_block_the_others),
+    Case{"reopening_keeps_groups_blocked_and_in_order", reopening_keeps_groups_blocked_and_in_order, &Deviations::fifo, Needs::kReopen},
+    SETGET_FIFO_CASE(each_group_is_finished_in_order_whatever_happens),
+};
+#undef SETGET_FIFO_CASE
+
+}  // namespace
+
+Cases queue_fifo_cases() { return kCases; }
+
+}  // namespace setget::inline v0::testing::detail
