@@ -1,1 +1,225 @@
+#include "pipeline/archiver_state.hpp"
 
+namespace setget::inline v0 {
+
+namespace {
+
+// Puts archived records back. Two ways (docs/adr/0008-restore.md): what the store does not know comes back as it was, with version,
+// revision, stamp and lost keys; with `overwrite` everything selected becomes a fresh version with a fresh stamp, like a set accepted now.
+template <class State>
+class Restoration {
+ public:
+  Restoration(State& state, detail::ArchiveTurn& turn, const RestoreOptions& options)
+      : state_(state), turn_(turn), options_(options), flows_(state.options.policy->flows()), now_(state.options.clock->now()) {}
+
+  Result<RestoreReport> go() {
+    if (auto ready = look_at_store(); !ready) return std::move(ready).error();
+    detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
+    std::string cursor;
+    do {
+      if (auto on = turn_.go_on(); !on) return std::move(on).error();
+      auto page = state_.archive().scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = turn_.deadline()});
+      if (!page) return std::move(page).error();
+      std::size_t bytes = 0;
+      for (auto& item : page->items) {
+        if (item.record) bytes += item.record->payload.size();
+        if (auto done = consider(std::move(item)); !done) return std::move(done).error();
+      }
+      size.saw(page->items.size(), bytes);
+      if (auto done = apply_kept(); !done) return std::move(done).error();
+      turn_.pace(page->items.size());
+      cursor = std::move(page->next);
+    } while (!cursor.empty());
+    return report_;
+  }
+
+ private:
+  Result<void> look_at_store() {
+    auto page = state_.store().scan({.cursor = {}, .limit = 1, .deadline = turn_.deadline()});
+    if (!page) return std::move(page).error();
+    report_.into_empty_store = page->items.empty();
+    auto stats = state_.store().stats();
+    if (!stats) return std::move(stats).error();
+    // Fresh stamps go on from now, and never below the floor, where the store knows nothing any more.
+    last_stamp_ = stats->floor;
+    return {};
+  }
+
+  bool selected(const Record& record) const {
+    if (options_.ns && record.ns != *options_.ns) return false;
+    if (options_.account && record.account != *options_.account) return false;
+    if (options_.flow && record.flow != *options_.flow) return false;
+    return !options_.key || (record.keys.contains(*options_.key) && !record.lost_keys.contains(*options_.key));
+  }
+
+  Result<void> consider(Summary&& item) {
+    if (!item.record) return consider_tombstone(std::move(item));
+    auto& record = *item.record;
+    if (!selected(record)) return {};
+    ++report_.considered;
+    if (record.expired(now_)) {
+      if (!options_.include_expired) {
+        ++report_.skipped_expired;
+        return {};
+      }
+      const auto life = state_.options.policy->resolve(record.account, record.flow, std::nullopt);
+      record.expires_at = TtlPolicy::expires_at(now_, life.ttl);
+      record.ttl_rule = life.rule;
+      ++record.revision;  // so that the archive takes the new expiry
+    }
+    auto known = state_.store().get_by_id({.ns = record.ns, .id = record.id, .now = now_, .deadline = turn_.deadline()});
+    if (!known) return std::move(known).error();
+    if (options_.overwrite && !report_.into_empty_store) return overwrite(std::move(record), known->record);
+    if (known->status != Lookup::Status::kUnknown) {
+      ++report_.skipped_present;
+      return {};
+    }
+    if (options_.dry_run) {
+      ++report_.restored;
+      return {};
+    }
+    kept_.push_back(kept_entry(std::move(record)));
+    return {};
+  }
+
+  // A queue that outlived the store may still deliver sets from before an erase: its tombstone keeps them stale. It is forgotten like any
+  // other once the floor has passed the moment of the restore.
+  Result<void> consider_tombstone(Summary&& item) {
+    const bool everything = !options_.account && !options_.flow && !options_.key && (!options_.ns || *options_.ns == item.ns);
+    if (!report_.into_empty_store || options_.dry_run || !everything || item.version == 0) return {};
+    ApplyEntry entry;
+    entry.command.kind = CommandKind::kErase;
+    entry.command.ns = std::move(item.ns);
+    entry.command.id = std::move(item.id);
+    entry.command.version = item.version;
+    entry.encoded = encode_command(entry.command);
+    entry.revision = item.revision;
+    entry.stamp = fresh_stamp();
+    kept_.push_back(std::move(entry));
+    return {};
+  }
+
+  static Command command_of(Record&& record) {
+    Command command;
+    command.ns = std::move(record.ns);
+    command.id = std::move(record.id);
+    command.keys = std::move(record.keys);
+    command.account = std::move(record.account);
+    command.flow = std::move(record.flow);
+    command.owner = std::move(record.owner);
+    command.payload = std::move(record.payload);
+    command.content_type = std::move(record.content_type);
+    command.attributes = std::move(record.attributes);
+    return command;
+  }
+
+  bool listed(const Record& record) const { return flows_->effective(record.account, record.flow).index.value_or(false); }
+
+  // The command as its producer most probably gave it: a redelivery of the original then is a duplicate and no conflict.
+  ApplyEntry kept_entry(Record&& record) const {
+    ApplyEntry entry;
+    entry.stamp = record.stamp;
+    entry.expires_at = record.expires_at;
+    entry.ttl_rule = record.ttl_rule;
+    entry.listed = listed(record);
+    entry.revision = record.revision;
+    entry.lost_keys = std::move(record.lost_keys);
+    const auto version = record.version;
+    if (record.ttl_rule == TtlRule::kMessage) {
+      entry.command.ttl = record.expires_at ? Ttl::after(*record.expires_at - record.created_at) : Ttl::never();
+    }
+    const auto ttl = entry.command.ttl;
+    entry.command = command_of(std::move(record));
+    entry.command.ttl = ttl;
+    if (version != entry.stamp) entry.command.version = version;
+    entry.encoded = encode_command(entry.command);
+    return entry;
+  }
+
+  Result<void> apply_kept() {
+    if (kept_.empty()) return {};
+    auto applied = state_.store().apply({.entries = kept_, .now = now_, .deadline = turn_.deadline(), .ignore_floor = true});
+    if (!applied) return std::move(applied).error();
+    for (std::size_t i = 0; i < kept_.size(); ++i) {
+      auto& result = (*applied)[i];
+      if (!result) return std::move(result).error();
+      if (kept_[i].command.kind != CommandKind::kSet) continue;
+      if (result->outcome == Outcome::kApplied) {
+        ++report_.restored;
+      } else if (result->outcome == Outcome::kExpired) {
+        ++report_.skipped_expired;
+      } else {
+        ++report_.skipped_present;  // a set came in between
+      }
+    }
+    kept_.clear();
+    return {};
+  }
+
+  Stamp fresh_stamp() { return last_stamp_ = next_stamp(last_stamp_, state_.options.clock->now()); }
+
+  // Where versions are assigned the stamp is the version, as for any set; a caller's numbering goes on by one, so that his next is not
+  // stale.
+  Result<void> overwrite(Record&& record, const std::optional<Record>& current) {
+    std::vector<std::string_view> held;
+    for (const auto key : record.keys) {
+      if (!record.lost_keys.contains(key)) held.push_back(key);
+    }
+    if (held.empty()) return {};
+    if (options_.dry_run) {
+      ++report_.restored;
+      return {};
+    }
+    ApplyEntry entry;
+    entry.expires_at = record.expires_at;
+    entry.ttl_rule = record.ttl_rule;
+    entry.listed = listed(record);
+    const bool assigned = record.version == record.stamp;
+    const auto known_version = std::max(record.version, current ? current->version : 0);
+    const KeyList keys{std::span<const std::string_view>(held)};
+    entry.command = command_of(std::move(record));
+    entry.command.keys = keys;
+    if (!assigned) entry.command.version = known_version + 1;
+    constexpr int kTries = 5;
+    for (int i = 0; i < kTries; ++i) {
+      entry.stamp = fresh_stamp();
+      entry.encoded = encode_command(entry.command);
+      auto applied =
+          state_.store().apply({.entries = std::span(&entry, 1), .now = state_.options.clock->now(), .deadline = turn_.deadline()});
+      if (!applied) return std::move(applied).error();
+      auto& result = applied->front();
+      if (!result) return std::move(result).error();
+      if (result->outcome == Outcome::kApplied) {
+        ++report_.restored;
+        return {};
+      }
+      if (result->outcome == Outcome::kExpired) {
+        ++report_.skipped_expired;
+        return {};
+      }
+      // The store is further than the archive knew.
+      entry.command.version = result->version + 1;
+    }
+    return Error(ErrorCode::kConflict, fmt::format("record \"{}\" changes faster than it can be overwritten", entry.command.id))
+        .at_field("id");
+  }
+
+  State& state_;
+  detail::ArchiveTurn& turn_;
+  const RestoreOptions& options_;
+  std::shared_ptr<const Flows> flows_;
+  const TimePoint now_;
+  Stamp last_stamp_ = 0;
+  std::vector<ApplyEntry> kept_;
+  RestoreReport report_;
+};
+
+}  // namespace
+
+Result<RestoreReport> Archiver::restore(const RestoreOptions& options, Deadline deadline) {
+  auto turn = detail::ArchiveTurn::begin(*state_, deadline);
+  if (!turn) return std::move(turn).error();
+  return Restoration<State>(*state_, **turn, options).go();
+}
+
+}  // namespace setget::inline v0

@@ -1,1 +1,298 @@
+#include <map>
 
+#include "pipeline/archiver_state.hpp"
+#include "pipeline/metric_names.hpp"
+#include "pipeline/verify_compare.hpp"
+
+namespace setget::inline v0 {
+
+namespace {
+
+using detail::SideState;
+using Is = SideState::Is;
+
+// One side's scan as a stream of summaries in their order.
+template <class Fetch>
+class ScanStream {
+ public:
+  ScanStream(Fetch fetch, std::size_t max_records, std::size_t max_bytes) : fetch_(std::move(fetch)), size_(max_records, max_bytes) {}
+
+  // Null at the end; the pointer holds until pop().
+  Result<const Summary*> peek() {
+    while (at_ >= page_.items.size()) {
+      if (ended_) return static_cast<const Summary*>(nullptr);
+      auto page = fetch_(page_.next, size_.limit());
+      if (!page) return std::move(page).error();
+      page_ = std::move(*page);
+      at_ = 0;
+      ended_ = page_.next.empty();
+      std::size_t bytes = 0;
+      for (const auto& item : page_.items) bytes += item.record ? item.record->payload.size() : 0;
+      size_.saw(page_.items.size(), bytes);
+    }
+    return static_cast<const Summary*>(&page_.items[at_]);
+  }
+  void pop() { ++at_; }
+
+ private:
+  Fetch fetch_;
+  detail::PageSize size_;
+  SummaryPage page_;
+  std::size_t at_ = 0;
+  bool ended_ = false;
+};
+
+int order(const Summary& a, const Summary& b) {
+  if (a.hash != b.hash) return a.hash < b.hash ? -1 : 1;
+  if (const auto ns = a.ns.compare(b.ns); ns != 0) return ns;
+  return a.id.compare(b.id);
+}
+
+// The scans only nominate: while they run, both sides may change. A candidate is reported after it was read again on both sides, is not
+// covered by a change that has not been archived yet, and reads the same once more after that.
+template <class State>
+class Verification {
+ public:
+  Verification(State& state, detail::ArchiveTurn& turn, const VerifyOptions& options)
+      : state_(state), turn_(turn), options_(options), rules_(state.rules()), now_(state.options.clock->now()) {}
+
+  Result<VerifyReport> go() {
+    if (auto ready = check_checkpoint(); !ready) return std::move(ready).error();
+    if (auto done = merge(); !done) return std::move(done).error();
+    if (auto done = settle_candidates(); !done) return std::move(done).error();
+    return std::move(report_);
+  }
+
+ private:
+  struct Candidate {
+    std::string ns;
+    std::string id;
+    // Of a tombstone in the store, which a lookup does not tell.
+    Version version = 0;
+    Revision revision = 0;
+    TombstoneReason reason = TombstoneReason::kErased;
+    SideState store;
+    SideState archive;
+    std::optional<Record> record;  // of the store, as read last
+    bool pending = false;
+  };
+
+  Result<void> check_checkpoint() {
+    auto loaded = state_.archive().load_checkpoint();
+    if (!loaded) return std::move(loaded).error();
+    if (!*loaded || (*loaded)->full_copy) {
+      return Error(ErrorCode::kFailedPrecondition, "the archive does not hold a whole copy yet: run it first");
+    }
+    auto identity = state_.store().identity();
+    if (!identity) return std::move(identity).error();
+    if ((*loaded)->source != *identity) {
+      return Error(ErrorCode::kFailedPrecondition, detail::same_store((*loaded)->source, *identity)).at_field("identity");
+    }
+    // Whatever a run left out, it left out at or before this moment.
+    last_run_ = std::max((*loaded)->last_started_at, (*loaded)->last_success_at);
+    return {};
+  }
+
+  Result<void> merge() {
+    const auto fetch_store = [this](const std::string& cursor, std::size_t limit) {
+      return state_.store().scan({.cursor = cursor, .limit = limit, .with_records = options_.deep, .deadline = turn_.deadline()});
+    };
+    const auto fetch_archive = [this](const std::string& cursor, std::size_t limit) {
+      return state_.archive().scan({.cursor = cursor, .limit = limit, .with_records = options_.deep, .deadline = turn_.deadline()});
+    };
+    ScanStream store(fetch_store, state_.options.batch, state_.options.batch_bytes);
+    ScanStream archive(fetch_archive, state_.options.batch, state_.options.batch_bytes);
+    while (true) {
+      if (auto on = turn_.go_on(); !on) return on;
+      auto left = store.peek();
+      if (!left) return std::move(left).error();
+      auto right = archive.peek();
+      if (!right) return std::move(right).error();
+      if (*left == nullptr && *right == nullptr) return {};
+      const int which = *left == nullptr ? 1 : *right == nullptr ? -1 : order(**left, **right);
+      if (auto done = look(which <= 0 ? *left : nullptr, which >= 0 ? *right : nullptr); !done) return done;
+      if (which <= 0) store.pop();
+      if (which >= 0) archive.pop();
+    }
+  }
+
+  Result<void> look(const Summary* in_store, const Summary* in_archive) {
+    ++report_.compared;
+    const auto store = in_store != nullptr ? detail::state_of(*in_store, now_) : SideState{};
+    const auto archive = in_archive != nullptr ? detail::state_of(*in_archive, now_) : SideState{};
+    auto found = detail::compare(store, archive);
+    if (!found) return {};
+    const auto& summary = in_store != nullptr ? *in_store : *in_archive;
+    if (left_out(found->kind, summary)) {
+      ++report_.skipped;
+      return {};
+    }
+    Candidate candidate;
+    candidate.ns = summary.ns;
+    candidate.id = summary.id;
+    if (in_store != nullptr) {
+      candidate.version = in_store->version;
+      candidate.revision = in_store->revision;
+      candidate.reason = in_store->reason;
+    }
+    candidates_.push_back(std::move(candidate));
+    constexpr std::size_t kChunk = 2000;
+    return candidates_.size() >= kChunk ? settle_candidates() : Result<void>();
+  }
+
+  bool left_out(Difference::Kind kind, const Summary& summary) const {
+    return kind == Difference::Kind::kMissingInArchive && rules_.short_lived(summary.account, summary.flow, summary.expires_at, last_run_);
+  }
+
+  Result<void> settle_candidates() {
+    if (candidates_.empty()) return {};
+    auto loaded = state_.archive().load_checkpoint();
+    if (!loaded) return std::move(loaded).error();
+    if (!*loaded) return Error(ErrorCode::kConflict, "the archive's checkpoint went away during the verification");
+    const auto confirmed = (*loaded)->position;
+    std::map<std::pair<std::string_view, std::string_view>, Candidate*> open;
+    for (auto& candidate : candidates_) {
+      if (auto on = turn_.go_on(); !on) return on;
+      if (auto read = read_both(candidate); !read) return read;
+      if (detail::compare(candidate.store, candidate.archive)) open.emplace(std::pair(candidate.ns, candidate.id), &candidate);
+    }
+    if (!open.empty()) {
+      if (auto done = mark_pending(open, confirmed); !done) return done;
+    }
+    for (auto& [identity, candidate] : open) {
+      if (candidate->pending) continue;
+      const auto store = candidate->store;
+      const auto archive = candidate->archive;
+      if (auto read = read_both(*candidate); !read) return read;
+      // On the move: a change that is not archived yet made it so.
+      if (candidate->store != store || candidate->archive != archive) continue;
+      if (auto done = report(*candidate); !done) return done;
+    }
+    candidates_.clear();
+    return {};
+  }
+
+  Result<void> read_both(Candidate& candidate) {
+    auto store = state_.store().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
+    if (!store) return std::move(store).error();
+    auto archive = state_.archive().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
+    if (!archive) return std::move(archive).error();
+    candidate.store = detail::state_of(*store, now_);
+    candidate.archive = detail::state_of(*archive, now_);
+    candidate.record = std::move(store->record);
+    return {};
+  }
+
+  // Changes behind the confirmed position are the next run's work.
+  template <class Open>
+  Result<void> mark_pending(Open& open, Position after) {
+    while (true) {
+      if (auto on = turn_.go_on(); !on) return on;
+      auto batch = state_.store().changes(
+          {.cursor = state_.options.cursor, .after = after, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+      if (!batch) return std::move(batch).error();
+      for (const auto& change : batch->changes) {
+        const auto found = open.find(std::pair<std::string_view, std::string_view>(change.ns, change.id));
+        if (found != open.end()) found->second->pending = true;
+      }
+      if (batch->at_end || batch->next <= after) return {};
+      after = batch->next;
+    }
+  }
+
+  Result<void> report(Candidate& candidate) {
+    auto found = detail::compare(candidate.store, candidate.archive);
+    if (!found) return {};
+    ++report_.difference_count;
+    if (options_.repair) {
+      auto repaired = repair(candidate, found->kind);
+      if (!repaired) return std::move(repaired).error();
+      if (*repaired) ++report_.repaired;
+    }
+    if (report_.differences.size() < options_.max_differences) {
+      report_.differences.push_back({found->kind, candidate.ns, candidate.id, std::move(found->detail)});
+    }
+    return {};
+  }
+
+  Result<bool> repair(Candidate& candidate, Difference::Kind kind) {
+    switch (kind) {
+      case Difference::Kind::kNewerInArchive:
+        return false;  // the store has lost something: the archive is the better copy
+      case Difference::Kind::kOnlyInArchive:
+        return options_.prune ? remove(candidate) : Result<bool>(false);
+      default:
+        break;
+    }
+    std::vector<ArchiveEntry> entries;
+    if (candidate.record) {
+      entries.push_back(rules_.record_entry(Record(*candidate.record)));
+    } else {
+      if (candidate.version == 0) return false;  // gone between two readings: the next verification sees its tombstone
+      entries.push_back(
+          rules_.tombstone_entry(candidate.ns, candidate.id, candidate.version, candidate.revision, candidate.reason, nullptr, now_));
+    }
+    auto outcome = write(entries);
+    if (!outcome) return std::move(outcome).error();
+    if (*outcome == ArchiveWrite::kWritten) return true;
+    // The archive has this version with other content: nothing but its removal lets the store's copy in.
+    if (auto removed = remove(candidate); !removed) return removed;
+    outcome = write(entries);
+    if (!outcome) return std::move(outcome).error();
+    return *outcome == ArchiveWrite::kWritten;
+  }
+
+  Result<ArchiveWrite> write(const std::vector<ArchiveEntry>& entries) {
+    auto written = state_.archive().write({.entries = entries, .deadline = turn_.deadline()});
+    if (!written) return std::move(written).error();
+    return std::move(written->front());
+  }
+
+  Result<bool> remove(const Candidate& candidate) {
+    const ArchiveId id{.ns = candidate.ns, .id = candidate.id};
+    auto removed = state_.archive().remove(std::span(&id, 1));
+    if (!removed) return std::move(removed).error();
+    return *removed > 0;
+  }
+
+  State& state_;
+  detail::ArchiveTurn& turn_;
+  const VerifyOptions& options_;
+  detail::ArchiveRules rules_;
+  const TimePoint now_;
+  TimePoint last_run_{};
+  VerifyReport report_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace
+
+std::string_view to_string(Difference::Kind kind) noexcept {
+  switch (kind) {
+    case Difference::Kind::kMissingInArchive:
+      return "missing_in_archive";
+    case Difference::Kind::kOnlyInArchive:
+      return "only_in_archive";
+    case Difference::Kind::kOlderInArchive:
+      return "older_in_archive";
+    case Difference::Kind::kNewerInArchive:
+      return "newer_in_archive";
+    case Difference::Kind::kContent:
+      return "content";
+    case Difference::Kind::kExpiry:
+      return "expiry";
+  }
+  return "unknown";
+}
+
+Result<VerifyReport> Archiver::verify(const VerifyOptions& options, Deadline deadline) {
+  auto turn = detail::ArchiveTurn::begin(*state_, deadline);
+  if (!turn) return std::move(turn).error();
+  auto report = Verification<State>(*state_, **turn, options).go();
+  if (report) {
+    state_->options.metrics->set(detail::metric::kArchiveDifferences, static_cast<double>(report->difference_count), {});
+  }
+  return report;
+}
+
+}  // namespace setget::inline v0

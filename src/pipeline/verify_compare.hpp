@@ -1,0 +1,33 @@
+// Verification's decision: what two sides say of one identity, and whether that is a difference. Pure. Thread rule: any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <setget/archiver.hpp>
+
+namespace setget::inline v0::detail {
+
+// What one side knows of an identity at a moment. Expired records count as gone: neither side serves them.
+struct SideState {
+  enum class Is : std::uint8_t { kUnknown, kGone, kLive };
+  Is is = Is::kUnknown;
+  Version version = 0;  // kGone: 0 where the side did not say
+  Revision revision = 0;
+  std::optional<TimePoint> expires_at;
+  Digest content;
+  friend bool operator==(const SideState&, const SideState&) = default;
+};
+
+SideState state_of(const Summary& summary, TimePoint now);
+SideState state_of(const Lookup& lookup, TimePoint now);
+
+struct DifferenceFound {
+  Difference::Kind kind;
+  std::string detail;
+};
+// Empty where both agree. A store that has a record and an archive that knows nothing of it is kMissingInArchive; whether it had to be
+// archived is the caller's question.
+std::optional<DifferenceFound> compare(const SideState& store, const SideState& archive);
+
+}  // namespace setget::inline v0::detail
