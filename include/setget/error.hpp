@@ -115,7 +115,8 @@ class [[nodiscard]] Result {
 
   T& value() & { return check(), **this; }
   const T& value() const& { return check(), **this; }
-  T&& value() && { return check(), std::move(**this); }
+  // By value, so that `for (auto& x : call().value())` does not walk through a dead temporary.
+  T value() && { return check(), std::move(**this); }
   T value_or(T other) && { return has_value() ? std::move(**this) : std::move(other); }
 
   // Precondition: !has_value().

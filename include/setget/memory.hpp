@@ -14,9 +14,9 @@
 namespace setget::inline v0::memory {
 
 struct Options {
-  std::shared_ptr<const Clock> clock;  // empty: system_clock()
-  std::shared_ptr<Random> random;      // empty: system_random()
-  std::size_t max_bytes = 0;           // of queued messages; send answers kResourceExhausted beyond; 0 = unlimited
+  std::shared_ptr<const Clock> clock{};  // empty: system_clock()
+  std::shared_ptr<Random> random{};      // empty: system_random()
+  std::size_t max_bytes = 0;             // of queued messages and dead letters; send answers kResourceExhausted beyond; 0 = unlimited
 };
 
 // A store: any number of queues, one key store, one archive. The objects share ownership; each may outlive the Database.
