@@ -1,1 +1,112 @@
+#include "pipeline/maintenance.hpp"
 
+#include <algorithm>
+
+#include "core/hlc.hpp"
+#include "pipeline/metric_names.hpp"
+
+namespace setget::inline v0::detail {
+
+namespace {
+
+// Of one call, and of the calls in one tick: a backlog is worked off over many ticks instead of stopping everything else for one.
+constexpr std::size_t kSteps = 1'000;
+constexpr int kRounds = 20;
+// The archive purges itself at each run; in between this is often enough.
+constexpr Milliseconds kArchiveInterval{60'000};
+
+double seconds(Milliseconds time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
+Result<Stamp> Maintenance::floor() {
+  auto& backend = *parts_.queue.backend();
+  if (backend.capabilities().oldest_unfinished) return backend.oldest_unfinished();
+  auto queues = backend.list();
+  if (!queues) return std::move(queues).error();
+  Milliseconds longest{0};
+  for (const auto& queue : *queues) longest = std::max(longest, queue.options.retention);
+  return stamp_at(parts_.clock->now() - longest - kHlcSkewBound);
+}
+
+void Maintenance::tick_if_due() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (last_tick_ && parts_.clock->now() - *last_tick_ < parts_.interval && parts_.clock->now() >= *last_tick_) return;
+  }
+  tick();
+}
+
+void Maintenance::tick() {
+  const std::lock_guard lock(mutex_);
+  last_tick_ = parts_.clock->now();
+  maintain_queue();
+  reclaim();
+  reclaim_archive();
+  publish();
+}
+
+void Maintenance::maintain_queue() {
+  for (int i = 0; i < kRounds; ++i) {
+    auto done = parts_.queue.backend()->maintain({.queue = parts_.queue.name(), .max_steps = kSteps});
+    if (!done) return failed("queue", done.error());
+    if (*done < kSteps) return;
+  }
+}
+
+void Maintenance::reclaim() {
+  auto below = floor();
+  if (!below) return failed("floor", below.error());
+  for (int i = 0; i < kRounds; ++i) {
+    auto done =
+        parts_.key_store.backend()->reclaim({.now = parts_.clock->now(), .floor = *below, .grace = parts_.grace, .max_steps = kSteps});
+    if (!done) return failed("store", done.error());
+    if (done->expired > 0) parts_.metrics->add(metric::kEvicted, static_cast<double>(done->expired), {});
+    if (done->forgotten > 0) parts_.metrics->add(metric::kForgotten, static_cast<double>(done->forgotten), {});
+    if (done->steps < kSteps) return;
+  }
+}
+
+void Maintenance::reclaim_archive() {
+  if (!parts_.archive) return;
+  const auto now = parts_.clock->now();
+  if (last_archive_ && now - *last_archive_ < kArchiveInterval && now >= *last_archive_) return;
+  last_archive_ = now;
+  for (int i = 0; i < kRounds; ++i) {
+    auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps});
+    if (!done) return failed("archive", done.error());
+    if (*done < kSteps) return;
+  }
+}
+
+void Maintenance::publish() {
+  auto& metrics = *parts_.metrics;
+  if (auto stats = parts_.queue.stats()) {
+    metrics.set(metric::kQueueDepth, static_cast<double>(stats->depth), {});
+    metrics.set(metric::kQueueInFlight, static_cast<double>(stats->in_flight), {});
+    metrics.set(metric::kQueueDelayed, static_cast<double>(stats->delayed), {});
+    metrics.set(metric::kQueueDeadLetters, static_cast<double>(stats->dead_letters), {});
+    metrics.set(metric::kQueueOldestAge, stats->oldest_age ? seconds(*stats->oldest_age) : 0, {});
+  } else {
+    failed("queue_stats", stats.error());
+  }
+  if (auto stats = parts_.key_store.backend()->stats()) {
+    metrics.set(metric::kStoreRecords, static_cast<double>(stats->records), {});
+    metrics.set(metric::kStoreTombstones, static_cast<double>(stats->tombstones), {});
+    metrics.set(metric::kStoreChanges, static_cast<double>(stats->changes), {});
+    metrics.set(metric::kStoreBytes, static_cast<double>(stats->bytes), {});
+    metrics.set(metric::kStoreFloor, seconds(time_of(stats->floor).time_since_epoch()), {});
+  } else {
+    failed("store_stats", stats.error());
+  }
+  if (auto cursors = parts_.key_store.backend()->cursors()) {
+    for (const auto& cursor : *cursors) metrics.set(metric::kCursorLag, static_cast<double>(cursor.lag), {{"cursor", cursor.name}});
+  }
+}
+
+void Maintenance::failed(std::string_view step, const Error& error) {
+  parts_.metrics->add(metric::kMaintenanceErrors, 1, {{"step", step}});
+  parts_.logger->log(LogLevel::kWarning, "maintenance failed and is tried again", {{"step", step}, {"error", error.describe()}});
+}
+
+}  // namespace setget::inline v0::detail

@@ -1,1 +1,335 @@
+#include <setget/pipeline.hpp>
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "pipeline/archiver_state.hpp"
+#include "pipeline/maintenance.hpp"
+#include "pipeline/subscriptions.hpp"
+
+namespace setget::inline v0 {
+
+namespace {
+
+// The longest time between runs that the schedule will show soon: what ends within it may never meet a run.
+Milliseconds longest_gap(const Cron& cron, TimePoint now) {
+  constexpr int kLook = 16;
+  Milliseconds longest{0};
+  auto at = cron.next(now);
+  for (int i = 0; at && i < kLook; ++i) {
+    const auto next = cron.next(*at);
+    if (!next) break;
+    longest = std::max(longest, *next - *at);
+    at = next;
+  }
+  return longest > Milliseconds(0) ? longest : ArchiverOptions{}.next_run_in;
+}
+
+}  // namespace
+
+struct Pipeline::State {
+  PipelineOptions options;
+  std::shared_ptr<TtlPolicy> policy;
+  std::unique_ptr<Archiver> archiver;
+  std::unique_ptr<detail::Maintenance> maintenance;
+  std::unique_ptr<detail::Subscriptions> subscriptions;
+  std::unique_ptr<Worker> worker;
+  std::unique_ptr<Reader> reader;
+  std::unique_ptr<Ingress> ingress;
+  std::unique_ptr<Scheduler> scheduler;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool started = false;
+  bool stopping = false;
+  bool maintaining = false;
+  std::thread maintainer;
+
+  ~State() {
+    if (maintainer.joinable()) maintainer.join();
+  }
+
+  Result<void> assemble() {
+    policy = std::make_shared<TtlPolicy>(options.flows);
+    auto validator = chain_validators({envelope_validator(options.limits), options.validator});
+    if (auto made = make_ingress(validator); !made) return made;
+    if (auto made = make_worker(validator); !made) return made;
+    auto made_reader = Reader::create({.key_store = options.key_store,
+                                       .archive = options.archive,
+                                       .read_through = options.read_through,
+                                       .clock = options.clock,
+                                       .metrics = options.metrics});
+    if (!made_reader) return std::move(made_reader).error();
+    reader = std::move(*made_reader);
+    maintenance = std::make_unique<detail::Maintenance>(detail::MaintenanceParts{.queue = options.queue,
+                                                                                 .key_store = options.key_store,
+                                                                                 .archive = options.archive,
+                                                                                 .clock = options.clock,
+                                                                                 .logger = options.logger,
+                                                                                 .metrics = options.metrics,
+                                                                                 .interval = options.maintenance_interval,
+                                                                                 .grace = options.expiry_grace});
+    subscriptions = std::make_unique<detail::Subscriptions>(options.key_store, options.backoff, options.clock, options.random,
+                                                            options.logger, options.metrics);
+    return make_archiver();
+  }
+
+  Result<void> make_ingress(const std::shared_ptr<const Validator>& validator) {
+    auto made = Ingress::create({.queue = options.queue,
+                                 .policy = policy,
+                                 .validator = validator,
+                                 .limits = options.limits,
+                                 .clock = options.clock,
+                                 .random = options.random,
+                                 .logger = options.logger,
+                                 .metrics = options.metrics,
+                                 .max_waiting = options.max_waiting,
+                                 .max_waiting_bytes = options.max_waiting_bytes,
+                                 .block_when_full = options.block_when_full});
+    if (!made) return std::move(made).error();
+    ingress = std::move(*made);
+    return {};
+  }
+
+  Result<void> make_worker(const std::shared_ptr<const Validator>& validator) {
+    auto made = Worker::create({.queue = options.queue,
+                                .key_store = options.key_store,
+                                .policy = policy,
+                                .validator = validator,
+                                .transform = options.transform,
+                                .clock = options.clock,
+                                .random = options.random,
+                                .logger = options.logger,
+                                .metrics = options.metrics,
+                                .threads = options.worker_threads,
+                                .batch_messages = options.worker_batch,
+                                .batch_bytes = options.worker_batch_bytes,
+                                .prefetch_batches = options.prefetch_batches,
+                                .linger = options.linger,
+                                .visibility_timeout = {},
+                                .backoff = options.backoff,
+                                // The pipeline has its own, stated requirement.
+                                .require_durable_store = false});
+    if (!made) return std::move(made).error();
+    worker = std::move(*made);
+    return {};
+  }
+
+  Result<void> make_archiver() {
+    auto made = Scheduler::create({.store = options.schedule_store,
+                                   .clock = options.clock,
+                                   .random = options.random,
+                                   .logger = options.logger,
+                                   .metrics = options.metrics,
+                                   .runner = {}});
+    if (!made) return std::move(made).error();
+    scheduler = std::move(*made);
+    if (!options.archive) return {};
+
+    ArchiverOptions archiving;
+    archiving.key_store = options.key_store;
+    archiving.archive = options.archive;
+    archiving.policy = policy;
+    archiving.clock = options.clock;
+    archiving.logger = options.logger;
+    archiving.metrics = options.metrics;
+    std::optional<Cron> cron;
+    if (!options.archive_schedule.empty()) {
+      auto parsed = Cron::parse(options.archive_schedule, options.time_zone);
+      if (!parsed) return std::move(parsed).error();
+      cron = std::move(*parsed);
+      archiving.next_run_in = longest_gap(*cron, options.clock->now());
+    }
+    auto made_archiver = Archiver::create(std::move(archiving));
+    if (!made_archiver) return std::move(made_archiver).error();
+    archiver = std::move(*made_archiver);
+    if (!cron) return {};
+    return scheduler->add({.name = "archive",
+                           .schedule = *cron,
+                           // Its own deadline, not the lease's first length: the lease is renewed meanwhile, and a run goes on where the
+                           // last one ended.
+                           .run = [this](const JobContext&) -> Result<void> {
+                             auto report = archiver->run();
+                             if (!report) return std::move(report).error();
+                             return {};
+                           },
+                           .catch_up = options.archive_catch_up,
+                           .jitter = options.archive_jitter});
+  }
+
+  void maintain() {
+    std::unique_lock lock(mutex);
+    while (!stopping) {
+      lock.unlock();
+      maintenance->tick();
+      lock.lock();
+      // Real time: housekeeping follows the work that is done, not the time that records live by.
+      changed.wait_for(lock, options.maintenance_interval, [this] { return stopping; });
+    }
+    maintaining = false;
+    lock.unlock();
+    changed.notify_all();
+  }
+};
+
+Pipeline::Pipeline(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Pipeline::~Pipeline() { (void)stop(Deadline::immediate()); }
+
+Result<std::unique_ptr<Pipeline>> Pipeline::create(PipelineOptions options) {
+  if (auto valid = options.validate(); !valid) return std::move(valid).error();
+  if (!options.clock) options.clock = system_clock();
+  if (!options.random) options.random = system_random();
+  if (!options.logger) options.logger = no_logger();
+  if (!options.metrics) options.metrics = no_metrics();
+  auto state = std::make_unique<State>();
+  state->options = std::move(options);
+  if (auto made = state->assemble(); !made) return std::move(made).error();
+  return std::unique_ptr<Pipeline>(new Pipeline(std::move(state)));
+}
+
+Result<void> Pipeline::start() {
+  auto& state = *state_;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.stopping) return Error(ErrorCode::kCancelled, "the pipeline was stopped");
+    if (std::exchange(state.started, true)) return {};
+    try {
+      state.maintainer = std::thread([&state] { state.maintain(); });
+      state.maintaining = true;
+    } catch (const std::system_error& thrown) {
+      return Error(ErrorCode::kResourceExhausted, fmt::format("the maintenance thread could not be started: {}", thrown.what()));
+    }
+  }
+  if (auto started = state.subscriptions->start(); !started) return started;
+  if (auto started = state.worker->start(); !started) return started;
+  return state.scheduler->start();
+}
+
+Result<std::size_t> Pipeline::run_once(Deadline wait) {
+  auto& state = *state_;
+  bool threads = false;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.stopping) return Error(ErrorCode::kCancelled, "the pipeline was stopped");
+    threads = state.started;
+  }
+  auto worked = state.worker->run_once(wait);
+  if (!worked || threads) return worked;
+  if (auto ran = state.scheduler->run_once(); !ran) return std::move(ran).error();
+  state.subscriptions->run_once();
+  state.maintenance->tick_if_due();
+  return worked;
+}
+
+Result<void> Pipeline::flush(Deadline deadline) { return state_->worker->flush(deadline); }
+
+Result<StopReport> Pipeline::stop(Deadline deadline) {
+  auto& state = *state_;
+  state.ingress->close();
+  {
+    const std::lock_guard lock(state.mutex);
+    state.stopping = true;
+  }
+  state.changed.notify_all();
+  if (state.archiver) state.archiver->cancel();
+  auto left = state.worker->stop(deadline);
+  const auto scheduled = state.scheduler->stop(deadline);
+  const bool subscribed = state.subscriptions->stop(deadline);
+  std::unique_lock lock(state.mutex);
+  const bool maintained = state.changed.wait_until(lock, deadline.time(), [&state] { return !state.maintaining; });
+  lock.unlock();
+  if (!left) return std::move(left).error();
+  if (!scheduled) return scheduled.error();
+  if (!subscribed || !maintained) {
+    return Error(ErrorCode::kDeadlineExceeded, subscribed ? "maintenance was still running at the deadline"
+                                                          : "a subscription's callback was still running at the deadline");
+  }
+  return StopReport{.left_leased = *left};
+}
+
+Result<Receipt> Pipeline::set(SetRequest request, Deadline deadline) { return state_->ingress->set(std::move(request), deadline); }
+
+Result<std::vector<Result<Receipt>>> Pipeline::set(std::vector<SetRequest> requests, Deadline deadline) {
+  return state_->ingress->set(std::move(requests), deadline);
+}
+
+Result<Receipt> Pipeline::erase(EraseRequest request, Deadline deadline) { return state_->ingress->erase(std::move(request), deadline); }
+
+Result<Receipt> Pipeline::touch(TouchRequest request, Deadline deadline) { return state_->ingress->touch(std::move(request), deadline); }
+
+Result<MessageStatus> Pipeline::wait(const Receipt& receipt, Deadline deadline) { return message(receipt.message_id, deadline); }
+
+Result<MessageStatus> Pipeline::message(std::string_view message_id, Deadline wait) {
+  return state_->options.queue.backend()->find({.message_id = message_id, .wait = wait});
+}
+
+Result<std::optional<Record>> Pipeline::get(std::string_view key, std::string_view ns) { return state_->reader->get(key, ns); }
+
+Result<void> Pipeline::subscribe(std::string cursor, std::function<Result<void>(const ChangeBatch&)> on_changes, std::uint64_t max_lag) {
+  return state_->subscriptions->add(std::move(cursor), std::move(on_changes), max_lag);
+}
+
+Result<void> Pipeline::reload(Flows flows) { return state_->policy->reload(std::move(flows)); }
+
+Result<ReapplyReport> Pipeline::reapply_ttl(Deadline deadline) {
+  auto& state = *state_;
+  auto& store = *state.options.key_store.backend();
+  ReapplyReport report;
+  detail::PageSize size(500, 8u << 20);
+  std::string cursor;
+  do {
+    if (deadline.passed()) return Error(ErrorCode::kDeadlineExceeded, "not every record was looked at; the policy can be applied again");
+    {
+      const std::lock_guard lock(state.mutex);
+      if (state.stopping) return Error(ErrorCode::kCancelled, "the pipeline is stopping");
+    }
+    auto page = store.scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = deadline});
+    if (!page) return std::move(page).error();
+    std::vector<SetExpiry> changes;
+    std::size_t bytes = 0;
+    for (const auto& item : page->items) {
+      if (!item.record) continue;
+      const auto& record = *item.record;
+      bytes += record.payload.size();
+      // What a message or a touch said stays; what is over stays over.
+      if (record.ttl_rule == TtlRule::kMessage || record.expired(state.options.clock->now())) continue;
+      ++report.considered;
+      const auto life = state.policy->resolve(record.account, record.flow, std::nullopt);
+      const auto expires_at = TtlPolicy::expires_at(record.created_at, life.ttl);
+      if (expires_at == record.expires_at && life.rule == record.ttl_rule) continue;
+      changes.push_back({.ns = record.ns,
+                         .id = record.id,
+                         .version = record.version,
+                         .revision = record.revision,
+                         .expires_at = expires_at,
+                         .ttl_rule = life.rule});
+    }
+    size.saw(page->items.size(), bytes);
+    if (!changes.empty()) {
+      auto done = store.set_expiry(changes);
+      if (!done) return std::move(done).error();
+      for (auto& one : *done) {
+        if (!one) return std::move(one).error();
+        if (*one) ++report.changed;
+      }
+    }
+    cursor = std::move(page->next);
+  } while (!cursor.empty());
+  return report;
+}
+
+Ingress& Pipeline::ingress() { return *state_->ingress; }
+Worker& Pipeline::worker() { return *state_->worker; }
+Reader& Pipeline::reader() { return *state_->reader; }
+Scheduler& Pipeline::scheduler() { return *state_->scheduler; }
+Archiver* Pipeline::archiver() { return state_->archiver.get(); }
+TtlPolicy& Pipeline::ttl_policy() { return *state_->policy; }
+const PipelineOptions& Pipeline::options() const { return state_->options; }
+Result<Stamp> Pipeline::floor() { return state_->maintenance->floor(); }
+
+}  // namespace setget::inline v0

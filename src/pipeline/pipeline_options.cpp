@@ -1,1 +1,44 @@
+#include <fmt/format.h>
 
+#include <setget/pipeline.hpp>
+
+namespace setget::inline v0 {
+
+namespace {
+
+Result<void> bad(const char* field, std::string_view rule) {
+  return Error(ErrorCode::kInvalidArgument, fmt::format("pipeline option {} {}", field, rule)).at_field(field);
+}
+
+// Acknowledging more than the weakest part can keep would be a lie.
+Result<void> check_durability(const char* field, Durability found, Durability wanted) {
+  if (found >= wanted) return {};
+  return Error(ErrorCode::kFailedPrecondition,
+               fmt::format("the {}'s durability is \"{}\", the pipeline requires \"{}\"", field, to_string(found), to_string(wanted)))
+      .at_field(field);
+}
+
+}  // namespace
+
+Result<void> PipelineOptions::validate() const {
+  if (!queue) return bad("queue", "is required");
+  if (!key_store) return bad("key_store", "is required");
+  if (auto valid = limits.validate(); !valid) return valid;
+  if (auto valid = flows.validate(); !valid) return valid;
+  if (read_through && !archive) return bad("read_through", "needs an archive");
+  if (worker_threads == 0) return bad("worker_threads", "must be > 0");
+  if (worker_batch == 0) return bad("worker_batch", "must be > 0");
+  if (worker_batch_bytes == 0) return bad("worker_batch_bytes", "must be > 0");
+  if (linger < Milliseconds(0)) return bad("linger", "must not be negative");
+  if (max_waiting == 0) return bad("max_waiting", "must be > 0");
+  if (maintenance_interval <= Milliseconds(0)) return bad("maintenance_interval", "must be > 0");
+  if (expiry_grace < Milliseconds(0)) return bad("expiry_grace", "must not be negative");
+  if (archive_jitter < Milliseconds(0)) return bad("archive_jitter", "must not be negative");
+  if (archive && !archive_schedule.empty()) {
+    if (auto cron = Cron::parse(archive_schedule, time_zone); !cron) return cron.error();
+  }
+  if (auto strong = check_durability("queue", queue.backend()->capabilities().durability, durability); !strong) return strong;
+  return check_durability("key_store", key_store.backend()->capabilities().durability, durability);
+}
+
+}  // namespace setget::inline v0
