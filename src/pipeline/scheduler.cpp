@@ -38,11 +38,20 @@ struct Retry {
   TimePoint at{};
 };
 
+// How a try ended, where the store could not be told yet.
+struct Unsettled {
+  ScheduleState held;
+  ScheduleState next;
+  std::uint32_t next_attempt = 0;  // 0: none
+  TimePoint retry_at{};
+};
+
 struct Job {
   JobOptions options;
   TimePoint wake_at{};                // nothing to do before
   std::optional<TimePoint> start_at;  // the next run, held back by its jitter
   std::optional<Retry> retry;
+  std::optional<Unsettled> unsettled;
 };
 
 Error invalid(std::string field, std::string what) {
@@ -66,10 +75,10 @@ struct Scheduler::State {
 
   std::size_t pass(bool& store_failed);
   Result<std::size_t> work(Job& job);
-  Result<std::size_t> start_run(Job& job, const ScheduleState& state, const SchedulePlan& plan);
   void run_try(Job& job, ScheduleState held, std::uint32_t attempt);
   Result<void> call(const Job& job, const JobContext& context, ScheduleState& held, bool& lost);
   void settle(Job& job, ScheduleState held, std::uint32_t attempt, const Result<void>& result);
+  Result<void> write_end(Job& job);
   void give_up_leases();
   void loop();
   bool held_back(Job& job, TimePoint due, TimePoint now);
@@ -123,7 +132,7 @@ Result<void> Scheduler::add(JobOptions job) {
     first.last_due = state.options.clock->now();
     if (auto stored = state.options.store->exchange(job.name, std::nullopt, first); !stored) return std::move(stored).error();
   }
-  state.jobs.push_back(std::make_unique<Job>(Job{.options = std::move(job), .wake_at = {}, .start_at = {}, .retry = {}}));
+  state.jobs.push_back(std::make_unique<Job>(Job{.options = std::move(job), .wake_at = {}, .start_at = {}, .retry = {}, .unsettled = {}}));
   state.changed.notify_all();
   return {};
 }
@@ -149,7 +158,7 @@ Result<std::size_t> Scheduler::run_once() {
   const auto ran = state.pass(store_failed);
   const std::lock_guard lock(state.mutex);
   if (state.stopping) return Error(ErrorCode::kCancelled, "the scheduler is stopping");
-  if (store_failed && ran == 0) return *state.last_error;
+  if (store_failed) return *state.last_error;
   return ran;
 }
 
@@ -252,6 +261,7 @@ Result<std::size_t> Scheduler::State::work(Job& job) {
       const std::lock_guard lock(mutex);
       if (stopping) return ran;
     }
+    if (auto told = write_end(job); !told) return std::move(told).error();
     const auto now = options.clock->now();
     if (job.retry) {
       job.wake_at = job.retry->at;
@@ -272,7 +282,10 @@ Result<std::size_t> Scheduler::State::work(Job& job) {
     auto loaded = options.store->load(job.options.name);
     if (!loaded) return std::move(loaded).error();
     const auto state = loaded->value_or(ScheduleState{});
-    const auto plan = detail::plan_job(job.options, state, now, watched_since);
+    auto plan = detail::plan_job(job.options, state, now, watched_since);
+    // Held by this runner, which is not running it: taken by a write whose reply was lost.
+    if (state.holder == options.runner)
+      plan = {.action = SchedulePlan::Action::kResume, .due = state.last_due.value_or(now), .wake_at = now};
     if (plan.action == SchedulePlan::Action::kWait) {
       job.wake_at = plan.wake_at.value_or(kNever);
       return ran;
@@ -292,6 +305,7 @@ Result<std::size_t> Scheduler::State::work(Job& job) {
     run_try(job, std::move(next), 0);
     ++ran;
   }
+  if (auto told = write_end(job); !told) return std::move(told).error();
   return ran;
 }
 
@@ -351,24 +365,34 @@ Result<void> Scheduler::State::call(const Job& job, const JobContext& context, S
   }
 }
 
-// Writes how a try ended: finished, to be tried again, or given up until the next due time.
+// Notes how a try ended: finished, to be tried again, or given up until the next due time.
 void Scheduler::State::settle(Job& job, ScheduleState held, std::uint32_t attempt, const Result<void>& result) {
   const auto now = options.clock->now();
-  auto next = held;
+  Unsettled end{.held = held, .next = std::move(held)};
+  auto& next = end.next;
   next.last_ok = result.has_value();
   next.last_error = result ? std::string() : result.error().describe();
-  const bool again = !result && attempt + 1 < job.options.max_attempts;
-  if (again) {
-    next.lease_until = now + job.options.retry_after + job.options.lease;
+  if (!result && attempt + 1 < job.options.max_attempts) {
+    end.next_attempt = attempt + 1;
+    end.retry_at = now + job.options.retry_after;
+    next.lease_until = end.retry_at + job.options.lease;
   } else {
     next.last_finished = now;
     next.holder.clear();
     next.lease_until = {};
   }
-  auto written = detail::exchange_as_holder(*options.store, job.options.name, held, next);
-  // Where the store is out of reach the lease runs out, and the run is done again: at least once, never silently not.
-  if (!written) return warn("the end of a scheduled job could not be recorded; it will run again", job.options.name, written.error());
-  if (again && *written) job.retry = Retry{.held = std::move(**written), .attempt = attempt + 1, .at = now + job.options.retry_after};
+  job.unsettled = std::move(end);
+}
+
+// Tells the store. Until that succeeds the job does nothing else, so that a run that is done is not done again by this runner.
+Result<void> Scheduler::State::write_end(Job& job) {
+  if (!job.unsettled) return {};
+  auto written = detail::exchange_as_holder(*options.store, job.options.name, job.unsettled->held, job.unsettled->next);
+  if (!written) return std::move(written).error();
+  const auto end = std::exchange(job.unsettled, std::nullopt);
+  // Empty: the write took place although its reply was lost, or the lease ran out meanwhile and another runner has the job.
+  if (*written && end->next_attempt > 0) job.retry = Retry{.held = std::move(**written), .attempt = end->next_attempt, .at = end->retry_at};
+  return {};
 }
 
 // So that other runners need not wait for leases of tries that this one will not make.
@@ -379,6 +403,8 @@ void Scheduler::State::give_up_leases() {
     for (const auto& job : jobs) all.push_back(job.get());
   }
   for (auto* job : all) {
+    if (auto told = write_end(*job); !told)
+      warn("the end of a scheduled job could not be recorded; it will run again", job->options.name, told.error());
     auto retry = std::exchange(job->retry, std::nullopt);
     if (!retry) continue;
     auto next = retry->held;

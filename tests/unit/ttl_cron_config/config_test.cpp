@@ -1,0 +1,285 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <setget/config.hpp>
+
+using namespace setget;
+
+namespace {
+
+struct Refused {
+  std::string field;
+  std::string message;
+};
+Refused refused(std::string_view toml) {
+  const auto config = parse_config(toml, "x.toml");
+  if (config) return {"accepted", "accepted"};
+  EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument);
+  return {config.error().field(), config.error().message()};
+}
+
+std::string read(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+// A folder of its own, which is the current one while the test runs: default paths are relative.
+class OpenStores : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "setget-config-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    before_ = std::filesystem::current_path();
+    std::filesystem::current_path(folder_);
+  }
+  void TearDown() override {
+    std::filesystem::current_path(before_);
+    std::filesystem::remove_all(folder_);
+  }
+  bool exists(const char* name) const { return std::filesystem::exists(folder_ / name); }
+  static Refused refused(const Config& config) {
+    const auto stores = open_stores(config);
+    return stores ? Refused{"opened", "opened"} : Refused{stores.error().field(), stores.error().message()};
+  }
+
+ private:
+  std::filesystem::path folder_;
+  std::filesystem::path before_;
+};
+
+}  // namespace
+
+TEST(Config, an_empty_file_gives_the_defaults) {
+  const auto config = parse_config("");
+  ASSERT_TRUE(config.has_value()) << config.error().describe();
+  const Config defaults;
+  EXPECT_EQ(config->listen, "127.0.0.1:8080");
+  EXPECT_EQ(config->store, "sqlite:setget.db");
+  EXPECT_EQ(config->queue_options, defaults.queue_options);
+  EXPECT_EQ(config->http.max_body, defaults.http.max_body);
+  EXPECT_EQ(config->flows, Flows{});
+}
+
+TEST(Config, the_sample_names_every_setting_with_its_default) {
+  const auto config = load_config(SETGET_SAMPLE_CONFIG);
+  ASSERT_TRUE(config.has_value()) << config.error().describe();
+  const Config defaults;
+  EXPECT_EQ(config->listen, defaults.listen);
+  EXPECT_EQ(config->admin_listen, defaults.admin_listen);
+  EXPECT_EQ(config->ns, defaults.ns);
+  EXPECT_EQ(config->store, defaults.store);
+  EXPECT_EQ(config->queue, defaults.queue);
+  EXPECT_EQ(config->queue_name, defaults.queue_name);
+  EXPECT_EQ(config->queue_options, defaults.queue_options);
+  EXPECT_EQ(config->archive, defaults.archive);
+  EXPECT_EQ(config->archive_schedule, defaults.archive_schedule);
+  EXPECT_EQ(config->time_zone, defaults.time_zone);
+  EXPECT_EQ(config->read_through, defaults.read_through);
+  EXPECT_EQ(config->http.max_connections, defaults.http.max_connections);
+  EXPECT_EQ(config->http.max_body, defaults.http.max_body);
+  EXPECT_EQ(config->http.max_header, defaults.http.max_header);
+  EXPECT_EQ(config->http.max_buffered, defaults.http.max_buffered);
+  EXPECT_EQ(config->http.header_timeout, defaults.http.header_timeout);
+  EXPECT_EQ(config->http.body_timeout, defaults.http.body_timeout);
+  EXPECT_EQ(config->http.idle_timeout, defaults.http.idle_timeout);
+  EXPECT_EQ(config->http.write_timeout, defaults.http.write_timeout);
+  EXPECT_EQ(config->limits.max_payload, defaults.limits.max_payload);
+  EXPECT_EQ(config->limits.max_keys, defaults.limits.max_keys);
+  EXPECT_EQ(config->limits.max_attribute_bytes, defaults.limits.max_attribute_bytes);
+  EXPECT_EQ(config->limits.max_depth, defaults.limits.max_depth);
+  EXPECT_EQ(config->limits.max_reasons, defaults.limits.max_reasons);
+  EXPECT_EQ(config->limits.reject_duplicate_names, defaults.limits.reject_duplicate_names);
+  EXPECT_EQ(config->limits.reject_inexact_integers, defaults.limits.reject_inexact_integers);
+  EXPECT_EQ(config->pipeline.worker_threads, defaults.pipeline.worker_threads);
+  EXPECT_EQ(config->pipeline.worker_batch, defaults.pipeline.worker_batch);
+  EXPECT_EQ(config->pipeline.worker_batch_bytes, defaults.pipeline.worker_batch_bytes);
+  EXPECT_EQ(config->pipeline.prefetch_batches, defaults.pipeline.prefetch_batches);
+  EXPECT_EQ(config->pipeline.linger, defaults.pipeline.linger);
+  EXPECT_EQ(config->pipeline.backoff.base, defaults.pipeline.backoff.base);
+  EXPECT_EQ(config->pipeline.backoff.cap, defaults.pipeline.backoff.cap);
+  EXPECT_EQ(config->pipeline.max_waiting, defaults.pipeline.max_waiting);
+  EXPECT_EQ(config->pipeline.max_waiting_bytes, defaults.pipeline.max_waiting_bytes);
+  EXPECT_EQ(config->pipeline.block_when_full, defaults.pipeline.block_when_full);
+  EXPECT_EQ(config->pipeline.archive_catch_up, defaults.pipeline.archive_catch_up);
+  EXPECT_EQ(config->pipeline.maintenance_interval, defaults.pipeline.maintenance_interval);
+  EXPECT_EQ(config->flows.accounts.at("acme").flows.at("orders").ttl, Ttl::after(std::chrono::seconds(90)));
+}
+
+TEST(Config, settings_that_the_sample_comments_out_are_known_too) {
+  auto text = read(SETGET_SAMPLE_CONFIG);
+  for (const std::string_view line :
+       {"# uri = \"sqlite:setget-queue.db\"", "# uri = \"sqlite:archive.db\"", "# max_body", "# max_message_bytes"}) {
+    const auto at = text.find(line);
+    ASSERT_NE(at, std::string::npos) << line;
+    text.erase(at, 2);
+  }
+  const auto config = parse_config(text);
+  ASSERT_TRUE(config.has_value()) << config.error().describe();
+  EXPECT_EQ(config->queue, "sqlite:setget-queue.db");
+  EXPECT_EQ(config->archive, "sqlite:archive.db");
+}
+
+TEST(Config, reads_values_into_the_structs_they_belong_to) {
+  const auto config = parse_config(R"(
+[server]
+listen = "0.0.0.0:9"
+namespace = "eu"
+threads = 4
+idle_timeout = 5
+[queue]
+kind = "standard"
+visibility_timeout = "1500ms"
+max_receives = 0
+[archive]
+catch_up = "all"
+schedule = "@daily"
+time_zone = "Europe/Berlin"
+[limits]
+max_payload = "64KiB"
+[worker]
+batch = 7
+[ingress]
+when_full = "refuse"
+)");
+  ASSERT_TRUE(config.has_value()) << config.error().describe();
+  EXPECT_EQ(config->ns, "eu");
+  EXPECT_EQ(config->http.threads, 4U);
+  EXPECT_EQ(config->http.idle_timeout, std::chrono::seconds(5));
+  EXPECT_EQ(config->queue_options.kind, QueueKind::kStandard);
+  EXPECT_EQ(config->queue_options.visibility_timeout, Milliseconds(1500));
+  EXPECT_EQ(config->queue_options.max_receives, 0U);
+  EXPECT_EQ(config->pipeline.archive_catch_up, CatchUp::kAll);
+  EXPECT_EQ(config->limits.max_payload, 65'536U);
+  EXPECT_EQ(config->pipeline.worker_batch, 7U);
+  EXPECT_FALSE(config->pipeline.block_when_full);
+}
+
+TEST(Config, a_larger_payload_makes_room_on_the_wire_and_in_the_queue) {
+  const auto config = parse_config("[limits]\nmax_payload = \"64MiB\"");
+  ASSERT_TRUE(config.has_value());
+  EXPECT_GE(config->http.max_body, (64U << 20) * 4 / 3);
+  EXPECT_GE(config->queue_options.max_message_bytes, 65U << 20);
+  EXPECT_EQ(parse_config("[limits]\nmax_payload = \"64MiB\"\n[server]\nmax_body = 1000")->http.max_body, 1000U);
+}
+
+TEST(Config, mistakes_name_path_and_line) {
+  EXPECT_EQ(refused("[sever]\nlisten = \"x\"").message, "x.toml:1: sever: unknown section");
+  EXPECT_EQ(refused("listen = \"x\"").message, "x.toml:1: listen: unknown key");
+  EXPECT_EQ(refused("[server]\n\nport = 80").message, "x.toml:3: server.port: unknown key");
+  EXPECT_EQ(refused("[server]\nthreads = \"4\"").field, "server.threads");
+  EXPECT_EQ(refused("[server]\nthreads = -4").field, "server.threads");
+  EXPECT_EQ(refused("[server]\nnamespace = \"a b\"").field, "server.namespace");
+  EXPECT_EQ(refused("[worker]\nthreads = 0").message, "x.toml:2: worker.threads: must be at least 1");
+  EXPECT_EQ(refused("[worker]\nlinger = \"never\"").field, "worker.linger");
+  EXPECT_EQ(refused("[worker]\nbackoff_base = 9\nbackoff_cap = 1").field, "worker.backoff_cap");
+  EXPECT_EQ(refused("[queue]\nkind = \"lifo\"").field, "queue.kind");
+  EXPECT_EQ(refused("[queue]\nname = \"a/b\"").field, "queue.name");
+  EXPECT_EQ(refused("[queue]\nmax_in_flight = 5000000000").field, "queue.max_in_flight");
+  EXPECT_EQ(refused("[queue]\nvisibility_timeout = 0").field, "queue.visibility_timeout");
+  EXPECT_EQ(refused("[limits]\nmax_key_bytes = 600").field, "limits.max_key_bytes");
+  EXPECT_EQ(refused("[limits]\nmax_payload = \"8 MB\"").field, "limits.max_payload");
+  EXPECT_EQ(refused("[archive]\nschedule = \"61 * * * *\"").field, "archive.schedule");
+  EXPECT_EQ(refused("[archive]\ntime_zone = \"Mars/Olympus\"").field, "archive.time_zone");
+  EXPECT_EQ(refused("[flows.o]\nfoo = 1").message, "x.toml:2: flows.o.foo: unknown key");
+  EXPECT_NE(refused("[server\n").message.find("x.toml:1"), std::string::npos);
+  EXPECT_EQ(load_config("/nonexistent/setget.toml").error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(OpenStores, sqlite_holds_everything_in_one_file) {
+  const auto stores = open_stores(Config{});
+  ASSERT_TRUE(stores.has_value()) << stores.error().describe();
+  EXPECT_TRUE(exists("setget.db"));
+  EXPECT_FALSE(exists("setget-queue.db"));
+  EXPECT_EQ(stores->durability, Durability::kDisk);
+  EXPECT_EQ(stores->queue.name(), "records");
+  EXPECT_NE(stores->archive, nullptr);
+  EXPECT_NE(stores->schedules, nullptr);
+  EXPECT_NE(stores->idempotency, nullptr);
+  EXPECT_NE(stores->key_store.backend()->fused_with(*stores->queue.backend()), nullptr);
+}
+
+TEST_F(OpenStores, a_file_named_twice_is_opened_once) {
+  Config config;
+  config.store = "sqlite:one.db";
+  config.queue = "sqlite:./one.db";
+  const auto stores = open_stores(config);
+  ASSERT_TRUE(stores.has_value()) << stores.error().describe();
+  EXPECT_NE(stores->key_store.backend()->fused_with(*stores->queue.backend()), nullptr);
+}
+
+TEST_F(OpenStores, a_store_that_forgets_gets_a_queue_file_beside_it) {
+  Config config;
+  config.store = "memory:";
+  const auto stores = open_stores(config);
+  ASSERT_TRUE(stores.has_value()) << stores.error().describe();
+  EXPECT_TRUE(exists("setget-queue.db"));
+  EXPECT_EQ(stores->queue.backend()->capabilities().durability, Durability::kDisk);
+  EXPECT_EQ(stores->durability, Durability::kMemory);
+  EXPECT_NE(stores->archive, nullptr);
+}
+
+TEST_F(OpenStores, memory_for_all_leaves_no_file_behind) {
+  Config config;
+  config.store = "memory:";
+  config.queue = "memory:";
+  config.archive = "none";
+  const auto stores = open_stores(config);
+  ASSERT_TRUE(stores.has_value()) << stores.error().describe();
+  EXPECT_TRUE(std::filesystem::is_empty("."));
+  EXPECT_EQ(stores->archive, nullptr);
+  EXPECT_NE(stores->idempotency, nullptr);
+  const auto options = pipeline_options(config, *stores);
+  EXPECT_EQ(options.durability, Durability::kMemory);
+}
+
+TEST_F(OpenStores, an_archive_may_have_a_file_of_its_own) {
+  Config config;
+  config.archive = "sqlite:archive.db";
+  ASSERT_TRUE(open_stores(config).has_value());
+  EXPECT_TRUE(exists("archive.db"));
+}
+
+TEST_F(OpenStores, the_configuration_makes_a_pipeline) {
+  auto config = parse_config("[queue]\nname = \"q\"\n[ttl]\ndefault = 60\n[archive]\nread_through = true");
+  ASSERT_TRUE(config.has_value());
+  const auto stores = open_stores(*config);
+  ASSERT_TRUE(stores.has_value());
+  auto pipeline = Pipeline::create(pipeline_options(*config, *stores));
+  ASSERT_TRUE(pipeline.has_value()) << pipeline.error().describe();
+  EXPECT_EQ((*pipeline)->options().durability, Durability::kDisk);
+  EXPECT_TRUE((*pipeline)->options().read_through);
+  EXPECT_EQ((*pipeline)->options().queue.name(), "q");
+  EXPECT_EQ((*pipeline)->ttl_policy().resolve("a", "b", std::nullopt).ttl, Ttl::after(std::chrono::seconds(60)));
+}
+
+TEST_F(OpenStores, uris_that_cannot_be_opened_say_what_can) {
+  const auto store = [](const char* uri) {
+    Config config;
+    config.store = uri;
+    return config;
+  };
+  const auto redis = open_stores(store("redis://localhost"));
+  ASSERT_FALSE(redis.has_value());
+  EXPECT_EQ(redis.error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(redis.error().message(), "redis: is not built in; this build knows sqlite:PATH, memory:");
+  EXPECT_EQ(redis.error().field(), "store");
+  EXPECT_EQ(refused(store("setget.db")).message,
+            "\"setget.db\": a store is named by a URI; this build knows sqlite:PATH, memory: (a file: \"sqlite:setget.db\")");
+  EXPECT_EQ(refused(store("sqlite:")).field, "store");
+  EXPECT_EQ(refused(store("sqlite://setget.db")).field, "store");
+  EXPECT_EQ(refused(store("memory:x")).field, "store");
+  Config config;
+  config.archive = "mongodb://x";
+  EXPECT_EQ(refused(config).field, "archive");
+  config.archive.clear();
+  config.queue = "sqs://x";
+  EXPECT_EQ(refused(config).field, "queue");
+  EXPECT_EQ(refused(store("sqlite:no/such/folder/x.db")).field, "store");
+}

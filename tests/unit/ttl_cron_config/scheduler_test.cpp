@@ -1,0 +1,530 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <setget/scheduler.hpp>
+#include <setget/testing/clock.hpp>
+
+using namespace setget;
+using setget::testing::SeededRandom;
+using setget::testing::SimulatedClock;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr TimePoint kStart{Milliseconds(1'767'225'600'000)};  // 2026-01-01 00:00 UTC
+
+std::string offset(TimePoint time) { return std::to_string(std::chrono::duration_cast<minutes>(time - kStart).count()) + "m"; }
+
+// A scheduler under simulated time; several share a store.
+struct World {
+  std::shared_ptr<SimulatedClock> clock = std::make_shared<SimulatedClock>(kStart);
+  std::shared_ptr<ScheduleStore> store = memory_schedule_store();
+  std::shared_ptr<SeededRandom> random = std::make_shared<SeededRandom>(1);
+
+  std::unique_ptr<Scheduler> scheduler(std::shared_ptr<ScheduleStore> other = {}) {
+    return std::move(Scheduler::create(
+                         {.store = other ? other : store, .clock = clock, .random = random, .logger = {}, .metrics = {}, .runner = {}}))
+        .value();
+  }
+};
+
+JobOptions job(const char* cron, std::function<Result<void>(const JobContext&)> run) {
+  return {.name = "job", .schedule = Cron::parse(cron).value(), .run = std::move(run)};
+}
+
+// Notes the due time and the try of every run.
+struct Runs {
+  std::vector<std::string> seen;
+  auto noting(Result<void> result = {}) {
+    return [this, result](const JobContext& context) {
+      seen.push_back(offset(context.due) + "#" + std::to_string(context.attempt));
+      return result;
+    };
+  }
+};
+using Seen = std::vector<std::string>;
+
+Error failure() { return Error(ErrorCode::kUnavailable, "the far side is down"); }
+
+// Fails or loses the reply of the exchanges that a test names.
+class FaultyStore final : public ScheduleStore {
+ public:
+  explicit FaultyStore(std::shared_ptr<ScheduleStore> inner) : inner_(std::move(inner)) {}
+  Result<std::optional<ScheduleState>> load(std::string_view name) override {
+    ++loads;
+    if (down) return failure();
+    return inner_->load(name);
+  }
+  Result<bool> exchange(std::string_view name, const std::optional<ScheduleState>& expected, const ScheduleState& next) override {
+    if (down) return failure();
+    auto result = inner_->exchange(name, expected, next);
+    if (lose_replies > 0) {
+      --lose_replies;
+      return failure();
+    }
+    return result;
+  }
+  std::atomic<int> loads{0};
+  std::atomic<int> lose_replies{0};
+  std::atomic<bool> down{false};
+
+ private:
+  std::shared_ptr<ScheduleStore> inner_;
+};
+
+// Opens once; waits are bounded so that a broken test ends.
+class Gate {
+ public:
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  bool wait() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, seconds(20), [this] { return open_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = false;
+};
+
+}  // namespace
+
+TEST(Scheduler, runs_a_job_at_its_due_time_and_not_before) {
+  World world;
+  Runs runs;
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(job("@hourly", runs.noting())).has_value());
+  EXPECT_EQ(*scheduler->run_once(), 0U);
+  world.clock->advance(minutes(59));
+  EXPECT_EQ(*scheduler->run_once(), 0U);
+  world.clock->advance(minutes(1));
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_EQ(*scheduler->run_once(), 0U);
+  world.clock->advance(hours(1));
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_EQ(runs.seen, (Seen{"60m#0", "120m#0"}));
+}
+
+TEST(Scheduler, what_was_missed_while_nobody_ran_is_caught_up_as_asked) {
+  const auto after_absence = [](CatchUp catch_up, Milliseconds absence) {
+    World world;
+    Runs runs;
+    auto options = job("@hourly", runs.noting());
+    options.catch_up = catch_up;
+    EXPECT_TRUE(world.scheduler()->add(options).has_value());
+    world.clock->advance(absence);
+    auto scheduler = world.scheduler();
+    EXPECT_TRUE(scheduler->add(options).has_value());
+    const auto ran = scheduler->run_once();
+    EXPECT_EQ(*ran, runs.seen.size());
+    world.clock->set(kStart + hours(4));
+    EXPECT_TRUE(scheduler->run_once().has_value());
+    return runs.seen;
+  };
+  EXPECT_EQ(after_absence(CatchUp::kSkip, minutes(210)), (Seen{"240m#0"}));
+  EXPECT_EQ(after_absence(CatchUp::kOnce, minutes(210)), (Seen{"180m#0", "240m#0"}));
+  EXPECT_EQ(after_absence(CatchUp::kAll, minutes(210)), (Seen{"60m#0", "120m#0", "180m#0", "240m#0"}));
+  // Half a minute late is not missed.
+  EXPECT_EQ(after_absence(CatchUp::kSkip, minutes(180) + seconds(30)), (Seen{"180m#0", "240m#0"}));
+}
+
+TEST(Scheduler, a_year_of_missed_seconds_is_caught_up_once_without_counting_them) {
+  World world;
+  Runs runs;
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(job("* * * * 1-11 *", runs.noting())).has_value());
+  world.clock->advance(hours(24 * 345));  // into December
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(5));
+  EXPECT_EQ(runs.seen, (Seen{offset(kStart + hours(24 * 334) - seconds(1)) + "#0"}));
+}
+
+TEST(Scheduler, a_job_that_fails_is_tried_again_and_then_skipped_until_its_next_due_time) {
+  World world;
+  Runs runs;
+  auto options = job("@hourly", runs.noting(failure()));
+  options.max_attempts = 3;
+  options.retry_after = minutes(5);
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(1));
+  for (int i = 0; i < 55; ++i) {
+    ASSERT_TRUE(scheduler->run_once().has_value());
+    world.clock->advance(minutes(1));
+  }
+  EXPECT_EQ(runs.seen, (Seen{"60m#0", "60m#1", "60m#2"}));
+  auto status = scheduler->jobs()->front();
+  EXPECT_FALSE(status.last_ok);
+  EXPECT_NE(status.last_error.find("the far side is down"), std::string::npos);
+  EXPECT_EQ(status.last_finished, kStart + minutes(70));
+  world.clock->advance(minutes(5));
+  ASSERT_TRUE(scheduler->run_once().has_value());
+  EXPECT_EQ(runs.seen.back(), "120m#0");
+}
+
+TEST(Scheduler, a_job_that_throws_has_failed) {
+  World world;
+  auto options = job("@hourly", [](const JobContext& context) -> Result<void> {
+    if (context.attempt == 0) throw std::runtime_error("oops");
+    throw 42;  // NOLINT: hosts may throw anything
+  });
+  options.max_attempts = 2;
+  options.retry_after = Milliseconds(0);
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(1));
+  EXPECT_EQ(*scheduler->run_once(), 2U);
+  EXPECT_FALSE(scheduler->jobs()->front().last_ok);
+}
+
+TEST(Scheduler, two_schedulers_of_one_store_run_each_due_time_once) {
+  World world;
+  std::mutex mutex;
+  std::map<std::string, int> runs;
+  const auto options = job("* * * * * *", [&](const JobContext& context) -> Result<void> {
+    const std::lock_guard lock(mutex);
+    ++runs[std::to_string(context.due.time_since_epoch().count())];
+    return {};
+  });
+  auto all = options;
+  all.catch_up = CatchUp::kAll;
+  std::vector<std::unique_ptr<Scheduler>> schedulers;
+  for (int i = 0; i < 3; ++i) {
+    schedulers.push_back(world.scheduler());
+    ASSERT_TRUE(schedulers.back()->add(all).has_value());
+  }
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (auto& scheduler : schedulers) {
+    threads.emplace_back([&] {
+      while (!done) EXPECT_TRUE(scheduler->run_once().has_value());
+    });
+  }
+  for (int i = 0; i < 300; ++i) {
+    world.clock->advance(Milliseconds(777));
+    std::this_thread::yield();
+  }
+  const auto expected = static_cast<std::size_t>(300 * 777 / 1000);
+  const auto deadline = Deadline::in(seconds(20));
+  for (bool enough = false; !enough && !deadline.passed();) {
+    const std::lock_guard lock(mutex);
+    enough = runs.size() >= expected;
+  }
+  done = true;
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(runs.size(), expected);
+  EXPECT_TRUE(std::ranges::all_of(runs, [](const auto& run) { return run.second == 1; }));
+}
+
+TEST(Scheduler, another_runner_takes_over_when_the_lease_of_a_dead_one_ends) {
+  World world;
+  Runs runs;
+  auto options = job("@hourly", runs.noting());
+  options.lease = minutes(10);
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(1));
+  // What a runner leaves behind that was killed right after it took the job.
+  const auto before = world.store->load("job").value();
+  ScheduleState dead = *before;
+  dead.last_due = kStart + hours(1);
+  dead.last_started = kStart + hours(1);
+  dead.holder = "killed";
+  dead.lease_until = kStart + hours(1) + minutes(10);
+  ASSERT_TRUE(*world.store->exchange("job", before, dead));
+
+  EXPECT_EQ(*scheduler->run_once(), 0U);
+  EXPECT_TRUE(scheduler->jobs()->front().running);
+  world.clock->advance(minutes(9));
+  EXPECT_EQ(*scheduler->run_once(), 0U);
+  world.clock->advance(minutes(1));
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_EQ(runs.seen, (Seen{"60m#0"}));
+  EXPECT_FALSE(scheduler->jobs()->front().running);
+}
+
+TEST(Scheduler, a_try_that_waits_is_not_made_by_another_runner) {
+  World world;
+  Runs a;
+  Runs b;
+  auto failing = job("@daily", a.noting(failure()));
+  failing.retry_after = minutes(5);
+  auto first = world.scheduler();
+  auto second = world.scheduler();
+  ASSERT_TRUE(first->add(failing).has_value());
+  ASSERT_TRUE(second->add(job("@daily", b.noting())).has_value());
+  world.clock->advance(hours(24));
+  EXPECT_EQ(*first->run_once(), 1U);
+  EXPECT_EQ(*second->run_once(), 0U);
+  world.clock->advance(minutes(5));
+  EXPECT_EQ(*second->run_once(), 0U);
+  EXPECT_EQ(*first->run_once(), 1U);
+  // Stopped before its last try, it gives the job up.
+  ASSERT_TRUE(first->start().has_value());
+  ASSERT_TRUE(first->stop(Deadline::in(seconds(20))).has_value());
+  world.clock->advance(minutes(20));
+  EXPECT_EQ(*second->run_once(), 1U);
+  EXPECT_EQ(b.seen, (Seen{"1440m#0"}));
+}
+
+TEST(Scheduler, a_stopped_runner_gives_the_lease_of_a_waiting_try_back_at_once) {
+  World world;
+  Runs a;
+  Runs b;
+  auto first = world.scheduler();
+  auto second = world.scheduler();
+  ASSERT_TRUE(first->add(job("@daily", a.noting(failure()))).has_value());
+  ASSERT_TRUE(second->add(job("@daily", b.noting())).has_value());
+  world.clock->advance(hours(24));
+  ASSERT_EQ(*first->run_once(), 1U);
+  ASSERT_EQ(*second->run_once(), 0U);
+  ASSERT_TRUE(first->start().has_value());
+  ASSERT_TRUE(first->stop(Deadline::in(seconds(20))).has_value());
+  auto third = world.scheduler();
+  ASSERT_TRUE(third->add(job("@daily", b.noting())).has_value());
+  EXPECT_EQ(*third->run_once(), 1U);
+}
+
+TEST(Scheduler, a_lease_is_renewed_while_its_job_runs) {
+  World world;
+  const auto clock = system_clock();
+  const auto scheduler = [&] {
+    return std::move(Scheduler::create({.store = world.store, .clock = clock, .random = {}, .logger = {}, .metrics = {}, .runner = "same"}))
+        .value();
+  };
+  std::atomic<int> runs{0};
+  Gate started;
+  Gate finish;
+  auto options = job("* * * * * *", [&](const JobContext&) -> Result<void> {
+    if (runs++ == 0) {
+      started.open();
+      EXPECT_TRUE(finish.wait());
+    }
+    return {};
+  });
+  options.lease = Milliseconds(90);
+  auto first = scheduler();
+  auto second = scheduler();
+  ASSERT_TRUE(first->add(options).has_value());
+  ASSERT_TRUE(second->add(options).has_value());
+  ASSERT_TRUE(first->start().has_value());
+  ASSERT_TRUE(started.wait());
+  const auto until = Deadline::in(Milliseconds(600));
+  while (!until.passed()) ASSERT_EQ(*second->run_once(), 0U);
+  EXPECT_EQ(runs, 1);
+  finish.open();
+  EXPECT_TRUE(first->stop(Deadline::in(seconds(20))).has_value());
+}
+
+TEST(Scheduler, a_job_that_lost_its_lease_records_nothing) {
+  World world;
+  auto scheduler = world.scheduler();
+  ScheduleState usurper;
+  ASSERT_TRUE(scheduler
+                  ->add(job("@hourly",
+                            [&](const JobContext& context) -> Result<void> {
+                              const auto now = world.store->load("job").value();
+                              usurper = *now;
+                              usurper.last_due = context.due;
+                              usurper.holder = "somebody else";
+                              EXPECT_TRUE(*world.store->exchange("job", now, usurper));
+                              return {};
+                            }))
+                  .has_value());
+  world.clock->advance(hours(1));
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_EQ(world.store->load("job").value(), usurper);
+}
+
+TEST(Scheduler, jitter_holds_a_run_back_by_a_random_wait_within_its_bound) {
+  Milliseconds longest{0};
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    World world;
+    world.random = std::make_shared<SeededRandom>(seed);
+    std::optional<TimePoint> ran_at;
+    auto options = job("@hourly", [&](const JobContext& context) -> Result<void> {
+      EXPECT_EQ(context.due, kStart + hours(1));
+      ran_at = world.clock->now();
+      return {};
+    });
+    options.jitter = minutes(10);
+    auto scheduler = world.scheduler();
+    ASSERT_TRUE(scheduler->add(options).has_value());
+    world.clock->advance(hours(1));
+    while (!ran_at && world.clock->now() < kStart + hours(2)) {
+      ASSERT_TRUE(scheduler->run_once().has_value());
+      world.clock->advance(seconds(1));
+    }
+    ASSERT_TRUE(ran_at.has_value());
+    EXPECT_LE(*ran_at, kStart + hours(1) + minutes(10) + seconds(1));
+    longest = std::max(longest, *ran_at - kStart - hours(1));
+  }
+  EXPECT_GT(longest, minutes(5));
+}
+
+TEST(Scheduler, a_lost_reply_neither_loses_nor_repeats_a_run) {
+  for (const bool at_the_end : {false, true}) {
+    World world;
+    Runs runs;
+    auto faulty = std::make_shared<FaultyStore>(world.store);
+    auto scheduler = world.scheduler(faulty);
+    ASSERT_TRUE(scheduler
+                    ->add(job("@hourly",
+                              [&](const JobContext& context) {
+                                if (at_the_end) faulty->lose_replies = 1;
+                                return runs.noting()(context);
+                              }))
+                    .has_value());
+    world.clock->advance(hours(1));
+    if (!at_the_end) faulty->lose_replies = 1;
+    EXPECT_FALSE(scheduler->run_once().has_value());
+    for (int i = 0; i < 40; ++i) {
+      world.clock->advance(minutes(1));
+      EXPECT_TRUE(scheduler->run_once().has_value());
+    }
+    EXPECT_EQ(runs.seen, (Seen{"60m#0"})) << at_the_end;
+    const auto state = world.store->load("job").value();
+    EXPECT_EQ(state->holder, "");
+    EXPECT_TRUE(state->last_ok);
+  }
+}
+
+TEST(Scheduler, a_store_that_is_down_delays_a_run_and_is_reported) {
+  World world;
+  Runs runs;
+  auto faulty = std::make_shared<FaultyStore>(world.store);
+  auto scheduler = world.scheduler(faulty);
+  ASSERT_TRUE(scheduler->add(job("@hourly", runs.noting())).has_value());
+  world.clock->advance(hours(1));
+  faulty->down = true;
+  const auto failed = scheduler->run_once();
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().code(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(scheduler->jobs().has_value());
+  faulty->down = false;
+  world.clock->advance(seconds(2));
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_EQ(runs.seen, (Seen{"60m#0"}));
+}
+
+TEST(Scheduler, its_thread_runs_jobs_on_time_and_sleeps_in_between) {
+  auto store = std::make_shared<FaultyStore>(memory_schedule_store());
+  auto scheduler =
+      std::move(Scheduler::create({.store = store, .clock = {}, .random = {}, .logger = {}, .metrics = {}, .runner = {}})).value();
+  Gate second_run;
+  int runs = 0;
+  Milliseconds latest{0};
+  ASSERT_TRUE(scheduler
+                  ->add(job("* * * * * *",
+                            [&](const JobContext& context) -> Result<void> {
+                              latest = std::max(latest, system_clock()->now() - context.due);
+                              if (++runs == 2) second_run.open();
+                              return {};
+                            }))
+                  .has_value());
+  ASSERT_TRUE(scheduler->start().has_value());
+  ASSERT_TRUE(scheduler->start().has_value());
+  ASSERT_TRUE(second_run.wait());
+  ASSERT_TRUE(scheduler->stop(Deadline::in(seconds(20))).has_value());
+  ASSERT_TRUE(scheduler->stop(Deadline::immediate()).has_value());
+  EXPECT_GE(latest, Milliseconds(0));
+  EXPECT_LT(store->loads, 40);
+  EXPECT_EQ(scheduler->run_once().error().code(), ErrorCode::kCancelled);
+}
+
+TEST(Scheduler, stop_waits_for_a_running_job_no_longer_than_its_deadline) {
+  World world;
+  auto scheduler = world.scheduler();
+  Gate started;
+  Gate finish;
+  ASSERT_TRUE(scheduler
+                  ->add(job("@hourly",
+                            [&](const JobContext&) -> Result<void> {
+                              started.open();
+                              EXPECT_TRUE(finish.wait());
+                              return {};
+                            }))
+                  .has_value());
+  world.clock->advance(hours(1));
+  ASSERT_TRUE(scheduler->start().has_value());
+  ASSERT_TRUE(started.wait());
+  const auto stopped = scheduler->stop(Deadline::in(Milliseconds(20)));
+  ASSERT_FALSE(stopped.has_value());
+  EXPECT_EQ(stopped.error().code(), ErrorCode::kDeadlineExceeded);
+  finish.open();
+  EXPECT_TRUE(scheduler->stop(Deadline::in(seconds(20))).has_value());
+  EXPECT_TRUE(world.store->load("job").value()->last_ok);
+}
+
+TEST(Scheduler, shows_last_and_next_runs) {
+  World world;
+  auto scheduler = world.scheduler();
+  auto options = job("30 2 * * *", [](const JobContext&) { return Result<void>(); });
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  auto status = scheduler->jobs()->front();
+  EXPECT_EQ(status.name, "job");
+  EXPECT_EQ(status.cron, "30 2 * * *");
+  EXPECT_EQ(status.zone, "UTC");
+  EXPECT_EQ(status.last_due, std::nullopt);
+  EXPECT_EQ(status.next_due, kStart + minutes(150));
+  EXPECT_FALSE(status.running);
+  world.clock->advance(hours(3));
+  ASSERT_EQ(*scheduler->run_once(), 1U);
+  status = scheduler->jobs()->front();
+  EXPECT_EQ(status.last_due, kStart + minutes(150));
+  EXPECT_EQ(status.last_finished, kStart + hours(3));
+  EXPECT_TRUE(status.last_ok);
+  EXPECT_EQ(status.next_due, kStart + hours(24) + minutes(150));
+}
+
+TEST(Scheduler, refuses_jobs_that_cannot_work) {
+  World world;
+  auto scheduler = world.scheduler();
+  const auto good = job("@daily", [](const JobContext&) { return Result<void>(); });
+  const auto field = [&](auto change) {
+    auto options = good;
+    change(options);
+    const auto added = scheduler->add(options);
+    return added ? std::string("added") : added.error().field();
+  };
+  EXPECT_EQ(field([](JobOptions& o) { o.name = "a b"; }), "name");
+  EXPECT_EQ(field([](JobOptions& o) { o.run = nullptr; }), "run");
+  EXPECT_EQ(field([](JobOptions& o) { o.lease = Milliseconds(0); }), "lease");
+  EXPECT_EQ(field([](JobOptions& o) { o.max_attempts = 0; }), "max_attempts");
+  EXPECT_EQ(field([](JobOptions& o) { o.jitter = Milliseconds(-1); }), "jitter");
+  EXPECT_EQ(field([](JobOptions& o) { o.retry_after = Milliseconds(-1); }), "retry_after");
+  EXPECT_EQ(field([](JobOptions&) {}), "added");
+  EXPECT_EQ(scheduler->add(good).error().code(), ErrorCode::kAlreadyExists);
+}
+
+TEST(Scheduler, jobs_of_one_scheduler_run_one_after_the_other) {
+  World world;
+  auto scheduler = world.scheduler();
+  std::vector<std::string> order;
+  for (const auto* name : {"a", "b", "c"}) {
+    auto options = job("@hourly", [&order, name](const JobContext&) -> Result<void> {
+      order.emplace_back(name);
+      return {};
+    });
+    options.name = name;
+    ASSERT_TRUE(scheduler->add(options).has_value());
+  }
+  world.clock->advance(hours(1));
+  EXPECT_EQ(*scheduler->run_once(), 3U);
+  EXPECT_EQ(order, (Seen{"a", "b", "c"}));
+}
