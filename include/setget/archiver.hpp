@@ -20,17 +20,17 @@
 namespace setget::inline v0 {
 
 struct ArchiverOptions {
-  KeyStore key_store;                       // required
-  std::shared_ptr<ArchiveBackend> archive;  // required
-  std::shared_ptr<TtlPolicy> policy;        // required: archive rules of the flows
-  std::string cursor = "archiver";          // named cursor in the store's change log
-  std::size_t batch = 500;                  // entries a read and a write; > 0
+  KeyStore key_store{};                       // required
+  std::shared_ptr<ArchiveBackend> archive{};  // required
+  std::shared_ptr<TtlPolicy> policy{};        // required: archive rules of the flows
+  std::string cursor = "archiver";            // named cursor in the store's change log
+  std::size_t batch = 500;                    // entries a read and a write; > 0
   std::size_t batch_bytes = 8u << 20;
   double max_records_per_second = 0;     // 0 = unlimited
   Milliseconds next_run_in{86'400'000};  // for archive = "skip": records that expire sooner are skipped
-  std::shared_ptr<const Clock> clock;
-  std::shared_ptr<Logger> logger;
-  std::shared_ptr<Metrics> metrics;
+  std::shared_ptr<const Clock> clock{};
+  std::shared_ptr<Logger> logger{};
+  std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;
 };
 
@@ -48,9 +48,9 @@ struct ArchiveRunReport {
 struct Difference {
   enum class Kind : std::uint8_t { kMissingInArchive, kOnlyInArchive, kOlderInArchive, kNewerInArchive, kContent, kExpiry };
   Kind kind;
-  std::string ns;
-  std::string id;
-  std::string detail;
+  std::string ns{};
+  std::string id{};
+  std::string detail{};
 };
 SETGET_API std::string_view to_string(Difference::Kind kind) noexcept;
 
@@ -65,15 +65,15 @@ struct VerifyReport {
   std::uint64_t skipped = 0;  // not to be archived by the rules of their flows
   std::uint64_t difference_count = 0;
   std::uint64_t repaired = 0;
-  std::vector<Difference> differences;
+  std::vector<Difference> differences{};
   bool equal() const noexcept { return difference_count == 0; }
 };
 
 struct RestoreOptions {
-  std::optional<std::string> ns;  // all given conditions must hold
-  std::optional<std::string> account;
-  std::optional<std::string> flow;
-  std::optional<std::string> key;
+  std::optional<std::string> ns{};  // all given conditions must hold
+  std::optional<std::string> account{};
+  std::optional<std::string> flow{};
+  std::optional<std::string> key{};
   bool include_expired = false;  // restored with a fresh life by the TTL policy
   bool overwrite = false;        // over live data: as fresh versions
   bool dry_run = false;

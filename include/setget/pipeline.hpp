@@ -24,13 +24,13 @@
 namespace setget::inline v0 {
 
 struct PipelineOptions {
-  Queue queue;                              // required
-  KeyStore key_store;                       // required
-  std::shared_ptr<ArchiveBackend> archive;  // empty: no archive
-  Flows flows;
-  Limits limits;
-  std::shared_ptr<const Validator> validator;  // runs after the built-in envelope check, at the door and in the worker
-  Transform transform;
+  Queue queue{};                              // required
+  KeyStore key_store{};                       // required
+  std::shared_ptr<ArchiveBackend> archive{};  // empty: no archive
+  Flows flows{};
+  Limits limits{};
+  std::shared_ptr<const Validator> validator{};  // runs after the built-in envelope check, at the door and in the worker
+  Transform transform{};
   Durability durability = Durability::kDisk;  // a weaker queue or store is refused
   bool read_through = false;
 
@@ -40,7 +40,7 @@ struct PipelineOptions {
   std::size_t worker_batch_bytes = 8u << 20;
   std::size_t prefetch_batches = 1;
   Milliseconds linger{2};
-  Backoff backoff;
+  Backoff backoff{};
 
   // Ingress; see IngressOptions.
   std::size_t max_waiting = 4096;
@@ -51,14 +51,14 @@ struct PipelineOptions {
   std::string time_zone = "UTC";
   CatchUp archive_catch_up = CatchUp::kOnce;
   Milliseconds archive_jitter{0};
-  std::shared_ptr<ScheduleStore> schedule_store;  // empty: in memory
-  Milliseconds maintenance_interval{1'000};       // reclaim and queue housekeeping; > 0
-  Milliseconds expiry_grace{0};                   // payloads are evicted this long after they expired
+  std::shared_ptr<ScheduleStore> schedule_store{};  // empty: in memory
+  Milliseconds maintenance_interval{1'000};         // reclaim and queue housekeeping; > 0
+  Milliseconds expiry_grace{0};                     // payloads are evicted this long after they expired
 
-  std::shared_ptr<const Clock> clock;  // empty: system_clock()
-  std::shared_ptr<Random> random;      // empty: system_random()
-  std::shared_ptr<Logger> logger;
-  std::shared_ptr<Metrics> metrics;
+  std::shared_ptr<const Clock> clock{};  // empty: system_clock()
+  std::shared_ptr<Random> random{};      // empty: system_random()
+  std::shared_ptr<Logger> logger{};
+  std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;
 };
 

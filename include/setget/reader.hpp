@@ -18,19 +18,19 @@
 namespace setget::inline v0 {
 
 struct ReaderOptions {
-  KeyStore key_store;                       // required
-  std::shared_ptr<ArchiveBackend> archive;  // for read_through
-  bool read_through = false;                // ask the archive for keys that the store does not know
-  std::shared_ptr<const Clock> clock;
-  std::shared_ptr<Metrics> metrics;
+  KeyStore key_store{};                       // required
+  std::shared_ptr<ArchiveBackend> archive{};  // for read_through
+  bool read_through = false;                  // ask the archive for keys that the store does not know
+  std::shared_ptr<const Clock> clock{};
+  std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;
 };
 
 enum class Tier : std::uint8_t { kStore, kArchive };
 
 struct Found {
-  std::optional<Record> record;  // empty: no live record under this key
-  Tier tier = Tier::kStore;      // which one answered
+  std::optional<Record> record{};  // empty: no live record under this key
+  Tier tier = Tier::kStore;        // which one answered
 };
 
 class SETGET_API Reader {

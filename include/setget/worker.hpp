@@ -33,22 +33,22 @@ struct Backoff {
 using Transform = std::function<Result<Command>(Command command, const Message& message)>;
 
 struct WorkerOptions {
-  Queue queue;                                 // required
-  KeyStore key_store;                          // required
-  std::shared_ptr<TtlPolicy> policy;           // required
-  std::shared_ptr<const Validator> validator;  // empty: envelope_validator()
-  Transform transform;                         // empty: none
-  std::shared_ptr<const Clock> clock;
-  std::shared_ptr<Random> random;
-  std::shared_ptr<Logger> logger;
-  std::shared_ptr<Metrics> metrics;
-  std::size_t threads = 1;                         // started by start(); > 0
-  std::size_t batch_messages = 256;                // taken at a time; > 0
-  std::size_t batch_bytes = 8u << 20;              // of bodies; at least one message is always taken
-  std::size_t prefetch_batches = 1;                // received ahead of what is being applied; 0 = none
-  Milliseconds linger{2};                          // how long a batch that is not full waits for more; 0 = not at all
-  std::optional<Milliseconds> visibility_timeout;  // empty: the queue's
-  Backoff backoff;
+  Queue queue{};                                 // required
+  KeyStore key_store{};                          // required
+  std::shared_ptr<TtlPolicy> policy{};           // required
+  std::shared_ptr<const Validator> validator{};  // empty: envelope_validator()
+  Transform transform{};                         // empty: none
+  std::shared_ptr<const Clock> clock{};
+  std::shared_ptr<Random> random{};
+  std::shared_ptr<Logger> logger{};
+  std::shared_ptr<Metrics> metrics{};
+  std::size_t threads = 1;                           // started by start(); > 0
+  std::size_t batch_messages = 256;                  // taken at a time; > 0
+  std::size_t batch_bytes = 8u << 20;                // of bodies; at least one message is always taken
+  std::size_t prefetch_batches = 1;                  // received ahead of what is being applied; 0 = none
+  Milliseconds linger{2};                            // how long a batch that is not full waits for more; 0 = not at all
+  std::optional<Milliseconds> visibility_timeout{};  // empty: the queue's
+  Backoff backoff{};
   bool require_durable_store = true;  // refuse a store weaker than the queue at start
   SETGET_API Result<void> validate() const;
 };
