@@ -1,0 +1,73 @@
+// Waits that end because of something else than a message.
+#include <future>
+
+#include "support.hpp"
+
+namespace setget_test {
+namespace {
+
+class MemoryWaiting : public ::testing::Test {
+ protected:
+  std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
+  memory::Database db_ = memory::open({.clock = clock_}).value();
+  Queue queue_ = db_.queue("q", {.kind = QueueKind::kFifo, .max_receives = 1});
+};
+
+TEST_F(MemoryWaiting, a_receive_ends_when_its_queue_is_removed) {
+  auto waiting = std::async(std::launch::async, [&] { return queue_.receive(1, Deadline::in(kPatience)); });
+  ASSERT_TRUE(db_.queues()->remove("q"));
+  const auto received = waiting.get();
+  ASSERT_FALSE(received);
+  EXPECT_EQ(received.error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(MemoryWaiting, a_find_ends_when_its_queue_is_removed) {
+  const auto sent = queue_.send(message("m")).value();
+  auto waiting =
+      std::async(std::launch::async, [&] { return db_.queues()->find({.message_id = sent.message_id, .wait = Deadline::in(kPatience)}); });
+  ASSERT_TRUE(db_.queues()->remove("q"));
+  const auto found = waiting.get();
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(MemoryWaiting, a_find_ends_when_its_message_becomes_a_dead_letter_at_receive) {
+  const auto sent = queue_.send(message("poison")).value();
+  ASSERT_EQ(queue_.receive().value().size(), 1u);
+  auto waiting = std::async(std::launch::async, [&] {
+    return db_.queues()->find({.message_id = sent.message_id, .wait = Deadline::in(kPatience)}).value().outcome;
+  });
+  clock_->advance(Milliseconds(30'000));
+  EXPECT_TRUE(queue_.receive().value().empty());
+  EXPECT_EQ(waiting.get(), Outcome::kDeadLettered);
+}
+
+TEST_F(MemoryWaiting, maintenance_that_buries_the_head_of_a_group_wakes_who_waits_for_the_rest) {
+  ASSERT_TRUE(db_.queues()->create({.name = "q", .options = {.kind = QueueKind::kFifo, .retention = Milliseconds(1000)}}));
+  auto delayed = message("head", "g");
+  delayed.delay = Milliseconds(5000);
+  ASSERT_TRUE(queue_.send(delayed));
+  clock_->advance(Milliseconds(500));
+  ASSERT_TRUE(queue_.send(message("rest", "g")));
+  auto waiting = std::async(std::launch::async, [&] { return queue_.receive(1, Deadline::in(kPatience)).value(); });
+  clock_->advance(Milliseconds(500));
+  EXPECT_EQ(db_.queues()->maintain({.queue = "q"}).value(), 1u);
+  const auto got = waiting.get();
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].body.view(), "rest");
+}
+
+TEST_F(MemoryWaiting, every_waiting_find_of_one_message_is_answered) {
+  const auto sent = queue_.send(message("m")).value();
+  std::vector<std::future<Outcome>> waiting;
+  for (int i = 0; i < 8; ++i) {
+    waiting.push_back(std::async(std::launch::async, [&] {
+      return db_.queues()->find({.message_id = sent.message_id, .wait = Deadline::in(kPatience)}).value().outcome;
+    }));
+  }
+  ASSERT_TRUE(queue_.ack(queue_.receive().value().at(0), Outcome::kStale));
+  for (auto& one : waiting) EXPECT_EQ(one.get(), Outcome::kStale);
+}
+
+}  // namespace
+}  // namespace setget_test
