@@ -132,6 +132,8 @@ class Engine {
     virtual void run(WriteTxn& txn) = 0;
     std::atomic<std::uint32_t> state{kWaiting};
     std::optional<Error> failure;
+    bool checkpoint = false;  // and one after the transaction, with this result
+    bool checkpointed = false;
 
    protected:
     ~Pending() = default;
@@ -170,6 +172,7 @@ class Engine {
   void gather(std::unique_lock<std::mutex>& lock);
   void run_batch(std::span<Pending* const> batch);
   bool try_batch(std::span<Pending* const> batch, bool careful);
+  void checkpoint_for(Pending& operation) noexcept;
   void checkpoint_if_long() noexcept;
   bool checkpoint_locked(int mode);
 

@@ -1,0 +1,38 @@
+// The encoded forms of what queue rows keep beside a body. Every form starts with a format byte. Decoders throw SqlError(kCorrupted).
+// Thread rule: pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/queue.hpp>
+
+namespace setget::inline v0::sqlite {
+
+std::string encode_attributes(const MessageAttributes& attributes);
+MessageAttributes decode_attributes(std::string_view bytes);
+// Empty for none.
+std::string encode_reasons(const std::vector<Reason>& reasons);
+std::vector<Reason> decode_reasons(std::string_view bytes);
+std::string encode_options(const QueueOptions& options);
+QueueOptions decode_options(std::string_view bytes);
+
+// Checksum of a stored body: finds damage on disk that SQLite itself cannot see.
+std::int64_t checksum_of(std::string_view body) noexcept;
+// A copy of a stored body; throws SqlError(kCorrupted) where it is not what was written.
+Payload checked_body(std::string_view body, std::int64_t checksum);
+
+// One message of a lease.
+struct LeaseMember {
+  Stamp stamp = 0;
+  std::int64_t until = 0;   // ms
+  std::uint64_t group = 0;  // hash of its FIFO group; 0 = none
+  std::uint32_t receives = 1;
+  std::uint32_t flags = 0;  // WaitFlags
+};
+// Members by rising stamp.
+std::string encode_members(const std::vector<LeaseMember>& members, std::int64_t until);
+std::vector<LeaseMember> decode_members(std::string_view bytes, std::int64_t until);
+
+}  // namespace setget::inline v0::sqlite

@@ -1,0 +1,202 @@
+// Opening a database file: what may be opened, with which settings, and how its tables come to the present version.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "sqlite/book.hpp"
+#include "sqlite/engine.hpp"
+#include "sqlite/format.hpp"
+
+namespace setget::inline v0::sqlite {
+
+namespace {
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+std::int64_t size_of(const std::string& path) noexcept {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? static_cast<std::int64_t>(info.st_size) : -1;
+}
+
+SqlError damaged(const std::string& path, std::string_view what) {
+  return SqlError(Error(ErrorCode::kCorrupted, fmt::format("{} is damaged: {}", path, what))
+                      .from(ErrorSource::kSqlite, SQLITE_CORRUPT, "database disk image is malformed"));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> Engine::open(Options options, std::span<const Room* const> rooms) {
+  try {
+    if (auto valid = options.validate(); !valid) return std::move(valid).error();
+    std::shared_ptr<Engine> engine(new Engine(std::move(options)));
+    if (auto started = engine->start(rooms); !started) return std::move(started).error();
+    return engine;
+  } catch (const SqlError& failed) {
+    return failed.error();
+  } catch (const std::exception& failed) {
+    return Error(ErrorCode::kInternal, failed.what());
+  }
+}
+
+Result<void> Engine::start(std::span<const Room* const> rooms) {
+  if (options_.vfs.empty() && !options_.create && size_of(options_.path) < 0) {
+    return Error(ErrorCode::kNotFound, fmt::format("there is no database {}", options_.path)).at_field("path");
+  }
+  auto sidecar = Sidecar::open(options_.path);
+  if (!sidecar) return std::move(sidecar).error();
+  sidecar_ = std::move(*sidecar);
+  // Held to the end, so that of several processes one makes the tables and the others find them.
+  auto locked = sidecar_->lock(options_.busy_timeout);
+  if (!locked) return std::move(locked).error();
+  if (!*locked) return Error(ErrorCode::kUnavailable, "another process kept the database's write lock for too long");
+  struct Unlock {
+    Sidecar& sidecar;
+    ~Unlock() { sidecar.unlock(); }
+  } const unlock{*sidecar_};
+
+  if (options_.vfs.empty()) check_file_before_open();
+  writer_ = open_connection(false);
+  book_ = std::make_unique<Book>();
+  try {
+    prepare_file(rooms);
+    if (options_.vfs.empty()) check_file_after_open();
+  } catch (...) {
+    writer_.reset();
+    throw;
+  }
+  slots_ = std::make_unique<ReadSlot[]>(options_.reader_connections);
+  sidecar_->set_initialised(true);
+  return {};
+}
+
+// SQLite would take a file that was cut to nothing for a new one.
+void Engine::check_file_before_open() {
+  const auto size = size_of(options_.path);
+  if (size < 0) {
+    sidecar_->set_initialised(false);
+    return;
+  }
+  if (size == 0) {
+    if (sidecar_->initialised() || size_of(options_.path + "-wal") > 0) throw damaged(options_.path, "it is empty and was not before");
+    return;
+  }
+  const File file(std::fopen(options_.path.c_str(), "rbe"), std::fclose);
+  if (file == nullptr) {
+    const int native = errno;
+    throw SqlError(Error(ErrorCode::kUnavailable, fmt::format("cannot read {}", options_.path))
+                       .from(ErrorSource::kSdk, native, std::strerror(native)));
+  }
+  std::array<char, 16> magic{};
+  if (std::fread(magic.data(), 1, magic.size(), file.get()) != magic.size() || std::memcmp(magic.data(), "SQLite format 3", 16) != 0) {
+    throw SqlError(Error(ErrorCode::kCorrupted, fmt::format("{} is not a SQLite database", options_.path))
+                       .from(ErrorSource::kSqlite, SQLITE_NOTADB, "file is not a database"));
+  }
+}
+
+// A file that lacks pages would otherwise be noticed only when one of them is read. What the WAL still holds need not be in the file.
+void Engine::check_file_after_open() {
+  const auto pages = std::stoll(writer_->pragma("PRAGMA page_count"));
+  const auto page_size = std::stoll(writer_->pragma("PRAGMA page_size"));
+  if (size_of(options_.path) >= pages * page_size) return;
+  if (size_of(options_.path + "-wal") <= 0) {
+    throw damaged(options_.path, fmt::format("it has {} bytes and should have {}", size_of(options_.path), pages * page_size));
+  }
+  // Whether the WAL has what is missing: each page of the end must be readable. quick_check reads the tables' pages too, but not all
+  // others.
+  int in_log = 0;
+  int done = 0;
+  const auto before = size_of(options_.path);
+  const int code = sqlite3_wal_checkpoint_v2(writer_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &in_log, &done);
+  if (code != SQLITE_OK || in_log != done) return;  // others are at work on the file; they would have refused a damaged one
+  if (before < (pages - in_log) * page_size || size_of(options_.path) < pages * page_size) {
+    throw damaged(options_.path, fmt::format("it had {} bytes and should have {}", before, pages * page_size));
+  }
+}
+
+std::unique_ptr<Connection> Engine::open_connection(bool reader) {
+  const int create = !reader && options_.create ? SQLITE_OPEN_CREATE : 0;
+  auto db = Connection::open(options_.path, SQLITE_OPEN_READWRITE | create, options_.vfs);
+  sqlite3_busy_timeout(db->handle(), static_cast<int>(options_.busy_timeout.count()));
+  // Checkpoints only where checkpoint_locked() makes them.
+  sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  // Schemas of a damaged or hostile file must not run anything.
+  sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  db->execute("PRAGMA cell_size_check=ON");
+  db->execute("PRAGMA temp_store=MEMORY");
+  if (reader) {
+    db->execute("PRAGMA mmap_size=1073741824;PRAGMA cache_size=-8192;PRAGMA query_only=ON");
+    return db;
+  }
+  db->execute(fmt::format("PRAGMA page_size={};PRAGMA cache_size=-{}", options_.page_size, options_.cache_bytes / 1024));
+  return db;
+}
+
+void Engine::prepare_file(std::span<const Room* const> rooms) {
+  auto& db = *writer_;
+  const auto application = std::stoll(db.pragma("PRAGMA application_id"));
+  const auto version = std::stoll(db.pragma("PRAGMA user_version"));
+  const auto tables = std::stoll(db.pragma("SELECT count(*) FROM sqlite_schema"));
+  if (application != kApplicationId && (application != 0 || version != 0 || tables != 0)) {
+    throw SqlError(Error(ErrorCode::kUnsupported, fmt::format("{} belongs to another application", options_.path)).at_field("path"));
+  }
+  const bool fresh = application == 0;
+  const auto mode = db.pragma("PRAGMA journal_mode=WAL");
+  if (mode != "wal")
+    throw SqlError(Error(ErrorCode::kUnavailable, fmt::format("{} cannot use a WAL (journal mode {})", options_.path, mode)));
+  db.execute(fmt::format("PRAGMA synchronous={};PRAGMA secure_delete={};PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=67108864",
+                         options_.durable ? "FULL" : "NORMAL", options_.secure_delete ? "ON" : "OFF"));
+  sqlite3_wal_hook(
+      db.handle(),
+      [](void* engine, sqlite3*, const char*, int pages) { return static_cast<Engine*>(engine)->wal_pages_ = pages, SQLITE_OK; }, this);
+
+  db.run("BEGIN IMMEDIATE");
+  try {
+    if (fresh) {
+      db.execute(fmt::format("PRAGMA application_id={};PRAGMA user_version={}", kApplicationId, kFileFormat));
+      db.execute("CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID");
+      std::array<std::uint64_t, 2> uuid{options_.random->next(), options_.random->next()};
+      db.execute(fmt::format("INSERT INTO meta VALUES('uuid','{:016x}{:016x}'),('epoch',1),('min_reader',{}),('min_writer',{})", uuid[0],
+                             uuid[1], kFileFormat, kFileFormat));
+    } else {
+      const auto reader = db.find_integer("SELECT value FROM meta WHERE name='min_reader'").value_or(0);
+      const auto writer = db.find_integer("SELECT value FROM meta WHERE name='min_writer'").value_or(0);
+      if (reader > kFileFormat || writer > kFileFormat) {
+        throw SqlError(
+            Error(ErrorCode::kUnsupported, fmt::format("{} needs a newer version of setget: it has format {}, this one writes {}",
+                                                       options_.path, writer, kFileFormat))
+                .at_field("path"));
+      }
+    }
+    db.execute("CREATE TABLE IF NOT EXISTS room(name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID");
+    for (const auto* room : rooms) migrate(db, *room);
+    db.run("COMMIT");
+  } catch (...) {
+    if (db.in_transaction()) sqlite3_exec(db.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+    throw;
+  }
+}
+
+void migrate(Connection& db, const Room& room) {
+  auto find = db.query("SELECT version FROM room WHERE name=?1");
+  find.bind_text(1, room.name);
+  const std::int64_t present = find.step() ? find.integer(0) : 0;
+  find.reset();
+  const auto wanted = static_cast<std::int64_t>(room.migrations.size());
+  if (present > wanted) {
+    throw SqlError(Error(ErrorCode::kUnsupported,
+                         fmt::format("the tables of {} have version {}; this version of setget knows {}", room.name, present, wanted)));
+  }
+  if (present == wanted) return;
+  for (auto step = present; step < wanted; ++step) db.execute(room.migrations[static_cast<std::size_t>(step)]);
+  auto write = db.query("REPLACE INTO room(name, version) VALUES(?1, ?2)");
+  write.bind_text(1, room.name);
+  write.bind(2, wanted);
+  write.step();
+}
+
+}  // namespace setget::inline v0::sqlite

@@ -1,0 +1,275 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sqlite/queue.hpp"
+
+namespace setget::inline v0::sqlite {
+
+namespace {
+
+Result<void> check_name(std::string_view name) {
+  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  });
+  if (good) return {};
+  return Error(ErrorCode::kInvalidArgument, "a queue's name has 1 to 64 bytes of [A-Za-z0-9._-]").at_field("name");
+}
+
+constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
+constexpr std::int64_t kCountersKind = static_cast<std::int64_t>(StateKind::kCounters);
+constexpr std::size_t kStepsPerCommit = 256;  // of housekeeping: other callers wait no longer than that takes
+
+}  // namespace
+
+QueueCapabilities SqliteQueues::capabilities() const {
+  return {.durability = engine_->options().durable ? Durability::kDisk : Durability::kMemory,
+          .stamps = true,
+          .ledger = true,
+          .fifo = true,
+          .dedup = true,
+          .delay = true,
+          .dead_letters = true,
+          .oldest_unfinished = true,
+          .cross_process = true};
+}
+
+Result<QueueInfo> SqliteQueues::create(const CreateQueue& request) {
+  if (auto valid = check_name(request.name); !valid) return std::move(valid).error();
+  if (auto valid = request.options.validate(); !valid) return std::move(valid).error();
+  return engine_->write([&](WriteTxn& txn) -> Result<QueueInfo> {
+    auto& db = txn.db();
+    const auto options = encode_options(request.options);
+    if (const auto* known = txn.book().queue(db, request.name)) {
+      if (known->info.options.kind != request.options.kind) {
+        return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", request.name)).at_field("kind");
+      }
+      auto info = known->info;
+      if (info.options == request.options) return info;
+      db.run("UPDATE queue SET options=?2 WHERE id=?1", known->id, options);
+      ++txn.book().edit_meta().queues_generation;
+      info.options = request.options;
+      return info;
+    }
+    db.run("INSERT INTO queue(name, options, created_at) VALUES(?1, ?2, ?3)", request.name, options, txn.now().time_since_epoch().count());
+    ++txn.book().edit_meta().queues_generation;
+    return QueueInfo{.name = std::string(request.name), .options = request.options, .created_at = txn.now()};
+  });
+}
+
+Result<std::vector<QueueInfo>> SqliteQueues::list() {
+  return engine_->read([&](Connection& db) -> Result<std::vector<QueueInfo>> {
+    std::vector<QueueInfo> infos;
+    for (auto& queue : read_queues(db)) infos.push_back(std::move(queue.info));
+    return infos;
+  });
+}
+
+Result<bool> SqliteQueues::find_queue(std::string_view name) {
+  return engine_->read([&](Connection& db) -> Result<bool> {
+    const auto queues = read_queues(db);
+    return std::any_of(queues.begin(), queues.end(), [&](const QueueRow& queue) { return queue.info.name == name; });
+  });
+}
+
+Result<void> SqliteQueues::remove(std::string_view name) {
+  auto gone = engine_->write([&](WriteTxn& txn) -> Result<void> {
+    const auto* queue = txn.book().queue(txn.db(), name);
+    if (queue == nullptr) return no_such_queue(name);
+    txn.db().run("UPDATE queue SET gone=1 WHERE id=?1", queue->id);
+    ++txn.book().edit_meta().queues_generation;
+    txn.announce(Topic::kMessages);
+    txn.announce(Topic::kOutcomes);
+    return {};
+  });
+  if (!gone) return gone;
+  // From here on nobody sees the queue. What it held goes in steps; after a crash maintain() goes on with it.
+  for (;;) {
+    std::size_t steps = 0;
+    auto more = clear_gone_queues(kStepsPerCommit, steps);
+    if (!more) return std::move(more).error();
+    if (!*more) return {};
+  }
+}
+
+// True if there is more to clear.
+Result<bool> SqliteQueues::clear_gone_queues(std::size_t max_steps, std::size_t& steps) {
+  return engine_->write([&](WriteTxn& txn) -> Result<bool> {
+    auto& db = txn.db();
+    const auto queue = db.find_integer("SELECT id FROM queue WHERE gone=1 LIMIT 1");
+    if (!queue) return false;
+    const auto limit = static_cast<std::int64_t>(max_steps);
+    const auto before = db.changes();
+    txn.book().flush_ready(db);
+    const auto drop_bodies = [&](std::vector<Stamp> stamps) {
+      for (const auto stamp : stamps) {
+        db.run("DELETE FROM log WHERE stamp=?1", stamp);
+        db.run("DELETE FROM history WHERE stamp=?1", stamp);
+      }
+    };
+    const auto collect = [&](const char* sql) {
+      std::vector<Stamp> stamps;
+      auto row = db.query(sql);
+      row.with(*queue, limit);
+      while (row.step()) stamps.push_back(row.number(0));
+      return stamps;
+    };
+    // Ready runs: their bodies lie between first and last.
+    std::vector<std::pair<Stamp, Stamp>> runs;
+    {
+      auto row = db.query("SELECT n, v FROM state WHERE kind=?1 AND queue=?2 ORDER BY n LIMIT 16");
+      row.with(kReadyKind, *queue);
+      while (row.step()) runs.emplace_back(row.number(0), row.number(1) >> 2);
+    }
+    for (const auto& [first, last] : runs) {
+      db.run("DELETE FROM history WHERE stamp BETWEEN ?1 AND ?2", first, first == last ? last : first - 1);
+      db.run("DELETE FROM log WHERE stamp IN (SELECT stamp FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp LIMIT ?4)",
+             first, last, *queue, limit);
+      if (!db.find_integer("SELECT 1 FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 LIMIT 1", first, last, *queue)) {
+        db.run("DELETE FROM state WHERE kind=?1 AND queue=?2 AND n=?3", kReadyKind, *queue, first);
+      }
+      if (static_cast<std::size_t>(db.changes() - before) >= max_steps) break;
+    }
+    drop_bodies(collect("SELECT stamp FROM delayed WHERE queue=?1 LIMIT ?2"));
+    db.run("DELETE FROM delayed WHERE (queue, due, stamp) IN (SELECT queue, due, stamp FROM delayed WHERE queue=?1 LIMIT ?2)", *queue,
+           limit);
+    drop_bodies(collect("SELECT stamp FROM waiting WHERE queue=?1 LIMIT ?2"));
+    db.run("DELETE FROM waiting WHERE (queue, grp, stamp) IN (SELECT queue, grp, stamp FROM waiting WHERE queue=?1 LIMIT ?2)", *queue,
+           limit);
+    drop_bodies(collect("SELECT stamp FROM dead WHERE queue=?1 LIMIT ?2"));
+    db.run("DELETE FROM dead WHERE (queue, stamp) IN (SELECT queue, stamp FROM dead WHERE queue=?1 LIMIT ?2)", *queue, limit);
+    std::vector<std::uint64_t> tokens;
+    {
+      auto row = db.query("SELECT token, until, members FROM lease WHERE queue=?1 LIMIT 16");
+      row.with(*queue);
+      std::vector<Stamp> stamps;
+      while (row.step()) {
+        tokens.push_back(row.number(0));
+        for (const auto& member : decode_members(row.blob(2), row.integer(1))) stamps.push_back(member.stamp);
+      }
+      row.reset();
+      drop_bodies(std::move(stamps));
+    }
+    for (const auto token : tokens) db.run("DELETE FROM lease WHERE token=?1", token);
+    db.run("DELETE FROM grp WHERE (queue, name) IN (SELECT queue, name FROM grp WHERE queue=?1 LIMIT ?2)", *queue, limit);
+    db.run("DELETE FROM dedup WHERE (queue, id) IN (SELECT queue, id FROM dedup WHERE queue=?1 LIMIT ?2)", *queue, limit);
+    db.run("DELETE FROM moved WHERE origin IN (SELECT origin FROM moved WHERE queue=?1 LIMIT ?2)", *queue, limit);
+    db.run("DELETE FROM outcome WHERE (queue, at, n) IN (SELECT queue, at, n FROM outcome WHERE queue=?1 LIMIT ?2)", *queue, limit);
+    steps += static_cast<std::size_t>(db.changes() - before);
+    if (db.changes() == before) {
+      db.run("DELETE FROM state WHERE kind=?1 AND queue=?2", kCountersKind, *queue);
+      db.run("DELETE FROM queue WHERE id=?1", *queue);
+      ++steps;
+    }
+    return true;
+  });
+}
+
+Result<Stamp> SqliteQueues::oldest_unfinished() {
+  return engine_->read([&](Connection& db) -> Result<Stamp> {
+    auto oldest = read_meta(db).last_stamp + 1;
+    const auto see = [&](std::optional<Stamp> stamp) { oldest = std::min(oldest, stamp.value_or(oldest)); };
+    for (const auto& queue : read_queues(db)) {
+      see(oldest_unfinished_of(db, queue.id));
+    }
+    return oldest;
+  });
+}
+
+// --- housekeeping ---------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Messages that nobody receives outlive their retention too.
+std::size_t bury_outlived(WriteTxn& txn, const QueueRow& queue, std::size_t max_steps) {
+  auto& db = txn.db();
+  const auto limit = stamp_at(txn.now() - queue.info.options.retention);
+  const std::vector<Reason> reasons{{.code = "retention", .message = "not finished within the queue's retention", .pointer = {}}};
+  std::size_t steps = 0;
+  txn.book().flush_ready(db);
+  const auto outlived = [&](Stamp stamp, std::uint32_t flags) {
+    if (time_of(stamp) + queue.info.options.retention > txn.now()) return false;
+    if ((flags & kHasHistory) == 0) return true;
+    const auto since = load_history(db, stamp).since;
+    return !since || TimePoint(Milliseconds(*since)) + queue.info.options.retention <= txn.now();
+  };
+  struct Run {
+    Stamp first, last;
+    std::uint32_t flags;
+  };
+  std::vector<Run> runs;
+  {
+    auto row = db.query("SELECT n, v FROM state WHERE kind=?1 AND queue=?2 AND n<=?3 ORDER BY n LIMIT ?4");
+    row.with(kReadyKind, queue.id, limit | ((Stamp{1} << kStampCounterBits) - 1), static_cast<std::int64_t>(max_steps));
+    while (row.step()) runs.push_back({row.number(0), row.number(1) >> 2, static_cast<std::uint32_t>(row.number(1) & 3)});
+  }
+  for (const auto& run : runs) {
+    std::vector<Stamp> stamps;
+    {
+      auto row = db.query("SELECT stamp FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp LIMIT ?4");
+      row.with(run.first, run.last, queue.id, static_cast<std::int64_t>(max_steps - steps));
+      while (row.step()) stamps.push_back(row.number(0));
+    }
+    auto next = run.first;
+    for (const auto stamp : stamps) {
+      if (!outlived(stamp, run.flags)) break;
+      --txn.book().counters(db, queue.id).ready;
+      bury_message(txn, queue.id, stamp, (run.flags & kHasHistory) != 0 ? load_history(db, stamp).receives : 0, reasons);
+      if ((run.flags & kGrouped) != 0) group_is_free(txn, queue.id, group_of(db, stamp));
+      next = stamp + 1;
+      ++steps;
+    }
+    if (next != run.first) {
+      db.run("DELETE FROM state WHERE kind=?1 AND queue=?2 AND n=?3", kReadyKind, queue.id, run.first);
+      if (next <= run.last) {
+        db.run("INSERT INTO state(kind, queue, n, v) VALUES(?1, ?2, ?3, ?4)", kReadyKind, queue.id, next,
+               static_cast<std::int64_t>(run.last << 2 | run.flags));
+      }
+    }
+    if (steps >= max_steps) break;
+  }
+  return steps;
+}
+
+std::size_t forget_old(WriteTxn& txn, const QueueRow& queue, std::size_t max_steps) {
+  auto& db = txn.db();
+  const auto& options = queue.info.options;
+  const auto before = db.changes();
+  const auto limit = static_cast<std::int64_t>(max_steps);
+  const auto now = txn.now().time_since_epoch().count();
+  db.run("DELETE FROM dedup WHERE (queue, id) IN (SELECT queue, id FROM dedup WHERE queue=?1 AND until<=?2 LIMIT ?3)", queue.id, now,
+         limit);
+  const auto old = stamp_at(txn.now() - options.retention - options.outcome_retention);
+  db.run("DELETE FROM moved WHERE origin IN (SELECT origin FROM moved WHERE queue=?1 AND stamp<?2 LIMIT ?3)", queue.id, old, limit);
+  db.run("DELETE FROM outcome WHERE (queue, at, n) IN (SELECT queue, at, n FROM outcome WHERE queue=?1 AND at<=?2 ORDER BY at LIMIT ?3)",
+         queue.id, now - options.outcome_retention.count(), limit);
+  return static_cast<std::size_t>(db.changes() - before);
+}
+
+}  // namespace
+
+Result<std::size_t> SqliteQueues::maintain(const MaintainQueue& request) {
+  std::size_t steps = 0;
+  while (steps < request.max_steps) {
+    const auto chunk = std::min(kStepsPerCommit, request.max_steps - steps);
+    auto done = engine_->write([&](WriteTxn& txn) -> Result<std::size_t> {
+      const auto* queue = txn.book().queue(txn.db(), request.queue);
+      if (queue == nullptr) return no_such_queue(request.queue);
+      wake_up(txn, *queue);
+      auto made = bury_outlived(txn, *queue, chunk);
+      if (made < chunk) made += forget_old(txn, *queue, chunk - made);
+      return made;
+    });
+    if (!done) return std::move(done).error();
+    steps += *done;
+    if (*done < chunk) break;
+  }
+  if (steps < request.max_steps) {
+    std::size_t cleared = 0;
+    if (auto more = clear_gone_queues(std::min(kStepsPerCommit, request.max_steps - steps), cleared); !more) return std::move(more).error();
+    steps += std::min(cleared, request.max_steps - steps);
+  }
+  return steps;
+}
+
+}  // namespace setget::inline v0::sqlite

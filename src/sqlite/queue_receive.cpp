@@ -1,0 +1,325 @@
+#include <algorithm>
+#include <queue>
+
+#include "sqlite/queue.hpp"
+
+namespace setget::inline v0::sqlite {
+
+namespace {
+
+constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
+
+// What one receive leased. The bodies are read afterwards by the receiver's own thread.
+struct Taken {
+  std::int64_t queue = 0;
+  std::uint64_t token = 0;
+  std::int64_t until = 0;
+  std::vector<LeaseMember> members;                // by rising stamp
+  std::vector<std::pair<Stamp, Stamp>> stretches;  // of stamps that hold all members
+  bool full = false;                               // the limit of messages in flight is reached
+};
+
+// One ready run as it is stored.
+struct Run {
+  Stamp first = 0;
+  Stamp last = 0;
+  std::uint32_t flags = 0;
+  Stamp stored_first = 0;
+};
+
+class Receiver {
+ public:
+  Receiver(WriteTxn& txn, const QueueRow& queue, const ReceiveMessages& request)
+      : txn_(txn), db_(txn.db()), queue_(queue), request_(request), now_(txn.now().time_since_epoch().count()) {}
+
+  Taken receive() {
+    wake_up(txn_, queue_);
+    txn_.book().flush_ready(db_);
+    const auto& options = queue_.info.options;
+    const auto in_flight = txn_.book().counters(db_, queue_.id).in_flight;
+    taken_.queue = queue_.id;
+    taken_.full = in_flight >= options.max_in_flight;
+    if (taken_.full) return std::move(taken_);
+    wanted_ = std::min<std::size_t>(request_.max_messages, static_cast<std::size_t>(options.max_in_flight - in_flight));
+    taken_.until = (txn_.now() + request_.visibility_timeout.value_or(options.visibility_timeout)).time_since_epoch().count();
+    // Rounds, because dead letters on the way make room for others, and the end of a group's head may bring its next message.
+    for (int round = 0; round < 64 && !stopped_ && taken_.members.size() < wanted_; ++round) {
+      if (!take_runs()) break;
+    }
+    if (!taken_.members.empty()) lease();
+    return std::move(taken_);
+  }
+
+ private:
+  // False if there was nothing.
+  bool take_runs() {
+    std::vector<Run> runs;
+    {
+      auto row = db_.query("SELECT n, v FROM state WHERE kind=?1 AND queue=?2 ORDER BY n LIMIT ?3");
+      row.with(kReadyKind, queue_.id, static_cast<std::int64_t>(wanted_ - taken_.members.size()));
+      while (row.step()) {
+        const auto value = row.number(1);
+        runs.push_back(
+            {.first = row.number(0), .last = value >> 2, .flags = static_cast<std::uint32_t>(value & 3), .stored_first = row.number(0)});
+      }
+    }
+    for (auto& run : runs) {
+      take_followers_before(run.first);
+      while (!done() && run.first <= run.last) {
+        const auto end = followers_.empty() ? run.last : std::min(run.last, followers_.top() - 1);
+        take_stretch(run, end);
+        take_followers_before(run.first);
+      }
+      store(run);
+      if (done()) break;
+    }
+    while (!done() && !followers_.empty()) take_follower();
+    return !runs.empty();
+  }
+
+  bool done() const noexcept { return stopped_ || taken_.members.size() >= wanted_; }
+
+  void take_followers_before(Stamp stamp) {
+    while (!done() && !followers_.empty() && followers_.top() < stamp) take_follower();
+  }
+
+  // Messages of the run up to `end`; run.first becomes the first that was not taken.
+  void take_stretch(Run& run, Stamp end) {
+    struct Candidate {
+      Stamp stamp;
+      std::size_t bytes;
+      std::string group;
+    };
+    std::vector<Candidate> candidates;
+    {
+      auto row = db_.query("SELECT stamp, length(body), grp FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp LIMIT ?4");
+      row.with(run.first, end, queue_.id, static_cast<std::int64_t>(wanted_ - taken_.members.size()));
+      while (row.step()) {
+        candidates.push_back({.stamp = row.number(0),
+                              .bytes = static_cast<std::size_t>(row.integer(1)),
+                              .group = (run.flags & kGrouped) != 0 ? row.text(2) : std::string()});
+      }
+    }
+    const auto first = taken_.members.size();
+    const bool whole = candidates.size() < wanted_ - first;
+    for (const auto& candidate : candidates) {
+      if (!take(candidate.stamp, candidate.bytes, candidate.group, run.flags)) break;
+      run.first = candidate.stamp + 1;
+    }
+    if (!stopped_ && whole) run.first = end + 1;
+    if (taken_.members.size() > first) taken_.stretches.emplace_back(taken_.members[first].stamp, run.first - 1);
+  }
+
+  void take_follower() {
+    const auto stamp = followers_.top();
+    followers_.pop();
+    std::string group;
+    std::size_t bytes = 0;
+    {
+      auto row = db_.query("SELECT length(body), grp FROM log WHERE stamp=?1");
+      if (!row.with(stamp).step()) throw_damaged("a message without its body");
+      bytes = static_cast<std::size_t>(row.integer(0));
+      group = row.text(1);
+    }
+    std::uint32_t flags = 0;
+    {
+      auto row = db_.query("SELECT flags FROM waiting WHERE queue=?1 AND grp=?2 AND stamp=?3");
+      if (!row.with(queue_.id, group, stamp).step()) return;
+      flags = static_cast<std::uint32_t>(row.integer(0)) | kGrouped;
+    }
+    const auto before = taken_.members.size();
+    follower_ = true;
+    take(stamp, bytes, group, flags);
+    follower_ = false;
+    if (taken_.members.size() > before) taken_.stretches.emplace_back(stamp, stamp);
+  }
+
+  // Leases the message or makes it a dead letter; false if it must stay because the batch has enough bytes.
+  bool take(Stamp stamp, std::size_t bytes, const std::string& group, std::uint32_t flags) {
+    const auto& options = queue_.info.options;
+    MessageHistory history;
+    if ((flags & kHasHistory) != 0) history = load_history(db_, stamp);
+    const auto since = history.since ? *history.since : time_of(stamp).time_since_epoch().count();
+    const bool outlived = since + options.retention.count() <= now_;
+    const bool poison = options.max_receives > 0 && history.receives >= options.max_receives;
+    const bool lives = !outlived && !poison;
+    if (lives && !taken_.members.empty() && bytes_ + bytes > request_.max_bytes) {
+      stopped_ = true;
+      return false;
+    }
+    leave_waiting_room(stamp, group);
+    if (!lives) {
+      bury_message(txn_, queue_.id, stamp, history.receives,
+                   {poison ? Reason{.code = "max_receives", .message = "received too often without an ack", .pointer = {}}
+                           : Reason{.code = "retention", .message = "not finished within the queue's retention", .pointer = {}}});
+      if (group.empty()) return true;
+      if (holds(group)) {
+        follow(group, stamp);
+      } else {
+        group_is_free(txn_, queue_.id, group);
+      }
+      return true;
+    }
+    bytes_ += bytes;
+    ++txn_.book().counters(db_, queue_.id).in_flight;
+    taken_.members.push_back({.stamp = stamp,
+                              .until = taken_.until,
+                              .group = group.empty() ? 0 : group_number(group),
+                              .receives = history.receives + 1,
+                              .flags = flags});
+    if (!group.empty()) follow(group, stamp);
+    return true;
+  }
+
+  // Takes the message out of where it waited, as far as that is not its run.
+  void leave_waiting_room(Stamp stamp, const std::string& group) {
+    auto& counters = txn_.book().counters(db_, queue_.id);
+    if (!follower_) {
+      --counters.ready;
+      return;
+    }
+    const bool delayed =
+        db_.find_integer("SELECT due FROM waiting WHERE queue=?1 AND grp=?2 AND stamp=?3", queue_.id, group, stamp).has_value();
+    --(delayed ? counters.delayed : counters.ready);
+    db_.run("DELETE FROM waiting WHERE queue=?1 AND grp=?2 AND stamp=?3", queue_.id, group, stamp);
+  }
+
+  // The next message of a group whose message was just taken may come in the same batch.
+  void follow(const std::string& group, Stamp after) {
+    auto row = db_.query("SELECT stamp, due FROM waiting WHERE queue=?1 AND grp=?2 AND stamp>?3 ORDER BY stamp LIMIT 1");
+    if (!row.with(queue_.id, group, after).step()) return;
+    if (row.is_null(1) || row.integer(1) <= now_) followers_.push(row.number(0));
+  }
+
+  static std::uint64_t group_number(std::string_view group) { return key_hash({}, group) | 1; }
+  bool holds(const std::string& group) const {
+    const auto number = group_number(group);
+    return std::any_of(taken_.members.begin(), taken_.members.end(), [&](const LeaseMember& member) { return member.group == number; });
+  }
+
+  void store(const Run& run) {
+    if (run.first == run.stored_first) return;
+    db_.run("DELETE FROM state WHERE kind=?1 AND queue=?2 AND n=?3", kReadyKind, queue_.id, run.stored_first);
+    if (run.first > run.last) return;
+    db_.run("INSERT INTO state(kind, queue, n, v) VALUES(?1, ?2, ?3, ?4)", kReadyKind, queue_.id, run.first,
+            static_cast<std::int64_t>(run.last << 2 | run.flags));
+  }
+
+  void lease() {
+    std::sort(taken_.members.begin(), taken_.members.end(), [](const LeaseMember& a, const LeaseMember& b) { return a.stamp < b.stamp; });
+    taken_.token = ++txn_.book().edit_meta().last_token;
+    const auto bytes = encode_members(taken_.members, taken_.until);
+    db_.run("INSERT INTO lease(token, queue, until, low, members) VALUES(?1, ?2, ?3, ?4, ?5)", taken_.token, queue_.id, taken_.until,
+            taken_.members.front().stamp, bytes);
+  }
+
+  WriteTxn& txn_;
+  Connection& db_;
+  const QueueRow& queue_;
+  const ReceiveMessages& request_;
+  std::int64_t now_;
+  Taken taken_;
+  std::size_t wanted_ = 0;
+  std::size_t bytes_ = 0;
+  bool stopped_ = false;
+  bool follower_ = false;
+  std::priority_queue<Stamp, std::vector<Stamp>, std::greater<>> followers_;
+};
+
+// The leased messages as their receiver gets them.
+std::vector<Message> read_messages(Connection& db, const Taken& taken) {
+  std::vector<Message> messages;
+  messages.reserve(taken.members.size());
+  for (const auto& [first, last] : taken.stretches) {
+    auto row = db.query("SELECT stamp, grp, attrs, sum, body FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp");
+    row.with(first, last, taken.queue);
+    while (row.step()) {
+      const auto stamp = row.number(0);
+      const auto member =
+          std::lower_bound(taken.members.begin(), taken.members.end(), stamp, [](const LeaseMember& a, Stamp b) { return a.stamp < b; });
+      if (member == taken.members.end() || member->stamp != stamp) continue;
+      Message message;
+      message.receipt = receipt_of({.queue = taken.queue, .stamp = stamp, .token = taken.token});
+      message.body = checked_body(row.blob(4), row.integer(3));
+      message.attributes = decode_attributes(row.blob(2));
+      message.group = row.text(1);
+      message.stamp = stamp;
+      message.sent_at = time_of(stamp);
+      message.receive_count = member->receives;
+      message.visible_at = TimePoint(Milliseconds(member->until));
+      messages.push_back(std::move(message));
+    }
+  }
+  std::sort(messages.begin(), messages.end(), [](const Message& a, const Message& b) { return a.stamp < b.stamp; });
+  for (auto& message : messages) {
+    const auto& member = *std::lower_bound(taken.members.begin(), taken.members.end(), message.stamp,
+                                           [](const LeaseMember& a, Stamp b) { return a.stamp < b; });
+    const auto origin = (member.flags & kHasHistory) != 0 ? load_history(db, message.stamp).origin : std::nullopt;
+    message.message_id = message_id_of(taken.queue, origin.value_or(message.stamp));
+  }
+  return messages;
+}
+
+// Whether a receive would find something to do, without taking part in a commit; and when it will at the latest, where that is known.
+struct Outlook {
+  bool now = false;
+  std::optional<std::int64_t> next;
+};
+Outlook look_ahead(Connection& db, const QueueRow& queue, std::int64_t now) {
+  Outlook outlook;
+  outlook.now = db.find_integer("SELECT 1 FROM state WHERE kind=?1 AND queue=?2 LIMIT 1", kReadyKind, queue.id).has_value();
+  for (const auto& at : {db.find_integer("SELECT due FROM delayed WHERE queue=?1 ORDER BY due LIMIT 1", queue.id),
+                         db.find_integer("SELECT until FROM lease WHERE queue=?1 ORDER BY until LIMIT 1", queue.id)}) {
+    if (!at) continue;
+    if (*at <= now) outlook.now = true;
+    outlook.next = std::min(outlook.next.value_or(*at), *at);
+  }
+  return outlook;
+}
+
+}  // namespace
+
+Result<std::vector<Message>> SqliteQueues::receive(const ReceiveMessages& request) {
+  if (request.max_messages == 0) return Error(ErrorCode::kInvalidArgument, "max_messages must be > 0").at_field("max_messages");
+  if (request.visibility_timeout && *request.visibility_timeout <= Milliseconds(0)) {
+    return Error(ErrorCode::kInvalidArgument, "visibility_timeout must be > 0").at_field("visibility_timeout");
+  }
+  bool full = false;
+  for (;;) {
+    const auto seen = engine_->sidecar().seen(Topic::kMessages);
+    const auto settled = engine_->sidecar().seen(Topic::kOutcomes);
+    auto outlook = engine_->read([&](Connection& db) -> Result<Outlook> {
+      for (const auto& queue : read_queues(db)) {
+        if (queue.info.name == request.queue) return look_ahead(db, queue, engine_->now().time_since_epoch().count());
+      }
+      return no_such_queue(request.queue);
+    });
+    if (!outlook) return std::move(outlook).error();
+    if (outlook->now) {
+      auto taken = engine_->write([&](WriteTxn& txn) -> Result<Taken> {
+        const auto* queue = txn.book().queue(txn.db(), request.queue);
+        if (queue == nullptr) return no_such_queue(request.queue);
+        return Receiver(txn, *queue, request).receive();
+      });
+      if (!taken) return std::move(taken).error();
+      if (!taken->members.empty()) {
+        return engine_->read([&](Connection& db) -> Result<std::vector<Message>> { return read_messages(db, *taken); });
+      }
+      full = taken->full;
+    }
+    const auto left = request.wait.left();
+    if (left <= std::chrono::nanoseconds(0)) return std::vector<Message>{};
+    std::chrono::nanoseconds longest = std::min<std::chrono::nanoseconds>(left, engine_->longest_wait());
+    if (outlook->next) {
+      const auto until = Milliseconds(*outlook->next - engine_->now().time_since_epoch().count());
+      longest = std::min<std::chrono::nanoseconds>(longest, std::max<std::chrono::nanoseconds>(until, std::chrono::milliseconds(1)));
+    }
+    if (full) {
+      engine_->sidecar().wait(Topic::kOutcomes, settled, longest);
+    } else {
+      engine_->sidecar().wait(Topic::kMessages, seen, longest);
+    }
+  }
+}
+
+}  // namespace setget::inline v0::sqlite

@@ -1,0 +1,47 @@
+// The key store backend over an engine; see store_txn.hpp for how the model's slots lie in the file. Thread rule: any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sqlite/engine.hpp"
+
+#include <setget/key_store.hpp>
+
+namespace setget::inline v0::sqlite {
+
+class SqliteStore final : public KeyStoreBackend, public FusedStore {
+ public:
+  explicit SqliteStore(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+
+  KeyStoreCapabilities capabilities() const override;
+  Result<StoreIdentity> identity() override;
+  Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) override;
+  FusedStore* fused_with(QueueBackend& queue) override;
+  Result<Results> apply_and_settle(std::string_view queue, std::span<const FusedEntry> entries, std::span<const Settlement> others,
+                                   TimePoint now, Deadline deadline) override;
+  Result<std::vector<Lookup>> get(const GetRecords& request) override;
+  Result<Lookup> get_by_id(const GetById& request) override;
+  Result<ListPage> list(const ListRecords& request) override;
+  Result<SummaryPage> scan(const ScanRecords& request) override;
+  Result<CursorInfo> open_cursor(const OpenCursor& request) override;
+  Result<ChangeBatch> changes(const ReadChanges& request) override;
+  Result<void> commit_cursor(std::string_view name, Position position) override;
+  Result<std::vector<CursorInfo>> cursors() override;
+  Result<void> drop_cursor(std::string_view name) override;
+  Result<bool> wait_for_changes(Position after, Deadline wait) override;
+  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
+  Result<Reclaimed> reclaim(const Reclaim& request) override;
+  Result<StoreStats> stats() override;
+
+ private:
+  std::shared_ptr<Engine> engine_;
+};
+
+// The lowest position that a cursor which still counts has confirmed; empty without cursors.
+std::optional<Position> slowest_cursor(Connection& db);
+// Cursors that have fallen behind their limit are dropped. Called by every operation that logs changes.
+void drop_slow_cursors(WriteTxn& txn, const Engine& engine);
+
+}  // namespace setget::inline v0::sqlite

@@ -1,0 +1,192 @@
+// Reads of the key store: by key, by id, lists and scans.
+#include "core/scan_cursor.hpp"
+#include "sqlite/book.hpp"
+#include "sqlite/codec.hpp"
+#include "sqlite/store.hpp"
+#include "sqlite/store_txn.hpp"
+
+namespace setget::inline v0::sqlite {
+
+namespace {
+
+using State = IdentitySlot::State;
+
+std::int64_t hash_column(std::uint64_t hash) noexcept { return static_cast<std::int64_t>(hash); }
+std::optional<std::int64_t> row_column(const Query& query, int column) {
+  return query.is_null(column) ? std::nullopt : std::optional(query.integer(column));
+}
+
+StoredMeta meta_of(const IdentRow& ident) {
+  const auto& slot = ident.slot;
+  return {.version = slot.version,
+          .revision = slot.revision,
+          .stamp = slot.stamp,
+          .expires_at = slot.expires_at,
+          .ttl_rule = slot.ttl_rule,
+          .lost_keys = ident.lost_keys};
+}
+
+Record record_of(const Payload& body, const StoredMeta& meta) {
+  auto record = make_record(body, meta);
+  if (!record) throw SqlError(std::move(record).error());
+  return std::move(*record);
+}
+
+Payload body_of(Connection& db, std::int64_t row) {
+  auto body = db.query("SELECT sum, body FROM log WHERE stamp=?1");
+  if (!body.with(row).step()) throw_damaged("a record without its body");
+  return checked_body(body.blob(1), body.integer(0));
+}
+
+Lookup gone() { return {.status = Lookup::Status::kGone, .record = std::nullopt}; }
+
+// One key. Sets `needs_more` where the narrow row does not tell everything, and the caller must look again within a transaction.
+Lookup look_up(Connection& db, std::string_view ns, std::string_view key, TimePoint now, bool in_transaction, bool& needs_more) {
+  const auto name = qualified(ns, key);
+  auto row = db.query(
+      "SELECT keys.row, keys.more, log.sum, log.body FROM keys LEFT JOIN log ON log.stamp=keys.row WHERE keys.h=?1 AND keys.nskey=?2");
+  if (!row.with(hash_column(key_hash(ns, key)), name).step()) return {};
+  const auto at = row_column(row, 0);
+  if (!at) return gone();
+  const auto stored = decode_key(at, row.blob(1));
+  if (stored.expires_at && *stored.expires_at <= now) return gone();
+  if (!stored.plain && !in_transaction) {
+    needs_more = true;
+    return {};
+  }
+  if (row.is_null(2)) throw_damaged("a key leads to a record that is not there");
+  const auto body = checked_body(row.blob(3), row.integer(2));
+  StoredMeta meta;
+  meta.version = meta.stamp = static_cast<Stamp>(*at);
+  meta.expires_at = stored.expires_at;
+  meta.ttl_rule = stored.ttl_rule;
+  auto record = record_of(body, meta);
+  if (!record.keys.contains(key) || record.ns != ns) throw_damaged("a key leads to another key's record");
+  if (!stored.plain) {
+    const auto ident = find_ident(db, ns, record.id);
+    if (!ident || row_of(ident->slot) != *at) throw_damaged("a key leads to a record that is not there");
+    const auto full = meta_of(*ident);
+    record.version = full.version;
+    record.revision = full.revision;
+    record.stamp = full.stamp;
+    record.created_at = time_of(full.stamp);
+    record.lost_keys = full.lost_keys;
+  }
+  return {.status = Lookup::Status::kFound, .record = std::move(record)};
+}
+
+}  // namespace
+
+Result<std::vector<Lookup>> SqliteStore::get(const GetRecords& request) {
+  if (request.keys.size() == 1) {
+    bool needs_more = false;
+    auto found = engine_->read_one(
+        [&](Connection& db) -> Result<Lookup> { return look_up(db, request.ns, request.keys.front(), request.now, false, needs_more); });
+    if (!found) return std::move(found).error();
+    if (!needs_more) {
+      std::vector<Lookup> lookups;
+      lookups.push_back(std::move(*found));
+      return lookups;
+    }
+  }
+  return engine_->read([&](Connection& db) -> Result<std::vector<Lookup>> {
+    std::vector<Lookup> lookups;
+    lookups.reserve(request.keys.size());
+    bool ignored = false;
+    for (const auto key : request.keys) lookups.push_back(look_up(db, request.ns, key, request.now, true, ignored));
+    return lookups;
+  });
+}
+
+Result<Lookup> SqliteStore::get_by_id(const GetById& request) {
+  return engine_->read([&](Connection& db) -> Result<Lookup> {
+    const auto ident = find_ident(db, request.ns, request.id);
+    if (!ident || ident->slot.state == State::kAbsent) return Lookup{};
+    if (ident->slot.state == State::kTombstone || (ident->slot.expires_at && *ident->slot.expires_at <= request.now)) return gone();
+    return Lookup{.status = Lookup::Status::kFound, .record = record_of(body_of(db, row_of(ident->slot)), meta_of(*ident))};
+  });
+}
+
+Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
+  if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
+  detail::ScanCursor after;
+  if (!request.cursor.empty()) {
+    auto cursor = detail::decode_scan_cursor(request.cursor);
+    if (!cursor) return std::move(cursor).error();
+    after = std::move(*cursor);
+  }
+  return engine_->read([&](Connection& db) -> Result<SummaryPage> {
+    SummaryPage page;
+    const auto start = request.cursor.empty() ? std::string() : qualified(after.ns, after.id);
+    auto row = db.query("SELECT h, nsid, row, more FROM ident WHERE (h, nsid) > (?1, ?2) ORDER BY h, nsid");
+    row.with(request.cursor.empty() ? std::int64_t{-1} : hash_column(after.hash), start);
+    while (page.items.size() < request.limit && row.step()) {
+      const auto ident = decode_ident(row_column(row, 2), row.blob(3));
+      if (ident.slot.state == State::kAbsent) continue;
+      const auto name = split_qualified(row.blob(1));
+      Summary item;
+      item.hash = row.number(0);
+      item.ns = name.ns;
+      item.id = name.name;
+      item.tombstone = ident.slot.state == State::kTombstone;
+      item.reason = ident.slot.reason;
+      item.version = ident.slot.version;
+      item.revision = ident.slot.revision;
+      if (!item.tombstone) {
+        item.expires_at = ident.slot.expires_at;
+        auto record = record_of(body_of(db, row_of(ident.slot)), meta_of(ident));
+        item.account = record.account;
+        item.flow = record.flow;
+        item.content = content_digest(record);
+        if (request.with_records) item.record = std::move(record);
+      }
+      page.items.push_back(std::move(item));
+    }
+    if (page.items.size() == request.limit) {
+      const auto& last = page.items.back();
+      page.next = detail::encode_scan_cursor(last.hash, last.ns, last.id);
+    }
+    return page;
+  });
+}
+
+Result<ListPage> SqliteStore::list(const ListRecords& request) {
+  if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
+  detail::ScanCursor after;
+  if (!request.cursor.empty()) {
+    auto cursor = detail::decode_scan_cursor(request.cursor);
+    if (!cursor) return std::move(cursor).error();
+    after = std::move(*cursor);
+  }
+  return engine_->read([&](Connection& db) -> Result<ListPage> {
+    const auto hash = request.cursor.empty() ? std::int64_t{-1} : hash_column(after.hash);
+    const auto wanted = [](std::string_view value) { return value.empty() ? std::nullopt : std::optional<std::string_view>(value); };
+    // By the index that fits; the conditions that it does not cover are tested row by row.
+    auto row = !request.account.empty() && !request.flow.empty()
+                   ? db.query(
+                         "SELECT h, id, row FROM listing WHERE ns=?1 AND account=?4 AND flow=?5 AND (?6 IS NULL OR owner=?6) AND "
+                         "(h, id) > (?2, ?3) ORDER BY h, id")
+               : !request.owner.empty()
+                   ? db.query(
+                         "SELECT h, id, row FROM listing WHERE ns=?1 AND owner=?6 AND (?4 IS NULL OR account=?4) AND "
+                         "(?5 IS NULL OR flow=?5) AND (h, id) > (?2, ?3) ORDER BY h, id")
+                   : db.query(
+                         "SELECT h, id, row FROM listing WHERE ns=?1 AND (?4 IS NULL OR account=?4) AND (?5 IS NULL OR flow=?5) "
+                         "AND (?6 IS NULL OR owner=?6) AND (h, id) > (?2, ?3) ORDER BY h, id");
+    row.with(request.ns, hash, after.id, wanted(request.account), wanted(request.flow), wanted(request.owner));
+    ListPage page;
+    while (page.records.size() < request.limit && row.step()) {
+      const auto ident = find_ident(db, request.ns, row.blob(1));
+      if (!ident || ident->slot.state != State::kLive) throw_damaged("a listing of a record that is not there");
+      if (ident->slot.expires_at && *ident->slot.expires_at <= request.now) continue;
+      page.records.push_back(record_of(body_of(db, row.integer(2)), meta_of(*ident)));
+    }
+    if (page.records.size() == request.limit) {
+      const auto& last = page.records.back();
+      page.next = detail::encode_scan_cursor(identity_hash(last.ns, last.id), last.ns, last.id);
+    }
+    return page;
+  });
+}
+
+}  // namespace setget::inline v0::sqlite

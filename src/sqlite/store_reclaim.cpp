@@ -1,0 +1,159 @@
+// Reclaiming what is gone, by the tables `expiry`, `gc` and `change`: work grows with what there is to reclaim, never with what is stored.
+#include <algorithm>
+
+#include "sqlite/book.hpp"
+#include "sqlite/store.hpp"
+#include "sqlite/store_txn.hpp"
+
+namespace setget::inline v0::sqlite {
+
+namespace {
+
+using State = IdentitySlot::State;
+
+constexpr std::size_t kStepsPerCommit = 256;  // other callers wait no longer than that takes
+
+class Reclaimer {
+ public:
+  Reclaimer(WriteTxn& txn, const Reclaim& request, std::size_t steps) : txn_(txn), db_(txn.db()), request_(request), left_(steps) {}
+
+  Reclaimed run() {
+    evict();
+    forget();
+    trim();
+    return done_;
+  }
+
+ private:
+  void step(std::size_t count = 1) {
+    left_ -= std::min(left_, count);
+    done_.steps += count;
+  }
+
+  void evict() {
+    struct Due {
+      std::int64_t at;
+      std::int64_t row;
+    };
+    std::vector<Due> due;
+    {
+      auto row = db_.query("SELECT at, row FROM expiry WHERE at<=?1 ORDER BY at LIMIT ?2");
+      row.with((request_.now - request_.grace).time_since_epoch().count(), static_cast<std::int64_t>(left_));
+      while (row.step()) due.push_back({.at = row.integer(0), .row = row.integer(1)});
+    }
+    StoreTxn store(txn_);
+    for (const auto& entry : due) {
+      const auto command = decode_command(store.load_body(entry.row));
+      if (!command) throw SqlError(command.error());
+      if (auto evicted = evict_expired(store, command->ns, command->id); !evicted) throw SqlError(evicted.error());
+      db_.run("DELETE FROM expiry WHERE at=?1 AND row=?2", entry.at, entry.row);
+      ++done_.expired;
+      step();
+    }
+  }
+
+  // The floor that counts: nothing that a cursor has yet to read lies below it.
+  Stamp floor_behind_cursors() {
+    auto floor = request_.floor;
+    if (slowest_) {
+      if (const auto low = db_.find_integer("SELECT low FROM change WHERE seq>?1 ORDER BY seq LIMIT 1", *slowest_)) {
+        floor = std::min(floor, static_cast<Stamp>(*low));
+      }
+    }
+    return floor;
+  }
+
+  void forget() {
+    slowest_ = slowest_cursor(db_);
+    const auto floor = floor_behind_cursors();
+    if (floor > txn_.book().meta().floor) txn_.book().edit_meta().floor = floor;
+    struct Candidate {
+      Stamp stamp;
+      int kind;
+      std::string name;
+    };
+    std::vector<Candidate> candidates;
+    {
+      auto row = db_.query("SELECT stamp, kind, name, position FROM gc WHERE stamp<?1 ORDER BY stamp LIMIT ?2");
+      row.with(floor, static_cast<std::int64_t>(left_));
+      while (row.step()) {
+        if (slowest_ && row.number(3) > *slowest_) continue;
+        candidates.push_back({.stamp = row.number(0), .kind = static_cast<int>(row.integer(1)), .name = row.text(2)});
+      }
+    }
+    for (const auto& candidate : candidates) {
+      const bool forgotten = candidate.kind == kGcKey ? forget_key(candidate.name, floor) : forget_identity(candidate.name, floor);
+      db_.run("DELETE FROM gc WHERE stamp=?1 AND kind=?2 AND name=?3", candidate.stamp, candidate.kind, candidate.name);
+      if (forgotten) ++done_.forgotten;
+      step();
+    }
+  }
+
+  // What has come back to life or was claimed again since has an entry of its own, or needs none.
+  bool forget_identity(const std::string& name, Stamp floor) {
+    const auto parts = split_qualified(name);
+    const auto ident = find_ident(db_, parts.ns, parts.name);
+    if (!ident || ident->slot.state == State::kLive || std::max(ident->slot.stamp, ident->slot.touch_stamp) >= floor) return false;
+    db_.run("DELETE FROM ident WHERE h=?1 AND nsid=?2", static_cast<std::int64_t>(identity_hash(parts.ns, parts.name)), name);
+    if (ident->slot.state == State::kTombstone) --txn_.book().edit_meta().tombstones;
+    return true;
+  }
+
+  bool forget_key(const std::string& name, Stamp floor) {
+    const auto parts = split_qualified(name);
+    StoreTxn store(txn_);
+    const auto slot = store.load_key(parts.ns, parts.name);
+    if (!slot) throw SqlError(slot.error());
+    if (!slot->exists || slot->leads || std::max({slot->claim_stamp, slot->other_stamp, slot->mark}) >= floor) return false;
+    db_.run("DELETE FROM keys WHERE h=?1 AND nskey=?2", static_cast<std::int64_t>(key_hash(parts.ns, parts.name)), name);
+    --txn_.book().edit_meta().keys;
+    return true;
+  }
+
+  void trim() {
+    if (left_ == 0) return;
+    const auto end = slowest_.value_or(txn_.book().stored_position());
+    struct Part {
+      Position seq;
+      std::uint64_t count;
+    };
+    std::vector<Part> parts;
+    {
+      auto row = db_.query("SELECT seq, n FROM change WHERE seq<=?1 ORDER BY seq LIMIT ?2");
+      row.with(end, static_cast<std::int64_t>(left_));
+      while (row.step()) parts.push_back({.seq = row.number(0), .count = row.number(1)});
+    }
+    for (const auto& part : parts) {
+      db_.run("DELETE FROM change WHERE seq=?1", part.seq);
+      txn_.book().edit_meta().changes -= part.count;
+      done_.log_trimmed += part.count;
+      step();
+    }
+  }
+
+  WriteTxn& txn_;
+  Connection& db_;
+  const Reclaim& request_;
+  std::size_t left_;
+  Reclaimed done_;
+  std::optional<Position> slowest_;
+};
+
+}  // namespace
+
+Result<Reclaimed> SqliteStore::reclaim(const Reclaim& request) {
+  Reclaimed total;
+  while (total.steps < request.max_steps) {
+    const auto chunk = std::min(kStepsPerCommit, request.max_steps - total.steps);
+    auto done = engine_->write([&](WriteTxn& txn) -> Result<Reclaimed> { return Reclaimer(txn, request, chunk).run(); });
+    if (!done) return std::move(done).error();
+    total.steps += done->steps;
+    total.expired += done->expired;
+    total.forgotten += done->forgotten;
+    total.log_trimmed += done->log_trimmed;
+    if (done->steps < chunk) break;
+  }
+  return total;
+}
+
+}  // namespace setget::inline v0::sqlite

@@ -1,0 +1,61 @@
+// StoreTxn: the slots of the model in the tables of this file, within one write transaction. What to do is decided by model.hpp.
+// Thread rule: belongs to the operation that made it.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+
+#include "sqlite/engine.hpp"
+#include "sqlite/slot.hpp"
+
+#include <setget/model.hpp>
+
+namespace setget::inline v0::sqlite {
+
+class StoreTxn final : public ModelTransaction {
+ public:
+  explicit StoreTxn(WriteTxn& txn) : txn_(txn), db_(txn.db()) {}
+
+  // The next entry's body lies in the log as message `stamp`, whose row a record may take over.
+  void offer_row(Stamp stamp) noexcept { offered_ = stamp, taken_ = false; }
+  // Whether a record took it. Takes the offer back.
+  bool row_was_taken() noexcept { return offered_ = 0, taken_; }
+
+  Result<IdentitySlot> load_identity(std::string_view ns, std::string_view id) override;
+  Result<Payload> load_encoded(std::string_view ns, std::string_view id, const IdentitySlot& slot) override;
+  Result<KeySlot> load_key(std::string_view ns, std::string_view key) override;
+  Result<std::vector<std::string>> silent_listers(std::string_view ns, std::string_view key) override;
+  Result<void> set_silent_lister(std::string_view ns, std::string_view key, std::string_view id, bool listed) override;
+  Result<void> store_record(const ApplyEntry& entry, const IdentitySlot& before, IdentitySlot& slot) override;
+  Result<void> update_slot(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot,
+                           const KeyList* lost_keys) override;
+  Result<void> store_tombstone(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot) override;
+  Result<void> store_key(std::string_view ns, std::string_view key, const KeySlot& before, const KeySlot& slot,
+                         const IdentitySlot* holder) override;
+  Result<void> log_change(std::string_view ns, std::string_view id, const IdentitySlot& slot) override;
+
+  Payload load_body(std::int64_t row);
+
+ private:
+  std::int64_t place_body(const ApplyEntry& entry);
+  void drop_record(std::string_view ns, std::string_view id, const IdentitySlot& before);
+  void write_ident(std::string_view ns, std::string_view id, const IdentRow& ident);
+  // Keys carry what a reader needs of the record, so that a read touches one narrow row and the body.
+  void refresh_keys(std::string_view ns, const IdentRow& ident);
+  void forget_later(Stamp stamp, int kind, std::string_view name);
+  void count_states(IdentitySlot::State before, IdentitySlot::State now);
+
+  WriteTxn& txn_;
+  Connection& db_;
+  Stamp offered_ = 0;
+  bool taken_ = false;
+  std::unordered_map<std::uint64_t, bool> loses_keys_;  // by row: has lost keys, so its key rows are not plain
+};
+
+std::optional<IdentRow> find_ident(Connection& db, std::string_view ns, std::string_view id);
+
+// Things that wait in the table `gc`.
+inline constexpr int kGcIdentity = 0;
+inline constexpr int kGcKey = 1;
+
+}  // namespace setget::inline v0::sqlite
