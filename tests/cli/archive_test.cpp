@@ -1,0 +1,58 @@
+#include "command.hpp"
+
+namespace cli_test {
+namespace {
+
+using Archives = Command;
+
+const std::vector<std::string> kSeparate = {"--archive", "sqlite:archive.db"};
+
+std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST_F(Archives, verify_tells_equal_different_and_unknown_apart) {
+  EXPECT_EQ(run({"archive", "verify"}).code, 1);  // there is no store
+  set("a", "1", with({"--id", "i"}, kSeparate));
+  EXPECT_EQ(run(with({"archive", "status"}, kSeparate)).code, 2);  // never run
+  EXPECT_EQ(run(with({"archive", "run", "--json"}, kSeparate)).json()["written"], 1);
+  EXPECT_EQ(run(with({"archive", "verify", "--deep"}, kSeparate)).code, 0);
+  EXPECT_EQ(run(with({"archive", "status"}, kSeparate)).code, 0);
+  EXPECT_EQ(run({"archive", "verify", "--archive", "none"}).code, 1);
+  // The same archive beside a store that lacks the record.
+  set("b", "1", with({"--store", "sqlite:other.db"}, kSeparate));
+  EXPECT_EQ(run(with({"archive", "verify", "--store", "sqlite:other.db"}, kSeparate)).code, 2);
+}
+
+TEST_F(Archives, a_run_against_another_store_is_refused_unless_adopted) {
+  set("a", "1", kSeparate);
+  ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
+  set("b", "1", with({"--store", "sqlite:other.db"}, kSeparate));
+  EXPECT_EQ(run(with({"archive", "run", "--store", "sqlite:other.db"}, kSeparate)).code, 1);
+  EXPECT_EQ(run(with({"archive", "run", "--adopt", "--store", "sqlite:other.db"}, kSeparate)).code, 0);
+}
+
+TEST_F(Archives, restore_brings_a_lost_store_back_with_its_versions) {
+  const auto before = set("a", R"({"n": 1})", with({"-k", "b", "--id", "i"}, kSeparate));
+  ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
+  for (const char* file : {"setget.db", "setget.db-wal", "setget.db-shm", "setget.db-lock"}) std::filesystem::remove(folder / file);
+  EXPECT_EQ(run(with({"archive", "restore", "--dry-run", "--json"}, kSeparate)).json()["restored"], 1);
+  EXPECT_EQ(run(with({"get", "a"}, kSeparate)).code, 2);
+  const auto restored = run(with({"archive", "restore", "--json"}, kSeparate)).json();
+  EXPECT_EQ(restored["restored"], 1);
+  EXPECT_EQ(restored["into_empty_store"], true);
+  EXPECT_EQ(run(with({"get", "b"}, kSeparate)).out, R"({"n": 1})");
+  EXPECT_EQ(run(with({"get", "a", "--json"}, kSeparate)).json()["version"], before["version"]);
+}
+
+TEST_F(Archives, schedules_are_listed_with_their_next_run) {
+  set("a", "1");
+  const auto jobs = run({"schedule", "list", "--json"}).json()["schedules"];
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0]["name"], "archive");
+  EXPECT_TRUE(jobs[0]["next_due"].is_string());
+}
+
+}  // namespace
+}  // namespace cli_test

@@ -1,0 +1,67 @@
+#include <fstream>
+
+#include "command.hpp"
+
+namespace cli_test {
+namespace {
+
+using Doctor = Command;
+
+bool finds(const nlohmann::json& report, const std::string& text) {
+  for (const auto& finding : report["findings"]) {
+    if (finding["what"].get<std::string>().find(text) != std::string::npos) return !finding["fix"].get<std::string>().empty();
+  }
+  return false;
+}
+
+TEST_F(Doctor, names_each_unsafe_setting_with_its_fix) {
+  set("a", "1");
+  write("unsafe.toml",
+        "[server]\nlisten = \"0.0.0.0:8080\"\nadmin_listen = \"0.0.0.0:8081\"\n[queue]\nmax_receives = 0\nvisibility_timeout = \"1s\"\n"
+        "[archive]\nuri = \"none\"\n");
+  std::filesystem::permissions(folder / "setget.db", std::filesystem::perms::others_read, std::filesystem::perm_options::add);
+  const Ran ran = run({"doctor", "--json", "--config", "unsafe.toml"});
+  ASSERT_EQ(ran.code, 2) << ran.out << ran.err;
+  for (const char* what :
+       {"listen = \"0.0.0.0:8080\"", "admin_listen", "max_receives", "visibility_timeout", "never expire", "archive", "every user"}) {
+    EXPECT_TRUE(finds(ran.json(), what)) << what << ran.out;
+  }
+}
+
+TEST_F(Doctor, a_sound_system_is_called_sound) {
+  write("sound.toml", "[ttl]\ndefault = \"30d\"\n[archive]\nuri = \"sqlite:archive.db\"\n");
+  set("a", "1", {"--config", "sound.toml"});
+  ASSERT_EQ(run({"archive", "run", "--config", "sound.toml"}).code, 0);
+  for (const char* file : {"setget.db", "archive.db"}) {
+    std::filesystem::permissions(folder / file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  }
+  const Ran ran = run({"doctor", "--config", "sound.toml"});
+  EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+}
+
+TEST_F(Doctor, a_damaged_file_is_a_failure_not_a_clean_bill) {
+  std::ofstream(folder / "setget.db") << "this is not a database, however long it is made to look like one";
+  const Ran ran = run({"doctor"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("corrupted"), std::string::npos) << ran.err;
+  EXPECT_EQ(run({"get", "a"}).code, 1);
+}
+
+TEST_F(Doctor, ttl_explain_says_which_rule_won) {
+  write("c.toml", "[ttl]\ndefault = \"7d\"\n[accounts.acme]\nttl = \"30d\"\n[accounts.acme.flows.orders]\nttl = 90\nmax_ttl = \"2m\"\n");
+  const auto explain = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"ttl", "explain", "--json", "--config", "c.toml"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words).json();
+  };
+  EXPECT_EQ(explain({"--account", "acme", "--flow", "orders"})["ttl_ms"], 90'000);
+  EXPECT_EQ(explain({"--account", "acme", "--flow", "other"})["ttl_ms"], 30LL * 86'400'000);
+  EXPECT_EQ(explain({"--account", "x", "--flow", "y"})["ttl_ms"], 7LL * 86'400'000);
+  const auto clamped = explain({"--account", "acme", "--flow", "orders", "--ttl", "1h"});
+  EXPECT_EQ(clamped["ttl_ms"], 120'000);
+  EXPECT_EQ(clamped["clamped_from"], "1h");
+  EXPECT_FALSE(clamped["explanation"].get<std::string>().empty());
+}
+
+}  // namespace
+}  // namespace cli_test
