@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# subdirectory.sh SOURCE BUILD_TYPE: a host with setget in its own build, as shared libraries; and what these export.
+set -euo pipefail
+source_dir=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+step() { echo "== $*"; }
+
+step "add_subdirectory consumer"
+cmake -S "$source_dir/tests/install/subdirectory" -B "$work/build" -G Ninja -DSETGET_SOURCE="$source_dir" -DCMAKE_BUILD_TYPE="$2" \
+  -DCMAKE_CXX_COMPILER="${CXX:-c++}" ${SETGET_CCACHE:+-DCMAKE_CXX_COMPILER_LAUNCHER="$SETGET_CCACHE"} >"$work/configure.log" ||
+  { cat "$work/configure.log"; exit 1; }
+cmake --build "$work/build" >"$work/build.log" || { tail -n 40 "$work/build.log"; exit 1; }
+"$work/build/consumer" "$work/host.db"
+
+step "shared libraries export setget's public names and nothing else"
+failed=0
+libraries=$(find "$work/build" -name 'libsetget-*.so')
+[ -n "$libraries" ]
+for library in $libraries; do
+  if nm -D --defined-only "$library" | awk '{print $3}' | c++filt | grep -v '^setget::\|^\(vtable\|typeinfo\|typeinfo name\|VTT\|guard variable\|non-virtual thunk\|virtual thunk\) \(for\|to\) setget::' | grep .; then
+    echo "$(basename "$library") exports the names above" >&2
+    failed=1
+  fi
+  if nm -D --defined-only "$library" | awk '{print $3}' | c++filt | grep '^setget::v0::[a-z:]*detail::'; then
+    echo "$(basename "$library") exports the private names above" >&2
+    failed=1
+  fi
+  nm -D --defined-only "$library" | c++filt | grep -q 'setget::v0::' || { echo "$(basename "$library") exports nothing" >&2; failed=1; }
+done
+exit $failed
