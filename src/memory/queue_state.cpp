@@ -305,6 +305,7 @@ Result<void> QueueState::settle(const Settlement& settlement, TimePoint now) {
     case SettleAction::kRelease:
       break;
   }
+  if (settlement.uncounted && message->receives > 0) --message->receives;
   auto& history = message->history;
   history.insert(history.end(), settlement.reasons.begin(), settlement.reasons.end());
   if (history.size() > kMaxHistory) history.erase(history.begin(), history.end() - static_cast<std::ptrdiff_t>(kMaxHistory));
