@@ -1,0 +1,63 @@
+// What crash tests do to a store, and what must be true of it afterwards whatever died in between.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/pipeline.hpp>
+#include <setget/sqlite.hpp>
+
+namespace crash {
+
+// Small, so that the same identities and keys are hit again and again.
+inline constexpr int kIdentities = 18;
+
+// Content is a function of (identity, n): whoever finds a record can tell whether it is whole.
+std::string id_of(int identity);
+std::string payload_of(int identity, std::uint64_t n);
+// One key that all versions have, one that moves between versions, and now and then one that identities take from each other.
+std::vector<std::string> keys_of(int identity, std::uint64_t n);
+setget::SetRequest request_of(int identity, std::uint64_t n);
+
+// A queue without a limit of receives: each kill counts as one, and that many would be poison.
+setget::QueueOptions queue_options();
+// A pipeline over one file that runs nothing by itself but what start() starts.
+setget::Result<std::unique_ptr<setget::Pipeline>> make_pipeline(setget::sqlite::Database database,
+                                                                std::shared_ptr<const setget::Clock> clock = {},
+                                                                std::shared_ptr<setget::Random> random = {});
+
+class Oracle {
+ public:
+  // What was answered to a producer or reader before the crash.
+  void acknowledged_set(int identity, std::uint64_t n, setget::Version version);
+  void acknowledged_erase(int identity, setget::Version version);
+  void will_erase(int identity);  // from now on the record may be gone, answered or not
+  void seen(int identity, setget::Version version);
+  // A line as victims print it; false if it is none.
+  bool line(std::string_view text);
+
+  // Lets the pipeline work off its queue, then compares. Empty: all holds. Else what was lost.
+  std::string check(setget::Pipeline& pipeline);
+  std::uint64_t acknowledged() const { return acknowledged_; }
+
+ private:
+  struct Known {
+    setget::Version version = 0;  // of the last answered set or erase
+    std::uint64_t n = 0;          // of that set; 0 = it was an erase
+    setget::Version seen = 0;     // highest that was ever read
+    bool erase_under_way = false;
+  };
+  std::string drain(setget::Pipeline& pipeline);
+  std::string check_ledger(setget::Pipeline& pipeline) const;
+  std::string check_identity(setget::Pipeline& pipeline, int identity);
+  std::string check_keys(setget::Pipeline& pipeline, const setget::Record& record) const;
+
+  std::map<int, Known> known_;
+  std::uint64_t acknowledged_ = 0;
+};
+
+}  // namespace crash

@@ -1,0 +1,107 @@
+// The process that crash tests kill. It prints what it was answered, each line in one write before the next call, so that whatever the
+// parent could read was acknowledged:
+//   S identity n version   a set      T identity   an erase is about to be sent      E identity version   an erase
+//   G identity version     a get      R            ready                             A                    an archive run is complete
+// victim all|work|archive PATH N SEED: sets are numbered from N.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "crash/oracle.hpp"
+
+#include <setget/testing/clock.hpp>
+
+namespace {
+
+using namespace setget;
+using setget::testing::SeededRandom;
+
+constexpr int kProducers = 3;
+
+void say(const std::string& line) {
+  const auto text = line + "\n";
+  if (::write(STDOUT_FILENO, text.data(), text.size()) != static_cast<ssize_t>(text.size())) std::_Exit(0);
+}
+
+[[noreturn]] void give_up(const Error& error) {
+  std::fprintf(stderr, "victim: %s: %s\n", std::string(to_string(error.code())).c_str(), error.message().c_str());
+  std::_Exit(3);
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) give_up(result.error());
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+void say_set(int identity, std::uint64_t n, const Receipt& receipt) {
+  say("S " + std::to_string(identity) + " " + std::to_string(n) + " " + std::to_string(receipt.version));
+}
+
+// Each producer has identities of its own, so that for each of them the answers come in the order of the calls.
+void produce(Pipeline& pipeline, int producer, std::uint64_t first, std::uint64_t seed) {
+  SeededRandom random(seed);
+  const auto pick = [&] { return producer + kProducers * static_cast<int>(random.next() % (crash::kIdentities / kProducers)); };
+  for (auto n = first;; ++n) {
+    const int identity = pick();
+    const auto choice = random.next() % 10;
+    if (choice < 6) {
+      say_set(identity, n, must(pipeline.set(crash::request_of(identity, n))));
+    } else if (choice < 7) {
+      std::vector<SetRequest> batch;
+      std::vector<int> identities;
+      for (int i = producer; i < crash::kIdentities; i += kProducers) {
+        identities.push_back(i);
+        batch.push_back(crash::request_of(i, n));
+      }
+      auto receipts = must(pipeline.set(std::move(batch)));
+      for (std::size_t i = 0; i < receipts.size(); ++i) say_set(identities[i], n, must(std::move(receipts[i])));
+    } else if (choice < 8) {
+      say("T " + std::to_string(identity));
+      EraseRequest erase;
+      erase.id = crash::id_of(identity);
+      say("E " + std::to_string(identity) + " " + std::to_string(must(pipeline.erase(std::move(erase))).version));
+    } else {
+      const auto found = must(pipeline.get("own/" + std::to_string(identity)));
+      if (found) say("G " + std::to_string(identity) + " " + std::to_string(found->version));
+    }
+  }
+}
+
+void do_all(Pipeline& pipeline, std::uint64_t first, std::uint64_t seed) {
+  must(pipeline.start());
+  std::vector<std::jthread> producers;
+  for (int i = 0; i < kProducers; ++i) {
+    producers.emplace_back([&pipeline, i, first, seed] { produce(pipeline, i, first, seed * kProducers + static_cast<std::uint64_t>(i)); });
+  }
+}
+
+void archive(Pipeline& pipeline) {
+  while (true) {
+    must(pipeline.archiver()->run());
+    say("A");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Never outlives the test.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (argc != 5) return 2;
+  const std::string mode = argv[1];
+  const auto first = std::strtoull(argv[3], nullptr, 10);
+  const auto seed = std::strtoull(argv[4], nullptr, 10);
+  auto pipeline = must(crash::make_pipeline(must(sqlite::open({.path = argv[2], .checkpoint_pages = 100}))));
+  say("R");
+  if (mode == "all") do_all(*pipeline, first, seed);
+  if (mode == "archive") archive(*pipeline);
+  if (mode == "work") must(pipeline->start());
+  while (true) ::pause();
+}
