@@ -1,0 +1,79 @@
+// A world with an archiver over it.
+#pragma once
+
+#include "support.hpp"
+
+#include <setget/testing/forwarding.hpp>
+
+namespace setget_test {
+
+// Fails writes or checkpoints of the archive on request.
+class FragileArchive final : public setget::testing::ForwardingArchive {
+ public:
+  using ForwardingArchive::ForwardingArchive;
+  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
+    ++writes;
+    if (writes_left == 0) return Error(ErrorCode::kUnavailable, "the archive is away");
+    if (writes_left > 0) --writes_left;
+    return ForwardingArchive::write(request);
+  }
+  Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
+    if (lose_checkpoints) return Error(ErrorCode::kUnavailable, "the archive is away");
+    return ForwardingArchive::save_checkpoint(checkpoint);
+  }
+  int writes = 0;
+  int writes_left = -1;  // -1 = any number
+  bool lose_checkpoints = false;
+};
+
+struct ArchiveWorld : World {
+  std::shared_ptr<FragileArchive> fragile;
+  std::unique_ptr<Ingress> door;
+  std::unique_ptr<Worker> hands;
+  std::unique_ptr<Archiver> archiver;
+
+  explicit ArchiveWorld(Flows flows = {}, std::size_t batch = 500) : World({}, std::move(flows)) {
+    fragile = std::make_shared<FragileArchive>(archive);
+    archive = fragile;
+    door = ingress();
+    hands = worker();
+    archiver = make_archiver(batch);
+  }
+
+  std::unique_ptr<Archiver> make_archiver(std::size_t batch = 500) {
+    ArchiverOptions options;
+    options.key_store = key_store;
+    options.archive = archive;
+    options.policy = policy;
+    options.batch = batch;
+    options.clock = clock;
+    return Archiver::create(std::move(options)).value();
+  }
+
+  Receipt set(SetRequest wanted) {
+    auto receipt = door->set(std::move(wanted)).value();
+    drain(*hands);
+    return receipt;
+  }
+  void set_many(int count, const std::string& prefix = "r") {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(door->set(request(prefix + std::to_string(i), {prefix + "/" + std::to_string(i)})));
+    }
+    drain(*hands);
+  }
+  void erase(const std::string& id) {
+    EraseRequest wanted;
+    wanted.id = id;
+    ASSERT_TRUE(door->erase(wanted));
+    drain(*hands);
+  }
+  void reclaim() {
+    const auto floor = plain_queue.backend()->oldest_unfinished().value();
+    while (key_store.backend()->reclaim({.now = clock->now(), .floor = floor}).value().steps >= 1000) {
+    }
+  }
+  Lookup archived(std::string_view id) { return archive->get_by_id({.ns = {}, .id = id, .now = clock->now()}).value(); }
+  ArchiveStats archive_stats() { return archive->stats().value(); }
+};
+
+}  // namespace setget_test

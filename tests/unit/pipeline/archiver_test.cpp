@@ -1,0 +1,213 @@
+#include <thread>
+
+#include "archive_support.hpp"
+
+namespace {
+
+using namespace setget_test;
+
+TEST(Archiver, copies_everything_once_and_then_only_what_changed) {
+  ArchiveWorld world;
+  world.set_many(40);
+  world.erase("r3");
+  const auto first = world.archiver->run().value();
+  EXPECT_TRUE(first.first_run);
+  EXPECT_EQ(first.written, 39u);
+  EXPECT_EQ(first.tombstones, 1u);
+  const auto idle = world.archiver->run().value();
+  EXPECT_FALSE(idle.first_run);
+  EXPECT_EQ(idle.read, 0u);
+  world.set(request("r7", {"r/7"}, R"("changed")"));
+  world.erase("r8");
+  const auto second = world.archiver->run().value();
+  EXPECT_EQ(second.read, 2u);
+  EXPECT_EQ(second.written, 1u);
+  EXPECT_EQ(second.tombstones, 1u);
+  EXPECT_EQ(world.archived("r7").record.value().payload.view(), R"("changed")");
+  EXPECT_EQ(world.archived("r8").status, Lookup::Status::kGone);
+}
+
+TEST(Archiver, goes_on_where_a_broken_run_ended) {
+  ArchiveWorld world({}, 10);
+  world.set_many(1);
+  ASSERT_TRUE(world.archiver->run());
+  world.set_many(100);
+  world.fragile->writes_left = 4;
+  const auto broken = world.archiver->run();
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().code(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(world.archiver->checkpoint().value().value().last_error.empty());
+  world.fragile->writes_left = -1;
+  // Another process takes over.
+  const auto rest = world.make_archiver(10)->run().value();
+  EXPECT_EQ(rest.read, 60u);
+  EXPECT_EQ(world.archive_stats().records, 100u);
+  EXPECT_TRUE(world.archiver->checkpoint().value().value().last_error.empty());
+}
+
+TEST(Archiver, goes_on_in_the_middle_of_its_first_copy) {
+  ArchiveWorld world({}, 16);
+  world.set_many(100);
+  world.fragile->writes_left = 3;
+  ASSERT_FALSE(world.archiver->run());
+  world.fragile->writes_left = -1;
+  world.set(request("r0", {"r/0"}, R"("changed while it was broken")"));
+  world.erase("r99");
+  const auto rest = world.make_archiver(16)->run().value();
+  EXPECT_LE(rest.read, 100u - 48u + 2u);
+  EXPECT_EQ(world.archive_stats().records, 99u);
+  EXPECT_EQ(world.archived("r0").record.value().payload.view(), R"("changed while it was broken")");
+  EXPECT_TRUE(world.archiver->verify().value().equal());
+}
+
+TEST(Archiver, repeats_a_batch_whose_confirmation_was_lost_without_harm) {
+  ArchiveWorld world;
+  world.set_many(1);
+  ASSERT_TRUE(world.archiver->run());
+  world.set_many(10, "s");
+  world.fragile->lose_checkpoints = true;
+  ASSERT_FALSE(world.archiver->run());
+  world.fragile->lose_checkpoints = false;
+  const auto again = world.archiver->run().value();
+  EXPECT_EQ(again.older, 10u);
+  EXPECT_EQ(again.written, 0u);
+}
+
+TEST(Archiver, stops_with_an_alarm_at_another_store_and_writes_nothing_unless_told_to_adopt_it) {
+  ArchiveWorld world;
+  world.set_many(5);
+  ASSERT_TRUE(world.archiver->run());
+  ArchiveWorld other;
+  other.archive = world.archive;
+  other.set_many(1, "other");
+  auto archiver = other.make_archiver();
+  const auto refused = archiver->run();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(world.archive_stats().records, 5u);
+  EXPECT_EQ(archiver->verify().error().code(), ErrorCode::kFailedPrecondition);
+  // An empty or foreign store never erases: adoption adds, and leaves what only the archive has.
+  ASSERT_TRUE(archiver->run(patience(), true));
+  EXPECT_EQ(world.archive_stats().records, 6u);
+  EXPECT_TRUE(archiver->run());
+}
+
+TEST(Archiver, copies_everything_again_after_its_cursor_was_dropped_and_erases_nothing) {
+  ArchiveWorld world;
+  world.set_many(20);
+  ASSERT_TRUE(world.archiver->run());
+  ASSERT_TRUE(world.key_store.backend()->drop_cursor("archiver"));
+  world.set(request("r1", {"r/1"}, R"("changed unseen")"));
+  world.erase("r2");
+  world.reclaim();
+  world.clock->advance(Milliseconds(1000));
+  world.set(request("late", {"late"}));
+  world.reclaim();
+  const auto full = world.archiver->run().value();
+  EXPECT_GE(full.read, 20u);
+  EXPECT_EQ(world.archived("r1").record.value().payload.view(), R"("changed unseen")");
+  EXPECT_EQ(world.archived("late").status, Lookup::Status::kFound);
+  EXPECT_EQ(world.archived("r5").status, Lookup::Status::kFound);
+}
+
+TEST(Archiver, leaves_out_and_counts_what_ends_before_the_next_run_unless_its_flow_says_always) {
+  Flows flows;
+  flows.accounts["acme"].flows["keep"].archive = ArchiveMode::kAlways;
+  ArchiveWorld world(flows);
+  auto brief = request("brief", {"brief"});
+  brief.ttl = Ttl::after(std::chrono::hours(1));
+  world.set(brief);
+  auto kept = request("kept", {"kept"});
+  kept.flow = "keep";
+  kept.ttl = Ttl::after(std::chrono::hours(1));
+  world.set(kept);
+  auto lasting = request("lasting", {"lasting"});
+  lasting.ttl = Ttl::after(days(2));
+  world.set(lasting);
+  const auto report = world.archiver->run().value();
+  EXPECT_EQ(report.skipped_short_lived, 1u);
+  EXPECT_EQ(report.written, 2u);
+  EXPECT_EQ(world.archived("brief").status, Lookup::Status::kUnknown);
+  EXPECT_EQ(world.archived("kept").status, Lookup::Status::kFound);
+}
+
+TEST(Archiver, a_short_lived_version_still_replaces_the_older_one_in_the_archive) {
+  ArchiveWorld world;
+  world.set(request("x", {"k"}, R"("old")"));
+  ASSERT_TRUE(world.archiver->run());
+  auto brief = request("x", {"k"}, R"("brief")");
+  brief.ttl = Ttl::after(std::chrono::hours(1));
+  world.set(brief);
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archived("x").record.value().payload.view(), R"("brief")");
+  world.clock->advance(std::chrono::hours(1));
+  EXPECT_EQ(world.archived("x").status, Lookup::Status::kGone);
+}
+
+TEST(Archiver, keeps_an_expired_record_for_its_flows_retention_and_an_erased_one_as_a_tombstone) {
+  Flows flows;
+  flows.accounts["acme"].flows["orders"].archive_retention = Ttl::after(days(10));
+  ArchiveWorld world(flows);
+  auto mortal = request("mortal", {"m"});
+  mortal.ttl = Ttl::after(days(5));
+  world.set(mortal);
+  world.set(request("erased", {"e"}));
+  ASSERT_TRUE(world.archiver->run());
+  world.erase("erased");
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().tombstones, 1u);
+  world.clock->advance(days(9));
+  world.reclaim();  // the store evicts what expired; the archive is not told to forget it
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().records, 1u);
+  world.clock->advance(days(2));
+  EXPECT_EQ(world.archiver->run().value().purged, 1u);  // the tombstone: 10 days after the erase
+  EXPECT_EQ(world.archive_stats().records, 1u);
+  world.clock->advance(days(5));
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().records, 0u);
+}
+
+TEST(Archiver, stops_at_its_next_batch_when_it_is_cancelled) {
+  ArchiveWorld world({}, 1);
+  world.set_many(50);
+  ArchiverOptions options;
+  options.key_store = world.key_store;
+  options.archive = world.archive;
+  options.policy = world.policy;
+  options.batch = 1;
+  options.max_records_per_second = 0.001;  // the pace leaves it waiting after the first record
+  options.clock = world.clock;
+  auto archiver = Archiver::create(std::move(options)).value();
+  Result<ArchiveRunReport> result = Error(ErrorCode::kInternal, "not run");
+  std::thread running([&] { result = archiver->run(); });
+  while (world.archive_stats().records == 0) std::this_thread::yield();
+  archiver->cancel();
+  running.join();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code(), ErrorCode::kCancelled);
+  ASSERT_TRUE(world.archiver->run());  // a cancel is not for ever
+  EXPECT_EQ(world.archive_stats().records, 50u);
+}
+
+TEST(Archiver, a_run_that_is_out_of_time_keeps_what_it_did) {
+  ArchiveWorld world({}, 1);
+  world.set_many(3);
+  EXPECT_EQ(world.archiver->run(Deadline::immediate()).error().code(), ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(world.archiver->run().value().written, 3u);
+}
+
+TEST(Archiver, holds_back_forgetting_until_it_has_seen_the_tombstone) {
+  ArchiveWorld world;
+  world.set(request("x", {"k"}));
+  ASSERT_TRUE(world.archiver->run());
+  world.erase("x");
+  world.clock->advance(days(1));
+  world.set(request("other", {"o"}));
+  world.clock->advance(days(1));
+  world.reclaim();
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archived("x").status, Lookup::Status::kGone);
+}
+
+}  // namespace

@@ -1,0 +1,90 @@
+#include "support.hpp"
+
+#include <setget/testing/forwarding.hpp>
+
+namespace {
+
+using namespace setget_test;
+
+class ReaderThrough : public ::testing::Test {
+ protected:
+  // Into the archive only, as if the store had forgotten it.
+  void archive(const std::string& id, std::vector<std::string> keys, std::optional<TimePoint> expires_at = {}) {
+    ArchiveEntry entry;
+    entry.id = id;
+    entry.version = 5;
+    entry.record.id = id;
+    entry.record.keys = KeyList(std::span<const std::string>(keys));
+    entry.record.account = "acme";
+    entry.record.flow = "orders";
+    entry.record.payload = "{}";
+    entry.record.version = 5;
+    entry.record.expires_at = expires_at;
+    const std::vector<ArchiveEntry> entries{entry};
+    ASSERT_TRUE(world_.archive->write({.entries = entries}));
+  }
+  std::unique_ptr<Reader> reader(bool read_through = true) {
+    return Reader::create({.key_store = world_.key_store, .archive = world_.archive, .read_through = read_through, .clock = world_.clock})
+        .value();
+  }
+  World world_;
+};
+
+TEST_F(ReaderThrough, asks_the_archive_only_for_what_the_store_does_not_know) {
+  archive("old", {"archived"});
+  ASSERT_TRUE(world_.ingress()->set(request("new", {"live"})));
+  auto worker = world_.worker();
+  drain(*worker);
+  const std::vector<std::string_view> keys{"live", "archived", "nowhere"};
+  const auto found = reader()->get(keys).value();
+  EXPECT_EQ(found[0].record.value().id, "new");
+  EXPECT_EQ(found[0].tier, Tier::kStore);
+  EXPECT_EQ(found[1].record.value().id, "old");
+  EXPECT_EQ(found[1].tier, Tier::kArchive);
+  EXPECT_FALSE(found[2].record);
+  EXPECT_FALSE(reader(false)->get("archived").value());
+}
+
+TEST_F(ReaderThrough, never_brings_back_an_erased_record) {
+  archive("x", {"k"});
+  auto ingress = world_.ingress();
+  ASSERT_TRUE(ingress->set(request("x", {"k"})));
+  ASSERT_TRUE(ingress->erase({.id = "x"}));
+  auto worker = world_.worker();
+  drain(*worker);
+  EXPECT_FALSE(reader()->get("k").value());
+  EXPECT_FALSE(reader()->get_by_id("x").value());
+}
+
+TEST_F(ReaderThrough, never_shows_a_record_under_a_key_that_its_newer_version_gave_up) {
+  archive("x", {"given-up"});
+  ASSERT_TRUE(world_.ingress()->set(request("x", {"kept"})));
+  auto worker = world_.worker();
+  drain(*worker);
+  EXPECT_FALSE(reader()->get("given-up").value());
+  EXPECT_EQ(reader()->get("kept").value().value().id, "x");
+}
+
+TEST_F(ReaderThrough, never_shows_an_expired_record_of_the_archive) {
+  archive("x", {"k"}, world_.clock->now() + Milliseconds(1000));
+  EXPECT_TRUE(reader()->get("k").value());
+  EXPECT_TRUE(reader()->get_by_id("x").value());
+  world_.clock->advance(Milliseconds(1000));
+  EXPECT_FALSE(reader()->get("k").value());
+  EXPECT_FALSE(reader()->get_by_id("x").value());
+}
+
+TEST(Reader, says_when_it_could_not_find_out) {
+  World world;
+  world.store_faults->add({.verb = "get"});
+  auto reader = Reader::create({.key_store = world.key_store, .clock = world.clock}).value();
+  EXPECT_EQ(reader->get("k").error().code(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(reader->get("k").value());
+}
+
+TEST(Reader, refuses_read_through_without_an_archive) {
+  World world;
+  EXPECT_FALSE(Reader::create({.key_store = world.key_store, .read_through = true}));
+}
+
+}  // namespace

@@ -1,0 +1,217 @@
+#include "archive_support.hpp"
+
+namespace {
+
+using namespace setget_test;
+
+// Another, empty store over the archive of `from`.
+struct Fresh : ArchiveWorld {
+  explicit Fresh(ArchiveWorld& from, Flows flows = {}) : ArchiveWorld(std::move(flows)) {
+    clock->set(from.clock->now());
+    archive = from.archive;
+    archiver = make_archiver();
+  }
+};
+
+void expect_same(const Record& a, const Record& b) {
+  EXPECT_EQ(content_digest(a), content_digest(b));
+  EXPECT_EQ(a.version, b.version);
+  EXPECT_EQ(a.revision, b.revision);
+  EXPECT_EQ(a.stamp, b.stamp);
+  EXPECT_EQ(a.expires_at, b.expires_at);
+  EXPECT_EQ(a.ttl_rule, b.ttl_rule);
+  EXPECT_EQ(a.lost_keys, b.lost_keys);
+}
+
+TEST(Restore, brings_an_empty_store_back_exactly_as_it_was) {
+  ArchiveWorld world(flows_with_default(Ttl::after(days(90))));
+  world.set_many(40);
+  auto versioned = request("versioned", {"v"});
+  versioned.version = 17;
+  versioned.ttl = Ttl::after(days(9));
+  world.set(versioned);
+  TouchRequest touch;
+  touch.id = "r1";
+  touch.ttl = Ttl::never();
+  ASSERT_TRUE(world.door->touch(touch));
+  world.set(request("two", {"t1", "t2"}));
+  world.set(request("thief", {"t1"}));
+  ASSERT_TRUE(world.archiver->run());
+
+  Fresh fresh(world);
+  const auto report = fresh.archiver->restore().value();
+  EXPECT_TRUE(report.into_empty_store);
+  EXPECT_EQ(report.restored, 43u);
+  for (const auto* id : {"r0", "r1", "versioned", "two", "thief"}) {
+    const auto before = world.key_store.get_by_id(id, world.clock->now()).value().value();
+    const auto after = fresh.key_store.get_by_id(id, fresh.clock->now()).value();
+    ASSERT_TRUE(after) << id;
+    expect_same(before, *after);
+  }
+  EXPECT_EQ(fresh.get("t1").value().id, "thief");
+  // The archive goes on with the restored store, and both agree.
+  ASSERT_TRUE(fresh.archiver->run(patience(), true));
+  const auto verified = fresh.archiver->verify({.deep = true}).value();
+  EXPECT_TRUE(verified.equal()) << verified.differences.at(0).id << verified.differences.at(0).detail;
+}
+
+TEST(Restore, does_not_fall_back_to_an_earlier_holder_whose_key_was_taken_by_a_record_that_is_gone) {
+  ArchiveWorld world;
+  world.set(request("first", {"k", "own"}));
+  world.set(request("second", {"k"}));
+  world.erase("second");
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  ASSERT_TRUE(fresh.archiver->restore());
+  EXPECT_EQ(fresh.get("own").value().id, "first");
+  EXPECT_FALSE(fresh.get("k"));
+  fresh.set(request("third", {"k"}));
+  EXPECT_EQ(fresh.get("k").value().id, "third");
+}
+
+TEST(Restore, works_in_a_store_whose_floor_has_moved_on) {
+  ArchiveWorld world;
+  world.set_many(5);
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  fresh.clock->advance(days(1));
+  fresh.set(request("passing", {"p"}));
+  fresh.erase("passing");
+  fresh.clock->advance(days(1));
+  fresh.reclaim();
+  fresh.reclaim();
+  ASSERT_GT(fresh.key_store.backend()->stats().value().floor, stamp_at(world.clock->now()));
+  EXPECT_EQ(fresh.archiver->restore().value().restored, 5u);
+  EXPECT_TRUE(fresh.get("r/3"));
+}
+
+TEST(Restore, a_redelivered_original_is_a_duplicate_after_it) {
+  ArchiveWorld world;
+  auto original = request("x", {"k"});
+  original.ttl = Ttl::after(days(3));
+  const auto receipt = world.set(original);
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  ASSERT_TRUE(fresh.archiver->restore());
+  ApplyEntry again;
+  again.command.id = "x";
+  again.command.keys = KeyList{"k"};
+  again.command.account = "acme";
+  again.command.flow = "orders";
+  again.command.payload = R"({"n":1})";
+  again.command.content_type = "application/json";
+  again.command.ttl = Ttl::after(days(3));
+  again.encoded = encode_command(again.command);
+  again.stamp = receipt.version;
+  again.expires_at = time_of(again.stamp) + days(3);
+  EXPECT_EQ(fresh.key_store.apply(again, fresh.clock->now()).value().outcome, Outcome::kDuplicate);
+}
+
+TEST(Restore, an_older_set_that_a_surviving_queue_delivers_cannot_undo_an_erase) {
+  ArchiveWorld world;
+  const auto receipt = world.set(request("x", {"k"}));
+  world.erase("x");
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  ASSERT_TRUE(fresh.archiver->restore());
+  ApplyEntry late;
+  late.command.id = "x";
+  late.command.keys = KeyList{"k"};
+  late.encoded = encode_command(late.command);
+  late.stamp = receipt.version;
+  EXPECT_EQ(fresh.key_store.apply(late, fresh.clock->now()).value().outcome, Outcome::kStale);
+  EXPECT_FALSE(fresh.get("k"));
+}
+
+TEST(Restore, brings_back_what_a_live_store_has_lost_and_leaves_the_rest_alone) {
+  ArchiveWorld world;
+  world.set_many(10);
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  fresh.clock->advance(days(1));
+  fresh.set(request("r1", {"r/1"}, R"("newer")"));
+  fresh.set(request("r2", {"r/2"}));
+  fresh.erase("r2");
+  const auto report = fresh.archiver->restore().value();
+  EXPECT_FALSE(report.into_empty_store);
+  EXPECT_EQ(report.restored, 8u);
+  EXPECT_EQ(report.skipped_present, 2u);
+  EXPECT_EQ(fresh.get("r/1").value().payload.view(), R"("newer")");
+  EXPECT_FALSE(fresh.get("r/2"));
+  EXPECT_TRUE(fresh.get("r/3"));
+  const auto again = fresh.archiver->restore().value();
+  EXPECT_EQ(again.restored, 0u);
+  EXPECT_EQ(again.skipped_present, 10u);
+}
+
+TEST(Restore, overwrites_live_data_with_fresh_versions_only_when_asked) {
+  ArchiveWorld world;
+  auto numbered = request("numbered", {"n"}, R"("archived")");
+  numbered.version = 5;
+  world.set(numbered);
+  world.set(request("assigned", {"a"}, R"("archived")"));
+  ASSERT_TRUE(world.archiver->run());
+  world.clock->advance(days(1));
+  numbered.version = 9;
+  numbered.payload = R"("live")";
+  world.set(numbered);
+  const auto live = world.set(request("assigned", {"a"}, R"("live")"));
+  world.clock->advance(days(1));
+  EXPECT_EQ(world.archiver->restore({.overwrite = true, .dry_run = true}).value().restored, 2u);
+  EXPECT_EQ(world.get("a").value().payload.view(), R"("live")");
+  EXPECT_EQ(world.archiver->restore({.overwrite = true}).value().restored, 2u);
+  EXPECT_EQ(world.get("n").value().payload.view(), R"("archived")");
+  EXPECT_EQ(world.get("n").value().version, 10u);
+  EXPECT_EQ(world.get("a").value().payload.view(), R"("archived")");
+  EXPECT_GT(world.get("a").value().version, live.version);
+  // The caller's next number is not stale.
+  numbered.version = 11;
+  numbered.payload = R"("next")";
+  world.set(numbered);
+  EXPECT_EQ(world.get("n").value().payload.view(), R"("next")");
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_TRUE(world.archiver->verify().value().equal());
+}
+
+TEST(Restore, overwrites_erased_records_too) {
+  ArchiveWorld world;
+  world.set(request("x", {"k"}));
+  ASSERT_TRUE(world.archiver->run());
+  const auto archived = world.archived("x").record.value();
+  world.erase("x");
+  EXPECT_EQ(world.archiver->restore({.overwrite = true}).value().restored, 1u);
+  EXPECT_EQ(world.get("k").value().id, "x");
+}
+
+TEST(Restore, selects_by_namespace_account_flow_and_key) {
+  ArchiveWorld world;
+  auto other = request("other", {"o1", "o2"});
+  other.account = "globex";
+  other.flow = "invoices";
+  world.set(other);
+  auto tenant = request("tenant", {"t"});
+  tenant.ns = "tenant-1";
+  world.set(tenant);
+  world.set_many(3);
+  ASSERT_TRUE(world.archiver->run());
+  const auto restored = [&](const RestoreOptions& options) { return Fresh(world).archiver->restore(options).value().restored; };
+  EXPECT_EQ(restored({.account = "globex"}), 1u);
+  EXPECT_EQ(restored({.flow = "orders"}), 4u);
+  EXPECT_EQ(restored({.ns = "tenant-1"}), 1u);
+  EXPECT_EQ(restored({.key = "o2"}), 1u);
+  EXPECT_EQ(restored({.account = "globex", .key = "t"}), 0u);
+}
+
+TEST(Restore, leaves_expired_records_out_unless_they_are_asked_for_and_then_gives_them_a_fresh_life) {
+  ArchiveWorld world(flows_with_default(Ttl::after(days(5))));
+  world.set(request("x", {"k"}));
+  ASSERT_TRUE(world.archiver->run());
+  world.clock->advance(days(6));
+  Fresh without(world, flows_with_default(Ttl::after(days(7))));
+  EXPECT_EQ(without.archiver->restore().value().skipped_expired, 1u);
+  EXPECT_FALSE(without.get("k"));
+  EXPECT_EQ(without.archiver->restore({.include_expired = true}).value().restored, 1u);
+  EXPECT_EQ(without.get("k").value().expires_at, without.clock->now() + days(7));
+}
+
+}  // namespace
