@@ -1,7 +1,7 @@
 // JsonScan: one pass over JSON text that proves RFC 8259 grammar and the limits, and says where they break. Private to the validator.
 //
 // Why not simdjson's parser: 3.0.1 refuses integers over 64 bits, keeps duplicate names silently and gives no byte offset for most errors,
-// so every document would have to be walked a second time; see docs/adr/0020-json-check.md for the comparison.
+// so every document would have to be walked a second time; see docs/adr/0010-json-check.md for the comparison.
 // Thread rule: one object per thread; reused objects do not allocate for documents like those before.
 #pragma once
 
