@@ -64,7 +64,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     const Lock lock(state_->mutex);
     std::vector<Result<ApplyResult>> results;
     results.reserve(request.entries.size());
-    for (const auto& entry : request.entries) results.push_back(apply_one(entry, request.now));
+    for (const auto& entry : request.entries) results.push_back(apply_one(entry, request.now, request.ignore_floor ? 0 : state_->floor));
     after_changes();
     return results;
   }
@@ -88,7 +88,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
         results.applied.push_back(Error(ErrorCode::kLeaseLost, "the receipt no longer holds its message"));
         continue;
       }
-      auto applied = apply_one(entry, now);
+      auto applied = apply_one(entry, now, state_->floor);
       if (applied) (void)queue.settle(settlement_of(receipt, *applied), queue_now);  // cannot fail: the lease was just looked at
       results.applied.push_back(std::move(applied));
     }
@@ -304,9 +304,9 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
   }
 
  private:
-  Result<ApplyResult> apply_one(const ApplyEntry& entry, TimePoint now) {
+  Result<ApplyResult> apply_one(const ApplyEntry& entry, TimePoint now, Stamp floor) {
     Transaction step(state_->tables);
-    auto applied = apply_command(step, entry, {.now = now, .floor = state_->floor});
+    auto applied = apply_command(step, entry, {.now = now, .floor = floor});
     if (applied) step.commit();
     return applied;
   }
