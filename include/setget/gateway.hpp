@@ -43,10 +43,10 @@ struct GatewayOptions {
   std::size_t max_waiters = 24;    // requests inside ?wait= at a time: each holds a thread of the transport; further ones do not wait
   std::size_t max_response = 64u << 20;  // bytes of one multi-get's answer; over it 413
   Milliseconds set_deadline{30'000};     // of every call into the pipeline except ?wait=
-  std::function<std::string()> metrics_text;  // for /metrics; empty: 404
-  std::function<Result<void>()> reload;       // for POST /v1/reload; empty: 404
+  std::function<std::string()> metrics_text{};  // for /metrics; empty: 404
+  std::function<Result<void>()> reload{};       // for POST /v1/reload; empty: 404
   // Remembers Idempotency-Key (IETF draft-ietf-httpapi-idempotency-key-header): 24 h, scope (namespace, route).
-  std::shared_ptr<IdempotencyStore> idempotency;  // empty: in memory, bounded
+  std::shared_ptr<IdempotencyStore> idempotency{};  // empty: in memory, bounded
   SETGET_API Result<void> validate() const;
 };
 

@@ -147,6 +147,7 @@ class EnvelopeReader {
       case kPayload: {
         std::string_view raw;
         need(simdjson::to_json_string(item).get(raw));
+        out_.json_payload = true;
         request.payload = json_.slice(scratch_->offset_of(raw), raw.size());
         return;
       }
@@ -313,13 +314,12 @@ ParsedEnvelope parse_envelope_parts(const Payload& json, const Limits& limits, P
   } catch (const NotJson&) {
     not_json = true;
   }
-  const bool has_payload = !parsed.request.payload.empty();
-  const bool unchecked = check == PayloadCheck::kNow || !is_json_type(parsed.request.content_type);
+  const bool unchecked = parsed.json_payload && (check == PayloadCheck::kNow || !is_json_type(parsed.request.content_type));
   // simdjson's on-demand parser reads only what it is asked for: what was refused, or skipped over, is proved to be JSON here.
-  if (not_json || !parsed.reasons.empty() || (has_payload && unchecked)) parsed.syntax = find_syntax_error(json.view(), offset);
+  if (not_json || !parsed.reasons.empty() || unchecked) parsed.syntax = find_syntax_error(json.view(), offset);
   if (not_json && !parsed.syntax)
     parsed.syntax = Error(ErrorCode::kInvalidArgument, "the envelope is not JSON that can be read").at_position(offset);
-  if (parsed.syntax || !has_payload || !unchecked) return parsed;
+  if (parsed.syntax || !unchecked) return parsed;
   for (auto& reason : check_json(parsed.request.payload.view(), limits))
     if (parsed.reasons.size() < limits.max_reasons) parsed.reasons.push_back(std::move(reason));
   return parsed;

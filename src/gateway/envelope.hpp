@@ -19,6 +19,7 @@ enum class PayloadCheck : bool {
 struct ParsedEnvelope {
   SetRequest request;           // as far as it could be understood; those of keys before those of keys_base64
   std::size_t plain_keys = 0;   // how many of request.keys stood in "keys"
+  bool json_payload = false;    // given as "payload", not as "payload_base64"
   std::vector<Reason> reasons;  // broken rules: 422
   std::optional<Error> syntax;  // not JSON at all: 400, with the position
 };

@@ -1,0 +1,202 @@
+// Every bound of HttpServerOptions has an effect, and what runs into it gets a clear answer.
+#include "http/server_fixture.hpp"
+
+namespace {
+
+using setget::HttpServerOptions;
+using setget::Milliseconds;
+using setget_test::HttpTest;
+using setget_test::RawClient;
+
+class HttpLimits : public HttpTest {
+ protected:
+  static HttpServerOptions small() {
+    HttpServerOptions options;
+    options.max_body = 64u << 10;
+    options.max_buffered = 100u << 10;
+    options.max_header = 2048;
+    options.header_timeout = Milliseconds(300);
+    options.body_timeout = Milliseconds(300);
+    options.idle_timeout = Milliseconds(300);
+    options.write_timeout = Milliseconds(300);
+    return options;
+  }
+  static HttpServerOptions patient() {
+    HttpServerOptions options = small();
+    options.header_timeout = options.body_timeout = options.idle_timeout = options.write_timeout = Milliseconds(30'000);
+    return options;
+  }
+  static std::string head(std::size_t length) {
+    return "POST /v1/payloads?account=a&flow=f&key=k HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\nContent-Length: " +
+           std::to_string(length) + "\r\n\r\n";
+  }
+};
+
+TEST_F(HttpLimits, a_body_over_the_limit_is_refused_before_it_is_read) {
+  open(patient());
+  RawClient announced(port());
+  ASSERT_TRUE(announced.send(head((64u << 10) + 1)));
+  EXPECT_EQ(announced.read()->status, 413);
+  // The answer must also reach a client that sends everything before it looks.
+  RawClient stubborn(port());
+  ASSERT_TRUE(stubborn.send(head(8u << 20)));
+  ASSERT_TRUE(stubborn.send(std::string(8u << 20, 'x')));
+  const auto answer = stubborn.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 413);
+  EXPECT_NE(answer->body.find("65536"), std::string::npos) << answer->body;
+  RawClient fitting(port());
+  ASSERT_TRUE(fitting.send(head(64u << 10) + std::string(64u << 10, 'x')));
+  EXPECT_EQ(fitting.read()->status, 202);
+}
+
+TEST_F(HttpLimits, a_chunked_body_over_the_limit_is_refused) {
+  open(patient());
+  RawClient client(port());
+  ASSERT_TRUE(client.send("POST /v1/records HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  for (int i = 0; i < 20; ++i)
+    if (!client.send("1000\r\n" + std::string(4096, 'x') + "\r\n")) break;
+  const auto answer = client.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 413);
+}
+
+TEST_F(HttpLimits, a_header_over_the_limit_is_refused) {
+  open(patient());
+  RawClient client(port());
+  ASSERT_TRUE(client.send("GET /healthz HTTP/1.1\r\nHost: t\r\nX: " + std::string(4096, 'x')));
+  EXPECT_EQ(client.read()->status, 431);
+  RawClient target(port());
+  ASSERT_TRUE(target.send("GET /" + std::string(100'000, 'a')));
+  EXPECT_EQ(target.read()->status, 431);
+  RawClient chunk(port());
+  ASSERT_TRUE(chunk.send("POST /v1/records HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(100'000, 'e')));
+  EXPECT_EQ(chunk.read()->status, 400);
+}
+
+TEST_F(HttpLimits, bodies_that_are_received_at_once_are_bounded_together) {
+  open(patient());
+  RawClient first(port());
+  ASSERT_TRUE(first.send(head(60u << 10) + std::string(100, 'x')));
+  // The answer to the second tells whether the first was counted already; until then it fits.
+  for (int tries = 0;; ++tries) {
+    ASSERT_LT(tries, 1000);
+    RawClient second(port());
+    ASSERT_TRUE(second.send(head(60u << 10) + std::string(60u << 10, 'x')));
+    const auto answer = second.read();
+    ASSERT_TRUE(answer);
+    if (answer->status == 202) continue;
+    EXPECT_EQ(answer->status, 503);
+    EXPECT_TRUE(answer->headers.contains("retry-after"));
+    break;
+  }
+  ASSERT_TRUE(first.send(std::string((60u << 10) - 100, 'x')));
+  EXPECT_EQ(first.read()->status, 202);
+  RawClient third(port());
+  ASSERT_TRUE(third.send(head(60u << 10) + std::string(60u << 10, 'x')));
+  EXPECT_EQ(third.read()->status, 202);
+}
+
+TEST_F(HttpLimits, a_slow_header_is_answered_with_408) {
+  open(small());
+  RawClient client(port());
+  ASSERT_TRUE(client.send("GET /healthz HTTP/1.1\r\nHost:"));
+  const auto answer = client.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 408);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(HttpLimits, a_slow_body_is_answered_with_408) {
+  open(small());
+  RawClient client(port());
+  ASSERT_TRUE(client.send(head(1000) + "x"));
+  const auto answer = client.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 408);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(HttpLimits, dripping_bytes_do_not_prolong_a_timeout) {
+  open(small());
+  RawClient client(port());
+  ASSERT_TRUE(client.send("GET /healthz HTTP/1.1\r\n"));
+  std::optional<setget_test::RawResponse> answer;
+  for (int i = 0; i < 100 && !answer; ++i) {
+    if (!client.send("X-" + std::to_string(i) + ": y\r\n")) break;
+    answer = client.read(false, std::chrono::milliseconds(100));
+  }
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 408);
+}
+
+TEST_F(HttpLimits, silent_and_idle_connections_are_closed) {
+  open(small());
+  RawClient silent(port());
+  EXPECT_TRUE(silent.closed());
+  RawClient idle(port());
+  ASSERT_TRUE(idle.request("GET", "/healthz"));
+  EXPECT_TRUE(idle.closed());
+}
+
+TEST_F(HttpLimits, a_client_that_does_not_read_is_cut_off) {
+  auto options = small();
+  options.max_body = 12u << 20;
+  options.max_buffered = 12u << 20;
+  options.body_timeout = Milliseconds(20'000);
+  open(options);
+  {
+    RawClient writer(port());
+    const std::string big(1u << 20, 'x');
+    const auto accepted = writer.request("POST", "/v1/payloads?account=a&flow=f&key=big", big, "Content-Type: text/plain\r\n");
+    ASSERT_TRUE(accepted);
+    ASSERT_EQ(accepted->status, 202);
+    ASSERT_TRUE(writer.request("GET", accepted->headers.at("location") + "?wait=20s"));
+  }
+  RawClient client(port(), 4096);
+  std::string requests;
+  for (int i = 0; i < 64; ++i) requests += "GET /v1/records/big HTTP/1.1\r\nHost: t\r\n\r\n";
+  ASSERT_TRUE(client.send(requests));
+  // The server gives up on the connection although the client is still there.
+  for (int tries = 0;; ++tries) {
+    ASSERT_LT(tries, 200);
+    RawClient probe(port());
+    const auto metrics = probe.request("GET", "/healthz");
+    ASSERT_TRUE(metrics);
+    if (!client.send("GET")) break;
+    probe.read(false, std::chrono::milliseconds(100));
+  }
+}
+
+TEST_F(HttpLimits, connections_over_the_limit_wait_until_one_is_free) {
+  auto options = patient();
+  options.max_connections = 2;
+  open(options);
+  RawClient first(port());
+  RawClient second(port());
+  // Both are in the middle of a request, so neither may be closed to make room.
+  ASSERT_TRUE(first.send("GET /healthz HTTP/1.1\r\n"));
+  ASSERT_TRUE(second.send("GET /healthz HTTP/1.1\r\n"));
+  RawClient third(port());
+  ASSERT_TRUE(third.send("GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"));
+  EXPECT_FALSE(third.read(false, std::chrono::milliseconds(400)));
+  first.close();
+  const auto answer = third.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+}
+
+TEST_F(HttpLimits, the_longest_idle_connection_makes_room_for_a_new_one) {
+  auto options = patient();
+  options.max_connections = 2;
+  open(options);
+  RawClient first(port());
+  ASSERT_TRUE(first.request("GET", "/healthz"));
+  RawClient second(port());
+  ASSERT_TRUE(second.request("GET", "/healthz"));
+  RawClient third(port());
+  EXPECT_EQ(third.request("GET", "/healthz")->status, 200);
+  EXPECT_TRUE(first.closed());
+}
+
+}  // namespace

@@ -1,0 +1,156 @@
+#include <nlohmann/json.hpp>
+
+#include "http/server_process.hpp"
+
+namespace {
+
+using nlohmann::json;
+using setget_test::post_envelope;
+using setget_test::RawClient;
+using setget_test::ServerTest;
+
+class Server : public ServerTest {
+ protected:
+  void start(std::vector<std::string> arguments = {}) { ASSERT_TRUE(server_.start(std::move(arguments))) << server_.first_line(); }
+};
+
+constexpr std::string_view kJson = "Content-Type: application/json\r\n";
+
+TEST_F(Server, needs_no_file_and_says_where_it_listens) {
+  start();
+  EXPECT_EQ(server_.first_line(), "setget-server listening on http://127.0.0.1:" + std::to_string(server_.port()) +
+                                      " admin http://127.0.0.1:" + std::to_string(server_.admin_port()) + "\n");
+  EXPECT_TRUE(std::filesystem::exists(folder_.path() / "setget.db"));
+}
+
+TEST_F(Server, sets_gets_and_erases) {
+  start();
+  RawClient client(server_.port());
+  EXPECT_NE(set(client, "order/42", "{\"total\": 12}").find("\"applied\""), std::string::npos);
+  const auto found = client.request("GET", "/v1/records/order%2F42");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->status, 200);
+  EXPECT_EQ(found->body, "{\"total\": 12}");
+  EXPECT_EQ(client.request("GET", "/v1/records?key=order/42", {}, "If-None-Match: " + found->headers.at("etag") + "\r\n")->status, 304);
+  const auto erased = client.request("DELETE", "/v1/records/order%2F42");
+  ASSERT_EQ(erased->status, 202);
+  ASSERT_EQ(client.request("GET", erased->headers.at("location") + "?wait=30s")->status, 200);
+  EXPECT_EQ(client.request("GET", "/v1/records/order%2F42")->status, 404);
+}
+
+TEST_F(Server, answers_operators_on_a_door_of_their_own) {
+  start();
+  RawClient client(server_.port());
+  EXPECT_NE(set(client, "k", "1").find("\"applied\""), std::string::npos);
+  EXPECT_EQ(client.request("GET", "/v1/queue")->status, 404);
+  EXPECT_EQ(client.request("GET", "/metrics")->status, 404);
+  RawClient admin(server_.admin_port());
+  EXPECT_EQ(admin.request("GET", "/v1/records/k")->status, 404);
+  EXPECT_EQ(admin.request("GET", "/healthz")->status, 200);
+  EXPECT_EQ(admin.request("GET", "/readyz")->status, 200);
+  const json stats = json::parse(admin.request("GET", "/v1/queue")->body);
+  EXPECT_EQ(stats.at("outcomes").at("applied"), 1);
+  const auto metrics = admin.request("GET", "/metrics");
+  EXPECT_EQ(metrics->status, 200);
+  EXPECT_NE(metrics->body.find("setget_http_requests_total"), std::string::npos);
+  const json archived = json::parse(admin.request("POST", "/v1/archive:run")->body);
+  EXPECT_EQ(archived.at("written"), 1);
+  const json schedules = json::parse(admin.request("GET", "/v1/schedules")->body);
+  EXPECT_EQ(schedules.at("schedules").at(0).at("name"), "archive");
+}
+
+TEST_F(Server, reads_accounts_and_flows_again_on_request_and_keeps_the_old_ones_on_a_mistake) {
+  write_file("setget.toml", "[accounts.acme]\nttl = \"1h\"\n");
+  start({"--config", "setget.toml"});
+  RawClient admin(server_.admin_port());
+  const auto rule = [&admin] {
+    return json::parse(admin.request("GET", "/v1/ttl:explain?account=acme&flow=orders")->body).at("ttl").get<std::string>();
+  };
+  const std::string before = rule();
+  write_file("setget.toml", "[accounts.acme]\nttl = \"2h\"\n");
+  EXPECT_EQ(admin.request("POST", "/v1/reload")->status, 200);
+  const std::string after = rule();
+  EXPECT_NE(after, before);
+  write_file("setget.toml", "[accounts.acme]\ntll = \"3h\"\n");
+  const auto refused = admin.request("POST", "/v1/reload");
+  EXPECT_EQ(refused->status, 422) << refused->body;
+  EXPECT_EQ(rule(), after);
+
+  write_file("setget.toml", "[accounts.acme]\nttl = \"1h\"\n");
+  server_.signal(SIGHUP);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (rule() != before) ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
+}
+
+TEST_F(Server, drains_and_exits_with_0_on_sigterm) {
+  start();
+  RawClient busy(server_.port());
+  const std::string body = post_envelope("late", "\"accepted while draining\"");
+  ASSERT_TRUE(busy.send("POST /v1/records HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: " + std::to_string(body.size()) +
+                        "\r\n\r\n"));
+  ASSERT_EQ(busy.read()->status, 100);
+  RawClient idle(server_.port());
+  ASSERT_TRUE(idle.request("GET", "/v1/records/none"));
+  server_.signal(SIGTERM);
+  EXPECT_TRUE(idle.closed());
+  ASSERT_TRUE(busy.send(body));
+  const auto answer = busy.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 202) << answer->body;
+  EXPECT_EQ(answer->headers.at("connection"), "close");
+  busy.close();
+  EXPECT_EQ(server_.wait(), 0);
+  start();
+  RawClient client(server_.port());
+  ASSERT_EQ(client.request("GET", answer->headers.at("location") + "?wait=30s")->status, 200);
+  EXPECT_EQ(client.request("GET", "/v1/records/late")->body, "\"accepted while draining\"");
+}
+
+TEST_F(Server, ends_at_once_on_sigint_when_nothing_is_in_flight) {
+  start({"--store", "memory:", "--queue", "memory:", "--archive", "none"});
+  server_.signal(SIGINT);
+  EXPECT_EQ(server_.wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "setget.db"));
+}
+
+TEST_F(Server, refuses_a_command_line_or_a_file_it_does_not_understand) {
+  EXPECT_EQ(server_.run({"--help"}), 0);
+  EXPECT_NE(server_.first_line().find("--store"), std::string::npos);
+  EXPECT_EQ(server_.run({"--version"}), 0);
+  EXPECT_EQ(server_.run({"--nonsense"}), 2);
+  EXPECT_EQ(server_.run({"--config", "missing.toml"}), 2);
+  write_file("bad.toml", "[serverr]\n");
+  EXPECT_EQ(server_.run({"--config", "bad.toml"}), 2);
+  EXPECT_EQ(server_.run({"--listen", "nonsense"}), 1);
+  EXPECT_EQ(server_.run({"--store", "floppy:a"}), 1);
+}
+
+TEST_F(Server, limits_come_from_the_file_and_flags_win_over_it) {
+  write_file("setget.toml", "[server]\nmax_header = \"2KiB\"\n[limits]\nmax_payload = 1000\n[store]\nuri = \"sqlite:from-file.db\"\n");
+  start({"--config", "setget.toml", "--store", "sqlite:from-flag.db"});
+  EXPECT_TRUE(std::filesystem::exists(folder_.path() / "from-flag.db"));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "from-file.db"));
+  RawClient client(server_.port());
+  const auto large = client.request("POST", "/v1/records", post_envelope("k", "\"" + std::string(1000, 'x') + "\""), kJson);
+  EXPECT_EQ(large->status, 413) << large->body;
+  RawClient wide(server_.port());
+  EXPECT_EQ(wide.request("GET", "/v1/records/k", {}, "X: " + std::string(4096, 'x') + "\r\n")->status, 431);
+}
+
+TEST_F(Server, an_idempotency_key_survives_a_restart) {
+  start();
+  const std::string body = post_envelope("k", "1");
+  RawClient before(server_.port());
+  const auto first = before.request("POST", "/v1/records", body, "Idempotency-Key: one\r\n");
+  ASSERT_EQ(first->status, 202);
+  server_.signal(SIGKILL);
+  EXPECT_EQ(server_.wait(), -SIGKILL);
+  start();
+  RawClient after(server_.port());
+  const auto again = after.request("POST", "/v1/records", body, "Idempotency-Key: one\r\n");
+  EXPECT_EQ(again->status, 202);
+  EXPECT_EQ(again->body, first->body);
+  EXPECT_EQ(after.request("POST", "/v1/records", post_envelope("k", "2"), "Idempotency-Key: one\r\n")->status, 422);
+}
+
+}  // namespace

@@ -1,0 +1,140 @@
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "gateway_fixture.hpp"
+
+namespace {
+
+using setget_test::envelope;
+using setget_test::GatewayTest;
+using setget_test::Headers;
+using setget_test::json;
+
+class GatewayIdempotency : public GatewayTest {
+ protected:
+  setget::GatewayResponse set_with(const std::string& key, const std::string& body) { return set(body, {{"Idempotency-Key", key}}); }
+  std::uint64_t accepted() { return body_of(call("GET", "/v1/queue")).at("accepted").get<std::uint64_t>(); }
+};
+
+TEST_F(GatewayIdempotency, the_same_key_and_body_give_the_same_answer_once) {
+  const auto first = set_with("k-1", envelope(R"("payload":1)"));
+  ASSERT_EQ(first.status, 202);
+  const auto again = set_with("k-1", envelope(R"("payload":1)"));
+  EXPECT_EQ(again.status, 202);
+  EXPECT_EQ(again.body.view(), first.body.view());
+  EXPECT_EQ(header(again, "Location"), header(first, "Location"));
+  EXPECT_EQ(header(again, "Idempotency-Replayed"), "true");
+  EXPECT_EQ(accepted(), 1u);
+}
+
+TEST_F(GatewayIdempotency, quotes_of_the_draft_are_not_part_of_the_key) {
+  const auto first = set_with("\"k-1\"", envelope(R"("payload":1)"));
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":1)")).body.view(), first.body.view());
+}
+
+TEST_F(GatewayIdempotency, another_body_under_the_same_key_is_refused) {
+  ASSERT_EQ(set_with("k-1", envelope(R"("payload":1)")).status, 202);
+  const auto other = set_with("k-1", envelope(R"("payload":2)"));
+  EXPECT_EQ(other.status, 422);
+  EXPECT_EQ(violations(other), std::vector<std::string>{"idempotency_key_reused "});
+  EXPECT_EQ(accepted(), 1u);
+}
+
+TEST_F(GatewayIdempotency, keys_are_scoped_by_namespace_and_route) {
+  ASSERT_EQ(set_with("k-1", envelope(R"("payload":1)")).status, 202);
+  EXPECT_EQ(call("DELETE", "/v1/records/order%2F42", "", {{"Idempotency-Key", "k-1"}}).status, 202);
+  EXPECT_EQ(call("POST", "/v1/records:batch", "[" + envelope(R"("payload":2)") + "]", {{"Idempotency-Key", "k-1"}}).status, 200);
+  ns_ = "other";
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":9)")).status, 202);
+  EXPECT_EQ(accepted(), 4u);
+}
+
+TEST_F(GatewayIdempotency, a_key_is_forgotten_after_a_day) {
+  ASSERT_EQ(set_with("k-1", envelope(R"("payload":1)")).status, 202);
+  clock_->advance(std::chrono::hours(24) - setget::Milliseconds(1));
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":2)")).status, 422);
+  clock_->advance(setget::Milliseconds(1));
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":2)")).status, 202);
+}
+
+TEST_F(GatewayIdempotency, a_refused_request_may_be_corrected_under_its_key) {
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":1,"ttl":-1)")).status, 422);
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":1,"ttl":1)")).status, 202);
+}
+
+TEST_F(GatewayIdempotency, keys_are_bounded) {
+  EXPECT_EQ(set_with(std::string(255, 'a'), envelope(R"("payload":1)")).status, 202);
+  for (const std::string& bad : {std::string(256, 'a'), std::string(""), std::string("\"\""), std::string("a\x01")}) {
+    const auto refused = set_with(bad, envelope(R"("payload":1)"));
+    EXPECT_EQ(refused.status, 422) << bad;
+  }
+}
+
+// Holds the first begin until it is released, so that the second request meets an unfinished one.
+class GatedStore final : public setget::IdempotencyStore {
+ public:
+  setget::Result<std::optional<Entry>> begin(std::string_view key, const Entry& entry, setget::TimePoint now) override {
+    auto found = inner_->begin(key, entry, now);
+    if (found && !*found) {
+      std::unique_lock lock(mutex_);
+      begun_ = true;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return released_; });
+    }
+    return found;
+  }
+  setget::Result<void> finish(std::string_view key, const Entry& entry) override { return inner_->finish(key, entry); }
+  setget::Result<void> abandon(std::string_view key) override { return inner_->abandon(key); }
+  void wait_begun() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return begun_; });
+  }
+  void release() {
+    const std::lock_guard lock(mutex_);
+    released_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::shared_ptr<setget::IdempotencyStore> inner_ = setget::memory_idempotency_store();
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool begun_ = false;
+  bool released_ = false;
+};
+
+TEST_F(GatewayIdempotency, a_second_request_while_the_first_is_handled_is_told_to_come_back) {
+  const auto store = std::make_shared<GatedStore>();
+  open({.idempotency = store});
+  setget::GatewayResponse first;
+  std::thread thread([&] { first = set_with("k-1", envelope(R"("payload":1)")); });
+  store->wait_begun();
+  const auto second = set_with("k-1", envelope(R"("payload":1)"));
+  store->release();
+  thread.join();
+  EXPECT_EQ(second.status, 409);
+  EXPECT_FALSE(header(second, "Retry-After").empty());
+  EXPECT_EQ(first.status, 202);
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":1)")).body.view(), first.body.view());
+}
+
+// Loses every answer after the message was accepted, as a process that dies does.
+class ForgetfulStore final : public setget::IdempotencyStore {
+ public:
+  setget::Result<std::optional<Entry>> begin(std::string_view, const Entry&, setget::TimePoint) override { return std::optional<Entry>(); }
+  setget::Result<void> finish(std::string_view, const Entry&) override { return setget::Error(setget::ErrorCode::kUnavailable, "lost"); }
+  setget::Result<void> abandon(std::string_view) override { return {}; }
+};
+
+TEST_F(GatewayIdempotency, a_retry_after_a_lost_answer_finds_the_accepted_message) {
+  open({.idempotency = std::make_shared<ForgetfulStore>()});
+  const auto first = set_with("k-1", envelope(R"("payload":1)"));
+  const auto again = set_with("k-1", envelope(R"("payload":1)"));
+  ASSERT_EQ(first.status, 202);
+  ASSERT_EQ(again.status, 202);
+  EXPECT_EQ(body_of(again).at("message_id"), body_of(first).at("message_id"));
+  EXPECT_EQ(accepted(), 1u);
+}
+
+}  // namespace
