@@ -125,7 +125,7 @@ class Leases {
 
 // Gives a message that was taken out of its lease back, and the later ones of its FIFO group with it.
 void release_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Receipt& receipt, const LeaseMember& member,
-                     Milliseconds delay, const std::vector<Reason>& reasons);
+                     Milliseconds delay, const std::vector<Reason>& reasons, bool uncounted);
 // Carries out one settlement. kLeaseLost leaves everything as it was.
 Result<void> settle_one(WriteTxn& txn, const QueueRow& queue, Leases& leases, const Settlement& settlement);
 // Ends a message that was taken out of its lease with an outcome. `keep_row`: the body's row belongs to a record from now on.

@@ -124,18 +124,18 @@ void dead_letter_message(WriteTxn& txn, std::int64_t queue, Leases& leases, cons
 }
 
 void release_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Receipt& receipt, const LeaseMember& member,
-                     Milliseconds delay, const std::vector<Reason>& reasons) {
+                     Milliseconds delay, const std::vector<Reason>& reasons, bool uncounted) {
   auto& db = txn.db();
-  const auto remember = [&](const LeaseMember& message, const std::vector<Reason>& why) {
+  const auto remember = [&](const LeaseMember& message, const std::vector<Reason>& why, bool counts) {
     auto history = (message.flags & kHasHistory) != 0 ? load_history(db, message.stamp) : MessageHistory{};
-    history.receives = message.receives;
+    history.receives = message.receives - (counts ? 0 : 1);
     history.reasons.insert(history.reasons.end(), why.begin(), why.end());
     store_history(db, message.stamp, history);
     --txn.book().counters(db, queue).in_flight;
   };
   const auto due = (txn.now() + delay).time_since_epoch().count();
   const auto flags = member.flags | kHasHistory;
-  remember(member, reasons);
+  remember(member, reasons, !uncounted);
   if (member.group == 0) {
     if (delay > Milliseconds(0)) {
       make_delayed(txn, queue, member.stamp, flags, due);
@@ -146,7 +146,7 @@ void release_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Re
   }
   const auto group = group_of(db, member.stamp);
   for (const auto& later : leases.take_later(receipt, member.group)) {
-    remember(later, {});
+    remember(later, {}, true);
     make_waiting(txn, queue, group, later.stamp, later.flags | kHasHistory, std::nullopt);
   }
   make_waiting(txn, queue, group, member.stamp, flags, delay > Milliseconds(0) ? std::optional(due) : std::nullopt);
@@ -168,7 +168,7 @@ Result<void> settle_one(WriteTxn& txn, const QueueRow& queue, Leases& leases, co
       finish_message(txn, queue.id, leases, *receipt, *member, settlement.outcome, settlement.reasons, false);
       break;
     case SettleAction::kRelease:
-      release_message(txn, queue.id, leases, *receipt, *member, settlement.delay, settlement.reasons);
+      release_message(txn, queue.id, leases, *receipt, *member, settlement.delay, settlement.reasons, settlement.uncounted);
       break;
     case SettleAction::kDeadLetter:
       dead_letter_message(txn, queue.id, leases, *receipt, *member, settlement.reasons);

@@ -151,7 +151,7 @@ void wake_up(WriteTxn& txn, const QueueRow& queue) {
         const Receipt receipt{.queue = queue.id, .stamp = member.stamp, .token = token};
         // Not there any more if an earlier message of its group has taken it along.
         if (const auto taken = leases.take_ended(receipt)) {
-          release_message(txn, queue.id, leases, receipt, *taken, Milliseconds(0), {});
+          release_message(txn, queue.id, leases, receipt, *taken, Milliseconds(0), {}, false);
         }
       }
     }

@@ -30,7 +30,7 @@ Result<std::vector<Result<ApplyResult>>> SqliteStore::apply(const ApplyCommands&
   return engine_->write(
       [&](WriteTxn& txn) -> Result<Answers> {
         const auto logged = txn.book().meta().last_position;
-        const ApplyContext context{.now = request.now, .floor = txn.book().meta().floor};
+        const ApplyContext context{.now = request.now, .floor = request.ignore_floor ? 0 : txn.book().meta().floor};
         StoreTxn store(txn);
         Answers answers;
         answers.reserve(request.entries.size());
