@@ -28,17 +28,26 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+namespace {
+
+template <class Database>
+Stores stores_of(Database& database, std::shared_ptr<void> place) {
+  return {.queues = database.queues(),
+          .key_store = database.key_store(),
+          .archive = database.archive(),
+          .schedules = database.schedules(),
+          .place = std::move(place)};
+}
+
+}  // namespace
+
 ConformanceParams memory_backend() {
   ConformanceParams params;
   params.name = "memory";
   params.make = [](const Environment& environment) -> Result<Stores> {
     auto database = setget::memory::open({.clock = environment.clock, .random = environment.random});
     if (!database) return std::move(database).error();
-    return Stores{.queues = database->queues(),
-                  .key_store = database->key_store(),
-                  .archive = database->archive(),
-                  .schedules = database->schedules(),
-                  .place = nullptr};
+    return stores_of(*database, nullptr);
   };
   return params;
 }
@@ -56,11 +65,7 @@ setget::sqlite::Options options_of(const Environment& environment, const Tempora
 Result<Stores> open_one_file(const Environment& environment, const std::shared_ptr<void>& place) {
   auto database = setget::sqlite::open(options_of(environment, *std::static_pointer_cast<TemporaryFolder>(place), "store.db"));
   if (!database) return std::move(database).error();
-  return Stores{.queues = database->queues(),
-                .key_store = database->key_store(),
-                .archive = database->archive(),
-                .schedules = database->schedules(),
-                .place = place};
+  return stores_of(*database, place);
 }
 
 Result<Stores> open_three_files(const Environment& environment, const std::shared_ptr<void>& place) {
@@ -90,6 +95,21 @@ ConformanceParams on_disk(std::string name, Result<Stores> (*open)(const Environ
 }  // namespace
 
 ConformanceParams sqlite_backend() { return on_disk("sqlite", open_one_file); }
+
+ConformanceParams quick_sqlite_backend() {
+  ConformanceParams params;
+  params.name = "quick_sqlite";
+  params.make = [](const Environment& environment) -> Result<Stores> {
+    const auto folder = std::make_shared<TemporaryFolder>();
+    auto options = options_of(environment, *folder, "store.db");
+    options.durable = false;
+    auto database = setget::sqlite::open(std::move(options));
+    if (!database) return std::move(database).error();
+    return stores_of(*database, folder);
+  };
+  return params;
+}
+
 ConformanceParams sqlite_apart_backend() { return on_disk("sqlite_apart", open_three_files); }
 
 ConformanceParams decorated(ConformanceParams params, std::string name) {

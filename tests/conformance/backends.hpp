@@ -26,6 +26,8 @@ using setget::testing::ConformanceParams;
 ConformanceParams memory_backend();
 // Queue, key store and archive in one file.
 ConformanceParams sqlite_backend();
+// The same without waiting for the disk, for tests that need many steps and no durability.
+ConformanceParams quick_sqlite_backend();
 // Queue, key store and archive in a file each, so that nothing is fused.
 ConformanceParams sqlite_apart_backend();
 // The same backend behind decorators whose plan holds no fault: they must not show.
