@@ -18,12 +18,12 @@ namespace setget::inline v0 {
 struct ArchiveEntry {
   bool tombstone = false;
   TombstoneReason reason = TombstoneReason::kErased;
-  std::string ns;
-  std::string id;
+  std::string ns{};
+  std::string id{};
   Version version = 0;
   Revision revision = 0;
-  Record record;                      // not for tombstones
-  std::optional<TimePoint> purge_at;  // when the archive may drop it; empty = never
+  Record record{};                      // not for tombstones
+  std::optional<TimePoint> purge_at{};  // when the archive may drop it; empty = never
 };
 
 enum class ArchiveWrite : std::uint8_t {
@@ -33,17 +33,17 @@ enum class ArchiveWrite : std::uint8_t {
 
 // What the archiver remembers between runs, stored in the archive itself.
 struct ArchiveCheckpoint {
-  StoreIdentity source;   // the store that was archived; another one stops the run
-  Position position = 0;  // confirmed position in its change log
+  StoreIdentity source{};  // the store that was archived; another one stops the run
+  Position position = 0;   // confirmed position in its change log
   std::uint64_t runs = 0;
   TimePoint last_started_at{};
   TimePoint last_success_at{};
   std::uint64_t records_written = 0;  // over all runs
   std::uint64_t tombstones_written = 0;
   std::uint64_t skipped_short_lived = 0;  // flow option archive = "skip"
-  std::string last_error;
-  bool full_copy = false;   // a copy of the whole store is under way
-  std::string scan_cursor;  // how far it came; empty = at the beginning
+  std::string last_error{};
+  bool full_copy = false;     // a copy of the whole store is under way
+  std::string scan_cursor{};  // how far it came; empty = at the beginning
 };
 
 struct ArchiveStats {
@@ -58,22 +58,22 @@ struct ArchiveCapabilities {
 };
 
 struct WriteArchive {
-  std::span<const ArchiveEntry> entries;
+  std::span<const ArchiveEntry> entries{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ScanArchive {
-  std::string cursor;
+  std::string cursor{};
   std::size_t limit = 500;
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ReclaimArchive {
-  TimePoint now;
+  TimePoint now{};
   std::size_t max_steps = 1000;
 };
 struct ArchiveId {
-  std::string ns;
-  std::string id;
+  std::string ns{};
+  std::string id{};
 };
 
 class SETGET_API ArchiveBackend {

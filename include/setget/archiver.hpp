@@ -47,7 +47,7 @@ struct ArchiveRunReport {
 
 struct Difference {
   enum class Kind : std::uint8_t { kMissingInArchive, kOnlyInArchive, kOlderInArchive, kNewerInArchive, kContent, kExpiry };
-  Kind kind;
+  Kind kind{};
   std::string ns{};
   std::string id{};
   std::string detail{};

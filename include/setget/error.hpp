@@ -46,9 +46,9 @@ SETGET_API std::string_view to_string(ErrorSource source) noexcept;
 // One broken rule: a stable code ("key_too_long"), a JSON Pointer (RFC 6901) into the input, and a sentence that names the
 // limit. Also what a dead letter keeps as its reasons.
 struct Reason {
-  std::string code;
-  std::string message;
-  std::string pointer;
+  std::string code{};
+  std::string message{};
+  std::string pointer{};
   friend bool operator==(const Reason&, const Reason&) = default;
 };
 

@@ -19,28 +19,28 @@
 namespace setget::inline v0 {
 
 struct GatewayRequest {
-  std::string method;                                        // upper case
-  std::string target;                                        // origin form: path and query, still percent-encoded
-  std::vector<std::pair<std::string, std::string>> headers;  // names in any case
-  Payload body;
-  std::string ns;  // of this listener or credential
+  std::string method{};                                        // upper case
+  std::string target{};                                        // origin form: path and query, still percent-encoded
+  std::vector<std::pair<std::string, std::string>> headers{};  // names in any case
+  Payload body{};
+  std::string ns{};  // of this listener or credential
   // Value of the first header of that name (any case); empty if there is none.
   SETGET_API std::string_view header(std::string_view name) const noexcept;
 };
 
 struct GatewayResponse {
   int status = 200;
-  std::vector<std::pair<std::string, std::string>> headers;  // Content-Length excluded: the transport's
-  Payload body;                                              // for HEAD: what GET would send; the transport sends its length only
+  std::vector<std::pair<std::string, std::string>> headers{};  // Content-Length excluded: the transport's
+  Payload body{};                                              // for HEAD: what GET would send; the transport sends its length only
 };
 
 struct GatewayOptions {
-  Pipeline* pipeline = nullptr;    // required; outlives the gateway
-  bool public_routes = true;       // /v1/records, /v1/payloads, /v1/messages
-  bool admin_routes = false;       // /v1/queue, /v1/dead-letters, /v1/schedules, /v1/ttl:explain, /v1/archive:run, /v1/reload, /healthz, …
-  std::size_t max_batch = 10'000;  // envelopes in one batch request
-  Milliseconds max_wait{60'000};   // of ?wait=
-  std::size_t max_waiters = 24;    // requests inside ?wait= at a time: each holds a thread of the transport; further ones do not wait
+  Pipeline* pipeline = nullptr;  // required; outlives the gateway
+  bool public_routes = true;     // /v1/records, /v1/payloads, /v1/messages
+  bool admin_routes = false;     // /v1/queue, /v1/dead-letters, /v1/schedules, /v1/ttl:explain, /v1/archive:run, /v1/reload, /healthz, …
+  std::size_t max_batch = 10'000;        // envelopes in one batch request
+  Milliseconds max_wait{60'000};         // of ?wait=
+  std::size_t max_waiters = 24;          // requests inside ?wait= at a time: each holds a thread of the transport; further ones do not wait
   std::size_t max_response = 64u << 20;  // bytes of one multi-get's answer; over it 413
   Milliseconds set_deadline{30'000};     // of every call into the pipeline except ?wait=
   std::function<std::string()> metrics_text{};  // for /metrics; empty: 404

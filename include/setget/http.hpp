@@ -20,7 +20,7 @@ struct HttpListener {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;   // 0 = any free one, see HttpServer::port()
   Gateway* gateway = nullptr;  // outlives the server
-  std::string ns;              // namespace of everything that comes in here
+  std::string ns{};            // namespace of everything that comes in here
   std::size_t threads = 0;     // of this listener alone, so that one cannot starve another; 0 = HttpServerOptions::threads
 };
 
@@ -28,7 +28,7 @@ struct HttpListener {
 SETGET_API Result<HttpListener> parse_listener(std::string_view text);
 
 struct HttpServerOptions {
-  std::vector<HttpListener> listeners;
+  std::vector<HttpListener> listeners{};
   std::size_t threads = 0;                         // of each listener; 0 = enough to keep group commit busy: 32
   std::size_t max_connections = 1024;              // further ones wait in the backlog
   std::size_t max_body = (8u << 20) + (4u << 20);  // bytes on the wire; over it 413 (an envelope is larger than its payload)
@@ -38,8 +38,8 @@ struct HttpServerOptions {
   Milliseconds body_timeout{30'000};               // for each body; slower ones get 408
   Milliseconds idle_timeout{75'000};               // keep-alive; at max_connections the longest idle one is closed earlier
   Milliseconds write_timeout{30'000};              // for each response, and a second more for each 256 KiB of it
-  std::shared_ptr<Logger> logger;
-  std::shared_ptr<Metrics> metrics;
+  std::shared_ptr<Logger> logger{};
+  std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;
 };
 

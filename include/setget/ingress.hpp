@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <span>
@@ -86,7 +87,10 @@ class SETGET_API Ingress {
   // dedup_id.
   Result<Receipt> set(SetRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
   // One result per request, in order; not atomic. One fsync for all.
-  Result<std::vector<Result<Receipt>>> set(std::vector<SetRequest> requests, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  template <std::same_as<std::vector<SetRequest>> Requests>  // a template, so that braces always mean one request
+  Result<std::vector<Result<Receipt>>> set(Requests requests, Deadline deadline = Deadline::in(Milliseconds(30'000))) {
+    return set_all(std::move(requests), deadline);
+  }
   Result<Receipt> erase(EraseRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
   Result<Receipt> touch(TouchRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
   // Everything that set() would refuse, without queueing.
@@ -97,6 +101,7 @@ class SETGET_API Ingress {
  private:
   struct State;
   explicit Ingress(std::unique_ptr<State> state);
+  Result<std::vector<Result<Receipt>>> set_all(std::vector<SetRequest> requests, Deadline deadline);
   std::unique_ptr<State> state_;
 };
 

@@ -21,10 +21,10 @@ namespace setget::inline v0 {
 
 // One command on its way into the store.
 struct ApplyEntry {
-  Command command;
-  Payload encoded;                      // encode_command(command): stored as it is, and what duplicates are compared by
-  Stamp stamp = 0;                      // acceptance
-  std::optional<TimePoint> expires_at;  // kSet, kTouch: resolved by the TTL policy; empty = never
+  Command command{};
+  Payload encoded{};                      // encode_command(command): stored as it is, and what duplicates are compared by
+  Stamp stamp = 0;                        // acceptance
+  std::optional<TimePoint> expires_at{};  // kSet, kTouch: resolved by the TTL policy; empty = never
   TtlRule ttl_rule = TtlRule::kDefault;
   bool listed = false;  // the flow keeps a listing index
   // Only of what comes back from an archive; zero and empty otherwise.
@@ -34,7 +34,7 @@ struct ApplyEntry {
 
 struct ApplyResult {
   Outcome outcome = Outcome::kApplied;  // applied, duplicate, stale, expired, or kDeadLettered with reasons
-  std::vector<Reason> reasons;          // codes: version_conflict, precondition_failed, below_floor
+  std::vector<Reason> reasons{};        // codes: version_conflict, precondition_failed, below_floor
   Version version = 0;                  // the identity's version afterwards; 0 = none
   Revision revision = 0;
 };
@@ -44,9 +44,9 @@ struct StoredMeta {
   Version version = 0;
   Revision revision = 0;
   Stamp stamp = 0;
-  std::optional<TimePoint> expires_at;
+  std::optional<TimePoint> expires_at{};
   TtlRule ttl_rule = TtlRule::kDefault;
-  KeyList lost_keys;
+  KeyList lost_keys{};
 };
 // Decodes without copying the payload.
 SETGET_API Result<Record> make_record(const Payload& encoded, const StoredMeta& meta);
@@ -58,7 +58,7 @@ struct Lookup {
     kGone,     // erased, superseded, expired, or the key moved on: an archive must not answer
   };
   Status status = Status::kUnknown;
-  std::optional<Record> record;
+  std::optional<Record> record{};
 };
 
 enum class TombstoneReason : std::uint8_t {
@@ -79,22 +79,22 @@ enum class ChangeKind : std::uint8_t {
 struct Change {
   Position position = 0;
   ChangeKind kind = ChangeKind::kRecord;
-  std::string ns;
-  std::string id;
+  std::string ns{};
+  std::string id{};
   Version version = 0;
   Revision revision = 0;
   TombstoneReason reason = TombstoneReason::kErased;  // kTombstone only
-  std::optional<Record> record;  // kRecord only. Entries whose record has changed again are left out: a later entry says it
+  std::optional<Record> record{};  // kRecord only. Entries whose record has changed again are left out: a later entry says it
 };
 
 struct ChangeBatch {
-  std::vector<Change> changes;
+  std::vector<Change> changes{};
   Position next = 0;    // commit this when the batch is done
   bool at_end = false;  // nothing was behind `next` when it was read
 };
 
 struct CursorInfo {
-  std::string name;
+  std::string name{};
   Position position = 0;
   std::uint64_t lag = 0;      // entries behind it
   std::uint64_t max_lag = 0;  // 0 = unlimited
@@ -103,7 +103,7 @@ struct CursorInfo {
 };
 
 struct StoreIdentity {
-  std::string uuid;         // random, made with the store
+  std::string uuid{};       // random, made with the store
   std::uint64_t epoch = 1;  // rises when the content was replaced (flush, restore)
   friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
 };
@@ -111,27 +111,27 @@ struct StoreIdentity {
 // One line of a scan: all that verification compares. Order of scans: (identity_hash, ns, id).
 struct Summary {
   std::uint64_t hash = 0;
-  std::string ns;
-  std::string id;
+  std::string ns{};
+  std::string id{};
   bool tombstone = false;
   TombstoneReason reason = TombstoneReason::kErased;
   Version version = 0;
   Revision revision = 0;
-  std::optional<TimePoint> expires_at;
-  std::string account;
-  std::string flow;
-  std::optional<Record> record;  // where asked for, and not a tombstone
-  Digest content;                // content_digest(record); zero for tombstones
+  std::optional<TimePoint> expires_at{};
+  std::string account{};
+  std::string flow{};
+  std::optional<Record> record{};  // where asked for, and not a tombstone
+  Digest content{};                // content_digest(record); zero for tombstones
 };
 
 struct SummaryPage {
-  std::vector<Summary> items;
-  std::string next;  // cursor; empty at the end
+  std::vector<Summary> items{};
+  std::string next{};  // cursor; empty at the end
 };
 
 struct ListPage {
-  std::vector<Record> records;
-  std::string next;
+  std::vector<Record> records{};
+  std::string next{};
 };
 
 struct Reclaimed {
@@ -160,61 +160,61 @@ struct KeyStoreCapabilities {
 // --- the seam -------------------------------------------------------------------------------------------------------------------
 
 struct ApplyCommands {
-  std::span<const ApplyEntry> entries;
-  TimePoint now;
+  std::span<const ApplyEntry> entries{};
+  TimePoint now{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
   bool ignore_floor = false;  // restore only: entries below the floor are new knowledge (the backend passes a floor of 0 to the model)
 };
 struct GetRecords {
-  std::string_view ns;
-  std::span<const std::string_view> keys;
-  TimePoint now;
+  std::string_view ns{};
+  std::span<const std::string_view> keys{};
+  TimePoint now{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct GetById {
-  std::string_view ns;
-  std::string_view id;
-  TimePoint now;
+  std::string_view ns{};
+  std::string_view id{};
+  TimePoint now{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 // Empty account, flow or owner = any. Only records whose flow was listed when they were set.
 struct ListRecords {
-  std::string_view ns;
-  std::string_view account;
-  std::string_view flow;
-  std::string_view owner;
-  TimePoint now;
-  std::string cursor;
+  std::string_view ns{};
+  std::string_view account{};
+  std::string_view flow{};
+  std::string_view owner{};
+  TimePoint now{};
+  std::string cursor{};
   std::size_t limit = 100;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ScanRecords {
-  std::string cursor;
+  std::string cursor{};
   std::size_t limit = 500;
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct OpenCursor {
-  std::string_view name;      // 1..64 bytes of [A-Za-z0-9._-]
+  std::string_view name{};    // 1..64 bytes of [A-Za-z0-9._-]
   bool from_now = false;      // else from the oldest entry that is still there
   std::uint64_t max_lag = 0;  // entries; 0 = unlimited
 };
 struct ReadChanges {
-  std::string_view cursor;
+  std::string_view cursor{};
   Position after = 0;
   std::size_t limit = 500;
   std::size_t max_bytes = 8u << 20;
 };
 struct SetExpiry {
-  std::string ns;
-  std::string id;
+  std::string ns{};
+  std::string id{};
   Version version = 0;
   Revision revision = 0;
-  std::optional<TimePoint> expires_at;
+  std::optional<TimePoint> expires_at{};
   TtlRule ttl_rule = TtlRule::kDefault;
 };
 struct Reclaim {
-  TimePoint now;
+  TimePoint now{};
   Stamp floor = 0;
   Milliseconds grace{0};
   std::size_t max_steps = 1000;
@@ -222,8 +222,8 @@ struct Reclaim {
 
 // Work whose command is applied and whose message is settled in one atomic step.
 struct FusedEntry {
-  std::string receipt;
-  ApplyEntry entry;
+  std::string receipt{};
+  ApplyEntry entry{};
 };
 
 // Offered by a store that shares its file with a queue.

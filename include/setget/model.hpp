@@ -21,11 +21,11 @@ struct IdentitySlot {
   Revision revision = 0;
   Stamp stamp = 0;  // acceptance of that version (the earliest, of duplicates)
   TombstoneReason reason = TombstoneReason::kErased;
-  Digest digest;                        // tombstones: of the command that gave the version
-  std::optional<TimePoint> expires_at;  // effective
+  Digest digest{};                        // tombstones: of the command that gave the version
+  std::optional<TimePoint> expires_at{};  // effective
   TtlRule ttl_rule = TtlRule::kDefault;
   Stamp touch_stamp = 0;  // the latest touch; 0 = none. Kept on an absent identity too, for a set still on its way
-  std::optional<TimePoint> touch_expires_at;
+  std::optional<TimePoint> touch_expires_at{};
   std::uint64_t handle = 0;  // the backend's own (a row number)
 };
 
@@ -33,9 +33,9 @@ struct IdentitySlot {
 struct KeySlot {
   bool exists = false;
   Stamp claim_stamp = 0;  // the highest claim, and whose; 0 = never claimed
-  std::string claim_id;
+  std::string claim_id{};
   Stamp other_stamp = 0;  // the highest claim of any other identity; 0 = none
-  std::string other_id;
+  std::string other_id{};
   Stamp mark = 0;            // the highest erase by key; 0 = none
   bool leads = false;        // claim_id is live and its current version lists the key
   std::uint64_t handle = 0;  // the backend's own: where the record is
@@ -71,7 +71,7 @@ class SETGET_API ModelTransaction {
 };
 
 struct ApplyContext {
-  TimePoint now;
+  TimePoint now{};
   Stamp floor = 0;  // everything below is finished; see DESIGN section 2
 };
 

@@ -18,8 +18,8 @@ enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 SETGET_API std::string_view to_string(LogLevel level) noexcept;
 
 struct LogField {
-  std::string_view name;
-  std::string_view value;
+  std::string_view name{};
+  std::string_view value{};
 };
 
 class SETGET_API Logger {
@@ -31,8 +31,8 @@ class SETGET_API Logger {
 };
 
 struct MetricLabel {
-  std::string_view name;
-  std::string_view value;
+  std::string_view name{};
+  std::string_view value{};
 };
 using MetricLabels = std::initializer_list<MetricLabel>;
 

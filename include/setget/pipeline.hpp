@@ -2,6 +2,7 @@
 // Thread rule: any thread. See each verb for blocking.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -86,7 +87,11 @@ class SETGET_API Pipeline {
   Result<StopReport> stop(Deadline deadline);
 
   Result<Receipt> set(SetRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
-  Result<std::vector<Result<Receipt>>> set(std::vector<SetRequest> requests, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  // One result per request, in order; not atomic. A template, so that braces always mean one request.
+  template <std::same_as<std::vector<SetRequest>> Requests>
+  Result<std::vector<Result<Receipt>>> set(Requests requests, Deadline deadline = Deadline::in(Milliseconds(30'000))) {
+    return set_all(std::move(requests), deadline);
+  }
   Result<Receipt> erase(EraseRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
   Result<Receipt> touch(TouchRequest request, Deadline deadline = Deadline::in(Milliseconds(30'000)));
   // The outcome of an accepted message; blocks until it is finished or the deadline passes (then the outcome is kPending).
@@ -116,6 +121,7 @@ class SETGET_API Pipeline {
  private:
   struct State;
   explicit Pipeline(std::unique_ptr<State> state);
+  Result<std::vector<Result<Receipt>>> set_all(std::vector<SetRequest> requests, Deadline deadline);
   std::unique_ptr<State> state_;
 };
 

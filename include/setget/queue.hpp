@@ -50,7 +50,7 @@ SETGET_API std::string_view to_string(Outcome outcome) noexcept;
 struct AttributeValue {
   enum class Type : std::uint8_t { kString = 1, kNumber = 2, kBinary = 3 };
   Type type = Type::kString;
-  std::string data;
+  std::string data{};
   friend bool operator==(const AttributeValue&, const AttributeValue&) = default;
 };
 using MessageAttributes = std::map<std::string, AttributeValue, std::less<>>;
@@ -73,31 +73,31 @@ struct QueueOptions {
 };
 
 struct QueueInfo {
-  std::string name;
-  QueueOptions options;
+  std::string name{};
+  QueueOptions options{};
   TimePoint created_at{};
 };
 
 struct OutgoingMessage {
-  Payload body;
-  MessageAttributes attributes;
-  std::string group;                  // FIFO: empty = a group of its own (no order with any other)
-  std::string dedup_id;               // empty: never deduplicated. The pipeline never deduplicates by content
-  std::optional<Milliseconds> delay;  // empty: the queue's
+  Payload body{};
+  MessageAttributes attributes{};
+  std::string group{};                  // FIFO: empty = a group of its own (no order with any other)
+  std::string dedup_id{};               // empty: never deduplicated. The pipeline never deduplicates by content
+  std::optional<Milliseconds> delay{};  // empty: the queue's
 };
 
 struct SentMessage {
-  std::string message_id;     // opaque; names queue and message within the store
+  std::string message_id{};   // opaque; names queue and message within the store
   Stamp stamp = 0;            // 0 where the backend does not stamp (capabilities)
   bool deduplicated = false;  // the id and stamp are those of the earlier message with this dedup_id
 };
 
 struct Message {
-  std::string message_id;
-  std::string receipt;  // proof of this receive; a later receive of the message makes it worthless
-  Payload body;
-  MessageAttributes attributes;
-  std::string group;
+  std::string message_id{};
+  std::string receipt{};  // proof of this receive; a later receive of the message makes it worthless
+  Payload body{};
+  MessageAttributes attributes{};
+  std::string group{};
   Stamp stamp = 0;
   TimePoint sent_at{};
   std::uint32_t receive_count = 0;  // this one included
@@ -112,21 +112,22 @@ enum class SettleAction : std::uint8_t {
 };
 
 struct Settlement {
-  std::string receipt;
+  std::string receipt{};
   SettleAction action = SettleAction::kAck;
   Outcome outcome = Outcome::kApplied;  // kAck only; not kPending, kDeadLettered or kPurged
   Milliseconds delay{0};
-  std::vector<Reason> reasons;
-  bool uncounted = false;  // kRelease only: takes this receive back from receive_count, because the message was not tried or is not to blame
+  std::vector<Reason> reasons{};
+  // kRelease only: takes this receive back from receive_count, because the message was not tried or is not to blame.
+  bool uncounted = false;
 };
 
 struct MessageStatus {
-  std::string message_id;
+  std::string message_id{};
   Stamp stamp = 0;
   Outcome outcome = Outcome::kPending;
-  std::vector<Reason> reasons;
+  std::vector<Reason> reasons{};
   std::uint32_t receive_count = 0;
-  std::optional<Payload> body;  // while the store still has it
+  std::optional<Payload> body{};  // while the store still has it
 };
 
 struct QueueStats {
@@ -134,19 +135,19 @@ struct QueueStats {
   std::uint64_t in_flight = 0;  // leased
   std::uint64_t delayed = 0;    // waiting for a delay or a release delay
   std::uint64_t dead_letters = 0;
-  std::optional<Milliseconds> oldest_age;      // of the oldest unfinished message
+  std::optional<Milliseconds> oldest_age{};    // of the oldest unfinished message
   std::uint64_t accepted = 0;                  // ever sent and not deduplicated
   std::uint64_t outcomes[kOutcomeCount] = {};  // by Outcome. accepted == sum of finished + depth + in_flight + delayed
 };
 
 struct DeadLetter {
-  std::string message_id;
+  std::string message_id{};
   Stamp stamp = 0;
-  Payload body;
-  MessageAttributes attributes;
-  std::string group;
-  std::vector<Reason> reasons;  // why it ended here
-  std::vector<Reason> history;  // of earlier releases, oldest first, bounded
+  Payload body{};
+  MessageAttributes attributes{};
+  std::string group{};
+  std::vector<Reason> reasons{};  // why it ended here
+  std::vector<Reason> history{};  // of earlier releases, oldest first, bounded
   std::uint32_t receive_count = 0;
   TimePoint sent_at{};
   TimePoint dead_at{};
@@ -154,15 +155,15 @@ struct DeadLetter {
 
 // All given conditions must hold. Empty = every dead letter.
 struct DeadLetterFilter {
-  std::vector<std::string> message_ids;
-  std::string reason_code;  // a reason with this code
-  std::optional<TimePoint> dead_before;
-  std::optional<TimePoint> dead_after;
+  std::vector<std::string> message_ids{};
+  std::string reason_code{};  // a reason with this code
+  std::optional<TimePoint> dead_before{};
+  std::optional<TimePoint> dead_after{};
 };
 
 struct DeadLetterPage {
-  std::vector<DeadLetter> letters;  // oldest stamp first
-  std::string next;                 // cursor for the next page; empty at the end
+  std::vector<DeadLetter> letters{};  // oldest stamp first
+  std::string next{};                 // cursor for the next page; empty at the end
 };
 
 struct QueueCapabilities {
@@ -180,53 +181,53 @@ struct QueueCapabilities {
 // --- the seam -------------------------------------------------------------------------------------------------------------------
 
 struct CreateQueue {
-  std::string_view name;
-  QueueOptions options;
+  std::string_view name{};
+  QueueOptions options{};
 };
 struct SendMessages {
-  std::string_view queue;
-  std::span<const OutgoingMessage> messages;
+  std::string_view queue{};
+  std::span<const OutgoingMessage> messages{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ReceiveMessages {
-  std::string_view queue;
-  std::size_t max_messages = 10;                   // > 0
-  std::size_t max_bytes = 8u << 20;                // of bodies; at least one message is always given
-  std::optional<Milliseconds> visibility_timeout;  // empty: the queue's
-  Deadline wait = Deadline::immediate();           // long poll: returns as soon as anything is there
+  std::string_view queue{};
+  std::size_t max_messages = 10;                     // > 0
+  std::size_t max_bytes = 8u << 20;                  // of bodies; at least one message is always given
+  std::optional<Milliseconds> visibility_timeout{};  // empty: the queue's
+  Deadline wait = Deadline::immediate();             // long poll: returns as soon as anything is there
 };
 struct SettleMessages {
-  std::string_view queue;
-  std::span<const Settlement> settlements;
+  std::string_view queue{};
+  std::span<const Settlement> settlements{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct FindMessage {
-  std::string_view message_id;
+  std::string_view message_id{};
   Deadline wait = Deadline::immediate();
 };
 struct PeekMessages {
-  std::string_view queue;
+  std::string_view queue{};
   std::size_t limit = 10;
 };
 struct ListDeadLetters {
-  std::string_view queue;
-  DeadLetterFilter filter;
-  std::string cursor;
+  std::string_view queue{};
+  DeadLetterFilter filter{};
+  std::string cursor{};
   std::size_t limit = 100;
 };
 struct RedriveDeadLetters {
-  std::string_view queue;
-  DeadLetterFilter filter;
+  std::string_view queue{};
+  DeadLetterFilter filter{};
   std::size_t limit = 100;  // moved by this call, oldest first; callers loop (and so rate-limit and cancel)
   bool restamp = false;     // give fresh stamps: for messages below the store's floor. Where versions are assigned, also fresh versions
 };
 struct PurgeDeadLetters {
-  std::string_view queue;
-  DeadLetterFilter filter;
+  std::string_view queue{};
+  DeadLetterFilter filter{};
   std::size_t limit = 1000;
 };
 struct MaintainQueue {
-  std::string_view queue;
+  std::string_view queue{};
   std::size_t max_steps = 1000;
 };
 

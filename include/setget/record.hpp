@@ -42,21 +42,21 @@ enum class TtlRule : std::uint8_t {
 SETGET_API std::string_view to_string(TtlRule rule) noexcept;
 
 struct Record {
-  std::string ns;  // namespace; empty is the default one
-  std::string id;
-  KeyList keys;       // of the current version, as given
-  KeyList lost_keys;  // those of `keys` that now lead to another record
-  std::string account;
-  std::string flow;
-  std::string owner;
-  Payload payload;
-  std::string content_type;
-  Attributes attributes;
+  std::string ns{};  // namespace; empty is the default one
+  std::string id{};
+  KeyList keys{};       // of the current version, as given
+  KeyList lost_keys{};  // those of `keys` that now lead to another record
+  std::string account{};
+  std::string flow{};
+  std::string owner{};
+  Payload payload{};
+  std::string content_type{};
+  Attributes attributes{};
   Version version = 0;
   Revision revision = 0;
-  Stamp stamp = 0;                      // acceptance of the version
-  TimePoint created_at{};               // time_of(stamp)
-  std::optional<TimePoint> expires_at;  // empty = never
+  Stamp stamp = 0;                        // acceptance of the version
+  TimePoint created_at{};                 // time_of(stamp)
+  std::optional<TimePoint> expires_at{};  // empty = never
   TtlRule ttl_rule = TtlRule::kDefault;
 
   bool expired(TimePoint now) const noexcept { return expires_at && *expires_at <= now; }
@@ -72,18 +72,18 @@ enum class CommandKind : std::uint8_t {
 // The content of a pipeline message. For kErase and kTouch only ns, id, version / ttl count; for kEraseKey ns and one key.
 struct Command {
   CommandKind kind = CommandKind::kSet;
-  std::string ns;
-  std::string id;
-  KeyList keys;
-  std::string account;
-  std::string flow;
-  std::string owner;
-  Payload payload;
-  std::string content_type;
-  Attributes attributes;
-  std::optional<Ttl> ttl;                   // empty: flow, account and default decide
-  std::optional<Version> version;           // empty: the stamp
-  std::optional<Version> expected_version;  // conditional set: the current version, 0 = no live record
+  std::string ns{};
+  std::string id{};
+  KeyList keys{};
+  std::string account{};
+  std::string flow{};
+  std::string owner{};
+  Payload payload{};
+  std::string content_type{};
+  Attributes attributes{};
+  std::optional<Ttl> ttl{};                   // empty: flow, account and default decide
+  std::optional<Version> version{};           // empty: the stamp
+  std::optional<Version> expected_version{};  // conditional set: the current version, 0 = no live record
 };
 
 // The wire form of a command: a format byte, then the fields, the payload last. Deterministic: equal commands give equal bytes.
@@ -100,8 +100,9 @@ struct Digest {
 };
 SETGET_API Digest digest_of(std::string_view bytes) noexcept;
 
-// The canonical bytes of a record's content: what its set gave (identity, keys, account, flow, owner, payload, content type, attributes) without what
-// only concerned the set itself (ttl, version, expected version). The same for a record however it was stored, archived or restored.
+// The canonical bytes of a record's content: what its set gave (identity, keys, account, flow, owner, payload, content type, attributes)
+// without what only concerned the set itself (ttl, version, expected version). The same for a record however it was stored, archived or
+// restored.
 SETGET_API Payload encoded_of(const Record& record);
 // digest_of(encoded_of(record)): what scans report as Summary::content.
 SETGET_API Digest content_digest(const Record& record);

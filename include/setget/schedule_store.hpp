@@ -15,12 +15,12 @@ namespace setget::inline v0 {
 
 // Where the last due time and the runner's lease of each job live, so that restarts and other processes know.
 struct ScheduleState {
-  std::optional<TimePoint> last_due;  // the latest due time that was taken
-  std::optional<TimePoint> last_started;
-  std::optional<TimePoint> last_finished;
+  std::optional<TimePoint> last_due{};  // the latest due time that was taken
+  std::optional<TimePoint> last_started{};
+  std::optional<TimePoint> last_finished{};
   bool last_ok = true;
-  std::string last_error;
-  std::string holder;  // runner that holds the lease; empty = none
+  std::string last_error{};
+  std::string holder{};  // runner that holds the lease; empty = none
   TimePoint lease_until{};
   friend bool operator==(const ScheduleState&, const ScheduleState&) = default;
 };

@@ -24,15 +24,15 @@ enum class CatchUp : std::uint8_t {
 };
 
 struct JobContext {
-  TimePoint due;
+  TimePoint due{};
   Deadline deadline;  // end of the lease budget of this try
   std::uint32_t attempt = 0;
 };
 
 struct JobOptions {
-  std::string name;  // [A-Za-z0-9._-]{1,64}
+  std::string name{};  // [A-Za-z0-9._-]{1,64}
   Cron schedule;
-  std::function<Result<void>(const JobContext&)> run;
+  std::function<Result<void>(const JobContext&)> run{};
   CatchUp catch_up = CatchUp::kOnce;
   Milliseconds jitter{0};            // a random wait in [0, jitter] after the due time
   Milliseconds lease{600'000};       // renewed while the job runs; another process takes over when it ends
@@ -41,24 +41,24 @@ struct JobOptions {
 };
 
 struct JobStatus {
-  std::string name;
-  std::string cron;
-  std::string zone;
-  std::optional<TimePoint> last_due;
-  std::optional<TimePoint> last_finished;
+  std::string name{};
+  std::string cron{};
+  std::string zone{};
+  std::optional<TimePoint> last_due{};
+  std::optional<TimePoint> last_finished{};
   bool last_ok = true;
-  std::string last_error;
-  std::optional<TimePoint> next_due;
+  std::string last_error{};
+  std::optional<TimePoint> next_due{};
   bool running = false;
 };
 
 struct SchedulerOptions {
-  std::shared_ptr<ScheduleStore> store;  // empty: memory_schedule_store()
-  std::shared_ptr<const Clock> clock;
-  std::shared_ptr<Random> random;
-  std::shared_ptr<Logger> logger;
-  std::shared_ptr<Metrics> metrics;
-  std::string runner;  // this process's name; empty: a fresh ULID
+  std::shared_ptr<ScheduleStore> store{};  // empty: memory_schedule_store()
+  std::shared_ptr<const Clock> clock{};
+  std::shared_ptr<Random> random{};
+  std::shared_ptr<Logger> logger{};
+  std::shared_ptr<Metrics> metrics{};
+  std::string runner{};  // this process's name; empty: a fresh ULID
 };
 
 class SETGET_API Scheduler {

@@ -19,21 +19,21 @@
 namespace setget::inline v0::sqlite {
 
 struct Options {
-  std::string path;                     // required
-  bool create = true;                   // make the file when it is missing; else kNotFound
-  bool durable = true;                  // synchronous=FULL; false: NORMAL, and the durability is declared as kMemory
-  std::uint32_t page_size = 4096;       // of a new file: a power of two in [512, 65536]
-  std::size_t cache_bytes = 64u << 20;  // page cache of the writer
-  std::size_t reader_connections = 8;   // read connections kept at most; > 0
-  std::size_t checkpoint_pages = 4000;  // WAL length at which a checkpoint runs; > 0
-  bool secure_delete = false;           // overwrite deleted bytes with zeros (slower)
-  std::size_t max_batch = 4096;         // operations in one commit; > 0
-  Milliseconds busy_timeout{10'000};    // for another process's transaction
-  std::string vfs;                      // empty: SQLite's default
-  std::shared_ptr<const Clock> clock;   // empty: system_clock()
-  std::shared_ptr<Random> random;       // empty: system_random()
-  std::shared_ptr<Logger> logger;
-  std::shared_ptr<Metrics> metrics;
+  std::string path{};                    // required
+  bool create = true;                    // make the file when it is missing; else kNotFound
+  bool durable = true;                   // synchronous=FULL; false: NORMAL, and the durability is declared as kMemory
+  std::uint32_t page_size = 4096;        // of a new file: a power of two in [512, 65536]
+  std::size_t cache_bytes = 64u << 20;   // page cache of the writer
+  std::size_t reader_connections = 8;    // read connections kept at most; > 0
+  std::size_t checkpoint_pages = 4000;   // WAL length at which a checkpoint runs; > 0
+  bool secure_delete = false;            // overwrite deleted bytes with zeros (slower)
+  std::size_t max_batch = 4096;          // operations in one commit; > 0
+  Milliseconds busy_timeout{10'000};     // for another process's transaction
+  std::string vfs{};                     // empty: SQLite's default
+  std::shared_ptr<const Clock> clock{};  // empty: system_clock()
+  std::shared_ptr<Random> random{};      // empty: system_random()
+  std::shared_ptr<Logger> logger{};
+  std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;
 };
 
@@ -41,8 +41,8 @@ struct Options {
 struct Finding {
   enum class Level : std::uint8_t { kOk, kWarning, kError };
   Level level = Level::kOk;
-  std::string what;
-  std::string fix;
+  std::string what{};
+  std::string fix{};
 };
 
 // An open file. The objects it hands out share ownership; the file is closed when the last one is gone.

@@ -23,32 +23,32 @@ enum class ArchiveMode : std::uint8_t {
 
 // Of one flow. Empty = not said here: the weaker rules decide.
 struct FlowOptions {
-  std::optional<Ttl> ttl;
-  std::optional<Ttl> min_ttl;
-  std::optional<Ttl> max_ttl;
-  std::optional<VersionMode> versions;
-  std::optional<bool> index;             // keep a listing index; default false
-  std::optional<ArchiveMode> archive;    // default kSkip
-  std::optional<Ttl> archive_retention;  // after expiry or erasure; default 30 days
-  std::optional<std::string> schema;     // file of a JSON Schema; refused until a validator for it is built in
+  std::optional<Ttl> ttl{};
+  std::optional<Ttl> min_ttl{};
+  std::optional<Ttl> max_ttl{};
+  std::optional<VersionMode> versions{};
+  std::optional<bool> index{};             // keep a listing index; default false
+  std::optional<ArchiveMode> archive{};    // default kSkip
+  std::optional<Ttl> archive_retention{};  // after expiry or erasure; default 30 days
+  std::optional<std::string> schema{};     // file of a JSON Schema; refused until a validator for it is built in
   friend bool operator==(const FlowOptions&, const FlowOptions&) = default;
 };
 
 struct AccountOptions {
-  std::optional<Ttl> ttl;
-  std::optional<Ttl> min_ttl;
-  std::optional<Ttl> max_ttl;
-  std::map<std::string, FlowOptions, std::less<>> flows;
+  std::optional<Ttl> ttl{};
+  std::optional<Ttl> min_ttl{};
+  std::optional<Ttl> max_ttl{};
+  std::map<std::string, FlowOptions, std::less<>> flows{};
   friend bool operator==(const AccountOptions&, const AccountOptions&) = default;
 };
 
 struct Flows {
-  std::optional<Ttl> default_ttl;  // empty: never
-  std::optional<Ttl> min_ttl;      // of every record
-  std::optional<Ttl> max_ttl;
+  std::optional<Ttl> default_ttl{};  // empty: never
+  std::optional<Ttl> min_ttl{};      // of every record
+  std::optional<Ttl> max_ttl{};
   bool isolate_accounts = false;  // isolation = "account": the namespace of a record is its account
-  std::map<std::string, AccountOptions, std::less<>> accounts;
-  std::map<std::string, FlowOptions, std::less<>> flows;  // for every account; weaker than an account's own
+  std::map<std::string, AccountOptions, std::less<>> accounts{};
+  std::map<std::string, FlowOptions, std::less<>> flows{};  // for every account; weaker than an account's own
   // Names, and min <= max wherever both can meet. Error: kInvalidArgument with the TOML path as field.
   SETGET_API Result<void> validate() const;
   // The options of one flow with all inheritance resolved (ttl, min and max excluded: see TtlPolicy).
@@ -63,11 +63,11 @@ SETGET_API Result<Flows> parse_flows(std::string_view toml, std::string_view sou
 SETGET_API Result<Flows> load_flows(const std::string& path);
 
 struct TtlDecision {
-  Ttl ttl;
+  Ttl ttl{};
   TtlRule rule = TtlRule::kDefault;
-  std::optional<Ttl> clamped_from;  // what the rule said, where a min or max changed it
-  std::string clamped_by;           // "accounts.acme.max_ttl"
-  std::string explanation;          // one sentence, only from explain()
+  std::optional<Ttl> clamped_from{};  // what the rule said, where a min or max changed it
+  std::string clamped_by{};           // "accounts.acme.max_ttl"
+  std::string explanation{};          // one sentence, only from explain()
 };
 
 class SETGET_API TtlPolicy {

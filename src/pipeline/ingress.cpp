@@ -149,7 +149,7 @@ Result<Receipt> Ingress::set(SetRequest request, Deadline deadline) { return sta
 Result<Receipt> Ingress::erase(EraseRequest request, Deadline deadline) { return state_->send_one(std::move(request), deadline); }
 Result<Receipt> Ingress::touch(TouchRequest request, Deadline deadline) { return state_->send_one(std::move(request), deadline); }
 
-Result<std::vector<Result<Receipt>>> Ingress::set(std::vector<SetRequest> requests, Deadline deadline) {
+Result<std::vector<Result<Receipt>>> Ingress::set_all(std::vector<SetRequest> requests, Deadline deadline) {
   std::vector<Result<Receipt>> results;
   results.reserve(requests.size());
   std::vector<Prepared> good;

@@ -254,7 +254,7 @@ Result<StopReport> Pipeline::stop(Deadline deadline) {
 
 Result<Receipt> Pipeline::set(SetRequest request, Deadline deadline) { return state_->ingress->set(std::move(request), deadline); }
 
-Result<std::vector<Result<Receipt>>> Pipeline::set(std::vector<SetRequest> requests, Deadline deadline) {
+Result<std::vector<Result<Receipt>>> Pipeline::set_all(std::vector<SetRequest> requests, Deadline deadline) {
   return state_->ingress->set(std::move(requests), deadline);
 }
 

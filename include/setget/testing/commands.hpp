@@ -15,27 +15,27 @@
 namespace setget::inline v0::testing {
 
 struct SetSpec {
-  std::string id;
-  std::vector<std::string> keys;
+  std::string id{};
+  std::vector<std::string> keys{};
   Stamp stamp = 0;
   std::string payload = "payload";
-  std::optional<Version> version;  // empty: the stamp
-  std::optional<Version> expected_version;
-  std::optional<TimePoint> expires_at;
-  std::string ns;
-  std::string account;
-  std::string flow;
-  std::string owner;
+  std::optional<Version> version{};  // empty: the stamp
+  std::optional<Version> expected_version{};
+  std::optional<TimePoint> expires_at{};
+  std::string ns{};
+  std::string account{};
+  std::string flow{};
+  std::string owner{};
   bool listed = false;
 };
 SETGET_API ApplyEntry set_entry(const SetSpec& spec);
 
 struct IdSpec {
-  std::string id;
+  std::string id{};
   Stamp stamp = 0;
-  std::optional<Version> version;       // erases; empty: the stamp
-  std::optional<TimePoint> expires_at;  // touches; empty: never
-  std::string ns;
+  std::optional<Version> version{};       // erases; empty: the stamp
+  std::optional<TimePoint> expires_at{};  // touches; empty: never
+  std::string ns{};
 };
 SETGET_API ApplyEntry erase_entry(const IdSpec& spec);
 SETGET_API ApplyEntry touch_entry(const IdSpec& spec);

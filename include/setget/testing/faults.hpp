@@ -48,7 +48,7 @@ enum class FaultKind : std::uint8_t {
 };
 
 struct Fault {
-  std::string verb;
+  std::string verb{};
   FaultKind kind = FaultKind::kFail;
   std::size_t after = 0;  // this many calls of the verb pass first
   std::size_t times = 1;  // then this many meet the fault; 0 = all
