@@ -254,8 +254,8 @@ class SETGET_API QueueBackend {
   virtual Result<std::vector<Message>> receive(const ReceiveMessages& request) = 0;
 
   // One result per entry; kLeaseLost where the receipt no longer holds its message, which then is unchanged. Writes the outcome in the
-  // same step. Not idempotent: a second ack of the same receipt is kLeaseLost. In a FIFO queue, releasing a message also
-  // releases the later messages of its group that are in flight (their receipts are lost).
+  // same step. Not idempotent: a second ack of the same receipt is kLeaseLost. In a FIFO queue, releasing a message, or
+  // letting its lease end, also releases the later messages of its group that are in flight (their receipts are lost).
   virtual Result<std::vector<Result<void>>> settle(const SettleMessages& request) = 0;
 
   // The status of a message; blocks until it is finished or the wait is over. kNotFound if never accepted or forgotten.

@@ -131,6 +131,17 @@ void QueueState::end_lease(QueuedMessage& message) {
   if (message.group != nullptr) message.group->leased.erase(message.stamp);
 }
 
+void QueueState::give_back(QueuedMessage& message, TimePoint visible_at, TimePoint now) {
+  end_lease(message);
+  std::vector<QueuedMessage*> later;
+  if (message.group != nullptr) {
+    for (auto at = message.group->leased.upper_bound(message.stamp); at != message.group->leased.end(); ++at) later.push_back(at->second);
+  }
+  for (auto* other : later) end_lease(*other);
+  for (auto* other : later) release(*other, now, now);
+  release(message, visible_at, now);
+}
+
 void QueueState::reschedule(QueuedMessage& message, TimePoint visible_at) {
   timed_.erase({message.visible_at, message.stamp, &message});
   message.visible_at = visible_at;
@@ -191,8 +202,7 @@ void QueueState::advance(TimePoint now) {
   while (!timed_.empty() && std::get<TimePoint>(*timed_.begin()) <= now) {
     auto& message = *std::get<QueuedMessage*>(*timed_.begin());
     if (message.state == State::kLeased) {
-      end_lease(message);
-      release(message, now, now);
+      give_back(message, now, now);
     } else {
       timed_.erase(timed_.begin());
       --delayed_;
@@ -309,16 +319,7 @@ Result<void> QueueState::settle(const Settlement& settlement, TimePoint now) {
   auto& history = message->history;
   history.insert(history.end(), settlement.reasons.begin(), settlement.reasons.end());
   if (history.size() > kMaxHistory) history.erase(history.begin(), history.end() - static_cast<std::ptrdiff_t>(kMaxHistory));
-  end_lease(*message);
-  // Those behind it in its group must not overtake it.
-  std::vector<QueuedMessage*> later;
-  if (message->group != nullptr) {
-    for (auto at = message->group->leased.upper_bound(message->stamp); at != message->group->leased.end(); ++at)
-      later.push_back(at->second);
-  }
-  for (auto* other : later) end_lease(*other);
-  for (auto* other : later) release(*other, now, now);
-  release(*message, now + settlement.delay, now);
+  give_back(*message, now + settlement.delay, now);
   return {};
 }
 

@@ -134,6 +134,8 @@ class QueueState {
   void make_waiting(QueuedMessage& message);
   void lease(QueuedMessage& message, TimePoint until, std::uint64_t token);
   void end_lease(QueuedMessage& message);
+  // Ends the lease and those of the later messages of its group: they must not overtake it.
+  void give_back(QueuedMessage& message, TimePoint visible_at, TimePoint now);
   void release(QueuedMessage& message, TimePoint visible_at, TimePoint now);
   void reschedule(QueuedMessage& message, TimePoint visible_at);
   void leave(QueuedMessage& message);

@@ -26,9 +26,27 @@ std::vector<std::size_t> QueueReference::by_stamp() const {
   return order;
 }
 
-std::vector<std::size_t> QueueReference::receive(std::size_t max_messages, TimePoint now) {
+void QueueReference::lapse(TimePoint now) {
+  for (auto& message : messages_) {
+    if (message.outcome != Outcome::kPending || !message.leased || message.visible_at > now) continue;
+    message.leased = false;
+    release_later(message, now);
+  }
+}
+
+void QueueReference::release_later(const ReferenceMessage& message, TimePoint now) {
+  if (options_.kind != QueueKind::kFifo || message.group.empty()) return;
+  for (auto& later : messages_) {
+    if (later.outcome != Outcome::kPending || later.group != message.group || later.stamp <= message.stamp || !later.leased) continue;
+    later.leased = false;
+    later.visible_at = now;
+  }
+}
+
+std::vector<std::size_t> QueueReference::receive(std::size_t max_messages, TimePoint now, AfterDeadLetter after) {
   const bool fifo = options_.kind == QueueKind::kFifo;
   std::set<std::string> blocked;
+  std::set<std::string> opened;
   for (const auto& message : messages_) {
     if (fifo && !message.group.empty() && message.outcome == Outcome::kPending && holds_lease(message, now)) blocked.insert(message.group);
   }
@@ -48,8 +66,10 @@ std::vector<std::size_t> QueueReference::receive(std::size_t max_messages, TimeP
       message.outcome = Outcome::kDeadLettered;
       message.code = !old ? "max_receives" : !poison ? "retention" : "max_receives or retention";
       message.dead_at = now;
+      if (after == AfterDeadLetter::kCloseGroup && opened.contains(message.group)) blocked.insert(message.group);
       continue;
     }
+    opened.insert(message.group);
     out.push_back(index);
   }
   return out;
@@ -84,13 +104,7 @@ bool QueueReference::settle(const setget::Settlement& settlement, TimePoint now)
     case SettleAction::kRelease:
       if (settlement.uncounted) --message.receives;
       message.visible_at = now + settlement.delay;
-      if (options_.kind == QueueKind::kFifo && !message.group.empty()) {
-        for (auto& later : messages_) {
-          if (later.group != message.group || later.stamp <= message.stamp || !holds_lease(later, now)) continue;
-          later.leased = false;
-          later.visible_at = now;
-        }
-      }
+      release_later(message, now);
       break;
   }
   message.leased = false;

@@ -38,8 +38,14 @@ class QueueReference {
   // A message that the queue has accepted and said so.
   void sent(const setget::SentMessage& sent, std::string body, std::string group, Milliseconds delay, TimePoint now);
 
+  // Time has passed: ends leases, and with each those of later messages of its group.
+  void lapse(TimePoint now);
+
+  // Where a receive finds a dead letter behind a message of the same group that it has just taken, it may go on in that group or leave the
+  // rest of it for the next receive.
+  enum class AfterDeadLetter { kGoOn, kCloseGroup };
   // What a receive must give, in order. What it finds too old or too often received on its way becomes a dead letter.
-  std::vector<std::size_t> receive(std::size_t max_messages, TimePoint now);
+  std::vector<std::size_t> receive(std::size_t max_messages, TimePoint now, AfterDeadLetter after);
   void leased(std::size_t index, const std::string& receipt, TimePoint until);
 
   // True if the receipt still holds its message, which then is settled.
@@ -62,6 +68,7 @@ class QueueReference {
 
  private:
   bool holds_lease(const ReferenceMessage& message, TimePoint now) const { return message.leased && message.visible_at > now; }
+  void release_later(const ReferenceMessage& message, TimePoint now);
   std::vector<std::size_t> by_stamp() const;
 
   setget::QueueOptions options_;
