@@ -235,14 +235,14 @@ std::size_t forget_old(WriteTxn& txn, const QueueRow& queue, std::size_t max_ste
   auto& db = txn.db();
   const auto& options = queue.info.options;
   const auto before = db.changes();
-  const auto limit = static_cast<std::int64_t>(max_steps);
+  const auto left = [&] { return static_cast<std::int64_t>(max_steps) - static_cast<std::int64_t>(db.changes() - before); };
   const auto now = txn.now().time_since_epoch().count();
   db.run("DELETE FROM dedup WHERE (queue, id) IN (SELECT queue, id FROM dedup WHERE queue=?1 AND until<=?2 LIMIT ?3)", queue.id, now,
-         limit);
+         left());
   const auto old = stamp_at(txn.now() - options.retention - options.outcome_retention);
-  db.run("DELETE FROM moved WHERE origin IN (SELECT origin FROM moved WHERE queue=?1 AND stamp<?2 LIMIT ?3)", queue.id, old, limit);
+  db.run("DELETE FROM moved WHERE origin IN (SELECT origin FROM moved WHERE queue=?1 AND stamp<?2 LIMIT ?3)", queue.id, old, left());
   db.run("DELETE FROM outcome WHERE (queue, at, n) IN (SELECT queue, at, n FROM outcome WHERE queue=?1 AND at<=?2 ORDER BY at LIMIT ?3)",
-         queue.id, now - options.outcome_retention.count(), limit);
+         queue.id, now - options.outcome_retention.count(), left());
   return static_cast<std::size_t>(db.changes() - before);
 }
 
