@@ -183,7 +183,7 @@ void Engine::prepare_file(std::span<const Room* const> rooms) {
 
 void migrate(Connection& db, const Room& room) {
   auto find = db.query("SELECT version FROM room WHERE name=?1");
-  find.bind_text(1, room.name);
+  find.bind(1, Text{room.name});
   const std::int64_t present = find.step() ? find.integer(0) : 0;
   find.reset();
   const auto wanted = static_cast<std::int64_t>(room.migrations.size());
@@ -194,7 +194,7 @@ void migrate(Connection& db, const Room& room) {
   if (present == wanted) return;
   for (auto step = present; step < wanted; ++step) db.execute(room.migrations[static_cast<std::size_t>(step)]);
   auto write = db.query("REPLACE INTO room(name, version) VALUES(?1, ?2)");
-  write.bind_text(1, room.name);
+  write.bind(1, Text{room.name});
   write.bind(2, wanted);
   write.step();
 }

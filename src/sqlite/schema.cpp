@@ -44,9 +44,10 @@ CREATE INDEX dedup_until ON dedup(queue, until);
 
 -- row: the log row of a live record. more: NULL where version = stamp = row, nothing expires and nothing was touched; see slot.hpp.
 CREATE TABLE ident(h INTEGER, nsid BLOB, row INTEGER, more BLOB, PRIMARY KEY(h, nsid)) WITHOUT ROWID;
--- row: of the record that the key leads to, NULL where it leads nowhere.
-CREATE TABLE keys(h INTEGER, nskey BLOB, row INTEGER, more BLOB, PRIMARY KEY(h, nskey)) WITHOUT ROWID;
-CREATE TABLE silent(h INTEGER, nskey BLOB, id BLOB, PRIMARY KEY(h, nskey, id)) WITHOUT ROWID;
+-- row: of the record that the key leads to, NULL where it leads nowhere. In the order of the keys and not of a hash, because keys that are
+-- made one after the other ("order/41", "order/42") then share a page; random ones cost the same either way.
+CREATE TABLE keys(nskey TEXT PRIMARY KEY, row INTEGER, more BLOB) WITHOUT ROWID;
+CREATE TABLE silent(nskey TEXT, id BLOB, PRIMARY KEY(nskey, id)) WITHOUT ROWID;
 CREATE TABLE expiry(at INTEGER, row INTEGER, PRIMARY KEY(at, row)) WITHOUT ROWID;
 CREATE TABLE listing(ns BLOB, h INTEGER, id BLOB, account BLOB NOT NULL, flow BLOB NOT NULL, owner BLOB NOT NULL, row INTEGER NOT NULL, PRIMARY KEY(ns, h, id)) WITHOUT ROWID;
 CREATE INDEX listing_flow ON listing(ns, account, flow, h, id);

@@ -43,9 +43,8 @@ Lookup gone() { return {.status = Lookup::Status::kGone, .record = std::nullopt}
 // One key. Sets `needs_more` where the narrow row does not tell everything, and the caller must look again within a transaction.
 Lookup look_up(Connection& db, std::string_view ns, std::string_view key, TimePoint now, bool in_transaction, bool& needs_more) {
   const auto name = qualified(ns, key);
-  auto row = db.query(
-      "SELECT keys.row, keys.more, log.sum, log.body FROM keys LEFT JOIN log ON log.stamp=keys.row WHERE keys.h=?1 AND keys.nskey=?2");
-  if (!row.with(hash_column(key_hash(ns, key)), name).step()) return {};
+  auto row = db.query("SELECT keys.row, keys.more, log.sum, log.body FROM keys LEFT JOIN log ON log.stamp=keys.row WHERE keys.nskey=?1");
+  if (!row.with(Text{name}).step()) return {};
   const auto at = row_column(row, 0);
   if (!at) return gone();
   const auto stored = decode_key(at, row.blob(1));

@@ -105,7 +105,7 @@ class Reclaimer {
     const auto slot = store.load_key(parts.ns, parts.name);
     if (!slot) throw SqlError(slot.error());
     if (!slot->exists || slot->leads || std::max({slot->claim_stamp, slot->other_stamp, slot->mark}) >= floor) return false;
-    db_.run("DELETE FROM keys WHERE h=?1 AND nskey=?2", static_cast<std::int64_t>(key_hash(parts.ns, parts.name)), name);
+    db_.run("DELETE FROM keys WHERE nskey=?1", Text{name});
     --txn_.book().edit_meta().keys;
     return true;
   }

@@ -18,6 +18,8 @@ std::optional<std::int64_t> row_column(const Query& query, int column) {
   return query.is_null(column) ? std::nullopt : std::optional(query.integer(column));
 }
 
+constexpr const char* kFindKey = "SELECT row, more FROM keys WHERE nskey=?1";
+
 std::int64_t hash_column(std::uint64_t hash) noexcept { return static_cast<std::int64_t>(hash); }
 
 }  // namespace
@@ -49,8 +51,8 @@ Result<KeySlot> StoreTxn::load_key(std::string_view ns, std::string_view key) {
   KeyRow found;
   {
     const auto name = qualified(ns, key);
-    auto row = db_.query("SELECT row, more FROM keys WHERE h=?1 AND nskey=?2");
-    if (!row.with(hash_column(key_hash(ns, key)), name).step()) return slot;
+    auto row = db_.query(kFindKey);
+    if (!row.with(Text{name}).step()) return slot;
     found = decode_key(row_column(row, 0), row.blob(1));
   }
   slot.exists = true;
@@ -80,19 +82,18 @@ Result<KeySlot> StoreTxn::load_key(std::string_view ns, std::string_view key) {
 Result<std::vector<std::string>> StoreTxn::silent_listers(std::string_view ns, std::string_view key) {
   std::vector<std::string> ids;
   const auto name = qualified(ns, key);
-  auto row = db_.query("SELECT id FROM silent WHERE h=?1 AND nskey=?2");
-  row.with(hash_column(key_hash(ns, key)), name);
+  auto row = db_.query("SELECT id FROM silent WHERE nskey=?1");
+  row.with(Text{name});
   while (row.step()) ids.push_back(row.text(0));
   return ids;
 }
 
 Result<void> StoreTxn::set_silent_lister(std::string_view ns, std::string_view key, std::string_view id, bool listed) {
   const auto name = qualified(ns, key);
-  const auto hash = hash_column(key_hash(ns, key));
   if (listed) {
-    db_.run("REPLACE INTO silent(h, nskey, id) VALUES(?1, ?2, ?3)", hash, name, id);
+    db_.run("REPLACE INTO silent(nskey, id) VALUES(?1, ?2)", Text{name}, id);
   } else {
-    db_.run("DELETE FROM silent WHERE h=?1 AND nskey=?2 AND id=?3", hash, name, id);
+    db_.run("DELETE FROM silent WHERE nskey=?1 AND id=?2", Text{name}, id);
   }
   return {};
 }
@@ -189,11 +190,10 @@ void StoreTxn::refresh_keys(std::string_view ns, const IdentRow& ident) {
   if (!command) throw SqlError(command.error());
   for (const auto key : command->keys) {
     const auto name = qualified(ns, key);
-    const auto hash = hash_column(key_hash(ns, key));
     KeyRow stored;
     {
-      auto found = db_.query("SELECT row, more FROM keys WHERE h=?1 AND nskey=?2");
-      if (!found.with(hash, name).step() || found.is_null(0) || found.integer(0) != row) continue;
+      auto found = db_.query(kFindKey);
+      if (!found.with(Text{name}).step() || found.is_null(0) || found.integer(0) != row) continue;
       stored = decode_key(row, found.blob(1));
     }
     // The claim stays what it is, whatever becomes of the record's own stamp.
@@ -201,7 +201,7 @@ void StoreTxn::refresh_keys(std::string_view ns, const IdentRow& ident) {
     stored.expires_at = ident.slot.expires_at;
     stored.ttl_rule = ident.slot.ttl_rule;
     stored.plain = is_plain(ident.slot, ident.lost_keys);
-    db_.run("UPDATE keys SET more=?3 WHERE h=?1 AND nskey=?2", hash, name, encode_key(stored));
+    db_.run("UPDATE keys SET more=?2 WHERE nskey=?1", Text{name}, encode_key(stored));
   }
 }
 
@@ -215,11 +215,10 @@ Result<void> StoreTxn::store_tombstone(std::string_view ns, std::string_view id,
 Result<void> StoreTxn::store_key(std::string_view ns, std::string_view key, const KeySlot& before, const KeySlot& slot,
                                  const IdentitySlot* holder) {
   const auto name = qualified(ns, key);
-  const auto hash = hash_column(key_hash(ns, key));
   KeyRow stored;
   if (slot.leads && holder == nullptr) {  // still leads where it led: only what others did to the key changes
-    auto found = db_.query("SELECT row, more FROM keys WHERE h=?1 AND nskey=?2");
-    if (!found.with(hash, name).step()) throw_damaged("a key that leads to a record is not there");
+    auto found = db_.query(kFindKey);
+    if (!found.with(Text{name}).step()) throw_damaged("a key that leads to a record is not there");
     stored = decode_key(row_column(found, 0), found.blob(1));
   }
   stored.other_stamp = slot.other_stamp;
@@ -236,7 +235,7 @@ Result<void> StoreTxn::store_key(std::string_view ns, std::string_view key, cons
     stored.claim_stamp = slot.claim_stamp;
     stored.claim_id = slot.claim_id;
   }
-  db_.run("REPLACE INTO keys(h, nskey, row, more) VALUES(?1, ?2, ?3, ?4)", hash, name, stored.row, encode_key(stored));
+  db_.run("REPLACE INTO keys(nskey, row, more) VALUES(?1, ?2, ?3)", Text{name}, stored.row, encode_key(stored));
   if (!before.exists) ++txn_.book().edit_meta().keys;
   if (!slot.leads) forget_later(std::max({slot.claim_stamp, slot.other_stamp, slot.mark}), kGcKey, name);
   return {};
