@@ -154,7 +154,8 @@ class Verification {
     for (auto& candidate : candidates_) {
       if (auto on = turn_.go_on(); !on) return on;
       if (auto read = read_both(candidate); !read) return read;
-      if (detail::compare(candidate.store, candidate.archive)) open.emplace(std::pair(candidate.ns, candidate.id), &candidate);
+      if (detail::compare(candidate.store, candidate.archive))
+        open.emplace(std::pair<std::string_view, std::string_view>(candidate.ns, candidate.id), &candidate);
     }
     if (!open.empty()) {
       if (auto done = mark_pending(open, confirmed); !done) return done;

@@ -84,7 +84,9 @@ Decision decide(const Message& message, const DecisionContext& context, FlowMemo
   auto decoded = decode_command(message.body);
   if (!decoded) {
     // Written by a newer version: a newer worker of the fleet can read it.
-    if (decoded.error().code() == ErrorCode::kUnsupported) return retry(reason_of(decoded.error(), "unsupported_format"), true);
+    // Formats are small numbers; a first byte from the printable range is somebody else's text.
+    const bool newer = decoded.error().code() == ErrorCode::kUnsupported && static_cast<unsigned char>(message.body.view().front()) < 0x20;
+    if (newer) return retry(reason_of(decoded.error(), "unsupported_format"), true);
     return dead({reason_of(decoded.error(), "corrupted")});
   }
 

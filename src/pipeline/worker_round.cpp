@@ -33,16 +33,20 @@ struct WorkerRound::Work {
   std::size_t lease_lost = 0;
 
   bool group_failed(std::string_view group) const { return std::ranges::find(failed_groups, group) != failed_groups.end(); }
-  void add(Settlement&& settlement, bool is_quiet = false) {
+  void add(Settlement&& settlement) {
     settlements.push_back(std::move(settlement));
-    quiet.push_back(is_quiet);
+    quiet.push_back(false);
   }
-  void give_back(std::size_t place, bool is_quiet) {
+  // What follows a failed message of its group. It goes before it and the latest first: releasing a message of a FIFO group releases those
+  // behind it, and that release would count.
+  void give_back(std::size_t place) {
     Settlement release;
     release.receipt = batch.messages[place].receipt;
     release.action = SettleAction::kRelease;
     release.uncounted = true;
-    add(std::move(release), is_quiet);
+    settlements.insert(settlements.begin(), std::move(release));
+    quiet.insert(quiet.begin(), true);
+    ++retried;
   }
 };
 
@@ -81,8 +85,7 @@ void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
     }
     // In order or not at all: what follows a failed message of its group goes back untried.
     if (ordered && work.group_failed(message.group)) {
-      work.give_back(place, true);
-      ++work.retried;
+      work.give_back(place);
       continue;
     }
     auto decision = decide(message, context, memory);
@@ -159,8 +162,7 @@ bool WorkerRound::apply_and_ack(Work& work) {
         after_error(work, place, result.error());
       } else if (!group.empty() && work.group_failed(group)) {
         // It was applied, and will be a duplicate; its ack must not overtake the failed one.
-        work.give_back(place, true);
-        ++work.retried;
+        work.give_back(place);
       } else {
         work.add(settlement_of(std::move(work.entries[i].receipt), std::move(*result)));
       }

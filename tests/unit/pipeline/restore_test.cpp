@@ -65,6 +65,7 @@ TEST(Restore, does_not_fall_back_to_an_earlier_holder_whose_key_was_taken_by_a_r
   ASSERT_TRUE(fresh.archiver->restore());
   EXPECT_EQ(fresh.get("own").value().id, "first");
   EXPECT_FALSE(fresh.get("k"));
+  fresh.clock->advance(Milliseconds(1));
   fresh.set(request("third", {"k"}));
   EXPECT_EQ(fresh.get("k").value().id, "third");
 }

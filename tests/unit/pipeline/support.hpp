@@ -47,10 +47,16 @@ inline Flows flows_with_default(Ttl ttl) {
   return flows;
 }
 
+// Every world draws other numbers, or two stores would have one identity.
+inline std::uint64_t next_seed() {
+  static std::uint64_t seed = 0;
+  return ++seed;
+}
+
 // One store in memory with a queue, faults in front of both, and the parts over them made on demand.
 struct World {
   std::shared_ptr<SimulatedClock> clock = std::make_shared<SimulatedClock>();
-  std::shared_ptr<SeededRandom> random = std::make_shared<SeededRandom>(7);
+  std::shared_ptr<SeededRandom> random = std::make_shared<SeededRandom>(next_seed());
   memory::Database db = memory::open({.clock = clock, .random = random}).value();
   std::shared_ptr<FaultPlan> queue_faults = std::make_shared<FaultPlan>();
   std::shared_ptr<FaultPlan> store_faults = std::make_shared<FaultPlan>();
