@@ -122,9 +122,11 @@ class Opener {
  private:
   static std::string identity(const Uri& uri) {
     if (uri.scheme != "sqlite") return uri.scheme;
-    std::error_code ignored;
-    const auto path = std::filesystem::weakly_canonical(uri.rest, ignored);
-    return "sqlite:" + (ignored || path.empty() ? uri.rest : path.string());
+    std::error_code failed;
+    // Absolute first: the canonical form of a relative path changes when the file comes into being.
+    auto path = std::filesystem::absolute(uri.rest, failed);
+    if (!failed) path = std::filesystem::weakly_canonical(path, failed);
+    return "sqlite:" + (failed ? uri.rest : path.string());
   }
 
   Result<Opened> open_new(const Uri& uri) const {
