@@ -77,14 +77,9 @@ int verify(Context& context, const setget::VerifyOptions& options) {
 
 int restore(Context& context, const setget::RestoreOptions& options) {
   // Into an empty store is what a restore is for: a missing file is made.
-  return with_archiver(context, Missing::kMake, [&](Session& session, setget::Archiver& archiver) {
+  return with_archiver(context, Missing::kMake, [&](Session&, setget::Archiver& archiver) {
     const auto report = archiver.restore(options);
     if (!report) return failed(context.common, report.error());
-    if (!options.dry_run) {
-      // What travels through the queue is applied before this answers.
-      const auto drained = session.drain(setget::Deadline::in(std::chrono::hours(1)));
-      if (!drained) return failed(context.common, drained.error());
-    }
     print_counts(context.common, {{"considered", report->considered},
                                   {"restored", report->restored},
                                   {"skipped_expired", report->skipped_expired},

@@ -111,7 +111,11 @@ int failed(const Common& common, const setget::Error& error) {
     std::fwrite(text.data(), 1, text.size(), stderr);
     return kFailed;
   }
-  std::fprintf(stderr, "setget: %s\n", shown(error.describe()).c_str());
+  if (error.reasons().empty()) {
+    std::fprintf(stderr, "setget: %s\n", shown(error.describe()).c_str());
+  } else {
+    std::fprintf(stderr, "setget: %s:\n", std::string(to_string(error.code())).c_str());
+  }
   for (const auto& reason : error.reasons()) {
     std::fprintf(stderr, "  %s: %s (%s)\n", reason.pointer.empty() ? "/" : shown(reason.pointer).c_str(), shown(reason.message).c_str(),
                  reason.code.c_str());
