@@ -57,7 +57,7 @@ set(debian_packages "")
 foreach(component ${SETGET_BUILT_COMPONENTS})
   install(TARGETS setget-${component} EXPORT setget-${component}
           LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-  install(EXPORT setget-${component} NAMESPACE setget:: FILE setget-${component}.cmake DESTINATION "${package_dir}")
+  install(EXPORT setget-${component} NAMESPACE setget:: FILE setget-${component}-targets.cmake DESTINATION "${package_dir}")
 
   set(requires "")
   set(libs "")
