@@ -14,7 +14,7 @@ libdir=$(cd "$work/prefix" && dirname "$(find . -name 'libsetget-core.*' | sort 
 libdir=${libdir#./}
 
 step "the installed files are those of files.txt"
-(cd "$work/prefix" && find . -type f -o -type l) | sed -e 's|^\./||' -e "s|^$libdir/|LIBDIR/|" -e 's|/setget-\([a-z]*\)-[a-z]*\.cmake$|/setget-\1-CONFIG.cmake|' |
+(cd "$work/prefix" && find . -type f -o -type l) | sed -e 's|^\./||' -e "s|^$libdir/|LIBDIR/|" -e 's|-targets-[a-z]*\.cmake$|-targets-TYPE.cmake|' |
   LC_ALL=C sort >"$work/files.txt"
 if [ -n "${SETGET_UPDATE_FILE_LIST-}" ]; then cp "$work/files.txt" "$here/files.txt"; fi
 diff -u "$here/files.txt" "$work/files.txt"
