@@ -42,7 +42,11 @@ GatewayResponse GatewayCore::metrics(const Call&) {
 
 GatewayResponse GatewayCore::reload(const Call&) {
   if (!options_.reload) return refusal(404, "this server has nothing to reload");
-  if (auto reloaded = options_.reload(); !reloaded) return problem_of(reloaded.error());
+  if (auto reloaded = options_.reload(); !reloaded) {
+    // The request is fine, the file is not: its position is a place in the file.
+    const Error& error = reloaded.error();
+    return error.code() == ErrorCode::kInvalidArgument ? problem(422, error) : problem_of(error);
+  }
   return json_response(200, status_body("reloaded"));
 }
 

@@ -68,6 +68,8 @@ void read_integer(const Query& query, std::string_view name, std::uint64_t least
 
 std::vector<Reason> GatewayCore::all_reasons(ParsedEnvelope& parsed) const {
   auto reasons = parsed.reasons;
+  // What is no envelope at all has no fields to miss.
+  if (reasons.size() == 1 && reasons.front().pointer.empty()) return reasons;
   for (auto& more : pipeline().ingress().check(parsed.request)) {
     // A field that could not be read is not also reported as missing or wrong.
     const bool known =

@@ -20,7 +20,8 @@ using boost::system::error_code;
 constexpr std::size_t kReadBytes = 16'384;
 constexpr std::size_t kBodyStep = 256u << 10;  // a body's buffer grows ahead of what has arrived, not to what was announced
 constexpr std::size_t kBytesPerWriteSecond = 256u << 10;
-constexpr Milliseconds kLingerTime{5'000};
+constexpr Milliseconds kLingerTime{5'000};       // for a client that may still be sending what was refused
+constexpr Milliseconds kShortLingerTime{1'000};  // for one whose request was read to its end
 constexpr std::size_t kLingerBytes = 64u << 20;
 constexpr int kResponsesInARow = 16;  // then a pipelining client lets others have the thread
 
@@ -248,6 +249,7 @@ HttpConnection::Step HttpConnection::refuse(int status, ErrorCode code, std::str
   share_.release();
   body_ = std::string();
   const bool head_only = parser_ && parser_->is_header_done() && parser_->get().method() == http::verb::head;
+  refused_ = true;
   return respond(problem(status, Error(code, std::move(detail))), head_only, false);
 }
 
@@ -257,7 +259,11 @@ HttpConnection::Step HttpConnection::refuse(const error_code& error) {
     return refuse(431, ErrorCode::kTooLarge, fmt::format("the header is larger than {} bytes", options.max_header));
   if (error == http::error::body_limit)
     return refuse(413, ErrorCode::kTooLarge, fmt::format("the body is larger than {} bytes", options.max_body));
-  if (error == http::error::bad_version) return refuse(505, ErrorCode::kUnsupported, "HTTP/1.1 and HTTP/1.0 are spoken here");
+  // A target with a space in it also ends in what is no version.
+  const std::string_view start(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+  const std::string_view line = start.substr(0, start.find('\r'));
+  if (error == http::error::bad_version && std::count(line.begin(), line.end(), ' ') == 2)
+    return refuse(505, ErrorCode::kUnsupported, "HTTP/1.1 and HTTP/1.0 are spoken here");
   return refuse(400, ErrorCode::kInvalidArgument, fmt::format("not an HTTP/1.1 request: {}", error.message()));
 }
 
@@ -296,7 +302,7 @@ HttpConnection::Step HttpConnection::finish_response() {
   // while.
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  enter(Phase::kLingering, kLingerTime);
+  enter(Phase::kLingering, refused_ ? kLingerTime : kShortLingerTime);
   buffer_.clear();
   return Step::kAgain;
 }

@@ -82,6 +82,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Payload out_;              // of the response
   std::size_t written_ = 0;  // of head_ and out_ together
   bool keep_alive_ = false;
+  bool refused_ = false;  // before it was read to its end
   bool end_of_stream_ = false;
   std::size_t lingered_ = 0;  // bytes thrown away after the last response
 

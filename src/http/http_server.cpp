@@ -166,7 +166,7 @@ Result<HttpListener> parse_listener(std::string_view text) {
   const std::string_view port = text.substr(colon + 1);
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
-  if (host.empty() || (!bracketed && host.find(':') != std::string_view::npos)) return refused;
+  if (host.empty() || (!bracketed && host.find_first_of(":[]") != std::string_view::npos)) return refused;
   HttpListener listener;
   const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), listener.port);
   if (error != std::errc() || stop != port.data() + port.size()) return refused;

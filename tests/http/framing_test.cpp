@@ -99,7 +99,7 @@ TEST_F(HttpFraming, ambiguous_lengths_are_refused) {
   expect_refused(start + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400);
   expect_refused("POST /v1/records HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
   expect_refused(start + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400);
-  expect_refused(start + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", 400);
+  expect_refused(start + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400);
 }
 
 TEST_F(HttpFraming, what_is_no_request_is_refused) {

@@ -26,7 +26,7 @@ TEST_F(GatewayBatch, answers_per_entry_in_order) {
   EXPECT_EQ(results[1].at("violations").at(0).at("pointer"), "/keys");
   EXPECT_EQ(results[2].at("status"), 202);
   EXPECT_LT(results[0].at("version").get<std::uint64_t>(), results[2].at("version").get<std::uint64_t>());
-  EXPECT_EQ(results[3].at("status"), 422);
+  EXPECT_EQ(results[3].at("status"), 422) << results[3].dump();
   EXPECT_EQ(results[4].at("status"), 422);
   drain();
   EXPECT_EQ(call("GET", "/v1/records/a").body.view(), "\"a\"");

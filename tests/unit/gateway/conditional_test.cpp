@@ -55,7 +55,7 @@ TEST_F(GatewayConditional, if_none_match_star_sets_only_what_is_not_there) {
   drain();
   EXPECT_EQ(call("GET", "/v1/records/k").body.view(), "1");
   const auto outcome = body_of(call("GET", header(racing, "Location")));
-  EXPECT_EQ(outcome.at("outcome"), "dead_lettered");
+  EXPECT_EQ(outcome.at("outcome"), "dead-lettered");
   EXPECT_EQ(outcome.at("reasons").at(0).at("code"), "precondition_failed");
   EXPECT_EQ(set(of(3), {{"If-None-Match", "*"}}).status, 412);
 }

@@ -77,7 +77,8 @@ class GatewayTest : public ::testing::Test {
   // "code pointer" of each violation.
   static std::vector<std::string> violations(const setget::GatewayResponse& response) {
     std::vector<std::string> found;
-    for (const auto& one : body_of(response).at("violations"))
+    const json body = body_of(response);
+    for (const auto& one : body.at("violations"))
       found.push_back(one.at("code").get<std::string>() + " " + one.at("pointer").get<std::string>());
     return found;
   }
