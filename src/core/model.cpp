@@ -181,9 +181,12 @@ class Applier {
     auto earlier = *before;
     earlier.stamp = entry.stamp;
     if (before->state == State::kLive) {
-      const bool touched = before->touch_stamp > entry.stamp;
-      earlier.expires_at = touched ? before->touch_expires_at : entry.expires_at;
-      earlier.ttl_rule = touched ? TtlRule::kMessage : entry.ttl_rule;
+      // What has expired stays gone, whatever life the earlier acceptance would have given.
+      if (!(before->expires_at && *before->expires_at <= context_.now)) {
+        const bool touched = before->touch_stamp > entry.stamp;
+        earlier.expires_at = touched ? before->touch_expires_at : entry.expires_at;
+        earlier.ttl_rule = touched ? TtlRule::kMessage : entry.ttl_rule;
+      }
       ++earlier.revision;
     }
     if (auto done = tx_.update_slot(c.ns, c.id, *before, earlier, nullptr); !done) return done;

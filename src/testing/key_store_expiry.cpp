@@ -88,6 +88,20 @@ void a_touch_waits_for_its_set(Trial& t) {
   EXPECT_EQ(t.look("k").record->expires_at, later);
 }
 
+// Found by the model tests: the touch is remembered though it came too late, and must not count when a duplicate brings the stamp down.
+void an_earlier_duplicate_does_not_revive_what_has_expired(Trial& t) {
+  auto s = spec("a", {"k"}, t.stamp(5));
+  s.version = 1;
+  s.expires_at = t.now() + Milliseconds(10);
+  t.apply(set_entry(s));
+  t.clock().advance(Milliseconds(10));
+  EXPECT_EQ(t.apply(touch("a", t.stamp(9), {})).outcome, Outcome::kExpired);
+  s.stamp = t.stamp(4);
+  s.expires_at = {};
+  EXPECT_EQ(t.apply(set_entry(s)).outcome, Outcome::kDuplicate);
+  EXPECT_EQ(t.seen("k"), "gone");
+}
+
 void a_policy_change_is_reapplied_to_records_that_have_not_moved_on(Trial& t) {
   t.apply(set("a", {"a"}, t.stamp(1)));
   t.apply(set("b", {"b"}, t.stamp(2)));
@@ -229,6 +243,7 @@ const std::array kCases{
     SETGET_CASE(a_touch_may_end_a_record),
     SETGET_CASE(a_touch_of_nothing_ends_as_expired),
     SETGET_CASE(a_touch_waits_for_its_set),
+    SETGET_CASE(an_earlier_duplicate_does_not_revive_what_has_expired),
     SETGET_CASE(a_policy_change_is_reapplied_to_records_that_have_not_moved_on),
     SETGET_CASE(reclaiming_evicts_what_has_expired_and_nothing_else),
     SETGET_CASE(a_touched_record_is_not_evicted_at_its_old_expiry),
