@@ -54,9 +54,10 @@ class Receiver {
   // False if there was nothing.
   bool take_runs() {
     std::vector<Run> runs;
+    const auto asked = wanted_ - taken_.members.size();
     {
       auto row = db_.query("SELECT n, v FROM state WHERE kind=?1 AND queue=?2 ORDER BY n LIMIT ?3");
-      row.with(kReadyKind, queue_.id, static_cast<std::int64_t>(wanted_ - taken_.members.size()));
+      row.with(kReadyKind, queue_.id, static_cast<std::int64_t>(asked));
       while (row.step()) {
         const auto value = row.number(1);
         runs.push_back(
@@ -73,7 +74,8 @@ class Receiver {
       store(run);
       if (done()) break;
     }
-    while (!done() && !followers_.empty()) take_follower();
+    // Where more runs may lie behind these, older messages than the followers may be among them.
+    while (runs.size() < asked && !done() && !followers_.empty()) take_follower();
     return !runs.empty();
   }
 
