@@ -55,10 +55,17 @@ std::optional<LeaseMember> Leases::take_ended(const Receipt& receipt) {
   return member;
 }
 
-// A lease ends by the clock, not when somebody notices.
+// A lease ends by the clock, not when somebody notices; and the end of an earlier message's lease ends those of its group's later ones, or
+// they could be finished before it.
 bool Leases::holds(const Receipt& receipt) {
   const auto* found = find(receipt);
-  return found != nullptr && found->until > txn_.now().time_since_epoch().count();
+  const auto now = txn_.now().time_since_epoch().count();
+  if (found == nullptr || found->until <= now) return false;
+  if (found->group == 0) return true;
+  const auto& members = load(receipt.token).members;
+  return std::none_of(members.begin(), members.end(), [&](const LeaseMember& member) {
+    return member.group == found->group && member.stamp < found->stamp && member.until <= now;
+  });
 }
 
 std::optional<LeaseMember> Leases::take(const Receipt& receipt) { return holds(receipt) ? take_ended(receipt) : std::nullopt; }

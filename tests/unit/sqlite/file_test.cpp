@@ -1,0 +1,149 @@
+// What a file must be to be opened, and what it keeps.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <setget/sqlite.hpp>
+#include <setget/testing/clock.hpp>
+
+#include "unit/sqlite/raw_file.hpp"
+
+namespace {
+
+using namespace setget;
+using sqlite_test::overwrite;
+using sqlite_test::run_sql;
+using sqlite_test::TemporaryFolder;
+
+ErrorCode code_of_opening(const std::string& path) {
+  const auto opened = sqlite::open({.path = path});
+  return opened ? ErrorCode::kInternal : opened.error().code();
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void fill(const std::string& path, int messages) {
+  auto db = sqlite::open({.path = path}).value();
+  auto queue = db.queue("records");
+  for (int i = 0; i < messages; ++i) queue.send({.body = std::string(3000, 'x')}).value();
+}
+
+TEST(SqliteFile, that_is_missing_is_made_only_where_that_is_wanted) {
+  const TemporaryFolder folder;
+  const auto refused = sqlite::open({.path = folder.path(), .create = false});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(folder.path()));
+  EXPECT_TRUE(sqlite::open({.path = folder.path()}));
+}
+
+TEST(SqliteFile, of_another_program_is_refused_and_left_as_it_is) {
+  const TemporaryFolder folder;
+  run_sql(folder.path(), "CREATE TABLE theirs(x)");
+  const auto before = bytes_of(folder.path());
+  EXPECT_EQ(code_of_opening(folder.path()), ErrorCode::kUnsupported);
+  EXPECT_EQ(bytes_of(folder.path()), before);
+}
+
+TEST(SqliteFile, that_is_no_database_is_refused_and_left_as_it_is) {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path()) << "not a database, whatever its name says";
+  const auto before = bytes_of(folder.path());
+  EXPECT_EQ(code_of_opening(folder.path()), ErrorCode::kCorrupted);
+  EXPECT_EQ(bytes_of(folder.path()), before);
+}
+
+TEST(SqliteFile, of_a_newer_version_is_refused_clearly) {
+  const TemporaryFolder folder;
+  fill(folder.path(), 1);
+  run_sql(folder.path(), "UPDATE meta SET value=2 WHERE name='min_reader'");
+  EXPECT_EQ(code_of_opening(folder.path()), ErrorCode::kUnsupported);
+  run_sql(folder.path(), "UPDATE meta SET value=1 WHERE name='min_reader'; UPDATE room SET version=version+1 WHERE name='core'");
+  EXPECT_EQ(code_of_opening(folder.path()), ErrorCode::kUnsupported);
+}
+
+TEST(SqliteFile, that_was_cut_to_nothing_is_not_taken_for_a_new_one) {
+  const TemporaryFolder folder;
+  fill(folder.path(), 1);
+  std::filesystem::resize_file(folder.path(), 0);
+  EXPECT_EQ(code_of_opening(folder.path()), ErrorCode::kCorrupted);
+}
+
+TEST(SqliteFile, that_lost_its_end_is_refused_at_once) {
+  const TemporaryFolder folder;
+  fill(folder.path(), 200);
+  const auto size = std::filesystem::file_size(folder.path());
+  std::filesystem::resize_file(folder.path(), size - size / 3);
+  EXPECT_EQ(code_of_opening(folder.path()), ErrorCode::kCorrupted);
+}
+
+TEST(SqliteFile, whose_stored_body_was_damaged_never_gives_a_wrong_one) {
+  const TemporaryFolder folder;
+  const std::string body(900, 'b');
+  {
+    auto db = sqlite::open({.path = folder.path()}).value();
+    db.queue("records").send({.body = body}).value();
+  }
+  const auto at = bytes_of(folder.path()).find(body);
+  ASSERT_NE(at, std::string::npos);
+  overwrite(folder.path(), static_cast<std::streamoff>(at) + 450, "X");
+  auto db = sqlite::open({.path = folder.path()}).value();
+  const auto received = db.queue("records").receive();
+  ASSERT_FALSE(received);
+  EXPECT_EQ(received.error().code(), ErrorCode::kCorrupted);
+}
+
+TEST(SqliteFile, keeps_its_identity_and_queues_over_a_restart) {
+  const TemporaryFolder folder;
+  StoreIdentity identity;
+  {
+    auto db = sqlite::open({.path = folder.path()}).value();
+    identity = db.key_store().backend()->identity().value();
+    db.queue("orders", {.kind = QueueKind::kStandard, .max_receives = 9}).value();
+  }
+  auto db = sqlite::open({.path = folder.path()}).value();
+  EXPECT_EQ(db.key_store().backend()->identity().value(), identity);
+  const auto queues = db.queues()->list().value();
+  ASSERT_EQ(queues.size(), 1U);
+  EXPECT_EQ(queues[0].options.max_receives, 9U);
+  EXPECT_EQ(queues[0].options.kind, QueueKind::kStandard);
+}
+
+TEST(SqliteFile, is_whole_by_itself_after_a_clean_close) {
+  const TemporaryFolder folder;
+  fill(folder.path(), 20);
+  std::filesystem::remove(folder.path() + "-wal");
+  std::filesystem::remove(folder.path() + "-shm");
+  std::filesystem::remove(folder.path() + "-lock");
+  EXPECT_EQ(sqlite::open({.path = folder.path()}).value().queue("records").stats().value().depth, 20U);
+}
+
+TEST(SqliteFile, with_secure_delete_holds_nothing_of_what_was_deleted) {
+  for (const bool secure : {false, true}) {
+    const TemporaryFolder folder;
+    const std::string secret(500, 's');
+    {
+      auto db = sqlite::open({.path = folder.path(), .secure_delete = secure}).value();
+      auto queue = db.queue("records");
+      queue.send({.body = secret}).value();
+      queue.send({.body = "stays, so that the page does"}).value();
+      db.checkpoint().value();
+      queue.ack(queue.receive(1).value().at(0)).value();
+    }
+    EXPECT_EQ(bytes_of(folder.path()).find(secret) == std::string::npos, secure);
+  }
+}
+
+TEST(SqliteFile, has_the_page_size_that_was_asked_for) {
+  const TemporaryFolder folder;
+  sqlite::open({.path = folder.path(), .page_size = 16384}).value();
+  const auto header = bytes_of(folder.path()).substr(16, 2);
+  EXPECT_EQ(header, std::string("\x40\x00", 2));
+}
+
+}  // namespace

@@ -1,0 +1,146 @@
+// The log layout: a body is stored once, from the send to the record, and nothing is left of what is gone.
+#include <gtest/gtest.h>
+
+#include <setget/model.hpp>
+#include <setget/sqlite.hpp>
+#include <setget/testing/clock.hpp>
+
+#include "unit/sqlite/raw_file.hpp"
+
+namespace {
+
+using namespace setget;
+using setget::testing::SimulatedClock;
+using sqlite_test::TemporaryFolder;
+
+class SqliteLayout : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    db_.emplace(sqlite::open({.path = folder_.path(), .clock = clock_}).value());
+    queue_ = db_->queue("records");
+    store_ = db_->key_store();
+  }
+  static Command command(const std::string& id, const std::string& key, const std::string& payload) {
+    Command set;
+    set.id = id;
+    set.keys = KeyList{key};
+    set.payload = payload;
+    return set;
+  }
+  FusedEntry entry_of(const Message& message, std::optional<TimePoint> expires_at = {}) {
+    FusedEntry fused;
+    fused.receipt = message.receipt;
+    fused.entry.command = decode_command(message.body).value();
+    fused.entry.encoded = message.body;
+    fused.entry.stamp = message.stamp;
+    fused.entry.expires_at = expires_at;
+    return fused;
+  }
+  ApplyResult apply(const FusedEntry& entry) {
+    auto* fused = store_.backend()->fused_with(*queue_.backend());
+    EXPECT_NE(fused, nullptr);
+    auto results = fused->apply_and_settle("records", std::span(&entry, 1), {}, clock_->now(), Deadline::in(Milliseconds(30'000))).value();
+    return results.applied.at(0).value();
+  }
+  std::int64_t count(const std::string& table) {
+    sqlite3* db = nullptr;
+    EXPECT_EQ(sqlite3_open(folder_.path().c_str(), &db), SQLITE_OK);
+    sqlite3_stmt* statement = nullptr;
+    EXPECT_EQ(sqlite3_prepare_v2(db, ("SELECT count(*) FROM " + table).c_str(), -1, &statement, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_step(statement), SQLITE_ROW);
+    const auto rows = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return rows;
+  }
+
+  TemporaryFolder folder_;
+  std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
+  std::optional<sqlite::Database> db_;
+  Queue queue_;
+  KeyStore store_;
+};
+
+TEST_F(SqliteLayout, the_row_of_a_message_becomes_the_row_of_its_record) {
+  const auto sent = queue_.send({.body = encode_command(command("a", "k", "payload"))}).value();
+  EXPECT_EQ(apply(entry_of(queue_.receive().value().at(0))).outcome, Outcome::kApplied);
+  EXPECT_EQ(count("log"), 1);
+  EXPECT_EQ(count("log WHERE stamp=" + std::to_string(sent.stamp)), 1);
+  EXPECT_EQ(store_.get("k", clock_->now()).value()->payload.view(), "payload");
+}
+
+TEST_F(SqliteLayout, a_command_that_the_worker_changed_is_stored_as_changed_in_the_same_row) {
+  queue_.send({.body = encode_command(command("a", "k", "before"))}).value();
+  auto entry = entry_of(queue_.receive().value().at(0));
+  entry.entry.command.payload = Payload("after");
+  entry.entry.encoded = encode_command(entry.entry.command);
+  EXPECT_EQ(apply(entry).outcome, Outcome::kApplied);
+  EXPECT_EQ(count("log"), 1);
+  EXPECT_EQ(store_.get("k", clock_->now()).value()->payload.view(), "after");
+}
+
+TEST_F(SqliteLayout, a_replaced_version_and_a_stale_message_leave_no_body) {
+  for (const auto* payload : {"one", "two"}) queue_.send({.body = encode_command(command("a", "k", payload)), .group = "a"}).value();
+  auto messages = queue_.receive().value();
+  ASSERT_EQ(messages.size(), 2U);
+  EXPECT_EQ(apply(entry_of(messages[1])).outcome, Outcome::kApplied);
+  EXPECT_EQ(apply(entry_of(messages[0])).outcome, Outcome::kStale);
+  EXPECT_EQ(count("log"), 1);
+  queue_.send({.body = encode_command(command("a", "k", "three")), .group = "a"}).value();
+  EXPECT_EQ(apply(entry_of(queue_.receive().value().at(0))).outcome, Outcome::kApplied);
+  EXPECT_EQ(count("log"), 1);
+  EXPECT_EQ(store_.get("k", clock_->now()).value()->payload.view(), "three");
+}
+
+TEST_F(SqliteLayout, short_lived_records_leave_nothing_behind) {
+  for (int i = 0; i < 50; ++i) {
+    const auto id = std::to_string(i);
+    queue_.send({.body = encode_command(command(id, "k" + id, "payload")), .group = id}).value();
+  }
+  for (const auto& message : queue_.receive(50).value()) apply(entry_of(message, clock_->now() + Milliseconds(1000)));
+  clock_->advance(Milliseconds(2000));
+  const auto floor = queue_.backend()->oldest_unfinished().value();
+  while (store_.backend()->reclaim({.now = clock_->now(), .floor = floor, .max_steps = 7}).value().steps == 7) {
+  }
+  for (const auto* table : {"log", "ident", "keys", "expiry", "gc", "change", "lease", "grp", "waiting", "history"}) {
+    EXPECT_EQ(count(table), 0) << table;
+  }
+  const auto stats = store_.backend()->stats().value();
+  EXPECT_EQ(stats.records + stats.tombstones + stats.keys + stats.changes, 0U);
+}
+
+TEST_F(SqliteLayout, a_batch_costs_rows_by_the_batch_and_not_by_the_message) {
+  std::vector<OutgoingMessage> messages(200);
+  for (int i = 0; i < 200; ++i)
+    messages[static_cast<std::size_t>(i)].body = encode_command(command(std::to_string(i), "k" + std::to_string(i), "p"));
+  for (const auto& sent : queue_.send(messages).value()) sent.value();
+  EXPECT_LE(count("state WHERE kind=2"), 1);
+  const auto received = queue_.receive(200).value();
+  EXPECT_EQ(received.size(), 200U);
+  EXPECT_EQ(count("lease"), 1);
+  std::vector<FusedEntry> entries;
+  for (const auto& message : received) entries.push_back(entry_of(message));
+  auto* fused = store_.backend()->fused_with(*queue_.backend());
+  fused->apply_and_settle("records", entries, {}, clock_->now(), Deadline::in(Milliseconds(30'000))).value();
+  EXPECT_EQ(count("lease"), 0);
+  EXPECT_EQ(count("change"), 1);
+  EXPECT_LE(count("outcome"), 2);
+  EXPECT_EQ(queue_.stats().value().outcomes[static_cast<std::size_t>(Outcome::kApplied)], 200U);
+}
+
+TEST_F(SqliteLayout, a_store_in_another_file_than_the_queue_keeps_its_own_copy) {
+  auto other = sqlite::open({.path = folder_.path("other.db"), .clock = clock_}).value();
+  auto elsewhere = other.key_store();
+  EXPECT_EQ(elsewhere.backend()->fused_with(*queue_.backend()), nullptr);
+  queue_.send({.body = encode_command(command("a", "k", "payload"))}).value();
+  const auto message = queue_.receive().value().at(0);
+  EXPECT_EQ(elsewhere.apply(entry_of(message).entry, clock_->now()).value().outcome, Outcome::kApplied);
+  queue_.ack(message).value();
+  EXPECT_EQ(count("log"), 0);
+  const auto record = elsewhere.get("k", clock_->now()).value();
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->version, message.stamp);
+  EXPECT_EQ(record->stamp, message.stamp);
+}
+
+}  // namespace
