@@ -1,9 +1,22 @@
+#include <setget/sqlite.hpp>
+
 #include "command.hpp"
 
 namespace cli_test {
 namespace {
 
-using Archives = Command;
+class Archives : public Command {
+ protected:
+  // As if the archive had been damaged behind setget's back.
+  void lose_from_archive(const std::string& id) {
+    setget::sqlite::Options options;
+    options.path = (folder / "archive.db").string();
+    auto database = setget::sqlite::open(std::move(options));
+    ASSERT_TRUE(database) << database.error().describe();
+    const setget::ArchiveId lost{"", id};
+    ASSERT_EQ(database->archive()->remove({&lost, 1}).value(), 1u);
+  }
+};
 
 const std::vector<std::string> kSeparate = {"--archive", "sqlite:archive.db"};
 
@@ -20,9 +33,15 @@ TEST_F(Archives, verify_tells_equal_different_and_unknown_apart) {
   EXPECT_EQ(run(with({"archive", "verify", "--deep"}, kSeparate)).code, 0);
   EXPECT_EQ(run(with({"archive", "status"}, kSeparate)).code, 0);
   EXPECT_EQ(run({"archive", "verify", "--archive", "none"}).code, 1);
-  // The same archive beside a store that lacks the record.
+  lose_from_archive("i");
+  const Ran different = run(with({"archive", "verify", "--json"}, kSeparate));
+  EXPECT_EQ(different.code, 2) << different.out << different.err;
+  EXPECT_EQ(different.json()["list"][0]["id"], "i");
+  EXPECT_EQ(run(with({"archive", "verify", "--repair"}, kSeparate)).code, 2);  // it was different
+  EXPECT_EQ(run(with({"archive", "verify", "--deep"}, kSeparate)).code, 0);
+  // The archive of another store says nothing about this one.
   set("b", "1", with({"--store", "sqlite:other.db"}, kSeparate));
-  EXPECT_EQ(run(with({"archive", "verify", "--store", "sqlite:other.db"}, kSeparate)).code, 2);
+  EXPECT_EQ(run(with({"archive", "verify", "--store", "sqlite:other.db"}, kSeparate)).code, 1);
 }
 
 TEST_F(Archives, a_run_against_another_store_is_refused_unless_adopted) {

@@ -79,7 +79,7 @@ TEST_F(UploadRoute, names_the_refused_rows_and_stores_the_others) {
 
 TEST_F(UploadRoute, answers_problems_for_what_is_no_upload) {
   EXPECT_EQ(post("x", "text/plain").status, 415);
-  EXPECT_EQ(post("--B\r\nContent-Disposition: form-data; name=f; filename=a.csv\r\n\r\nsku\n1").status, 422);
+  EXPECT_EQ(post("--B\r\nContent-Disposition: form-data; name=f; filename=a.csv\r\n\r\nsku\n1").status, 400);
   EXPECT_NE(post(file("a.exe", "x")).status, 200);
   setget::GatewayRequest request;
   request.method = "GET";
