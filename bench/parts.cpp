@@ -1,4 +1,5 @@
 // Parts of the hot path, by Google Benchmark; information, without targets.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -89,7 +90,10 @@ class Collector : public benchmark::BenchmarkReporter {
 
 void bench_parts(const Settings& settings, Report& report) {
   const auto add = [&](const char* name, void (*function)(benchmark::State&)) {
-    benchmark::RegisterBenchmark(name, function)->Repetitions(settings.trials)->MinTime(settings.seconds / 20)->ReportAggregatesOnly();
+    benchmark::RegisterBenchmark(name, function)
+        ->Repetitions(std::max(3, settings.trials))
+        ->MinTime(settings.seconds / 20)
+        ->ReportAggregatesOnly();
   };
   add("encode-command", encode);
   add("decode-command", decode);
