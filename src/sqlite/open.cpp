@@ -126,7 +126,6 @@ std::unique_ptr<Connection> Engine::open_connection(bool reader) {
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // Schemas of a damaged or hostile file must not run anything.
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  db->execute("PRAGMA cell_size_check=ON");
   db->execute("PRAGMA temp_store=MEMORY");
   if (reader) {
     db->execute("PRAGMA mmap_size=1073741824;PRAGMA cache_size=-8192;PRAGMA query_only=ON");
