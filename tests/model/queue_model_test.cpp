@@ -243,11 +243,25 @@ class Sequence {
     if (!result) RC_ASSERT(result.error().code() == ErrorCode::kLeaseLost);
   }
 
+  // True if a redriven message would find others of its group waiting. Then only a fresh stamp says where it belongs: with its old one a
+  // queue may deliver it before or behind the one that is next.
+  bool group_has_gone_on() const {
+    if (options_.kind != QueueKind::kFifo) return false;
+    std::set<std::string> waiting;
+    for (const auto* message : reference_.unfinished()) waiting.insert(message->group);
+    waiting.erase("");
+    for (const auto* letter : reference_.dead()) {
+      if (waiting.contains(letter->group)) return true;
+    }
+    return false;
+  }
+
   void redrive(const Op& op) {
     const auto limit = static_cast<std::size_t>(op.amount);
-    const auto moved = subject_.queues().redrive({.queue = name_, .filter = {}, .limit = limit, .restamp = op.flag}).value();
-    RC_ASSERT(moved == reference_.redrive(limit, op.flag, subject_.now()));
-    if (!op.flag || moved == 0) return;
+    const bool restamp = op.flag || group_has_gone_on();
+    const auto moved = subject_.queues().redrive({.queue = name_, .filter = {}, .limit = limit, .restamp = restamp}).value();
+    RC_ASSERT(moved == reference_.redrive(limit, restamp, subject_.now()));
+    if (!restamp || moved == 0) return;
     std::map<std::string, Stamp> stamps;
     for (const auto& message : subject_.queues().peek({.queue = name_, .limit = 1000}).value()) stamps[message.body.str()] = message.stamp;
     for (const auto& message : reference_.messages()) {
