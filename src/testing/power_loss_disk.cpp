@@ -117,7 +117,7 @@ std::map<std::string, std::optional<std::string>> PowerLossDisk::lose_power(std:
     for (const auto& change : file.pending) {
       if (random.next() % 100 >= survive_percent) {
         ++lost_;
-      } else if (!change.truncation && random.next() % 8 == 0) {
+      } else if (!change.truncation && random.next() % 4 == 0) {
         lost_ += apply_torn(file.synced, change, random) ? 0 : 1;
       } else {
         apply(file.synced, change);

@@ -2,8 +2,10 @@
 // cut; with any one kind of sync left out something is, so a missing sync in setget's own use of SQLite would be found.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "crash/oracle.hpp"
 #include "crash/temporary_folder.hpp"
@@ -52,7 +54,9 @@ class Lives {
 
  private:
   void plan_cut(bool in_the_making, int life) {
-    if (in_the_making) {
+    if (in_the_making && random_.next() % 2 == 0) {
+      vfs_.cut_at(SyncKind::kCreation);
+    } else if (in_the_making) {
       vfs_.cut_after(random_.next() % 40);
     } else if (random_.next() % 2 == 0) {
       vfs_.cut_at(static_cast<SyncKind>(random_.next() % setget::testing::kSyncKinds), life == 0 ? random_.next() % 2 : random_.next() % 4);
@@ -118,10 +122,13 @@ class Lives {
       case 6: {
         auto done = database.checkpoint();
         if (!done) return std::move(done).error();
-        // The log begins anew over what it held: the moment that its header's sync is for.
-        if (random_.next() % 3 == 0) vfs_.cut_after(random_.next() % 16);
-        return {};
+        // Now the log begins anew over what it held, which is what its header's sync is for: a large transaction over small ones.
+        if (random_.next() % 3 != 0) return {};
+        vfs_.cut_at(SyncKind::kWalCommit);
+        return set_batch(pipeline);
       }
+      case 7:
+        return set_batch(pipeline);
       default: {
         const auto n = ++last_n_;
         auto receipt = pipeline.set(crash::request_of(identity, n));
@@ -130,6 +137,21 @@ class Lives {
         return {};
       }
     }
+  }
+
+  // One large transaction among small ones.
+  Result<void> set_batch(Pipeline& pipeline) {
+    const auto n = ++last_n_;
+    std::vector<SetRequest> batch;
+    for (int identity = 0; identity < crash::kIdentities; ++identity) batch.push_back(crash::request_of(identity, n));
+    auto receipts = pipeline.set(std::move(batch));
+    if (!receipts) return std::move(receipts).error();
+    for (int identity = 0; identity < crash::kIdentities; ++identity) {
+      auto& receipt = (*receipts)[static_cast<std::size_t>(identity)];
+      if (!receipt) return std::move(receipt).error();
+      oracle_.acknowledged_set(identity, n, receipt->version);
+    }
+    return {};
   }
 
   void expect_off(const Error& error) { EXPECT_FALSE(vfs_.powered()) << "failed with the power on: " << error.message(); }
@@ -163,10 +185,16 @@ class Lives {
   std::uint64_t last_n_ = 0;
 };
 
+// SETGET_CRASH_SEEDS=N for the long form.
+std::uint64_t seeds() {
+  const char* given = std::getenv("SETGET_CRASH_SEEDS");
+  return given == nullptr ? 150 : std::strtoull(given, nullptr, 10);
+}
+
 TEST(PowerLoss, nothing_acknowledged_is_lost_at_any_cut) {
   const TemporaryFolder folder;
   auto vfs = PowerLossVfs::install().value();
-  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
     ASSERT_EQ(Lives(*vfs, folder.path(std::to_string(seed)), seed).run(), "") << "seed " << seed;
   }
   for (const auto kind : {SyncKind::kWalCommit, SyncKind::kWalHeader, SyncKind::kWalCheckpoint, SyncKind::kCheckpoint}) {

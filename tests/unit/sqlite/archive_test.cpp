@@ -71,7 +71,7 @@ TEST_F(SqliteArchive, payloads_that_were_exchanged_are_noticed) {
   write(document("b", {"l"}, 2, "two"));
   damage(
       "UPDATE archive_doc SET content = (SELECT content FROM archive_doc o WHERE o.row <> archive_doc.row);"
-      "UPDATE archive_body SET row = row + 10; UPDATE archive_body SET row = 23 - row");
+      "UPDATE archive_body SET row = -row; UPDATE archive_body SET row = 3 + row");
   EXPECT_EQ(get("k").error().code(), ErrorCode::kCorrupted);
 }
 
