@@ -94,29 +94,36 @@ bool Engine::wait_for_turn(Pending& mine, Deadline deadline) {
 
 // Called by the thread that leads: carries out what waits (its own operation among it), then passes the lead on.
 void Engine::lead() {
+  std::vector<Pending*> batch;
   {
     std::unique_lock lock(mutex_);
     gather(lock);
-    const auto count = std::min(pending_.size(), options_.max_batch);
-    batch_.assign(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
-    for (auto* operation : batch_) operation->state.store(Pending::kTaken, std::memory_order_release);
+    const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(std::min(pending_.size(), options_.max_batch));
+    batch.assign(pending_.begin(), end);
+    pending_.erase(pending_.begin(), end);
+    for (auto* operation : batch) operation->state.store(Pending::kTaken, std::memory_order_release);
   }
   const auto start = Deadline::Steady::now();
-  run_batch(batch_);
+  run_batch(batch);
   last_commit_ = Deadline::Steady::now() - start;
-  last_batch_ = batch_.size();
-  for (auto* operation : batch_) {
+  last_batch_ = batch.size();
+  for (auto* operation : batch) {
     if (operation->checkpoint && !operation->failure) checkpoint_for(*operation);
   }
-  for (auto* operation : batch_) {
+  // The next leader starts while this one wakes its followers; a checkpoint comes in between, but nobody waits for it who need not.
+  const bool checkpoint_due = wal_pages_ >= static_cast<int>(options_.checkpoint_pages);
+  if (!checkpoint_due) pass_the_lead();
+  for (auto* operation : batch) {
     auto& state = operation->state;
     state.store(Pending::kDone, std::memory_order_release);  // from here on the operation may be gone; its address is only a name
     futex_wake(state, 1, false);
   }
-  batch_.clear();
-  checkpoint_if_long();
+  if (!checkpoint_due) return;
+  checkpoint_now();
+  pass_the_lead();
+}
 
+void Engine::pass_the_lead() {
   const std::lock_guard lock(mutex_);
   if (pending_.empty()) {
     leading_ = false;
@@ -228,9 +235,8 @@ void Engine::checkpoint_for(Pending& operation) noexcept {
   sqlite3_busy_timeout(writer_->handle(), static_cast<int>(options_.busy_timeout.count()));
 }
 
-void Engine::checkpoint_if_long() noexcept {
+void Engine::checkpoint_now() noexcept {
   const auto limit = static_cast<int>(options_.checkpoint_pages);
-  if (wal_pages_ < limit) return;
   try {
     // Passive waits for nobody. Where readers held it back for long, the next one insists, so that the WAL stays bounded.
     checkpoint_locked(wal_pages_ < 8 * limit ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART);

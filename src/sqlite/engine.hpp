@@ -169,11 +169,12 @@ class Engine {
   std::optional<Error> submit(Pending& mine, Deadline deadline);
   bool wait_for_turn(Pending& mine, Deadline deadline);
   void lead();
+  void pass_the_lead();
   void gather(std::unique_lock<std::mutex>& lock);
   void run_batch(std::span<Pending* const> batch);
   bool try_batch(std::span<Pending* const> batch, bool careful);
   void checkpoint_for(Pending& operation) noexcept;
-  void checkpoint_if_long() noexcept;
+  void checkpoint_now() noexcept;
   bool checkpoint_locked(int mode);
 
   ReadSlot& take_slot();
@@ -215,7 +216,6 @@ class Engine {
   std::mutex mutex_;
   bool leading_ = false;
   std::vector<Pending*> pending_;
-  std::vector<Pending*> batch_;  // the leader's
   std::size_t last_batch_ = 0;
   std::chrono::nanoseconds last_commit_{0};
   std::atomic<std::uint32_t> arrivals_{0};
