@@ -107,6 +107,8 @@ void Engine::lead() {
   run_batch(batch);
   last_commit_ = Deadline::Steady::now() - start;
   last_batch_ = batch.size();
+  options_.metrics->observe("setget_sqlite_commit_seconds", std::chrono::duration<double>(last_commit_).count(), {});
+  options_.metrics->observe("setget_sqlite_commit_operations", static_cast<double>(batch.size()), {});
   for (auto* operation : batch) {
     if (operation->checkpoint && !operation->failure) checkpoint_for(*operation);
   }
@@ -172,9 +174,9 @@ void Engine::run_batch(std::span<Pending* const> batch) {
   } catch (const std::exception& failed) {
     failure = Error(ErrorCode::kInternal, failed.what());
   }
-  if (failure) {
-    for (auto* operation : batch) operation->failure = failure;
-  }
+  if (!failure) return;
+  options_.metrics->add("setget_sqlite_failed_commits_total", 1, {});
+  for (auto* operation : batch) operation->failure = failure;
 }
 
 // One attempt; false if an operation failed after it had written, and all must be done again with savepoints.
@@ -219,6 +221,7 @@ bool Engine::checkpoint_locked(int mode) {
   int done = 0;
   const int code = sqlite3_wal_checkpoint_v2(writer_->handle(), nullptr, mode, &in_log, &done);
   sidecar_->unlock();
+  options_.metrics->add("setget_sqlite_checkpoints_total", 1, {});
   if (code == SQLITE_BUSY) return false;
   if (code != SQLITE_OK) throw SqlError(error_of(writer_->handle(), code, "checkpoint failed"));
   return in_log == done;
