@@ -26,6 +26,6 @@ for library in $libraries; do
     echo "$(basename "$library") exports the private names above" >&2
     failed=1
   fi
-  nm -D --defined-only "$library" | c++filt | grep -q 'setget::v0::' || { echo "$(basename "$library") exports nothing" >&2; failed=1; }
+  nm -D --defined-only "$library" | c++filt | grep 'setget::v0::' >/dev/null || { echo "$(basename "$library") exports nothing" >&2; failed=1; }
 done
 exit $failed
