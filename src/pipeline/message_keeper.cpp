@@ -4,7 +4,8 @@
 
 namespace setget::inline v0::detail {
 
-MessageKeeper::MessageKeeper(Queue queue, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger, std::shared_ptr<Metrics> metrics)
+MessageKeeper::MessageKeeper(Queue queue, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger,
+                             std::shared_ptr<Metrics> metrics)
     : queue_(std::move(queue)), clock_(std::move(clock)), logger_(std::move(logger)), metrics_(std::move(metrics)) {}
 
 void MessageKeeper::hold(const Held& batch) {
