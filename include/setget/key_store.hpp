@@ -73,7 +73,7 @@ using Position = std::uint64_t;
 
 enum class ChangeKind : std::uint8_t {
   kRecord = 1,     // a set, or a change of its expiry or lost keys: `record` holds the state
-  kTombstone = 2,  // erased or superseded
+  kTombstone = 2,  // erased, superseded, or evicted after it expired
 };
 
 struct Change {

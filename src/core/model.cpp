@@ -83,7 +83,7 @@ class Applier {
       judgement.see(key, *key_slot, id, slot->stamp);
     }
     if (judgement.dead()) {
-      return bury(ns, id, *slot, command->keys, judgement.erased ? TombstoneReason::kErased : TombstoneReason::kSuperseded, true);
+      return bury(ns, id, *slot, command->keys, judgement.erased ? TombstoneReason::kErased : TombstoneReason::kSuperseded);
     }
     if (!lost_changed) return {};
     auto changed = *slot;
@@ -94,8 +94,7 @@ class Applier {
   }
 
   // Turns a live record into a tombstone of the same version.
-  Result<void> bury(std::string_view ns, std::string_view id, const IdentitySlot& before, const KeyList& keys, TombstoneReason reason,
-                    bool logged) {
+  Result<void> bury(std::string_view ns, std::string_view id, const IdentitySlot& before, const KeyList& keys, TombstoneReason reason) {
     auto encoded = tx_.load_encoded(ns, id, before);
     if (!encoded) return std::move(encoded).error();
     auto tombstone = before;
@@ -105,7 +104,7 @@ class Applier {
     ++tombstone.revision;
     if (auto done = let_go(ns, id, keys, nullptr); !done) return done;
     if (auto done = tx_.store_tombstone(ns, id, before, tombstone); !done) return done;
-    return logged ? tx_.log_change(ns, id, tombstone) : Result<void>();
+    return tx_.log_change(ns, id, tombstone);
   }
 
   Result<Command> load_command(std::string_view ns, std::string_view id, const IdentitySlot& slot) {
@@ -462,8 +461,9 @@ Result<void> evict_expired(ModelTransaction& transaction, std::string_view ns, s
   if (slot->state != State::kLive) return {};
   auto command = applier.load_command(ns, id, *slot);
   if (!command) return std::move(command).error();
-  // Not logged: whoever reads the log knows the expiry already.
-  return applier.bury(ns, id, *slot, command->keys, TombstoneReason::kExpired, false);
+  // Logged, because a reader of the log may not have seen this version yet: an archive that still has an older one must learn that it is
+  // over.
+  return applier.bury(ns, id, *slot, command->keys, TombstoneReason::kExpired);
 }
 
 Result<bool> change_expiry(ModelTransaction& transaction, const SetExpiry& request) {

@@ -218,6 +218,21 @@ void what_a_cursor_has_not_seen_is_not_forgotten(Trial& t) {
   EXPECT_EQ(t.seen("k"), "unknown");
 }
 
+// A reader that was asleep meanwhile must learn that the version is over: it may hold an older one.
+void a_version_that_was_evicted_before_it_was_read_is_reported_as_over(Trial& t) {
+  open(t, "c");
+  t.apply(set("a", {"k"}, t.stamp(1)));
+  t.store().commit_cursor("c", t.store().changes({.cursor = "c"}).value().next).value();
+  t.apply(set_until("a", {"k"}, t.stamp(2), t.now() + Milliseconds(1000)));
+  t.clock().advance(Milliseconds(1000));
+  EXPECT_EQ(reclaim_all(t, 0).expired, 1u);
+  const auto changes = read_all(t, "c");
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].kind, ChangeKind::kTombstone);
+  EXPECT_EQ(changes[0].reason, TombstoneReason::kExpired);
+  EXPECT_EQ(changes[0].version, t.stamp(2));
+}
+
 void waiting_for_changes_ends_with_the_first_one(Trial& t) {
   t.apply(set("a", {"a"}, 11));
   open(t, "c");
@@ -258,6 +273,7 @@ const std::array kCases{
     SETGET_CASE(a_cursor_beyond_its_limit_is_dropped_loudly),
     SETGET_CASE(the_log_is_trimmed_behind_all_cursors),
     SETGET_CASE(what_a_cursor_has_not_seen_is_not_forgotten),
+    SETGET_CASE(a_version_that_was_evicted_before_it_was_read_is_reported_as_over),
     SETGET_CASE(waiting_for_changes_ends_with_the_first_one),
     Case{"reopening_keeps_cursors", reopening_keeps_cursors, &Deviations::change_log, Needs::kReopen},
 };
