@@ -103,6 +103,7 @@ TEST_F(HttpFraming, ambiguous_lengths_are_refused) {
 }
 
 TEST_F(HttpFraming, what_is_no_request_is_refused) {
+  using namespace std::string_literals;
   expect_refused("hello\r\n\r\n", 400);
   expect_refused("GET /a b HTTP/1.1\r\nHost: t\r\n\r\n", 400);
   expect_refused("GET / HTTP/2.0\r\nHost: t\r\n\r\n", 505);
@@ -113,7 +114,7 @@ TEST_F(HttpFraming, what_is_no_request_is_refused) {
       "GET / HTTP/1.1\r\nHost: t\r\nX: a\x01"
       "b\r\n\r\n",
       400);
-  expect_refused(std::string("GET /\0 HTTP/1.1\r\nHost: t\r\n\r\n", 31), 400);
+  expect_refused("GET /\0 HTTP/1.1\r\nHost: t\r\n\r\n"s, 400);
   expect_refused("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS client hello\r\n\r\n", 400);
 }
 

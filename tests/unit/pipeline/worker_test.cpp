@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -281,11 +282,14 @@ TEST(Worker, extends_the_leases_of_prefetched_batches_while_the_store_is_stuck) 
   ASSERT_TRUE(gate->wait_for_callers(1, patience()));
   ASSERT_TRUE(ingress->set(request("b", {"b"})));
   while (world.stats().in_flight < 2) std::this_thread::yield();
-  // Ten lease lengths, each only begun when the leases before were extended.
+  // Ten lease lengths, each half only begun when both leases were extended in the half before.
+  const auto both_extended = [&] {
+    const auto messages = world.plain_queue.backend()->peek({.queue = "records"}).value();
+    return std::ranges::all_of(messages, [&](const Message& m) { return m.visible_at == world.clock->now() + Milliseconds(40); });
+  };
   for (int i = 0; i < 20; ++i) {
-    const auto calls = world.queue_faults->calls("settle");
     world.clock->advance(Milliseconds(20));
-    while (world.queue_faults->calls("settle") < calls + 2) std::this_thread::yield();
+    while (!both_extended()) std::this_thread::yield();
   }
   gate->open();
   ASSERT_TRUE(worker->flush(patience()));
