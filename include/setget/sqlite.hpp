@@ -22,7 +22,7 @@ struct Options {
   std::string path{};                    // required
   bool create = true;                    // make the file when it is missing; else kNotFound
   bool durable = true;                   // synchronous=FULL; false: NORMAL, and the durability is declared as kMemory
-  std::uint32_t page_size = 4096;        // of a new file: a power of two in [512, 65536]
+  std::uint32_t page_size = 8192;        // of a new file: a power of two in [512, 65536]
   std::size_t cache_bytes = 64u << 20;   // page cache of the writer
   std::size_t reader_connections = 8;    // read connections kept at most; > 0
   std::size_t checkpoint_pages = 4000;   // WAL length at which a checkpoint runs; > 0

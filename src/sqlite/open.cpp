@@ -174,6 +174,14 @@ void Engine::prepare_file(std::span<const Room* const> rooms) {
     db.execute("CREATE TABLE IF NOT EXISTS room(name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID");
     for (const auto* room : rooms) migrate(db, *room);
     db.run("COMMIT");
+  } catch (const SqlError& failed) {
+    if (db.in_transaction()) sqlite3_exec(db.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+    // Our own statements are right for every file that we made: where one does not fit, a damaged page has lost or changed what it should
+    // find.
+    if (!fresh && failed.error().native_code() == SQLITE_ERROR) {
+      throw damaged(options_.path, fmt::format("its tables are not those of its format ({})", failed.error().native_text()));
+    }
+    throw;
   } catch (...) {
     if (db.in_transaction()) sqlite3_exec(db.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
     throw;
