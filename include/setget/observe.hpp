@@ -36,8 +36,8 @@ struct MetricLabel {
 };
 using MetricLabels = std::initializer_list<MetricLabel>;
 
-// Names follow Prometheus (prometheus.io/docs/practices/naming): setget_…_total counters, base units in the name. Values of account and
-// flow appear as labels only for the allow-list of the pipeline's options. docs/metrics.md lists all of them.
+// Names follow Prometheus (prometheus.io/docs/practices/naming): setget_…_total counters, base units in the name. Account and
+// flow are never labels: their number has no bound. docs/metrics.md lists all of them.
 class SETGET_API Metrics {
  public:
   virtual ~Metrics();
