@@ -1,6 +1,5 @@
 // What an archive run costs the readers. Gets arrive at fixed moments (open loop, 30 % of what one thread can do), and each is timed from
 // the moment it was due, so that a stall counts for every get that had to wait behind it.
-#include <sched.h>
 #include <atomic>
 #include <thread>
 
@@ -36,7 +35,7 @@ std::vector<double> open_loop(setget::Pipeline& pipeline, double rate, Over over
   const double gap = 1 / rate;
   for (std::uint64_t n = 0; !over(); ++n) {
     const double due = static_cast<double>(n) * gap;
-    while (seconds_since(start) < due) sched_yield();
+    while (seconds_since(start) < due) {}
     read_one(pipeline, random);
     taken.push_back((seconds_since(start) - due) * 1e6);
   }

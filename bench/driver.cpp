@@ -134,6 +134,7 @@ void print_configuration(const Arguments& given) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  bench::share_process_settings();
   Arguments given = parse(argc, argv);
   Settings& settings = given.settings;
   if (given.memory_child) return bench::run_memory_child(settings);

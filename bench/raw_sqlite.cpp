@@ -91,4 +91,6 @@ bool RawStore::get_by_id(std::int64_t id, std::string& body) {
 
 std::string sqlite_version() { return sqlite3_libversion(); }
 
+void share_process_settings() { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 }  // namespace bench

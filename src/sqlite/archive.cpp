@@ -52,7 +52,7 @@ class SqliteArchive final : public ArchiveBackend {
   }
 
   Result<std::vector<Lookup>> get(const GetRecords& request) override {
-    return engine_->read([&](Connection& db) -> Result<std::vector<Lookup>> {
+    return engine_->read(Reads::kGets, [&](Connection& db) -> Result<std::vector<Lookup>> {
       std::vector<Lookup> lookups;
       lookups.reserve(request.keys.size());
       for (const auto key : request.keys) {
@@ -65,7 +65,7 @@ class SqliteArchive final : public ArchiveBackend {
   }
 
   Result<Lookup> get_by_id(const GetById& request) override {
-    return engine_->read_one([&](Connection& db) { return find_by_id(db, request.ns, request.id, request.now); });
+    return engine_->read_one(Reads::kGets, [&](Connection& db) { return find_by_id(db, request.ns, request.id, request.now); });
   }
 
   Result<SummaryPage> scan(const ScanArchive& request) override {

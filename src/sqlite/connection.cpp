@@ -48,6 +48,11 @@ void Query::fail(int code) {
   throw SqlError(std::move(error));
 }
 
+void spare_memory_statistics() noexcept {
+  static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(once);
+}
+
 std::unique_ptr<Connection> Connection::open(const std::string& path, int flags, const std::string& vfs) {
   sqlite3* db = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &db, flags | SQLITE_OPEN_NOMUTEX, vfs.empty() ? nullptr : vfs.c_str());

@@ -38,7 +38,7 @@ Engine::~Engine() {
   if (const auto done = checkpoint(); !done) {
     log(LogLevel::kWarning, "the last checkpoint before closing the database failed", {{"error", done.error().message()}});
   }
-  slots_.reset();
+  for (auto& pool : pools_) pool.slots.reset();
   writer_.reset();
 }
 
@@ -261,39 +261,40 @@ Result<bool> Engine::checkpoint() {
 
 // --- readers --------------------------------------------------------------------------------------------------------------------
 
-Engine::ReadSlot& Engine::take_slot() {
+Engine::ReadSlot& Engine::take_slot(ReadPool& pool, Reads reads) {
   // A thread comes back to the connection whose pages it has just used.
   static std::atomic<std::uint32_t> threads{0};
   thread_local const std::uint32_t home = threads.fetch_add(1, std::memory_order_relaxed);
   const auto count = static_cast<std::uint32_t>(options_.reader_connections);
   for (;;) {
-    const auto seen = slot_returns_.load(std::memory_order_acquire);
+    const auto seen = pool.returns.load(std::memory_order_acquire);
     for (std::uint32_t i = 0; i < count; ++i) {
-      auto& slot = slots_[(home + i) % count];
+      auto& slot = pool.slots[(home + i) % count];
       bool expected = false;
       if (slot.busy.load(std::memory_order_relaxed) || !slot.busy.compare_exchange_strong(expected, true, std::memory_order_acquire))
         continue;
       if (slot.connection == nullptr) {
         try {
-          slot.connection = open_connection(true);
+          slot.connection = open_reader(reads);
+          if (reads == Reads::kGets) slot.mapping.attach(slot.connection->handle());
         } catch (...) {
-          give_back(slot);
+          give_back(pool, slot);
           throw;
         }
       }
       return slot;
     }
-    slot_waiters_.fetch_add(1, std::memory_order_seq_cst);
-    if (slot_returns_.load(std::memory_order_seq_cst) == seen) futex_wait(slot_returns_, seen, std::chrono::milliseconds(100), false);
-    slot_waiters_.fetch_sub(1, std::memory_order_seq_cst);
+    pool.waiters.fetch_add(1, std::memory_order_seq_cst);
+    if (pool.returns.load(std::memory_order_seq_cst) == seen) futex_wait(pool.returns, seen, std::chrono::milliseconds(100), false);
+    pool.waiters.fetch_sub(1, std::memory_order_seq_cst);
   }
 }
 
-void Engine::give_back(ReadSlot& slot) noexcept {
+void Engine::give_back(ReadPool& pool, ReadSlot& slot) noexcept {
   slot.busy.store(false, std::memory_order_seq_cst);
-  if (slot_waiters_.load(std::memory_order_seq_cst) == 0) return;
-  slot_returns_.fetch_add(1, std::memory_order_seq_cst);
-  futex_wake(slot_returns_, 1, false);
+  if (pool.waiters.load(std::memory_order_seq_cst) == 0) return;
+  pool.returns.fetch_add(1, std::memory_order_seq_cst);
+  futex_wake(pool.returns, 1, false);
 }
 
 }  // namespace setget::inline v0::sqlite

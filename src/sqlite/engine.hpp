@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "sqlite/kept_mapping.hpp"
 #include "sqlite/sidecar.hpp"
 #include "sqlite/sqlite3.hpp"
 
@@ -76,6 +77,10 @@ class WriteTxn {
   std::array<bool, kTopicCount> announced_{};
 };
 
+// What a read connection is for. Gets come back to the same pages over and over and read them from a memory mapping; what goes over the
+// file once (receiving, the change log, lists) reads by system calls, so that it does not make the whole file resident.
+enum class Reads : std::uint8_t { kGets, kScans };
+
 class Engine {
  public:
   // Opens or makes the file; see sqlite::open for the errors.
@@ -106,12 +111,20 @@ class Engine {
   // Runs `look`(Connection&) → Result<T> within one read transaction: all its statements see one moment.
   template <class Look>
   auto read(Look&& look) -> std::invoke_result_t<Look, Connection&> {
-    return read_with(true, look);
+    return read_with(Reads::kScans, true, look);
+  }
+  template <class Look>
+  auto read(Reads reads, Look&& look) -> std::invoke_result_t<Look, Connection&> {
+    return read_with(reads, true, look);
   }
   // The same for a single statement, which is its own transaction.
   template <class Look>
   auto read_one(Look&& look) -> std::invoke_result_t<Look, Connection&> {
-    return read_with(false, look);
+    return read_with(Reads::kScans, false, look);
+  }
+  template <class Look>
+  auto read_one(Reads reads, Look&& look) -> std::invoke_result_t<Look, Connection&> {
+    return read_with(reads, false, look);
   }
 
   // Moves the WAL into the file; false if readers kept part of it.
@@ -140,19 +153,26 @@ class Engine {
   };
   struct ReadSlot {
     std::atomic<bool> busy{false};
+    KeptMapping mapping{};  // outlives the connection
     std::unique_ptr<Connection> connection;
+  };
+  struct ReadPool {
+    std::unique_ptr<ReadSlot[]> slots;
+    std::atomic<std::uint32_t> returns{0};
+    std::atomic<std::uint32_t> waiters{0};
   };
   // A read connection for the life of this object.
   class Lease {
    public:
-    Lease(Engine& engine, ReadSlot& slot) noexcept : engine_(engine), slot_(slot) {}
-    ~Lease() { engine_.give_back(slot_); }
+    Lease(Engine& engine, ReadPool& pool, ReadSlot& slot) noexcept : engine_(engine), pool_(pool), slot_(slot) {}
+    ~Lease() { engine_.give_back(pool_, slot_); }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
     Connection& connection() noexcept { return *slot_.connection; }
 
    private:
     Engine& engine_;
+    ReadPool& pool_;
     ReadSlot& slot_;
   };
 
@@ -163,7 +183,9 @@ class Engine {
   void check_file_before_open();
   void check_file_after_open();
   void prepare_file(std::span<const Room* const> rooms);
-  std::unique_ptr<Connection> open_connection(bool reader);
+  std::unique_ptr<Connection> open_writer();
+  std::unique_ptr<Connection> open_reader(Reads reads);
+  std::unique_ptr<Connection> open_connection(bool create);
 
   // Group commit (engine.cpp).
   std::optional<Error> submit(Pending& mine, Deadline deadline);
@@ -177,13 +199,14 @@ class Engine {
   void checkpoint_now() noexcept;
   bool checkpoint_locked(int mode);
 
-  ReadSlot& take_slot();
-  void give_back(ReadSlot& slot) noexcept;
+  ReadSlot& take_slot(ReadPool& pool, Reads reads);
+  static void give_back(ReadPool& pool, ReadSlot& slot) noexcept;
 
   template <class Look>
-  auto read_with(bool transaction, Look& look) -> std::invoke_result_t<Look, Connection&> {
+  auto read_with(Reads reads, bool transaction, Look& look) -> std::invoke_result_t<Look, Connection&> {
     try {
-      Lease lease(*this, take_slot());
+      auto& pool = pools_[static_cast<std::size_t>(reads)];
+      Lease lease(*this, pool, take_slot(pool, reads));
       auto& db = lease.connection();
       if (!transaction) return look(db);
       struct Moment {
@@ -221,9 +244,7 @@ class Engine {
   std::atomic<std::uint32_t> arrivals_{0};
   std::atomic<bool> gathering_{false};
 
-  std::unique_ptr<ReadSlot[]> slots_;
-  std::atomic<std::uint32_t> slot_returns_{0};
-  std::atomic<std::uint32_t> slot_waiters_{0};
+  std::array<ReadPool, 2> pools_;  // by Reads
 };
 
 }  // namespace setget::inline v0::sqlite

@@ -33,6 +33,7 @@ SqlError damaged(const std::string& path, std::string_view what) {
 Result<std::shared_ptr<Engine>> Engine::open(Options options, std::span<const Room* const> rooms) {
   try {
     if (auto valid = options.validate(); !valid) return std::move(valid).error();
+    if (!options.memory_statistics) spare_memory_statistics();
     std::shared_ptr<Engine> engine(new Engine(std::move(options)));
     if (auto started = engine->start(rooms); !started) return std::move(started).error();
     return engine;
@@ -60,7 +61,7 @@ Result<void> Engine::start(std::span<const Room* const> rooms) {
   } const unlock{*sidecar_};
 
   if (options_.vfs.empty()) check_file_before_open();
-  writer_ = open_connection(false);
+  writer_ = open_writer();
   book_ = std::make_unique<Book>();
   try {
     prepare_file(rooms);
@@ -69,7 +70,7 @@ Result<void> Engine::start(std::span<const Room* const> rooms) {
     writer_.reset();
     throw;
   }
-  slots_ = std::make_unique<ReadSlot[]>(options_.reader_connections);
+  for (auto& pool : pools_) pool.slots = std::make_unique<ReadSlot[]>(options_.reader_connections);
   sidecar_->set_initialised(true);
   return {};
 }
@@ -118,20 +119,27 @@ void Engine::check_file_after_open() {
   }
 }
 
-std::unique_ptr<Connection> Engine::open_connection(bool reader) {
-  const int create = !reader && options_.create ? SQLITE_OPEN_CREATE : 0;
-  auto db = Connection::open(options_.path, SQLITE_OPEN_READWRITE | create, options_.vfs);
+std::unique_ptr<Connection> Engine::open_connection(bool create) {
+  auto db = Connection::open(options_.path, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), options_.vfs);
   sqlite3_busy_timeout(db->handle(), static_cast<int>(options_.busy_timeout.count()));
   // Checkpoints only where checkpoint_locked() makes them.
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // Schemas of a damaged or hostile file must not run anything.
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   db->execute("PRAGMA temp_store=MEMORY");
-  if (reader) {
-    db->execute("PRAGMA mmap_size=1073741824;PRAGMA cache_size=-8192;PRAGMA query_only=ON");
-    return db;
-  }
+  return db;
+}
+
+std::unique_ptr<Connection> Engine::open_writer() {
+  auto db = open_connection(options_.create);
   db->execute(fmt::format("PRAGMA page_size={};PRAGMA cache_size=-{}", options_.page_size, options_.cache_bytes / 1024));
+  return db;
+}
+
+std::unique_ptr<Connection> Engine::open_reader(Reads reads) {
+  auto db = open_connection(false);
+  // SQLite empties a connection's cache after each commit of another one: more than a little would only be work to throw away.
+  db->execute(fmt::format("PRAGMA mmap_size={};PRAGMA cache_size=-8192;PRAGMA query_only=ON", reads == Reads::kGets ? options_.map_bytes : 0));
   return db;
 }
 

@@ -25,12 +25,15 @@ struct Database::State {
   std::shared_ptr<SqliteStore> store;
 };
 
+constexpr std::size_t kMostMapped = 0x7fff0000;
+
 Result<void> Options::validate() const {
   const auto bad = [](std::string_view field, std::string_view rule) {
     return Error(ErrorCode::kInvalidArgument, fmt::format("sqlite option {} must {}", field, rule)).at_field(std::string(field));
   };
   if (path.empty()) return bad("path", "not be empty");
   if (!std::has_single_bit(page_size) || page_size < 512 || page_size > 65536) return bad("page_size", "be a power of two in [512, 65536]");
+  if (map_bytes > kMostMapped) return bad("map_bytes", "be at most 2 GiB less 64 KiB, SQLite's limit");
   if (reader_connections == 0 || reader_connections > 1024) return bad("reader_connections", "be in [1, 1024]");
   if (checkpoint_pages == 0 || checkpoint_pages > (1u << 24)) return bad("checkpoint_pages", "be in [1, 2^24]");
   if (max_batch == 0) return bad("max_batch", "be > 0");

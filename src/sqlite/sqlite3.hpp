@@ -31,6 +31,10 @@ class SqlError : public std::exception {
 // The SDK's error for a SQLite result code, with SQLite's extended code and text. `db` may be null.
 Error error_of(sqlite3* db, int code, std::string_view doing);
 
+// Turns off the counting of SQLite's memory for the whole process: each allocation takes one lock for it, on which readers wait for busy
+// writers. Without effect, and harmless, after anything in the process has used SQLite.
+void spare_memory_statistics() noexcept;
+
 class Connection;
 
 // Bytes that are bound as TEXT: SQLite compares them faster than blobs where they are a table's key. Any bytes: nothing here converts them.

@@ -79,8 +79,9 @@ Lookup look_up(Connection& db, std::string_view ns, std::string_view key, TimePo
 Result<std::vector<Lookup>> SqliteStore::get(const GetRecords& request) {
   if (request.keys.size() == 1) {
     bool needs_more = false;
-    auto found = engine_->read_one(
-        [&](Connection& db) -> Result<Lookup> { return look_up(db, request.ns, request.keys.front(), request.now, false, needs_more); });
+    auto found = engine_->read_one(Reads::kGets, [&](Connection& db) -> Result<Lookup> {
+      return look_up(db, request.ns, request.keys.front(), request.now, false, needs_more);
+    });
     if (!found) return std::move(found).error();
     if (!needs_more) {
       std::vector<Lookup> lookups;
@@ -88,7 +89,7 @@ Result<std::vector<Lookup>> SqliteStore::get(const GetRecords& request) {
       return lookups;
     }
   }
-  return engine_->read([&](Connection& db) -> Result<std::vector<Lookup>> {
+  return engine_->read(Reads::kGets, [&](Connection& db) -> Result<std::vector<Lookup>> {
     std::vector<Lookup> lookups;
     lookups.reserve(request.keys.size());
     bool ignored = false;
@@ -98,7 +99,7 @@ Result<std::vector<Lookup>> SqliteStore::get(const GetRecords& request) {
 }
 
 Result<Lookup> SqliteStore::get_by_id(const GetById& request) {
-  return engine_->read([&](Connection& db) -> Result<Lookup> {
+  return engine_->read(Reads::kGets, [&](Connection& db) -> Result<Lookup> {
     const auto ident = find_ident(db, request.ns, request.id);
     if (!ident || ident->slot.state == State::kAbsent) return Lookup{};
     if (ident->slot.state == State::kTombstone || (ident->slot.expires_at && *ident->slot.expires_at <= request.now)) return gone();
