@@ -35,7 +35,8 @@ std::vector<double> open_loop(setget::Pipeline& pipeline, double rate, Over over
   const double gap = 1 / rate;
   for (std::uint64_t n = 0; !over(); ++n) {
     const double due = static_cast<double>(n) * gap;
-    while (seconds_since(start) < due) {}
+    while (seconds_since(start) < due) {
+    }
     read_one(pipeline, random);
     taken.push_back((seconds_since(start) - due) * 1e6);
   }

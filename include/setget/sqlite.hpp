@@ -19,20 +19,20 @@
 namespace setget::inline v0::sqlite {
 
 struct Options {
-  std::string path{};                    // required
-  bool create = true;                    // make the file when it is missing; else kNotFound
-  bool durable = true;                   // synchronous=FULL; false: NORMAL, and the durability is declared as kMemory
-  std::uint32_t page_size = 8192;        // of a new file: a power of two in [512, 65536]
-  std::size_t cache_bytes = 64u << 20;   // page cache of the writer
+  std::string path{};                   // required
+  bool create = true;                   // make the file when it is missing; else kNotFound
+  bool durable = true;                  // synchronous=FULL; false: NORMAL, and the durability is declared as kMemory
+  std::uint32_t page_size = 8192;       // of a new file: a power of two in [512, 65536]
+  std::size_t cache_bytes = 64u << 20;  // page cache of the writer
   // How much of the file each connection that serves gets maps into memory; what lies beyond is read by system calls. 0: nothing, for media
   // on which a read error must not raise SIGBUS. Mapped pages are the kernel's page cache: they count as resident (RssFile) and are taken
   // back under memory pressure. SQLite's own limit is 2 GiB.
   std::size_t map_bytes = 1u << 30;
-  std::size_t reader_connections = 8;    // read connections kept at most, for gets and for everything else each; > 0
-  std::size_t checkpoint_pages = 4000;   // WAL length at which a checkpoint runs; > 0
-  bool secure_delete = false;            // overwrite deleted bytes with zeros (slower)
-  std::size_t max_batch = 4096;          // operations in one commit; > 0
-  Milliseconds busy_timeout{10'000};     // for another process's transaction
+  std::size_t reader_connections = 8;   // read connections kept at most, for gets and for everything else each; > 0
+  std::size_t checkpoint_pages = 4000;  // WAL length at which a checkpoint runs; > 0
+  bool secure_delete = false;           // overwrite deleted bytes with zeros (slower)
+  std::size_t max_batch = 4096;         // operations in one commit; > 0
+  Milliseconds busy_timeout{10'000};    // for another process's transaction
   // Leave SQLite's own memory statistics (sqlite3_memory_used, soft heap limit) as they are. False turns them off for the whole process
   // (SQLITE_CONFIG_MEMSTATUS), because they take a process-wide lock on every allocation, which costs throughput and the tail of gets. It
   // has effect only in the first open of a process, and only if nothing in it has used SQLite before.

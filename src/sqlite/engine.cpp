@@ -1,6 +1,7 @@
 #include "sqlite/engine.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "sqlite/book.hpp"
 
@@ -52,106 +53,101 @@ std::optional<Error> Engine::submit(Pending& mine, Deadline deadline) {
   bool leader = false;
   try {
     const std::lock_guard lock(mutex_);
+    mine.round = round_;
     pending_.push_back(&mine);
-    leader = !leading_;
-    leading_ = true;
+    leader = !leading_.exchange(true, std::memory_order_relaxed);
   } catch (const std::exception& failed) {
     return Error(ErrorCode::kInternal, failed.what());
   }
-  if (gathering_.load(std::memory_order_acquire)) {
-    arrivals_.fetch_add(1, std::memory_order_release);
-    futex_wake(arrivals_, 1, false);
-  }
   if (!leader) {
-    if (!wait_for_turn(mine, deadline)) return Error(ErrorCode::kDeadlineExceeded, "no turn to write before the deadline");
-    leader = mine.state.load(std::memory_order_acquire) == Pending::kLead;
+    const auto turn = wait_for_turn(mine, deadline);
+    if (turn == Turn::kTooLate) return Error(ErrorCode::kDeadlineExceeded, "no turn to write before the deadline");
+    leader = turn == Turn::kLead;
   }
-  if (leader) lead();
+  if (leader) lead(mine);
   return std::move(mine.failure);
 }
 
-// False if the deadline passed while nobody had taken the operation up; then it is withdrawn. One that is being carried out is waited for:
-// it lives on this thread's stack, and its outcome is about to be known.
-bool Engine::wait_for_turn(Pending& mine, Deadline deadline) {
+// Too late: the deadline passed while nobody had taken the operation up; then it is withdrawn. One that is being carried out is waited
+// for: it lives on this thread's stack, and its outcome is about to be known.
+Engine::Turn Engine::wait_for_turn(Pending& mine, Deadline deadline) {
   // Whoever asked not to wait at all still gets his turn in the commit after the running one.
   const auto end = std::max(deadline.time(), Deadline::Steady::now() + std::chrono::seconds(1));
+  auto& turn = turns_[mine.round & 1];
   for (;;) {
+    const auto seen = turn.load(std::memory_order_acquire);
     const auto state = mine.state.load(std::memory_order_acquire);
-    if (state == Pending::kDone || state == Pending::kLead) return true;
+    if (state == Pending::kDone) return Turn::kDone;
+    if (state == Pending::kWaiting && !leading_.load(std::memory_order_relaxed) && take_lead(mine)) return Turn::kLead;
     const auto left = end - Deadline::Steady::now();
     if (left <= std::chrono::nanoseconds(0) && state == Pending::kWaiting) {
       const std::lock_guard lock(mutex_);
       const auto at = std::find(pending_.begin(), pending_.end(), &mine);
-      if (at != pending_.end() && mine.state.load(std::memory_order_acquire) == Pending::kWaiting) {
-        pending_.erase(at);
-        return false;
-      }
-      continue;
+      if (at == pending_.end()) continue;  // taken up meanwhile
+      pending_.erase(at);
+      offer_lead();  // it may have been this thread that was woken to take it
+      return Turn::kTooLate;
     }
-    futex_wait(mine.state, state, left <= std::chrono::nanoseconds(0) ? std::chrono::milliseconds(100) : left, false);
+    futex_wait(turn, seen, left <= std::chrono::nanoseconds(0) ? std::chrono::milliseconds(100) : left, false);
   }
 }
 
-// Called by the thread that leads: carries out what waits (its own operation among it), then passes the lead on.
-void Engine::lead() {
+bool Engine::take_lead(Pending& mine) {
+  const std::lock_guard lock(mutex_);
+  return mine.state.load(std::memory_order_relaxed) == Pending::kWaiting && !leading_.exchange(true, std::memory_order_relaxed);
+}
+
+// With the mutex held: wakes one of those who wait, where nobody leads. Whoever comes first takes the lead, also a newcomer.
+void Engine::offer_lead() {
+  if (leading_.load(std::memory_order_relaxed) || pending_.empty()) return;
+  auto& turn = turns_[pending_.front()->round & 1];
+  turn.fetch_add(1, std::memory_order_release);
+  futex_wake(turn, 1, false);
+}
+
+// Called by the thread that leads, for its own operation and for those that came meanwhile: who leads on saves the time in which a sleeper
+// would wake up to lead. But it has a caller too, so it does that a few times only.
+void Engine::lead(const Pending& mine) {
+  constexpr int kRounds = 3;
+  for (int rounds = 1;; ++rounds) {
+    carry_out(mine);
+    const std::lock_guard lock(mutex_);
+    const bool done = mine.state.load(std::memory_order_relaxed) == Pending::kDone;
+    if (!pending_.empty() && (!done || rounds < kRounds)) continue;
+    leading_.store(false, std::memory_order_relaxed);
+    offer_lead();
+    return;
+  }
+}
+
+void Engine::carry_out(const Pending& mine) {
   std::vector<Pending*> batch;
+  std::uint32_t round = 0;
   {
-    std::unique_lock lock(mutex_);
-    gather(lock);
+    const std::lock_guard lock(mutex_);
     const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(std::min(pending_.size(), options_.max_batch));
     batch.assign(pending_.begin(), end);
     pending_.erase(pending_.begin(), end);
+    round = batch.front()->round;
+    if (pending_.empty()) ++round_;
     for (auto* operation : batch) operation->state.store(Pending::kTaken, std::memory_order_release);
   }
   const auto start = Deadline::Steady::now();
   run_batch(batch);
-  last_commit_ = Deadline::Steady::now() - start;
-  last_batch_ = batch.size();
-  options_.metrics->observe("setget_sqlite_commit_seconds", std::chrono::duration<double>(last_commit_).count(), {});
+  options_.metrics->observe("setget_sqlite_commit_seconds", std::chrono::duration<double>(Deadline::Steady::now() - start).count(), {});
   options_.metrics->observe("setget_sqlite_commit_operations", static_cast<double>(batch.size()), {});
   for (auto* operation : batch) {
     if (operation->checkpoint && !operation->failure) checkpoint_for(*operation);
   }
-  // The next leader starts while this one wakes its followers; a checkpoint comes in between, but nobody waits for it who need not.
-  const bool checkpoint_due = wal_pages_ >= static_cast<int>(options_.checkpoint_pages);
-  if (!checkpoint_due) pass_the_lead();
-  for (auto* operation : batch) {
-    auto& state = operation->state;
-    state.store(Pending::kDone, std::memory_order_release);  // from here on the operation may be gone; its address is only a name
-    futex_wake(state, 1, false);
+  const bool others = batch.size() > 1 || batch.front() != &mine;
+  // From here on an operation of another thread may be gone.
+  for (auto* operation : batch) operation->state.store(Pending::kDone, std::memory_order_release);
+  if (others) {
+    turns_[round & 1].fetch_add(1, std::memory_order_release);
+    futex_wake(turns_[round & 1], std::numeric_limits<int>::max(), false);
   }
-  if (!checkpoint_due) return;
-  checkpoint_now();
-  pass_the_lead();
-}
-
-void Engine::pass_the_lead() {
-  const std::lock_guard lock(mutex_);
-  if (pending_.empty()) {
-    leading_ = false;
-    return;
-  }
-  auto& next = pending_.front()->state;
-  next.store(Pending::kLead, std::memory_order_release);
-  futex_wake(next, 1, false);
-}
-
-// The callers of the last batch are likely on their way back with their next operations. A short wait for them, a fraction of what the sync
-// costs, makes one commit of two half-full ones.
-void Engine::gather(std::unique_lock<std::mutex>& lock) {
-  const auto expected = std::min(last_batch_, options_.max_batch);
-  if (expected < 2 || pending_.size() >= expected) return;
-  const auto end = Deadline::Steady::now() + std::min<std::chrono::nanoseconds>(last_commit_ / 4, std::chrono::milliseconds(1));
-  gathering_.store(true, std::memory_order_release);
-  while (pending_.size() < expected) {
-    const auto left = end - Deadline::Steady::now();
-    if (left <= std::chrono::nanoseconds(0)) break;
-    const auto seen = arrivals_.load(std::memory_order_acquire);
-    lock.unlock();
-    futex_wait(arrivals_, seen, left, false);
-    lock.lock();
-  }
-  gathering_.store(false, std::memory_order_release);
+  // After the callers have their answers: nobody waits for it who need not.
+  if (wal_pages_ >= static_cast<int>(options_.checkpoint_pages)) checkpoint_now();
 }
 
 void Engine::run_batch(std::span<Pending* const> batch) {

@@ -141,9 +141,10 @@ class Engine {
 
  private:
   struct Pending {
-    enum State : std::uint32_t { kWaiting, kTaken, kDone, kLead };
+    enum State : std::uint32_t { kWaiting, kTaken, kDone };
     virtual void run(WriteTxn& txn) = 0;
     std::atomic<std::uint32_t> state{kWaiting};
+    std::uint32_t round = 0;
     std::optional<Error> failure;
     bool checkpoint = false;  // and one after the transaction, with this result
     bool checkpointed = false;
@@ -189,10 +190,12 @@ class Engine {
 
   // Group commit (engine.cpp).
   std::optional<Error> submit(Pending& mine, Deadline deadline);
-  bool wait_for_turn(Pending& mine, Deadline deadline);
-  void lead();
-  void pass_the_lead();
-  void gather(std::unique_lock<std::mutex>& lock);
+  enum class Turn : std::uint8_t { kDone, kLead, kTooLate };
+  Turn wait_for_turn(Pending& mine, Deadline deadline);
+  void lead(const Pending& mine);
+  void carry_out(const Pending& mine);
+  void offer_lead();
+  bool take_lead(Pending& mine);
   void run_batch(std::span<Pending* const> batch);
   bool try_batch(std::span<Pending* const> batch, bool careful);
   void checkpoint_for(Pending& operation) noexcept;
@@ -237,12 +240,11 @@ class Engine {
   std::atomic<std::uint64_t> commits_{0};
 
   std::mutex mutex_;
-  bool leading_ = false;
+  std::atomic<bool> leading_{false};  // somebody carries operations out or is about to; changed under the mutex
+  std::uint32_t round_ = 0;           // of the operations that come now
+  // What the waiters of even and of odd rounds sleep on: one call wakes all whose commit is done, and nobody else.
+  std::array<std::atomic<std::uint32_t>, 2> turns_{};
   std::vector<Pending*> pending_;
-  std::size_t last_batch_ = 0;
-  std::chrono::nanoseconds last_commit_{0};
-  std::atomic<std::uint32_t> arrivals_{0};
-  std::atomic<bool> gathering_{false};
 
   std::array<ReadPool, 2> pools_;  // by Reads
 };

@@ -139,7 +139,8 @@ std::unique_ptr<Connection> Engine::open_writer() {
 std::unique_ptr<Connection> Engine::open_reader(Reads reads) {
   auto db = open_connection(false);
   // SQLite empties a connection's cache after each commit of another one: more than a little would only be work to throw away.
-  db->execute(fmt::format("PRAGMA mmap_size={};PRAGMA cache_size=-8192;PRAGMA query_only=ON", reads == Reads::kGets ? options_.map_bytes : 0));
+  db->execute(
+      fmt::format("PRAGMA mmap_size={};PRAGMA cache_size=-8192;PRAGMA query_only=ON", reads == Reads::kGets ? options_.map_bytes : 0));
   return db;
 }
 
