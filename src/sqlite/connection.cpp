@@ -48,9 +48,9 @@ void Query::fail(int code) {
   throw SqlError(std::move(error));
 }
 
-void spare_memory_statistics() noexcept {
-  static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-  static_cast<void>(once);
+bool spare_memory_statistics() noexcept {
+  static const bool spared = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK;
+  return spared;
 }
 
 std::unique_ptr<Connection> Connection::open(const std::string& path, int flags, const std::string& vfs) {

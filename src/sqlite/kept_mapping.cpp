@@ -11,6 +11,7 @@ void KeptMapping::attach(sqlite3* db) noexcept {
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || file == nullptr) return;
   if (file->pMethods == nullptr || file->pMethods->iVersion < 3) return;
   original_ = file->pMethods;
+  if (original_->xFileSize(file, &mapped_) != SQLITE_OK) mapped_ = 0;
   methods_ = *original_;
   methods_.xUnfetch = [](sqlite3_file* of, sqlite3_int64 offset, void* page) { return unfetch(of, offset, page); };
   file->pMethods = &methods_;

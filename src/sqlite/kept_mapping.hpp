@@ -24,7 +24,7 @@ class KeptMapping {
 
   sqlite3_io_methods methods_{};  // the first member: a file's methods are how unfetch() finds this object
   const sqlite3_io_methods* original_ = nullptr;
-  sqlite3_int64 mapped_ = 0;  // size of the file when its mapping was last thought about; 0: not yet
+  sqlite3_int64 mapped_ = 0;  // size of the file when its mapping was last thought about; 0: unknown
 };
 
 }  // namespace setget::inline v0::sqlite

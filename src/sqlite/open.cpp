@@ -33,8 +33,12 @@ SqlError damaged(const std::string& path, std::string_view what) {
 Result<std::shared_ptr<Engine>> Engine::open(Options options, std::span<const Room* const> rooms) {
   try {
     if (auto valid = options.validate(); !valid) return std::move(valid).error();
-    if (!options.memory_statistics) spare_memory_statistics();
+    const bool contended = !options.memory_statistics && !spare_memory_statistics();
     std::shared_ptr<Engine> engine(new Engine(std::move(options)));
+    if (contended) {
+      engine->log(LogLevel::kInfo,
+                  "SQLite was in use before this database was opened, so it counts memory under a process-wide lock; gets are slower", {});
+    }
     if (auto started = engine->start(rooms); !started) return std::move(started).error();
     return engine;
   } catch (const SqlError& failed) {

@@ -32,8 +32,8 @@ class SqlError : public std::exception {
 Error error_of(sqlite3* db, int code, std::string_view doing);
 
 // Turns off the counting of SQLite's memory for the whole process: each allocation takes one lock for it, on which readers wait for busy
-// writers. Without effect, and harmless, after anything in the process has used SQLite.
-void spare_memory_statistics() noexcept;
+// writers. False, and without effect, where something in the process has used SQLite before.
+bool spare_memory_statistics() noexcept;
 
 class Connection;
 

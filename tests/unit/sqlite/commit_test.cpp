@@ -60,6 +60,20 @@ TEST_F(SqliteCommit, concurrent_callers_share_one_sync) {
   EXPECT_EQ(queue.stats().value().depth, static_cast<std::uint64_t>(kThreads * kSendsEach));
 }
 
+// Whoever takes the lead carries out what waits in front of it first: with small commits that is not its own operation.
+TEST_F(SqliteCommit, everybody_gets_an_answer_when_more_wait_than_one_commit_takes) {
+  auto db = sqlite::open({.path = folder_.path(), .max_batch = 2, .vfs = sqlite_test::watched_vfs()}).value();
+  auto queue = db.queue("records");
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 16; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) EXPECT_TRUE(queue.send({.body = "body"}));
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(queue.stats().value().depth, 16U * 50U);
+}
+
 TEST_F(SqliteCommit, a_lone_send_costs_one_sync) {
   auto db = open();
   auto queue = db.queue("records");
