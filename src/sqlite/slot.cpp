@@ -1,6 +1,7 @@
 #include "sqlite/slot.hpp"
 
 #include "core/varint.hpp"
+#include "sqlite/archive_codec.hpp"
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
 
@@ -136,7 +137,9 @@ IdentRow decode_ident(std::optional<std::int64_t> row, std::string_view more) {
   if ((flags & kTouchExpires) != 0) slot.touch_expires_at = time_from(need(reader.varint(), what));
   if ((flags & kLost) != 0) {
     const auto count = need(reader.varint(), what);
-    ident.lost_keys = KeyList::from_packed(Payload::copy(need(reader.sized_bytes(), what)), static_cast<std::size_t>(count));
+    auto lost = unpack_keys(need(reader.sized_bytes(), what));
+    if (!lost || lost->size() != count) throw_damaged(what);
+    ident.lost_keys = *std::move(lost);
   }
   ident.listed = (flags & kListed) != 0;
   if (slot.state == IdentitySlot::State::kLive && !row) throw_damaged(what);
