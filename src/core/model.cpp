@@ -272,7 +272,7 @@ class Applier {
     const bool lost = now.claim_id != before.claim_id;
     if (lost) {
       if (auto done = tx_.set_silent_lister(ns, key, before.claim_id, true); !done) return done;
-    } else if (now.other_stamp == before.other_stamp) {
+    } else if (now.other_stamp == before.other_stamp && now.other_id == before.other_id) {
       return {};
     }
     for (auto& known : disturbed) {

@@ -85,6 +85,14 @@ void a_stale_claim_that_wins_back(Trial& t) {
                        {{"k", "a", "b"}, {"a/current", "a/current", "b/payload"}, {"a", "b"}, {"a/current", "b/payload"}});
 }
 
+// Of one stamp the higher id is the later one: c's claim on k came after b's current set, a's did not.
+void claims_of_one_stamp(Trial& t) {
+  apply_in_every_order(t,
+                       {set_version("b", {"k"}, t.stamp(1), 9, "current"), set_version("b", {"k"}, t.stamp(3), 2, "stale"),
+                        set("a", {"k", "a"}, t.stamp(1)), set("c", {"k", "c"}, t.stamp(1))},
+                       {{"k", "a", "c"}, {"gone", "a/payload", "c/payload"}, {"a", "b", "c"}, {"a/payload", "gone", "c/payload"}});
+}
+
 void a_stale_claim_does_not_revive_the_superseded(Trial& t) {
   apply_in_every_order(t,
                        {set_version("a", {"k"}, t.stamp(1), 9, "current"), set("b", {"k", "b"}, t.stamp(2)),
@@ -160,6 +168,7 @@ const std::array kCases{
     SETGET_CASE(two_records_and_one_key),
     SETGET_CASE(a_stale_claim_between_two_records),
     SETGET_CASE(a_stale_claim_that_wins_back),
+    SETGET_CASE(claims_of_one_stamp),
     SETGET_CASE(a_stale_claim_does_not_revive_the_superseded),
     SETGET_CASE(a_record_loses_its_keys_one_by_one),
     SETGET_CASE(a_chain_of_holders),
