@@ -101,11 +101,15 @@ void QueueState::withdraw(Group& group) {
 
 void QueueState::offer_head(Group& group) {
   withdraw(group);
-  if (!group.leased.empty() || group.waiting.empty()) return;
-  auto* head = group.waiting.begin()->second;
-  if (head->state != State::kWaiting) return;
-  group.offered = head;
-  offered_.emplace(head->stamp, head);
+  if (group.leased.empty()) offer_next(group);
+}
+
+void QueueState::offer_next(Group& group) {
+  if (group.waiting.empty()) return;
+  auto* next = group.waiting.begin()->second;
+  if (next->state != State::kWaiting) return;
+  group.offered = next;
+  offered_.emplace(next->stamp, next);
 }
 
 void QueueState::lease(QueuedMessage& message, TimePoint until, std::uint64_t token) {
@@ -269,7 +273,12 @@ std::vector<Message> QueueState::take(const ReceiveMessages& request, TimePoint 
   const auto until = now + request.visibility_timeout.value_or(info_.options.visibility_timeout);
   while (taken.size() < request.max_messages && in_flight_ < info_.options.max_in_flight && !offered_.empty()) {
     auto& message = *offered_.begin()->second;
-    if (bury_if_hopeless(message, now)) continue;
+    // Offered although the group has leased messages: they are of this batch.
+    auto* opened_group = message.group != nullptr && !message.group->leased.empty() ? message.group : nullptr;
+    if (bury_if_hopeless(message, now)) {
+      if (opened_group != nullptr) offer_next(*opened_group);
+      continue;
+    }
     bytes += message.body.size();
     if (bytes > request.max_bytes && !taken.empty()) break;
     lease(message, until, next_token++);
@@ -278,10 +287,7 @@ std::vector<Message> QueueState::take(const ReceiveMessages& request, TimePoint 
     if (message.group == nullptr) continue;
     // The rest of the group may join this batch, and only this one: its next message is offered until the batch is closed.
     opened.push_back(message.group);
-    auto& waiting = message.group->waiting;
-    if (waiting.empty() || waiting.begin()->second->state != State::kWaiting) continue;
-    message.group->offered = waiting.begin()->second;
-    offered_.emplace(message.group->offered->stamp, message.group->offered);
+    offer_next(*message.group);
   }
   for (auto* group : opened) withdraw(*group);
   return taken;

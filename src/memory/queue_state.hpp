@@ -147,6 +147,8 @@ class QueueState {
 
   // Keeps `offered_` right about a group after anything in it has changed.
   void offer_head(Group& group);
+  // Offers the oldest that waits, also where the group has leased messages: only take() may, for its own batch.
+  void offer_next(Group& group);
   void withdraw(Group& group);
 
   bool bury_if_hopeless(QueuedMessage& message, TimePoint now);

@@ -79,7 +79,9 @@ void make_delayed(WriteTxn& txn, std::int64_t queue, Stamp stamp, std::uint32_t 
 // A member of a busy FIFO group joins those who wait.
 void make_waiting(WriteTxn& txn, std::int64_t queue, std::string_view group, Stamp stamp, std::uint32_t flags,
                   std::optional<std::int64_t> due);
-bool group_is_busy(WriteTxn& txn, std::int64_t queue, std::string_view group);
+// A message joins its FIFO group with the stamp it has: it waits behind older ones, and later ones that nobody has taken yet behind it.
+void join_group(WriteTxn& txn, std::int64_t queue, std::string_view group, Stamp stamp, std::uint32_t flags,
+                std::optional<std::int64_t> due);
 // Nobody of the group is ready, delayed or leased any more: the oldest who waits is next.
 void group_is_free(WriteTxn& txn, std::int64_t queue, std::string_view group);
 std::string group_of(Connection& db, Stamp stamp);

@@ -114,9 +114,7 @@ void redrive_one(WriteTxn& txn, const QueueRow& queue, DeadRow letter, bool with
 
   const auto group = queue.info.options.kind == QueueKind::kFifo ? group_of(db, stamp) : std::string();
   if (group.empty()) return make_ready(txn, queue.id, stamp, kHasHistory);
-  if (group_is_busy(txn, queue.id, group)) return make_waiting(txn, queue.id, group, stamp, kHasHistory, std::nullopt);
-  db.run("INSERT INTO grp(queue, name) VALUES(?1, ?2)", queue.id, group);
-  make_ready(txn, queue.id, stamp, kHasHistory | kGrouped);
+  join_group(txn, queue.id, group, stamp, kHasHistory, std::nullopt);
 }
 
 void purge_one(WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) {

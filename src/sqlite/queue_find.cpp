@@ -1,5 +1,6 @@
 // Questions about messages: status, counts, a look without a lease.
 #include <algorithm>
+#include <unordered_set>
 
 #include "sqlite/queue.hpp"
 
@@ -91,6 +92,18 @@ Result<MessageStatus> status_of(Connection& db, std::string_view message_id, std
   return status;
 }
 
+// Those of one receive whose leases are over at `now`: by themselves, or because an earlier message of their group has lost its own.
+std::uint64_t ended_members(const std::vector<LeaseMember>& members, std::int64_t now) {
+  std::uint64_t ended = 0;
+  std::unordered_set<std::uint64_t> ended_groups;
+  for (const auto& member : members) {  // by rising stamp
+    if (member.until > now && !ended_groups.contains(member.group)) continue;
+    ++ended;
+    if (member.group != 0) ended_groups.insert(member.group);
+  }
+  return ended;
+}
+
 }  // namespace
 
 std::optional<Stamp> oldest_unfinished_of(Connection& db, std::int64_t queue) {
@@ -131,9 +144,7 @@ Result<QueueStats> SqliteQueues::stats(std::string_view name) {
     {
       auto row = db.query("SELECT until, members FROM lease WHERE queue=?1 AND until<=?2");
       row.with(queue->id, ms);
-      while (row.step()) {
-        for (const auto& member : decode_members(row.blob(1), row.integer(0))) ended += member.until <= ms ? 1U : 0U;
-      }
+      while (row.step()) ended += ended_members(decode_members(row.blob(1), row.integer(0)), ms);
     }
     QueueStats stats;
     stats.depth = counters.ready + due + ended;

@@ -78,17 +78,8 @@ class Sender {
       return;
     }
     txn_.book().end_run(queue_.id);
-    std::uint32_t flags = 0;
-    if (grouped) {
-      if (group_is_busy(txn_, queue_.id, message.group)) return make_waiting(txn_, queue_.id, message.group, stamp, 0, due);
-      db_.run("INSERT INTO grp(queue, name) VALUES(?1, ?2)", queue_.id, message.group);
-      flags = kGrouped;
-    }
-    if (due) {
-      make_delayed(txn_, queue_.id, stamp, flags, *due);
-    } else {
-      make_ready(txn_, queue_.id, stamp, flags);
-    }
+    if (grouped) return join_group(txn_, queue_.id, message.group, stamp, 0, due);
+    make_delayed(txn_, queue_.id, stamp, 0, *due);
   }
 
   WriteTxn& txn_;

@@ -87,8 +87,47 @@ void make_waiting(WriteTxn& txn, std::int64_t queue, std::string_view group, Sta
   ++(due ? counters.delayed : counters.ready);
 }
 
-bool group_is_busy(WriteTxn& txn, std::int64_t queue, std::string_view group) {
-  return txn.db().find_integer("SELECT 1 FROM grp WHERE queue=?1 AND name=?2", queue, group).has_value();
+namespace {
+
+// If the group's head is still ready or delayed, it steps back among those who wait. True if it did.
+bool displace_head(WriteTxn& txn, std::int64_t queue, std::string_view group, Stamp head) {
+  auto& db = txn.db();
+  auto& counters = txn.book().counters(db, queue);
+  const auto step_back = [&](std::uint32_t flags, std::optional<std::int64_t> due) {
+    make_waiting(txn, queue, group, head, flags & ~std::uint32_t{kGrouped}, due);
+    return true;
+  };
+  if (const auto run = db.find_integer("SELECT v FROM state WHERE kind=?1 AND queue=?2 AND n=?3", kReadyKind, queue, head)) {
+    db.run("DELETE FROM state WHERE kind=?1 AND queue=?2 AND n=?3", kReadyKind, queue, head);
+    --counters.ready;
+    return step_back(static_cast<std::uint32_t>(*run & 3), std::nullopt);
+  }
+  const auto due = db.find_integer("SELECT due FROM delayed WHERE queue=?1 AND stamp=?2", queue, head);
+  if (!due) return false;  // leased, and nobody overtakes what is in flight
+  const auto flags = db.find_integer("SELECT flags FROM delayed WHERE queue=?1 AND due=?2 AND stamp=?3", queue, *due, head).value_or(0);
+  db.run("DELETE FROM delayed WHERE queue=?1 AND due=?2 AND stamp=?3", queue, *due, head);
+  --counters.delayed;
+  return step_back(static_cast<std::uint32_t>(flags), due);
+}
+
+}  // namespace
+
+void join_group(WriteTxn& txn, std::int64_t queue, std::string_view group, Stamp stamp, std::uint32_t flags,
+                std::optional<std::int64_t> due) {
+  bool busy = false;
+  Stamp head = 0;
+  {
+    auto row = txn.db().query("SELECT head FROM grp WHERE queue=?1 AND name=?2");
+    busy = row.with(queue, group).step();
+    if (busy && !row.is_null(0)) head = row.number(0);
+  }
+  if (busy && !(head > stamp && displace_head(txn, queue, group, head))) return make_waiting(txn, queue, group, stamp, flags, due);
+  txn.db().run("REPLACE INTO grp(queue, name, head) VALUES(?1, ?2, ?3)", queue, group, stamp);
+  if (due) {
+    make_delayed(txn, queue, stamp, flags | kGrouped, *due);
+  } else {
+    make_ready(txn, queue, stamp, flags | kGrouped);
+  }
 }
 
 void group_is_free(WriteTxn& txn, std::int64_t queue, std::string_view group) {
@@ -109,6 +148,7 @@ void group_is_free(WriteTxn& txn, std::int64_t queue, std::string_view group) {
     return;
   }
   db.run("DELETE FROM waiting WHERE queue=?1 AND grp=?2 AND stamp=?3", queue, group, stamp);
+  db.run("UPDATE grp SET head=?3 WHERE queue=?1 AND name=?2", queue, group, stamp);
   auto& counters = txn.book().counters(db, queue);
   --(due ? counters.delayed : counters.ready);
   if (due && *due > txn.now().time_since_epoch().count()) {

@@ -7,7 +7,7 @@ namespace setget::inline v0::sqlite {
 namespace {
 
 // Rows are narrow because every set writes them; what is uncommon has a column that is NULL (one byte) or a row of its own elsewhere.
-constexpr std::array<const char*, 1> kMigrations{R"sql(
+constexpr std::array<const char*, 2> kMigrations{R"sql(
 -- Bodies, each once: of messages (stamp > 0, the stamp that the queue gave) and of records that came without one (stamp < 0). A message
 -- that is applied leaves its row to the record.
 CREATE TABLE log(
@@ -59,6 +59,10 @@ CREATE TABLE cursor(name BLOB PRIMARY KEY, position INTEGER NOT NULL, max_lag IN
 CREATE TABLE gc(stamp INTEGER, kind INTEGER, name BLOB, position INTEGER NOT NULL, PRIMARY KEY(stamp, kind, name)) WITHOUT ROWID;
 
 INSERT INTO state VALUES(0, 0, 0, x'010000000000000000000000');
+)sql",
+                                                 R"sql(
+-- The member of a busy group that was last made ready or delayed for it; it may be leased or finished since. NULL: of an older version.
+ALTER TABLE grp ADD COLUMN head INTEGER;
 )sql"};
 
 }  // namespace

@@ -155,6 +155,125 @@ void poison_does_not_change_the_order_of_the_others(Trial& t) {
   EXPECT_EQ(receive_bodies(queue, 2), (Bodies{"b1", "older"}));
 }
 
+// A batch that is not full may take from a group that it has opened, whatever it had to bury there.
+void poison_within_a_group_does_not_close_it(Trial& t) {
+  auto queue = t.queue("q", {.kind = QueueKind::kFifo, .max_receives = 1});
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  const auto got = receive(queue, 2);
+  ASSERT_EQ(bodies(got), (Bodies{"a1", "a2"}));
+  const std::vector<Settlement> untried{{.receipt = got[0].receipt, .action = SettleAction::kRelease, .reasons = {}, .uncounted = true}};
+  t.queues().settle({.queue = "q", .settlements = untried}).value().at(0).value();
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "a3"})) << "a2 was received once before, which is the limit";
+  EXPECT_EQ(queue.stats().value().dead_letters, 1u);
+  expect_ledger_adds_up(queue);
+}
+
+// The next message of a group whose head was buried takes its turn by age, also where the batch has room for one only.
+void poison_hands_its_turn_to_the_next_of_its_group(Trial& t) {
+  auto queue = t.queue("q", {.kind = QueueKind::kFifo, .max_receives = 1});
+  send(queue, "a1", "a");
+  send(queue, "a2", "a");
+  send(queue, "b1", "b");
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"a1"});
+  t.clock().advance(kVisibility);
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"a2"});
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"b1"});
+  expect_ledger_adds_up(queue);
+}
+
+// Sends "a1" to "a3" and makes "a1" a dead letter.
+void bury_the_first_of_three(Trial& t, Queue& queue) {
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  const auto first = receive(queue, 1).at(0);
+  queue.dead_letter(first, {{.code = "invalid", .message = {}, .pointer = {}}}).value();
+  EXPECT_EQ(t.queues().dead_letters({.queue = "fifo", .filter = {}, .cursor = {}}).value().letters.size(), 1u);
+}
+
+void a_redriven_message_goes_before_later_ones_of_its_group(Trial& t) {
+  auto queue = t.fifo_queue();
+  bury_the_first_of_three(t, queue);
+  send(queue, "b1", "b");
+  EXPECT_EQ(t.queues().redrive({.queue = "fifo", .filter = {}}).value(), 1u);
+  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"a1"});
+  EXPECT_EQ(receive_bodies(queue), Bodies{"b1"}) << "the rest of the group waits for the batch that is in flight";
+  expect_ledger_adds_up(queue);
+}
+
+void a_redriven_message_keeps_its_place_in_a_batch(Trial& t) {
+  auto queue = t.fifo_queue();
+  bury_the_first_of_three(t, queue);
+  EXPECT_EQ(t.queues().redrive({.queue = "fifo", .filter = {}}).value(), 1u);
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "a2", "a3"}));
+  expect_ledger_adds_up(queue);
+}
+
+void a_redriven_message_does_not_overtake_what_is_in_flight(Trial& t) {
+  auto queue = t.fifo_queue();
+  bury_the_first_of_three(t, queue);
+  const auto held = receive(queue, 1);
+  ASSERT_EQ(bodies(held), Bodies{"a2"});
+  EXPECT_EQ(t.queues().redrive({.queue = "fifo", .filter = {}}).value(), 1u);
+  EXPECT_EQ(receive_bodies(queue), Bodies{});
+  queue.ack(held.at(0)).value();
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "a3"}));
+  expect_ledger_adds_up(queue);
+}
+
+void a_redriven_message_goes_before_a_delayed_one_of_its_group(Trial& t) {
+  auto queue = t.fifo_queue();
+  bury_the_first_of_three(t, queue);
+  queue.release(receive(queue, 1).at(0), Milliseconds(1000)).value();
+  EXPECT_EQ(t.queues().redrive({.queue = "fifo", .filter = {}}).value(), 1u);
+  const auto got = receive(queue);
+  EXPECT_EQ(bodies(got), Bodies{"a1"});
+  EXPECT_EQ(queue.stats().value().delayed, 1u);
+  t.clock().advance(Milliseconds(1000));
+  EXPECT_EQ(receive_bodies(queue), Bodies{}) << "a1 is in flight";
+  queue.ack(got.at(0)).value();
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a2", "a3"}));
+  expect_ledger_adds_up(queue);
+}
+
+// Several at once, back into a group whose later members wait, are ready or are in flight elsewhere.
+void redriven_messages_of_a_group_come_back_in_order(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3", "a4"}) send(queue, body, "a");
+  for (int i = 0; i < 3; ++i) queue.dead_letter(receive(queue, 1).at(0), {{.code = "invalid", .message = {}, .pointer = {}}}).value();
+  EXPECT_EQ(t.queues().redrive({.queue = "fifo", .filter = {}, .limit = 1}).value(), 1u);
+  EXPECT_EQ(t.queues().redrive({.queue = "fifo", .filter = {}}).value(), 2u);
+  EXPECT_EQ(receive_bodies(queue), (Bodies{"a1", "a2", "a3", "a4"}));
+  expect_ledger_adds_up(queue);
+}
+
+// What a lease's end takes along is ready by the clock, not once somebody receives.
+void statistics_count_a_group_whose_lease_has_ended_as_ready(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
+  const auto got = receive(queue, 3);
+  ASSERT_EQ(got.size(), 3u);
+  queue.extend(got[1], kVisibility * 2).value();
+  queue.extend(got[2], kVisibility * 2).value();
+  t.clock().advance(kVisibility);
+  const auto stats = queue.stats().value();
+  EXPECT_EQ(stats.depth, 3u);
+  EXPECT_EQ(stats.in_flight, 0u);
+  expect_ledger_adds_up(queue);
+}
+
+void statistics_count_only_what_the_end_of_a_lease_takes_along(Trial& t) {
+  auto queue = t.fifo_queue();
+  for (const auto* body : {"a1", "a2"}) send(queue, body, "a");
+  for (const auto* body : {"b1", "b2"}) send(queue, body, "b");
+  const auto got = receive(queue);
+  ASSERT_EQ(bodies(got), (Bodies{"a1", "a2", "b1", "b2"}));
+  for (const auto i : {0u, 2u, 3u}) queue.extend(got[i], kVisibility * 2).value();
+  t.clock().advance(kVisibility);
+  const auto stats = queue.stats().value();
+  EXPECT_EQ(stats.depth, 1u) << "a2's lease has ended, and nothing is behind it";
+  EXPECT_EQ(stats.in_flight, 3u);
+  expect_ledger_adds_up(queue);
+}
+
 void a_delayed_message_is_not_overtaken_by_its_group(Trial& t) {
   auto queue = t.fifo_queue();
   auto delayed = outgoing("a1", "a");
@@ -257,6 +376,15 @@ const std::array kCases{
     SETGET_FIFO_CASE(a_dead_letter_frees_its_group),
     SETGET_FIFO_CASE(poison_frees_its_group),
     SETGET_FIFO_CASE(poison_does_not_change_the_order_of_the_others),
+    SETGET_FIFO_CASE(poison_within_a_group_does_not_close_it),
+    SETGET_FIFO_CASE(poison_hands_its_turn_to_the_next_of_its_group),
+    SETGET_FIFO_CASE(a_redriven_message_goes_before_later_ones_of_its_group),
+    SETGET_FIFO_CASE(a_redriven_message_keeps_its_place_in_a_batch),
+    SETGET_FIFO_CASE(a_redriven_message_does_not_overtake_what_is_in_flight),
+    SETGET_FIFO_CASE(a_redriven_message_goes_before_a_delayed_one_of_its_group),
+    SETGET_FIFO_CASE(redriven_messages_of_a_group_come_back_in_order),
+    SETGET_FIFO_CASE(statistics_count_a_group_whose_lease_has_ended_as_ready),
+    SETGET_FIFO_CASE(statistics_count_only_what_the_end_of_a_lease_takes_along),
     SETGET_FIFO_CASE(a_delayed_message_is_not_overtaken_by_its_group),
     SETGET_FIFO_CASE(group_names_are_any_bytes),
     SETGET_FIFO_CASE(a_long_group_does_not_block_the_others),

@@ -107,6 +107,19 @@ void statistics_tell_where_messages_are(Trial& t) {
   expect_ledger_adds_up(queue);
 }
 
+void statistics_count_leases_by_the_clock(Trial& t) {
+  auto queue = t.plain_queue();
+  for (const auto* body : {"1", "2", "3"}) send(queue, body);
+  const auto got = receive(queue);
+  ASSERT_EQ(got.size(), 3u);
+  queue.extend(got[0], Milliseconds(60'000)).value();
+  t.clock().advance(Milliseconds(30'000));
+  const auto stats = queue.stats().value();
+  EXPECT_EQ(stats.depth, 2u) << "of one batch, those whose leases have ended";
+  EXPECT_EQ(stats.in_flight, 1u);
+  expect_ledger_adds_up(queue);
+}
+
 void the_oldest_unfinished_stamp_bounds_the_floor(Trial& t) {
   auto a = t.plain_queue("a");
   auto b = t.plain_queue("b");
@@ -232,6 +245,7 @@ const std::array kCases{
          &Deviations::ledger},
     Case{"maintenance_is_bounded", maintenance_is_bounded, &Deviations::ledger},
     Case{"statistics_tell_where_messages_are", statistics_tell_where_messages_are, &Deviations::ledger},
+    Case{"statistics_count_leases_by_the_clock", statistics_count_leases_by_the_clock, &Deviations::ledger},
     Case{"the_oldest_unfinished_stamp_bounds_the_floor", the_oldest_unfinished_stamp_bounds_the_floor, &Deviations::oldest_unfinished},
     Case{"producers_and_consumers_at_once_lose_and_repeat_nothing", producers_and_consumers_at_once_lose_and_repeat_nothing},
     Case{"the_ledger_adds_up_after_every_step", the_ledger_adds_up_after_every_step, &Deviations::ledger},
