@@ -5,6 +5,9 @@ if(PROJECT_IS_TOP_LEVEL)
     configure_file("${PROJECT_SOURCE_DIR}/cmake/Doxyfile.in" "${PROJECT_BINARY_DIR}/Doxyfile" @ONLY)
     add_custom_target(reference COMMAND "${SETGET_DOXYGEN}" "${PROJECT_BINARY_DIR}/Doxyfile" COMMENT "Reference: reference/html/index.html"
                       WORKING_DIRECTORY "${PROJECT_BINARY_DIR}" VERBATIM)
+  else()
+    add_custom_target(reference COMMAND "${CMAKE_COMMAND}" -E echo "The reference needs doxygen (Debian: doxygen graphviz); configure again after installing it."
+                      COMMAND "${CMAKE_COMMAND}" -E false VERBATIM)
   endif()
 endif()
 if(NOT SETGET_INSTALL)

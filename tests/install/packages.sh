@@ -37,3 +37,9 @@ for name in $(cd "$PKG_CONFIG_PATH" && ls); do pkg-config --exists --print-error
 # shellcheck disable=SC2046 # words are wanted
 "${CXX:-c++}" -std=c++20 -DWITH_SQLITE "$here/consumer/main.cpp" -o "$work/by_pkg_config" $(pkg-config --cflags --libs setget-sqlite setget-memory)
 "$work/by_pkg_config" "$work/pkg_config.db"
+
+step "the Kairos modules on the installed SDK"
+cmake -S "$source_dir/examples/kairos" -B "$work/kairos" -G Ninja -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_CXX_COMPILER="${CXX:-c++}" -DCMAKE_CXX_COMPILER_LAUNCHER="${SETGET_CCACHE-}" >"$work/configure.log" || { cat "$work/configure.log"; exit 1; }
+cmake --build "$work/kairos"
+(cd "$work" && "$work/kairos/kairos-demo" "$source_dir/examples/kairos/sample-upload.multipart" >"$work/kairos.out") || { cat "$work/kairos.out"; exit 1; }
