@@ -32,7 +32,7 @@ struct Config {
   Flows flows{};
   Limits limits{};             // [limits] max_payload, max_keys, …
   HttpServerOptions http{};    // [server] threads, timeouts, …
-  PipelineOptions pipeline{};  // [worker] threads, batch, linger, …; stores are left empty
+  PipelineOptions pipeline{};  // [worker] threads, batch, linger, …; [metrics] accounts, flows; stores are left empty
 };
 
 // Errors: kInvalidArgument with the TOML path as field and the line in the message; unknown sections and keys are errors.

@@ -75,6 +75,7 @@ struct IngressOptions {
   std::size_t max_waiting = 4096;              // requests inside set() at a time; > 0
   std::size_t max_waiting_bytes = 256u << 20;  // their payloads; at least one is always admitted
   bool block_when_full = true;                 // wait until the deadline; else kResourceExhausted at once
+  MetricAllowList metric_labels{};             // accounts and flows that metrics may name
   SETGET_API Result<void> validate() const;
 };
 

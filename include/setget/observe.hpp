@@ -9,7 +9,9 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include <setget/error.hpp>
 #include <setget/export.hpp>
 
 namespace setget::inline v0 {
@@ -36,8 +38,20 @@ struct MetricLabel {
 };
 using MetricLabels = std::initializer_list<MetricLabel>;
 
+// The accounts and flows that may be values of the labels `account` and `flow`; everything else, and what has none, is counted as "other".
+// An empty list: the label does not exist. Users choose the names of accounts and flows, so without a list the number of time series would
+// have no bound. Only the counters of accepted requests and of outcomes have these labels.
+struct MetricAllowList {
+  std::vector<std::string> accounts{};
+  std::vector<std::string> flows{};
+  bool empty() const noexcept { return accounts.empty() && flows.empty(); }
+  // Names of accounts and flows, and at most 1000 pairs of them ("other" included). Error: kInvalidArgument with field = metrics.….
+  SETGET_API Result<void> validate() const;
+  friend bool operator==(const MetricAllowList&, const MetricAllowList&) = default;
+};
+
 // Names follow Prometheus (prometheus.io/docs/practices/naming): setget_…_total counters, base units in the name. Account and
-// flow are never labels: their number has no bound. docs/metrics.md lists all of them.
+// flow are labels only by allow-list. docs/metrics.md lists all of them.
 class SETGET_API Metrics {
  public:
   virtual ~Metrics();

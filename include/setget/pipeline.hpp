@@ -60,6 +60,7 @@ struct PipelineOptions {
   std::shared_ptr<Random> random{};      // empty: system_random()
   std::shared_ptr<Logger> logger{};
   std::shared_ptr<Metrics> metrics{};
+  MetricAllowList metric_labels{};  // accounts and flows that metrics may name; empty: none
   SETGET_API Result<void> validate() const;
 };
 

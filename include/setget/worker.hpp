@@ -50,6 +50,7 @@ struct WorkerOptions {
   std::optional<Milliseconds> visibility_timeout{};  // empty: the queue's
   Backoff backoff{};
   bool require_durable_store = true;  // refuse a store weaker than the queue at start
+  MetricAllowList metric_labels{};    // accounts and flows that metrics may name
   SETGET_API Result<void> validate() const;
 };
 

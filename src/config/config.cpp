@@ -115,6 +115,15 @@ void read_ingress(TomlReader& section, PipelineOptions& out) {
   section.read_choice("when_full", out.block_when_full, {{"wait", true}, {"refuse", false}});
 }
 
+void read_metrics(TomlReader& section, MetricAllowList& out) {
+  section.read("accounts", out.accounts);
+  section.read("flows", out.flows);
+  if (auto valid = out.validate(); !valid) {
+    const std::string_view field = valid.error().field();
+    section.problem(field.substr(field.find('.') + 1), valid.error().message());
+  }
+}
+
 template <class Read>
 void in_section(TomlReader& root, std::string_view name, Read read) {
   auto section = root.section(name);
@@ -144,6 +153,7 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   in_section(root, "limits", [&](TomlReader& section) { read_limits(section, out.limits); });
   in_section(root, "worker", [&](TomlReader& section) { read_worker(section, out.pipeline); });
   in_section(root, "ingress", [&](TomlReader& section) { read_ingress(section, out.pipeline); });
+  in_section(root, "metrics", [&](TomlReader& section) { read_metrics(section, out.pipeline.metric_labels); });
   root.refuse_unknown();
   if (auto read = problems.result(); !read) return std::move(read).error();
 

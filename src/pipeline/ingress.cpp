@@ -6,12 +6,20 @@
 
 #include "core/hlc.hpp"
 #include "pipeline/flow_gate.hpp"
+#include "pipeline/flow_labels.hpp"
 #include "pipeline/ingress_prepare.hpp"
 #include "pipeline/metric_names.hpp"
 
 namespace setget::inline v0 {
 
 using detail::Prepared;
+
+namespace {
+
+// As labels, by CommandKind.
+constexpr std::array<std::string_view, 5> kKinds{"", "set", "erase", "erase_key", "touch"};
+
+}  // namespace
 
 Result<void> IngressOptions::validate() const {
   const auto missing = [](const char* field) -> Result<void> {
@@ -20,6 +28,7 @@ Result<void> IngressOptions::validate() const {
   if (!queue) return missing("queue");
   if (!policy) return missing("policy");
   if (max_waiting == 0) return Error(ErrorCode::kInvalidArgument, "ingress option max_waiting must be > 0").at_field("max_waiting");
+  if (auto valid = metric_labels.validate(); !valid) return valid;
   return limits.validate();
 }
 
@@ -27,12 +36,14 @@ struct Ingress::State {
   explicit State(IngressOptions given)
       : options(std::move(given)),
         capabilities(options.queue.backend()->capabilities()),
-        gate(options.max_waiting, options.max_waiting_bytes) {}
+        gate(options.max_waiting, options.max_waiting_bytes),
+        labels(options.metric_labels) {}
 
   template <class Request>
   Result<Prepared> prepare(Request&& request) {
     const auto flows = options.policy->flows();
-    return detail::prepare(std::forward<Request>(request), {*flows, options.limits, *options.validator, *options.clock, *options.random});
+    return detail::prepare(std::forward<Request>(request),
+                           {*flows, options.limits, *options.validator, *options.clock, *options.random, labels});
   }
 
   template <class Request>
@@ -69,7 +80,8 @@ struct Ingress::State {
 
     std::vector<Result<Receipt>> receipts;
     receipts.reserve(prepared.size());
-    std::array<std::size_t, 5> accepted{};
+    std::array<std::size_t, kKinds.size()> accepted{};
+    detail::FlowTally tally;
     for (std::size_t i = 0; i < prepared.size(); ++i) {
       auto& one = (*sent)[i];
       if (!one) {
@@ -77,10 +89,12 @@ struct Ingress::State {
         continue;
       }
       if (!capabilities.stamps && !one->deduplicated) one->stamp = stamps[i];
-      ++accepted[static_cast<std::size_t>(prepared[i].kind)];
+      const auto kind = static_cast<std::size_t>(prepared[i].kind);
+      ++accepted[kind];
+      if (!labels.empty()) tally.hit(prepared[i].series, kind);
       receipts.emplace_back(receipt_of(prepared[i], std::move(*one)));
     }
-    count(accepted);
+    count(accepted, tally);
     return receipts;
   }
 
@@ -115,11 +129,14 @@ struct Ingress::State {
     return error;
   }
 
-  void count(const std::array<std::size_t, 5>& accepted) {
-    static constexpr std::array<std::string_view, 5> kKinds{"", "set", "erase", "erase_key", "touch"};
-    for (std::size_t kind = 1; kind < accepted.size(); ++kind) {
-      if (accepted[kind] > 0)
-        options.metrics->add(detail::metric::kAccepted, static_cast<double>(accepted[kind]), {{"kind", kKinds[kind]}});
+  void count(const std::array<std::size_t, kKinds.size()>& accepted, detail::FlowTally& tally) {
+    if (labels.empty()) {
+      for (std::size_t kind = 1; kind < accepted.size(); ++kind) {
+        if (accepted[kind] > 0)
+          options.metrics->add(detail::metric::kAccepted, static_cast<double>(accepted[kind]), {{"kind", kKinds[kind]}});
+      }
+    } else {
+      tally.publish(labels, *options.metrics, detail::metric::kAccepted, "kind", [](std::size_t kind) { return kKinds[kind]; });
     }
     const auto load = gate.load();
     options.metrics->set(detail::metric::kIngressWaiting, static_cast<double>(load.count), {});
@@ -129,6 +146,7 @@ struct Ingress::State {
   IngressOptions options;
   const QueueCapabilities capabilities;
   detail::FlowGate gate;
+  const detail::FlowLabels labels;
   detail::HybridLogicalClock hlc;
 };
 
@@ -175,7 +193,7 @@ Result<std::vector<Result<Receipt>>> Ingress::set_all(std::vector<SetRequest> re
 std::vector<Reason> Ingress::check(const SetRequest& request) const {
   const auto& options = state_->options;
   const auto flows = options.policy->flows();
-  auto found = detail::violations(request, {*flows, options.limits, *options.validator, *options.clock, *options.random});
+  auto found = detail::violations(request, {*flows, options.limits, *options.validator, *options.clock, *options.random, state_->labels});
   if (found) return std::move(*found);
   return {{.code = std::string(to_string(found.error().code())), .message = found.error().message(), .pointer = {}}};
 }

@@ -83,9 +83,10 @@ OutgoingMessage envelope_of(const Command& command, std::string group, std::stri
   return message;
 }
 
-Prepared finish(Command&& command, OutgoingMessage&& message) {
+Prepared finish(Command&& command, OutgoingMessage&& message, const Door& door) {
   message.body = encode_command(command);
-  return {.message = std::move(message), .kind = command.kind, .id = std::move(command.id), .version = command.version};
+  const auto series = door.labels.empty() ? 0 : door.labels.series_of(command.account, command.flow);
+  return {.message = std::move(message), .kind = command.kind, .id = std::move(command.id), .version = command.version, .series = series};
 }
 
 }  // namespace
@@ -118,7 +119,7 @@ Result<Prepared> prepare(SetRequest&& request, const Door& door) {
   if (fresh) command.id = make_ulid(door.clock.now(), door.random);
   // Nothing else can be ordered with a fresh id: a group of its own would only cost.
   auto message = envelope_of(command, fresh ? std::string() : group_of(command.ns, command.id), dedup_id, std::move(traceparent), door);
-  return finish(std::move(command), std::move(message));
+  return finish(std::move(command), std::move(message), door);
 }
 
 Result<std::vector<Reason>> violations(const SetRequest& request, const Door& door) {
@@ -152,7 +153,7 @@ Result<Prepared> prepare(EraseRequest&& request, const Door& door) {
   if (!reasons.empty()) return refusal(std::move(reasons));
   auto group = by_key ? std::string() : group_of(command.ns, command.id);
   auto message = envelope_of(command, std::move(group), request.dedup_id, std::move(request.traceparent), door);
-  return finish(std::move(command), std::move(message));
+  return finish(std::move(command), std::move(message), door);
 }
 
 Result<Prepared> prepare(TouchRequest&& request, const Door& door) {
@@ -171,7 +172,7 @@ Result<Prepared> prepare(TouchRequest&& request, const Door& door) {
   if (auto ran = run_validator(command, door, reasons); !ran) return std::move(ran).error();
   if (!reasons.empty()) return refusal(std::move(reasons));
   auto message = envelope_of(command, group_of(command.ns, command.id), {}, std::move(request.traceparent), door);
-  return finish(std::move(command), std::move(message));
+  return finish(std::move(command), std::move(message), door);
 }
 
 }  // namespace setget::inline v0::detail

@@ -8,6 +8,8 @@
 
 #include <setget/ingress.hpp>
 
+#include "pipeline/flow_labels.hpp"
+
 namespace setget::inline v0::detail {
 
 // Carries the stamp where the queue gives none; a decimal number.
@@ -19,6 +21,7 @@ struct Door {
   const Validator& validator;
   const Clock& clock;
   Random& random;
+  const FlowLabels& labels;
 };
 
 struct Prepared {
@@ -26,6 +29,7 @@ struct Prepared {
   CommandKind kind = CommandKind::kSet;
   std::string id;
   std::optional<Version> version;
+  std::uint32_t series = 0;  // of its account and flow
 };
 
 // Errors: kInvalidArgument with every violation as reason; kInternal where a host's validator threw.

@@ -6,7 +6,7 @@
 namespace setget::inline v0::detail::metric {
 
 // Ingress.
-inline constexpr std::string_view kAccepted = "setget_ingress_accepted_total";            // counter; kind
+inline constexpr std::string_view kAccepted = "setget_ingress_accepted_total";            // counter; kind, by allow-list account and flow
 inline constexpr std::string_view kRefused = "setget_ingress_refused_total";              // counter; code
 inline constexpr std::string_view kDeduplicated = "setget_ingress_deduplicated_total";    // counter
 inline constexpr std::string_view kIngressSeconds = "setget_ingress_send_seconds";        // histogram: a call's time in the queue
@@ -14,10 +14,10 @@ inline constexpr std::string_view kIngressWaiting = "setget_ingress_waiting_requ
 inline constexpr std::string_view kIngressWaitingBytes = "setget_ingress_waiting_bytes";  // gauge
 
 // Worker.
-inline constexpr std::string_view kReceived = "setget_worker_received_total";               // counter
-inline constexpr std::string_view kOutcomes = "setget_worker_outcomes_total";               // counter; outcome
-inline constexpr std::string_view kRetried = "setget_worker_retried_total";                 // counter
-inline constexpr std::string_view kLeaseLost = "setget_worker_lease_lost_total";            // counter
+inline constexpr std::string_view kReceived = "setget_worker_received_total";     // counter
+inline constexpr std::string_view kOutcomes = "setget_worker_outcomes_total";     // counter; outcome, by allow-list account and flow
+inline constexpr std::string_view kRetried = "setget_worker_retried_total";       // counter
+inline constexpr std::string_view kLeaseLost = "setget_worker_lease_lost_total";  // counter
 inline constexpr std::string_view kLeasesExtended = "setget_worker_leases_extended_total";  // counter
 inline constexpr std::string_view kBatchMessages = "setget_worker_batch_messages";          // histogram
 inline constexpr std::string_view kApplySeconds = "setget_worker_apply_seconds";            // histogram: store and settle, per batch

@@ -89,7 +89,8 @@ struct Pipeline::State {
                                  .metrics = options.metrics,
                                  .max_waiting = options.max_waiting,
                                  .max_waiting_bytes = options.max_waiting_bytes,
-                                 .block_when_full = options.block_when_full});
+                                 .block_when_full = options.block_when_full,
+                                 .metric_labels = options.metric_labels});
     if (!made) return std::move(made).error();
     ingress = std::move(*made);
     return {};
@@ -113,7 +114,8 @@ struct Pipeline::State {
                                 .visibility_timeout = {},
                                 .backoff = options.backoff,
                                 // The pipeline has its own, stated requirement.
-                                .require_durable_store = false});
+                                .require_durable_store = false,
+                                .metric_labels = options.metric_labels});
     if (!made) return std::move(made).error();
     worker = std::move(*made);
     return {};

@@ -25,6 +25,7 @@ Result<void> PipelineOptions::validate() const {
   if (!key_store) return bad("key_store", "is required");
   if (auto valid = limits.validate(); !valid) return valid;
   if (auto valid = flows.validate(); !valid) return valid;
+  if (auto valid = metric_labels.validate(); !valid) return valid;
   if (read_through && !archive) return bad("read_through", "needs an archive");
   if (worker_threads == 0) return bad("worker_threads", "must be > 0");
   if (worker_batch == 0) return bad("worker_batch", "must be > 0");

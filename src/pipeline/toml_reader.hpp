@@ -96,6 +96,18 @@ class TomlReader {
   void read(std::string_view key, std::optional<std::string>& out) {
     if (table_->contains(key)) read(key, out.emplace());
   }
+  void read(std::string_view key, std::vector<std::string>& out) {
+    const auto* node = take(key);
+    if (node == nullptr) return;
+    const auto* list = node->as_array();
+    if (list == nullptr) return problem(key, "expected a list of strings");
+    out.clear();
+    for (const auto& element : *list) {
+      const auto value = element.value_exact<std::string>();
+      if (!value) return problem(key, "expected a list of strings");
+      out.push_back(*value);
+    }
+  }
   void read(std::string_view key, bool& out) {
     if (const auto* node = take(key)) {
       if (const auto value = node->value_exact<bool>())

@@ -26,16 +26,22 @@ struct WorkerRound::Work {
   std::vector<FusedEntry> entries;      // for the store
   std::vector<std::size_t> places;      // of the entries in the batch
   std::vector<Settlement> settlements;  // of messages that the store does not settle
-  std::vector<bool> quiet;              // per settlement: a lost lease is expected, do not count it
+  struct Aside {
+    std::size_t place;   // of the message in the batch
+    bool quiet = false;  // a lost lease is expected, do not count it
+  };
+  std::vector<Aside> asides;  // per settlement
   std::vector<std::string_view> failed_groups;
   std::array<std::size_t, kOutcomeCount> outcomes{};
+  std::vector<std::uint32_t> series;  // per message; empty where nothing is labelled
+  FlowTally tally;
   std::size_t retried = 0;
   std::size_t lease_lost = 0;
 
   bool group_failed(std::string_view group) const { return std::ranges::find(failed_groups, group) != failed_groups.end(); }
-  void add(Settlement&& settlement) {
+  void add(std::size_t place, Settlement&& settlement) {
     settlements.push_back(std::move(settlement));
-    quiet.push_back(false);
+    asides.push_back({.place = place});
   }
   // What follows a failed message of its group. It goes before it and the latest first: releasing a message of a FIFO group releases those
   // behind it, and that release would count.
@@ -45,13 +51,16 @@ struct WorkerRound::Work {
     release.action = SettleAction::kRelease;
     release.uncounted = true;
     settlements.insert(settlements.begin(), std::move(release));
-    quiet.insert(quiet.begin(), true);
+    asides.insert(asides.begin(), {.place = place, .quiet = true});
     ++retried;
   }
 };
 
 WorkerRound::WorkerRound(const WorkerOptions& options, MessageKeeper& keeper)
-    : options_(options), keeper_(keeper), fused_(options.key_store.backend()->fused_with(*options.queue.backend())) {}
+    : options_(options),
+      keeper_(keeper),
+      fused_(options.key_store.backend()->fused_with(*options.queue.backend())),
+      labels_(options.metric_labels) {}
 
 bool WorkerRound::work(HeldBatch& batch, bool fifo, bool extend) {
   Work work(batch, options_.clock->now());
@@ -74,6 +83,7 @@ void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
   const auto& messages = work.batch.messages;
   work.entries.reserve(messages.size());
   work.places.reserve(messages.size());
+  if (!labels_.empty()) work.series.resize(messages.size());
   for (std::size_t place = 0; place < messages.size(); ++place) {
     if (extend) keeper_.extend_if_due(work.batch);
     const auto& message = messages[place];
@@ -95,6 +105,7 @@ void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
         entry.receipt = message.receipt;
         entry.entry = std::move(decision.entry);
         work.places.push_back(place);
+        if (!work.series.empty()) work.series[place] = labels_.series_of(entry.entry.command.account, entry.entry.command.flow);
         break;
       }
       case Verdict::kRetry:
@@ -111,7 +122,8 @@ void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
             {{"message_id", message.message_id},
              {"reason", settlement.reasons.empty() ? std::string_view() : std::string_view(settlement.reasons.front().code)},
              {"traceparent", traceparent_of(message)}});
-        work.add(std::move(settlement));
+        work.add(place, std::move(settlement));
+        if (!work.series.empty()) work.series[place] = series_of(message);
         break;
       }
     }
@@ -126,17 +138,17 @@ bool WorkerRound::apply_fused(Work& work) {
     return false;
   }
   const auto others = std::exchange(work.settlements, {});
-  const auto quiet = std::exchange(work.quiet, {});
+  const auto asides = std::exchange(work.asides, {});
   for (std::size_t i = 0; i < others.size(); ++i) {
     if (done->settled[i]) {
-      if (others[i].action == SettleAction::kDeadLetter) ++work.outcomes[static_cast<std::size_t>(Outcome::kDeadLettered)];
-    } else if (!quiet[i]) {
+      if (others[i].action == SettleAction::kDeadLetter) finish(work, asides[i].place, Outcome::kDeadLettered);
+    } else if (!asides[i].quiet) {
       ++work.lease_lost;
     }
   }
   for (std::size_t i = 0; i < work.entries.size(); ++i) {
     if (auto& applied = done->applied[i]) {
-      ++work.outcomes[static_cast<std::size_t>(applied->outcome)];
+      finish(work, work.places[i], applied->outcome);
     } else {
       after_error(work, work.places[i], applied.error());
     }
@@ -164,7 +176,7 @@ bool WorkerRound::apply_and_ack(Work& work) {
         // It was applied, and will be a duplicate; its ack must not overtake the failed one.
         work.give_back(place);
       } else {
-        work.add(settlement_of(std::move(work.entries[i].receipt), std::move(*result)));
+        work.add(place, settlement_of(std::move(work.entries[i].receipt), std::move(*result)));
       }
     }
   }
@@ -184,7 +196,7 @@ void WorkerRound::after_error(Work& work, std::size_t place, const Error& error)
     settlement.receipt = message.receipt;
     settlement.action = SettleAction::kDeadLetter;
     settlement.reasons = std::move(decision.reasons);
-    work.add(std::move(settlement));
+    work.add(place, std::move(settlement));
     return;
   }
   options_.logger->log(LogLevel::kWarning, "message could not be applied and is tried again",
@@ -203,7 +215,7 @@ void WorkerRound::retry(Work& work, std::size_t place, Decision&& decision) {
   release.delay = options_.backoff.wait(attempt, *options_.random);
   release.reasons = std::move(decision.reasons);
   release.uncounted = !decision.to_blame;
-  work.add(std::move(release));
+  work.add(place, std::move(release));
   ++work.retried;
 }
 
@@ -230,15 +242,15 @@ void WorkerRound::settle(Work& work) {
   for (std::size_t i = 0; i < work.settlements.size(); ++i) {
     const auto& settlement = work.settlements[i];
     if (auto& result = (*settled)[i]; !result) {
-      if (!work.quiet[i]) ++work.lease_lost;
+      if (!work.asides[i].quiet) ++work.lease_lost;
     } else if (settlement.action == SettleAction::kAck) {
-      ++work.outcomes[static_cast<std::size_t>(settlement.outcome)];
+      finish(work, work.asides[i].place, settlement.outcome);
     } else if (settlement.action == SettleAction::kDeadLetter) {
-      ++work.outcomes[static_cast<std::size_t>(Outcome::kDeadLettered)];
+      finish(work, work.asides[i].place, Outcome::kDeadLettered);
     }
   }
   work.settlements.clear();
-  work.quiet.clear();
+  work.asides.clear();
 }
 
 std::size_t WorkerRound::give_back(HeldBatch& batch, Deadline deadline) {
@@ -263,10 +275,24 @@ void WorkerRound::count_received(std::size_t messages) {
   options_.metrics->observe(metric::kBatchMessages, static_cast<double>(messages), {});
 }
 
-void WorkerRound::publish(const Work& work) {
+void WorkerRound::finish(Work& work, std::size_t place, Outcome outcome) {
+  ++work.outcomes[static_cast<std::size_t>(outcome)];
+  if (!work.series.empty()) work.tally.hit(work.series[place], static_cast<std::size_t>(outcome));
+}
+
+std::uint32_t WorkerRound::series_of(const Message& message) const {
+  const auto command = decode_command(message.body);
+  return command ? labels_.series_of(command->account, command->flow) : labels_.series_of({}, {});
+}
+
+void WorkerRound::publish(Work& work) {
+  const auto text = [](std::size_t outcome) { return to_string(static_cast<Outcome>(outcome)); };
   for (std::size_t i = 0; i < kOutcomeCount; ++i) {
-    if (work.outcomes[i] > 0) count(static_cast<Outcome>(i), work.outcomes[i]);
+    if (work.outcomes[i] == 0) continue;
+    outcomes_[i].fetch_add(work.outcomes[i], std::memory_order_relaxed);
+    if (labels_.empty()) options_.metrics->add(metric::kOutcomes, static_cast<double>(work.outcomes[i]), {{"outcome", text(i)}});
   }
+  work.tally.publish(labels_, *options_.metrics, metric::kOutcomes, "outcome", text);
   if (work.retried > 0) {
     retried_.fetch_add(work.retried, std::memory_order_relaxed);
     options_.metrics->add(metric::kRetried, static_cast<double>(work.retried), {});
@@ -279,11 +305,6 @@ void WorkerRound::publish(const Work& work) {
     const auto age = std::max(work.now - work.batch.messages.front().sent_at, Milliseconds(0));
     options_.metrics->set(metric::kLagSeconds, std::chrono::duration<double>(age).count(), {});
   }
-}
-
-void WorkerRound::count(Outcome outcome, std::size_t messages) {
-  outcomes_[static_cast<std::size_t>(outcome)].fetch_add(messages, std::memory_order_relaxed);
-  options_.metrics->add(metric::kOutcomes, static_cast<double>(messages), {{"outcome", to_string(outcome)}});
 }
 
 WorkerStats WorkerRound::stats() const {

@@ -9,6 +9,7 @@
 
 #include <setget/worker.hpp>
 
+#include "pipeline/flow_labels.hpp"
 #include "pipeline/message_keeper.hpp"
 #include "pipeline/worker_decision.hpp"
 
@@ -39,12 +40,15 @@ class WorkerRound {
   void retry(Work& work, std::size_t place, Decision&& decision);
   void release_everything(Work& work, const Error& error);
   void settle(Work& work);
-  void count(Outcome outcome, std::size_t messages);
-  void publish(const Work& work);
+  void finish(Work& work, std::size_t place, Outcome outcome);
+  // The series of a message that is not applied: its command is looked at again.
+  std::uint32_t series_of(const Message& message) const;
+  void publish(Work& work);
 
   const WorkerOptions& options_;
   MessageKeeper& keeper_;
   FusedStore* fused_;
+  const FlowLabels labels_;
   std::atomic<std::uint32_t> failures_{0};
   std::atomic<std::uint64_t> received_{0};
   std::array<std::atomic<std::uint64_t>, kOutcomeCount> outcomes_{};

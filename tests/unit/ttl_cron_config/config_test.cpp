@@ -90,6 +90,7 @@ TEST(Config, the_sample_names_every_setting_with_its_default) {
   EXPECT_EQ(config->http.body_timeout, defaults.http.body_timeout);
   EXPECT_EQ(config->http.idle_timeout, defaults.http.idle_timeout);
   EXPECT_EQ(config->http.write_timeout, defaults.http.write_timeout);
+  EXPECT_EQ(config->pipeline.metric_labels, defaults.pipeline.metric_labels);
   EXPECT_EQ(config->limits.max_payload, defaults.limits.max_payload);
   EXPECT_EQ(config->limits.max_keys, defaults.limits.max_keys);
   EXPECT_EQ(config->limits.max_attribute_bytes, defaults.limits.max_attribute_bytes);
@@ -124,6 +125,26 @@ TEST(Config, settings_that_the_sample_comments_out_are_known_too) {
   ASSERT_TRUE(config.has_value()) << config.error().describe();
   EXPECT_EQ(config->queue, "sqlite:setget-queue.db");
   EXPECT_EQ(config->archive, "sqlite:archive.db");
+}
+
+TEST(Config, reads_which_accounts_and_flows_metrics_may_name) {
+  const auto config = parse_config("[metrics]\naccounts = [\"acme\", \"globex\"]\nflows = [\"orders\"]\n");
+  ASSERT_TRUE(config.has_value()) << config.error().describe();
+  EXPECT_EQ(config->pipeline.metric_labels, (MetricAllowList{.accounts = {"acme", "globex"}, .flows = {"orders"}}));
+  const auto options = pipeline_options(*config, Stores{});
+  EXPECT_EQ(options.metric_labels, config->pipeline.metric_labels);
+  EXPECT_TRUE(parse_config("")->pipeline.metric_labels.empty());
+
+  const auto refused = [](const char* text, std::string_view field) {
+    const auto found = parse_config(text);
+    ASSERT_FALSE(found) << text;
+    EXPECT_EQ(found.error().code(), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(found.error().field(), field) << found.error().describe();
+  };
+  refused("[metrics]\nflows = \"orders\"\n", "metrics.flows");
+  refused("[metrics]\naccounts = [\"acme\", 7]\n", "metrics.accounts");
+  refused("[metrics]\naccounts = [\"a b\"]\n", "metrics.accounts");
+  refused("[metrics]\nkeys = []\n", "metrics.keys");
 }
 
 TEST(Config, reads_values_into_the_structs_they_belong_to) {
