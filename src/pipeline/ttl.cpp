@@ -159,7 +159,7 @@ Result<void> check_bounds(const Flows& flows, std::string_view account, std::str
 // "ttl.default"'s own words when nothing configures it.
 std::string say(const std::string& path, const std::optional<Ttl>& ttl, bool won, bool decided_before, bool configured) {
   if (!ttl) return fmt::format("{} is not set", path);
-  const auto text = configured ? fmt::format("{} = {}", path, to_string(*ttl)) : fmt::format("{} is not set and means never", path);
+  const auto text = configured ? fmt::format("{} = {}", path, to_string(*ttl)) : fmt::format("{} is not set (never)", path);
   if (won) return text + " wins";
   return decided_before ? text + " is weaker" : text;
 }

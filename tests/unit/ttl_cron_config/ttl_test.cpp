@@ -111,7 +111,7 @@ TEST(TtlPolicy, explain_names_every_rule_and_the_winner) {
   EXPECT_EQ(TtlPolicy().explain("a", "b", std::nullopt).explanation,
             "A record of account \"a\" and flow \"b\" lives for ever: message is not set; accounts.a.flows.b.ttl is not set; "
             "accounts.a.ttl is not "
-            "set; flows.b.ttl is not set; ttl.default is not set and means never wins.");
+            "set; flows.b.ttl is not set; ttl.default is not set (never) wins.");
 }
 
 TEST(TtlPolicy, explain_decides_as_resolve_does) {
