@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <queue>
+#include <set>
+#include <string>
 
 #include "sqlite/queue.hpp"
 
@@ -42,9 +44,12 @@ class Receiver {
     if (taken_.full) return std::move(taken_);
     wanted_ = std::min<std::size_t>(request_.max_messages, static_cast<std::size_t>(options.max_in_flight - in_flight));
     taken_.until = (txn_.now() + request_.visibility_timeout.value_or(options.visibility_timeout)).time_since_epoch().count();
-    // Rounds, because dead letters on the way make room for others, and the end of a group's head may bring its next message.
+    // Rounds, because dead letters on the way make room for others.
     for (int round = 0; round < 64 && !stopped_ && taken_.members.size() < wanted_; ++round) {
       if (!take_runs()) break;
+    }
+    for (const auto& group : beheaded_) {
+      if (!holds(group)) group_is_free(txn_, queue_.id, group);
     }
     if (!taken_.members.empty()) lease();
     return std::move(taken_);
@@ -155,11 +160,9 @@ class Receiver {
                    {poison ? Reason{.code = "max_receives", .message = "received too often without an ack", .pointer = {}}
                            : Reason{.code = "retention", .message = "not finished within the queue's retention", .pointer = {}}});
       if (group.empty()) return true;
-      if (holds(group)) {
-        follow(group, stamp);
-      } else {
-        group_is_free(txn_, queue_.id, group);
-      }
+      // Its next message takes its turn by age, in this batch where there is room.
+      beheaded_.insert(group);
+      follow(group, stamp);
       return true;
     }
     bytes_ += bytes;
@@ -225,6 +228,7 @@ class Receiver {
   std::size_t bytes_ = 0;
   bool stopped_ = false;
   bool follower_ = false;
+  std::set<std::string> beheaded_;  // groups of which a message was buried; free at the end if none of theirs was leased
   std::priority_queue<Stamp, std::vector<Stamp>, std::greater<>> followers_;
 };
 

@@ -168,16 +168,15 @@ void poison_within_a_group_does_not_close_it(Trial& t) {
   expect_ledger_adds_up(queue);
 }
 
-// The next message of a group whose head was buried takes its turn by age, also where the batch has room for one only.
+// The next messages of a group whose head was buried take their turn by age, before younger ones of other groups.
 void poison_hands_its_turn_to_the_next_of_its_group(Trial& t) {
   auto queue = t.queue("q", {.kind = QueueKind::kFifo, .max_receives = 1});
-  send(queue, "a1", "a");
-  send(queue, "a2", "a");
+  for (const auto* body : {"a1", "a2", "a3"}) send(queue, body, "a");
   send(queue, "b1", "b");
   EXPECT_EQ(receive_bodies(queue, 1), Bodies{"a1"});
   t.clock().advance(kVisibility);
-  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"a2"});
-  EXPECT_EQ(receive_bodies(queue, 1), Bodies{"b1"});
+  EXPECT_EQ(receive_bodies(queue, 2), (Bodies{"a2", "a3"}));
+  EXPECT_EQ(receive_bodies(queue), Bodies{"b1"});
   expect_ledger_adds_up(queue);
 }
 

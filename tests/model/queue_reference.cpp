@@ -40,15 +40,12 @@ void QueueReference::release_later(const ReferenceMessage& message, TimePoint no
     if (later.outcome != Outcome::kPending || later.group != message.group || later.stamp <= message.stamp || !later.leased) continue;
     later.leased = false;
     later.visible_at = now;
-    taken_along_ = true;
   }
 }
 
-std::vector<std::size_t> QueueReference::receive(std::size_t max_messages, TimePoint now, AfterDeadLetter after) {
-  taken_along_ = false;
+std::vector<std::size_t> QueueReference::receive(std::size_t max_messages, TimePoint now) {
   const bool fifo = options_.kind == QueueKind::kFifo;
   std::set<std::string> blocked;
-  std::set<std::string> opened;
   for (const auto& message : messages_) {
     if (fifo && !message.group.empty() && message.outcome == Outcome::kPending && holds_lease(message, now)) blocked.insert(message.group);
   }
@@ -68,47 +65,11 @@ std::vector<std::size_t> QueueReference::receive(std::size_t max_messages, TimeP
       message.outcome = Outcome::kDeadLettered;
       message.code = !old ? "max_receives" : !poison ? "retention" : "max_receives or retention";
       message.dead_at = now;
-      if (after == AfterDeadLetter::kCloseGroup && opened.contains(message.group)) blocked.insert(message.group);
       continue;
     }
-    opened.insert(message.group);
     out.push_back(index);
   }
   return out;
-}
-
-std::string QueueReference::take_over(const std::vector<std::string>& got_ids, const std::set<std::string>& dead_ids, TimePoint now,
-                                      std::vector<std::size_t>& indexes) {
-  const std::set<std::string> got(got_ids.begin(), got_ids.end());
-  const bool fifo = options_.kind == QueueKind::kFifo;
-  for (const auto index : by_stamp()) {
-    auto& message = messages_[index];
-    const bool taken = got.contains(message.message_id);
-    if (message.outcome != Outcome::kPending) {
-      if (taken) return "a finished message was delivered";
-      continue;
-    }
-    const bool buried = dead_ids.contains(message.message_id);
-    if (!taken && !buried) continue;
-    if (message.visible_at > now) return "a message was taken before its time";
-    const bool old = now - message.sent_at > options_.retention;
-    const bool poison = options_.max_receives != 0 && message.receives >= options_.max_receives;
-    if (taken == (old || poison)) return taken ? "a dead letter was delivered" : "a good message was buried";
-    for (const auto& other : messages_) {
-      if (!fifo || message.group.empty() || other.group != message.group || other.outcome != Outcome::kPending) continue;
-      if (holds_lease(other, now)) return "a group had two batches in flight";
-      if (other.stamp < message.stamp && !got.contains(other.message_id)) return "a message overtook an earlier one of its group";
-    }
-    message.leased = false;
-    if (taken) {
-      indexes.push_back(index);
-    } else {
-      message.outcome = Outcome::kDeadLettered;
-      message.code = !old ? "max_receives" : !poison ? "retention" : "max_receives or retention";
-      message.dead_at = now;
-    }
-  }
-  return {};
 }
 
 void QueueReference::leased(std::size_t index, const std::string& receipt, TimePoint until) {

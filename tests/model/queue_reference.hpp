@@ -41,15 +41,8 @@ class QueueReference {
   // Time has passed: ends leases, and with each those of later messages of its group.
   void lapse(TimePoint now);
 
-  // Where a receive finds a dead letter behind a message of the same group that it has just taken, it may go on in that group or leave the
-  // rest of it for the next receive.
-  enum class AfterDeadLetter { kGoOn, kCloseGroup };
   // What a receive must give, in order. What it finds too old or too often received on its way becomes a dead letter.
-  std::vector<std::size_t> receive(std::size_t max_messages, TimePoint now, AfterDeadLetter after);
-  // Takes over what a queue did in a receive that met dead letters, where it may have gone on with other messages than receive() says.
-  // Empty if that keeps every rule that holds even then, else the rule that it broke.
-  std::string take_over(const std::vector<std::string>& got_ids, const std::set<std::string>& dead_ids, TimePoint now,
-                        std::vector<std::size_t>& indexes);
+  std::vector<std::size_t> receive(std::size_t max_messages, TimePoint now);
   void leased(std::size_t index, const std::string& receipt, TimePoint until);
 
   // True if the receipt still holds its message, which then is settled.
@@ -59,10 +52,6 @@ class QueueReference {
   std::size_t purge(std::size_t limit);
   // After a restamp: what the queue says the new stamps are, by body.
   void restamped(const std::map<std::string, Stamp>& stamps);
-
-  // True if messages were released because an earlier one of their group was, and no receive has looked since: a queue need not move them
-  // before, and may still count them as in flight.
-  bool taken_along() const { return taken_along_; }
 
   struct Counts {
     std::uint64_t depth = 0, in_flight = 0, delayed = 0;
@@ -81,7 +70,6 @@ class QueueReference {
 
   setget::QueueOptions options_;
   std::vector<ReferenceMessage> messages_;
-  bool taken_along_ = false;
 };
 
 }  // namespace setget_tests
