@@ -230,13 +230,18 @@ struct FusedEntry {
 class SETGET_API FusedStore {
  public:
   virtual ~FusedStore();
-  // For each entry: if the receipt still holds its message, applies the command and acks it with the result's outcome (or
-  // dead-letters it with the result's reasons), all in one durable step; else kLeaseLost and nothing is applied. `others` are
-  // settled in the same step, their results follow those of the entries.
   struct Results {
+    // One per entry, in order. A value: the command was applied (or refused, as its outcome says) and the message acked with that outcome,
+    // or dead-lettered with the result's reasons where it is kDeadLettered. An error: nothing of the entry was done and its message is as
+    // it was: kLeaseLost where the receipt did not hold it, else why the command could not be applied.
     std::vector<Result<ApplyResult>> applied;
+    // One per settlement of `others`, in order; entries have none. A value: the settlement was carried out. An error: it was not, and its
+    // message is as it was: kLeaseLost where the receipt did not hold it (any more; an entry of the same call may have finished
+    // it), kInvalidArgument where the settlement itself is wrong.
     std::vector<Result<void>> settled;
   };
+  // Does the entries in order, then `others`, all in one step, durable at the level of capabilities() once it returns. One entry's failure
+  // leaves the others. A whole-call error means that nothing is known to be done (kDeadlineExceeded: it may have been).
   virtual Result<Results> apply_and_settle(std::string_view queue, std::span<const FusedEntry> entries, std::span<const Settlement> others,
                                            TimePoint now, Deadline deadline) = 0;
 };
@@ -289,8 +294,8 @@ class SETGET_API KeyStoreBackend {
 class SETGET_API KeyStore {
  public:
   KeyStore() = default;
-  KeyStore(std::shared_ptr<KeyStoreBackend> backend)
-      : backend_(std::move(backend)) {}  // NOLINT(google-explicit-constructor): a store is its backend
+  // NOLINTNEXTLINE(google-explicit-constructor): a store is its backend
+  KeyStore(std::shared_ptr<KeyStoreBackend> backend) : backend_(std::move(backend)) {}
   explicit operator bool() const noexcept { return backend_ != nullptr; }
   const std::shared_ptr<KeyStoreBackend>& backend() const noexcept { return backend_; }
 

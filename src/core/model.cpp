@@ -403,7 +403,7 @@ class Applier {
       listers->push_back(slot->claim_id);
       auto loaded = tx_.load_identity(c.ns, slot->claim_id);
       if (!loaded) return std::move(loaded).error();
-      holder = std::move(*loaded);
+      holder = *loaded;
     }
     auto marked = *slot;
     marked.exists = true;

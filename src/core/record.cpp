@@ -43,7 +43,7 @@ Result<Ttl> parse_ttl(std::string_view text) {
   const auto digits = static_cast<std::size_t>(end - text.data());
   if (problem == std::errc::invalid_argument) {
     return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("\"{}\" is not a duration; expected \"never\", seconds, or a number with one of ms, s, m, h, d, w", text))
+                 fmt::format(R"("{}" is not a duration; expected "never", seconds, or a number with one of ms, s, m, h, d, w)", text))
         .at_position(0);
   }
   const auto suffix = text.substr(digits);

@@ -193,7 +193,7 @@ class EnvelopeReader {
     std::size_t index = 0;
     for (auto element : array) {
       value key;
-      need(std::move(element).get(key));
+      need(std::move(element).get(key));  // NOLINT(performance-move-const-arg): get() is of rvalues only
       // One over the limit is kept, so that the validator names the limit; the rest is only walked over.
       if (plain_.size() + binary_.size() <= limits_.max_keys) read_key(field, key, fmt::format_int(index).str(), pointer);
       ++index;
@@ -251,7 +251,7 @@ class EnvelopeReader {
       return;
     }
     if (type != json_type::number) {
-      add("wrong_type", fmt::format("expected seconds or a string such as \"90s\" or \"never\", found {}", type_name(type)), "/ttl");
+      add("wrong_type", fmt::format(R"(expected seconds or a string such as "90s" or "never", found {})", type_name(type)), "/ttl");
       return;
     }
     double seconds = 0;

@@ -89,7 +89,7 @@ Result<Elements> split_array(const Payload& body, std::size_t max_items) {
   Elements elements;
   for (auto item : array) {
     std::string_view raw;
-    if (simdjson::to_json_string(std::move(item)).get(raw) != simdjson::SUCCESS) return not_an_array(body);
+    if (simdjson::to_json_string(item).get(raw) != simdjson::SUCCESS) return not_an_array(body);
     if (elements.items.size() == max_items) {
       elements.too_many = true;
       return elements;
@@ -124,7 +124,7 @@ Result<KeyQuery> parse_key_query(const Payload& body, std::size_t max_keys) {
   KeyQuery query;
   const auto json = nlohmann::json::parse(body.view(), nullptr, false);
   if (!json.is_object()) {
-    query.reasons.push_back({"wrong_type", "expected an object such as {\"keys\":[\"a\"]}", ""});
+    query.reasons.push_back({"wrong_type", R"(expected an object such as {"keys":["a"]})", ""});
     return query;
   }
   for (const auto& [name, list] : json.items()) {

@@ -34,9 +34,9 @@ void append_reasons(std::string& out, const std::vector<Reason>& reasons) {
 Result<std::string> GatewayCore::key_of(const Call& call, std::initializer_list<std::string_view> parameters) const {
   std::vector<std::string_view> known(parameters);
   const bool in_path = call.target.path != "/v1/records";
-  if (!in_path) known.push_back("key");
+  if (!in_path) known.emplace_back("key");
   const auto flows = pipeline().ttl_policy().flows();
-  if (flows && flows->isolate_accounts) known.push_back("account");
+  if (flows && flows->isolate_accounts) known.emplace_back("account");
   if (auto unknown = call.query.check(known); !unknown.empty()) return invalid(std::move(unknown));
 
   std::string key;

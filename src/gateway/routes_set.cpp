@@ -181,7 +181,7 @@ GatewayResponse GatewayCore::set_envelopes(const Call& call, std::vector<Element
     auto next = sent->begin();
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (!slots[i].refused && next != sent->end()) {
-        auto receipt = *std::move(next++);
+        auto receipt = std::move(*next++);
         if (receipt) {
           JsonObject entry(results.raw());
           entry.number("status", 202);

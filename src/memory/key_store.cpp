@@ -85,7 +85,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     results.settled.reserve(others.size());
     for (const auto& [receipt, entry] : entries) {
       if (queue.held_by(receipt) == nullptr) {
-        results.applied.push_back(Error(ErrorCode::kLeaseLost, "the receipt no longer holds its message"));
+        results.applied.emplace_back(Error(ErrorCode::kLeaseLost, "the receipt no longer holds its message"));
         continue;
       }
       auto applied = apply_one(entry, now, state_->floor);

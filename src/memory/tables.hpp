@@ -180,7 +180,7 @@ class Tables {
     std::string account;
     std::string flow;
     std::string owner;
-    friend auto operator<=>(const Scope&, const Scope&) = default;
+    friend auto operator<=>(const Scope&, const Scope&) = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 sees the 0 inside
   };
   using Listing = std::map<IdentityView, const Identities::value_type*, IdentityLess>;
   static std::vector<Scope> scopes_of(const Identities::value_type& row);

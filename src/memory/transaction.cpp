@@ -1,6 +1,7 @@
 #include "memory/transaction.hpp"
 
 #include <algorithm>
+#include <ranges>
 
 namespace setget::inline v0::memory::detail {
 
@@ -16,7 +17,7 @@ bool remembers(const Rows& rows, const View& view) {
 
 Transaction::~Transaction() {
   if (!committed_) {
-    for (auto at = changed_listers_.rbegin(); at != changed_listers_.rend(); ++at) tables_.set_silent_lister(at->key, at->id, !at->listed);
+    for (const auto& change : std::views::reverse(changed_listers_)) tables_.set_silent_lister(change.key, change.id, !change.listed);
     for (auto& [name, row] : old_identities_) tables_.put(name, std::move(row));
     for (auto& [name, row] : old_keys_) tables_.put(name, std::move(row));
   }

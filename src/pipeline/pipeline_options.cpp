@@ -14,7 +14,7 @@ Result<void> bad(const char* field, std::string_view rule) {
 Result<void> check_durability(const char* field, Durability found, Durability wanted) {
   if (found >= wanted) return {};
   return Error(ErrorCode::kFailedPrecondition,
-               fmt::format("the {}'s durability is \"{}\", the pipeline requires \"{}\"", field, to_string(found), to_string(wanted)))
+               fmt::format(R"(the {}'s durability is "{}", the pipeline requires "{}")", field, to_string(found), to_string(wanted)))
       .at_field(field);
 }
 

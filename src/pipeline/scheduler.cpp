@@ -368,7 +368,8 @@ Result<void> Scheduler::State::call(const Job& job, const JobContext& context, S
 // Notes how a try ended: finished, to be tried again, or given up until the next due time.
 void Scheduler::State::settle(Job& job, ScheduleState held, std::uint32_t attempt, const Result<void>& result) {
   const auto now = options.clock->now();
-  Unsettled end{.held = held, .next = std::move(held)};
+  Unsettled end{.held = std::move(held), .next = {}};
+  end.next = end.held;
   auto& next = end.next;
   next.last_ok = result.has_value();
   next.last_error = result ? std::string() : result.error().describe();

@@ -139,7 +139,7 @@ class TomlReader {
     const std::string_view unit = std::string_view(*text).substr(digits);
     const int shift = unit == "KiB" ? 10 : unit == "MiB" ? 20 : unit == "GiB" ? 30 : -1;
     if (digits == 0 || digits > 9 || shift < 0)
-      return problem(key, "expected bytes: an integer, or a string such as \"64KiB\", \"8MiB\", \"1GiB\"");
+      return problem(key, R"(expected bytes: an integer, or a string such as "64KiB", "8MiB", "1GiB")");
     store(key, static_cast<std::int64_t>(std::stoll(text->substr(0, digits))) << shift, out, min);
   }
   // A length of time: seconds as an integer, or "250ms", "90s", "15m", "36h", "7d", "2w".
@@ -166,7 +166,7 @@ class TomlReader {
       else
         problem(key, parsed.error().message());
     } else {
-      problem(key, "expected whole seconds, or a string such as \"90s\", \"15m\", \"7d\" or \"never\"");
+      problem(key, R"(expected whole seconds, or a string such as "90s", "15m", "7d" or "never")");
     }
   }
   // One of a few words.

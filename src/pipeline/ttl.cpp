@@ -247,7 +247,7 @@ TtlDecision TtlPolicy::explain(std::string_view account, std::string_view flow, 
     clamped = fmt::format(", {} from {} by {}", longer(decision.ttl, *decision.clamped_from) ? "raised" : "cut",
                           to_string(*decision.clamped_from), decision.clamped_by);
   }
-  decision.explanation = fmt::format("A record of account \"{}\" and flow \"{}\" lives {}{}: {}.", account, flow,
+  decision.explanation = fmt::format(R"(A record of account "{}" and flow "{}" lives {}{}: {}.)", account, flow,
                                      decision.ttl.is_never ? "for ever" : to_string(decision.ttl), clamped, rules);
   return decision;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <ranges>
 #include <set>
 #include <thread>
 
@@ -292,7 +293,7 @@ Result<std::unique_ptr<Worker>> Worker::create(WorkerOptions options) {
   const auto store = options.key_store.backend()->capabilities().durability;
   if (options.require_durable_store && store < queue) {
     return Error(ErrorCode::kFailedPrecondition,
-                 fmt::format("the key store's durability is \"{}\", weaker than the queue's \"{}\": an acknowledged record could be lost",
+                 fmt::format(R"(the key store's durability is "{}", weaker than the queue's "{}": an acknowledged record could be lost)",
                              to_string(store), to_string(queue)))
         .at_field("key_store");
   }
@@ -389,8 +390,8 @@ Result<std::size_t> Worker::stop(Deadline deadline) {
   }
   state.changed.notify_all();
   // One after the other from the latest: what is behind in a group goes back first.
-  for (auto batch = untried.rbegin(); batch != untried.rend(); ++batch) {
-    state.give_back(*batch, Deadline::at(std::max(deadline.time(), Deadline::in(kPollSlice).time())));
+  for (auto& batch : std::views::reverse(untried)) {
+    state.give_back(batch, Deadline::at(std::max(deadline.time(), Deadline::in(kPollSlice).time())));
   }
   std::unique_lock lock(state.mutex);
   const bool quiet = state.changed.wait_until(lock, deadline.time(),

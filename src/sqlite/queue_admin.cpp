@@ -101,7 +101,7 @@ Result<bool> SqliteQueues::clear_gone_queues(std::size_t max_steps, std::size_t&
     const auto limit = static_cast<std::int64_t>(max_steps);
     const auto before = db.changes();
     txn.book().flush_ready(db);
-    const auto drop_bodies = [&](std::vector<Stamp> stamps) {
+    const auto drop_bodies = [&](const std::vector<Stamp>& stamps) {
       for (const auto stamp : stamps) {
         db.run("DELETE FROM log WHERE stamp=?1", stamp);
         db.run("DELETE FROM history WHERE stamp=?1", stamp);
