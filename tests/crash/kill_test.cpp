@@ -1,8 +1,9 @@
-// kill -9 at random points: of everything, of the worker alone, of the archiver alone. `--rounds N` for the long form.
+// kill -9 at random points: of everything, of the worker alone, of the archiver alone. SETGET_CRASH_ROUNDS=N for the long form.
 #include <gtest/gtest.h>
 
 #include <charconv>
-#include <cstring>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -151,10 +152,13 @@ TEST(Kill, the_archive_is_complete_when_an_archiver_has_died) {
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--rounds") != 0 || i + 1 == argc) continue;
-    const std::string_view number = argv[i + 1];
-    std::from_chars(number.data(), number.data() + number.size(), rounds);
+  if (const char* given = std::getenv("SETGET_CRASH_ROUNDS")) {
+    const std::string_view number = given;
+    const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), rounds);
+    if (failed != std::errc() || end != number.data() + number.size() || rounds == 0) {
+      std::fprintf(stderr, "SETGET_CRASH_ROUNDS must be a whole number above 0, not \"%s\"\n", given);
+      return 64;
+    }
   }
   return RUN_ALL_TESTS();
 }
