@@ -66,7 +66,10 @@ void register_conformance(ConformanceParams given) {
                              detail::key_store_log_cases(), detail::key_store_scan_cases()}) {
       register_cases(params, suite, cases);
     }
-    if (params->queue) register_cases(params, suite, detail::key_store_fused_cases());
+    if (params->queue) {
+      register_cases(params, suite, detail::key_store_fused_cases());
+      register_deviations(params, suite, detail::key_store_fused_deviation_cases());
+    }
     register_deviations(params, suite, detail::key_store_deviation_cases());
   }
   if (params->archive) {

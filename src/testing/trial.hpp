@@ -103,6 +103,7 @@ Cases schedule_cases();
 // What proves that a lacking capability is declared and refused.
 Cases queue_deviation_cases();
 Cases key_store_deviation_cases();
+Cases key_store_fused_deviation_cases();
 Cases archive_deviation_cases();
 
 }  // namespace setget::inline v0::testing::detail

@@ -46,6 +46,7 @@ struct Deviations {
   std::string listing{};            // KeyStoreCapabilities::listing
   std::string change_log{};         // …::change_log
   std::string scan{};               // …::scan
+  std::string fused{};              // fused_with() gives a FusedStore for the queues of the same Stores; asked where both suites are on
   std::string read_by_key{};        // ArchiveCapabilities::read_by_key
 };
 
