@@ -41,6 +41,8 @@ std::string_view to_string(SyncKind kind) noexcept {
       return "creation";
     case SyncKind::kDirectory:
       return "directory";
+    case SyncKind::kWalRecovery:
+      return "wal_recovery";
   }
   return "unknown";
 }
@@ -55,6 +57,7 @@ struct PowerLossVfs::State {
   std::mutex mutex;  // of everything below
   PowerLossDisk disk;
   std::set<std::string> open_journals;
+  std::set<std::string> checkpoints;  // databases of which one is running
   std::size_t open_files = 0;
   std::array<bool, kSyncKinds> ignored{};
   std::array<std::uint64_t, kSyncKinds> sync_count{};
@@ -88,6 +91,7 @@ struct PowerLossVfs::State {
   void power_on() {
     until_cut = kNever;
     cut_kind.reset();
+    checkpoints.clear();
     off.store(false);
   }
 };
@@ -174,7 +178,11 @@ SyncKind kind_of(const Handle& handle) {
     case Role::kWal:
       break;
   }
-  if (handle.writes_since_sync == 0) return SyncKind::kWalCheckpoint;
+  if (handle.writes_since_sync == 0) {
+    constexpr std::size_t kSuffix = std::string_view("-wal").size();
+    const bool checkpoint = handle.state.checkpoints.contains(handle.path.substr(0, handle.path.size() - kSuffix));
+    return checkpoint ? SyncKind::kWalCheckpoint : SyncKind::kWalRecovery;
+  }
   return handle.header_only ? SyncKind::kWalHeader : SyncKind::kWalCommit;
 }
 
@@ -220,7 +228,18 @@ int shm_map(sqlite3_file* file, int page, int size, int extend, void volatile** 
   return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, out);
 }
 int shm_lock(sqlite3_file* file, int offset, int n, int flags) noexcept {
-  return real_of(file)->pMethods->xShmLock(real_of(file), offset, n, flags);
+  constexpr int kCheckpointLock = 1;  // of the WAL index: sqlite.org/walformat.html
+  auto& handle = handle_of(file);
+  const int rc = real_of(file)->pMethods->xShmLock(real_of(file), offset, n, flags);
+  const bool touched = offset <= kCheckpointLock && kCheckpointLock < offset + n && (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+  if (rc != SQLITE_OK || !touched) return rc;
+  const std::lock_guard lock(handle.state.mutex);
+  if ((flags & SQLITE_SHM_LOCK) != 0) {
+    handle.state.checkpoints.insert(handle.path);
+  } else {
+    handle.state.checkpoints.erase(handle.path);
+  }
+  return rc;
 }
 void shm_barrier(sqlite3_file* file) noexcept { real_of(file)->pMethods->xShmBarrier(real_of(file)); }
 int shm_unmap(sqlite3_file* file, int remove) noexcept { return real_of(file)->pMethods->xShmUnmap(real_of(file), remove); }

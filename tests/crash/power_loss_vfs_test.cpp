@@ -139,6 +139,7 @@ TEST(PowerLossVfs, no_committed_transaction_is_lost_at_any_cut_with_all_syncs) {
     ASSERT_EQ(one_file(*vfs, folder.path("all-" + std::to_string(seed)), seed), "") << "seed " << seed;
   }
   for (std::size_t kind = 0; kind < setget::testing::kSyncKinds; ++kind) {
+    if (static_cast<SyncKind>(kind) == SyncKind::kWalRecovery) continue;  // SQLite does not make it
     EXPECT_GT(vfs->syncs(static_cast<SyncKind>(kind)), 0u) << to_string(static_cast<SyncKind>(kind));
   }
   EXPECT_GT(vfs->unsynced_writes_lost(), 1000u);

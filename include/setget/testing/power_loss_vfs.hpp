@@ -24,7 +24,8 @@
 
 namespace setget::inline v0::testing {
 
-// The syncs that SQLite makes with journal_mode=WAL and synchronous=FULL, each for a reason of its own.
+// The syncs that SQLite makes with journal_mode=WAL and synchronous=FULL, and the one that setget adds (kWalRecovery), each for a reason of
+// its own.
 enum class SyncKind : std::uint8_t {
   kWalCommit,  // the log, after the frames of a commit: what was answered stays
   kWalHeader,  // the log, after its header alone: no frame of a restarted log may be on disk before the header that disowns the old ones
@@ -33,8 +34,9 @@ enum class SyncKind : std::uint8_t {
   kJournal,        // the rollback journal of the transaction that makes a file, before the file is written
   kCreation,       // the file, at the end of that transaction, before its journal is deleted
   kDirectory,      // the folder, so that a new file has its name
+  kWalRecovery,    // the log, outside of a checkpoint and before own writes: frames that a killed process left stay once they were seen
 };
-inline constexpr std::size_t kSyncKinds = 7;
+inline constexpr std::size_t kSyncKinds = 8;
 SETGET_API std::string_view to_string(SyncKind kind) noexcept;
 
 class SETGET_API PowerLossVfs {
