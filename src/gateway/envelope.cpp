@@ -44,13 +44,12 @@ std::string_view type_name(json_type type) noexcept {
 // Reads one envelope. Members throw NotJson, which never leaves parse().
 class EnvelopeReader {
  public:
-  EnvelopeReader(const Payload& json, const Limits& limits, ParsedEnvelope& out) : json_(json), limits_(limits), out_(out) {}
+  EnvelopeReader(const Payload& json, const Limits& limits, ParsedEnvelope& out)
+      : json_(json), limits_(limits), out_(out), scratch_(json.view()) {}
 
   void parse() {
-    SimdjsonScratch scratch(json_.view());
-    scratch_ = &scratch;
     simdjson::ondemand::document document;
-    need(scratch.iterate(document));
+    need(scratch_.iterate(document));
     json_type type{};
     need(document.type().get(type));
     if (type != json_type::object) {
@@ -148,7 +147,7 @@ class EnvelopeReader {
         std::string_view raw;
         need(simdjson::to_json_string(item).get(raw));
         out_.json_payload = true;
-        request.payload = json_.slice(scratch_->offset_of(raw), raw.size());
+        request.payload = json_.slice(scratch_.offset_of(raw), raw.size());
         return;
       }
       case kPayloadBase64: {
@@ -287,7 +286,7 @@ class EnvelopeReader {
   const Payload& json_;
   const Limits& limits_;
   ParsedEnvelope& out_;
-  SimdjsonScratch* scratch_ = nullptr;
+  SimdjsonScratch scratch_;
   std::vector<std::string> plain_;
   std::vector<std::string> binary_;
   unsigned seen_ = 0;

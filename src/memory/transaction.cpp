@@ -1,7 +1,6 @@
 #include "memory/transaction.hpp"
 
 #include <algorithm>
-#include <ranges>
 
 namespace setget::inline v0::memory::detail {
 
@@ -17,7 +16,8 @@ bool remembers(const Rows& rows, const View& view) {
 
 Transaction::~Transaction() {
   if (!committed_) {
-    for (const auto& change : std::views::reverse(changed_listers_)) tables_.set_silent_lister(change.key, change.id, !change.listed);
+    // NOLINTNEXTLINE(modernize-loop-convert): clang 14 cannot compile the views of libstdc++ 12
+    for (auto at = changed_listers_.rbegin(); at != changed_listers_.rend(); ++at) tables_.set_silent_lister(at->key, at->id, !at->listed);
     for (auto& [name, row] : old_identities_) tables_.put(name, std::move(row));
     for (auto& [name, row] : old_keys_) tables_.put(name, std::move(row));
   }

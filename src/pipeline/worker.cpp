@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
-#include <ranges>
 #include <set>
 #include <thread>
 
@@ -390,8 +389,9 @@ Result<std::size_t> Worker::stop(Deadline deadline) {
   }
   state.changed.notify_all();
   // One after the other from the latest: what is behind in a group goes back first.
-  for (auto& batch : std::views::reverse(untried)) {
-    state.give_back(batch, Deadline::at(std::max(deadline.time(), Deadline::in(kPollSlice).time())));
+  // NOLINTNEXTLINE(modernize-loop-convert): clang 14 cannot compile the views of libstdc++ 12
+  for (auto batch = untried.rbegin(); batch != untried.rend(); ++batch) {
+    state.give_back(*batch, Deadline::at(std::max(deadline.time(), Deadline::in(kPollSlice).time())));
   }
   std::unique_lock lock(state.mutex);
   const bool quiet = state.changed.wait_until(lock, deadline.time(),
