@@ -142,7 +142,16 @@ void check_lock_file(const std::string& path, Report& report) {
   } else {
     report.ok("lock file: as accessible as the database");
   }
-  if ((database.st_mode & S_IWOTH) != 0) report.warn("permissions: every user may write the database", fmt::format("chmod o-w '{}'", path));
+  if ((database.st_mode & S_IWOTH) != 0) {
+    report.warn("permissions: every user may write the database", fmt::format("chmod o-w '{}'", path));
+  } else if ((database.st_mode & S_IROTH) != 0) {
+    report.warn("permissions: every user may read the database", fmt::format("chmod o-rwx '{0}' '{0}-wal' '{0}-shm'", path));
+  } else if ((database.st_mode & (S_IRGRP | S_IWGRP)) != 0) {
+    report.warn("permissions: its group may read the database",
+                fmt::format("leave it so if the group is meant to; else chmod g-rwx '{0}' '{0}-wal' '{0}-shm' '{0}-lock'", path));
+  } else {
+    report.ok("permissions: the owner's alone");
+  }
 }
 
 void check_log(const std::string& path, const Options& options, Report& report) {

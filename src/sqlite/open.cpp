@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -26,6 +27,13 @@ std::int64_t size_of(const std::string& path) noexcept {
 SqlError damaged(const std::string& path, std::string_view what) {
   return SqlError(Error(ErrorCode::kCorrupted, fmt::format("{} is damaged: {}", path, what))
                       .from(ErrorSource::kSqlite, SQLITE_CORRUPT, "database disk image is malformed"));
+}
+
+// A new file is its owner's alone: what is in it was sent to this store and to nobody else. SQLite would make it readable for all and give
+// its companions the same mode. Where the file cannot be made SQLite says why.
+void make_private(const std::string& path) noexcept {
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file >= 0) ::close(file);
 }
 
 // Before anybody sees what recovery found in the log: a process that was killed may have written a commit and not synced it, and a power
@@ -76,7 +84,10 @@ Result<void> Engine::start(std::span<const Room* const> rooms) {
     ~Unlock() { sidecar.unlock(); }
   } const unlock{*sidecar_};
 
-  if (options_.vfs.empty()) check_file_before_open();
+  if (options_.vfs.empty()) {
+    check_file_before_open();
+    if (options_.create) make_private(options_.path);
+  }
   writer_ = open_writer();
   book_ = std::make_unique<Book>();
   try {

@@ -54,7 +54,16 @@ Result<std::unique_ptr<Sidecar>> Sidecar::open(const std::string& database_path)
     return Error(native == ENOSPC ? ErrorCode::kOutOfSpace : ErrorCode::kUnavailable, fmt::format("cannot {} {}", what, path))
         .from(ErrorSource::kSdk, native, std::strerror(native));
   };
-  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  // Whoever may write the database must be able to lock it, and nobody else: a made one gets the database's mode, as SQLite's own
+  // companions of it do, whatever the umask.
+  struct stat database {};
+  const mode_t mode = ::stat(database_path.c_str(), &database) == 0 ? (database.st_mode & 0666) | 0600 : 0600;
+  int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  if (file >= 0) {
+    static_cast<void>(::fchmod(file, mode));  // where it cannot be, the doctor says so
+  } else if (errno == EEXIST) {
+    file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  }
   if (file < 0) return failed("open");
   // Real blocks, not a hole: writing to a hole of a full disk would kill the process with SIGBUS.
   struct stat info {};

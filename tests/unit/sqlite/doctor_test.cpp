@@ -74,6 +74,9 @@ TEST(SqliteDoctor, notices_a_lock_file_that_others_can_hold_or_cannot_reach) {
   EXPECT_NE(complaint(both(kOwner, kOwner | perms::others_write), "lock file: more users"), nullptr);
   EXPECT_NE(complaint(both(kOwner | perms::group_write, kOwner), "lock file: users who"), nullptr);
   EXPECT_NE(complaint(both(kOwner | perms::others_write, kOwner | perms::others_write), "permissions"), nullptr);
+  EXPECT_EQ(complaint(both(kOwner, kOwner), "permissions"), nullptr);
+  EXPECT_NE(complaint(both(kOwner | perms::others_read, kOwner), "permissions: every user may read"), nullptr);
+  EXPECT_NE(complaint(both(kOwner | perms::group_read, kOwner), "permissions: its group may read"), nullptr);
   std::filesystem::remove(folder.path() + "-lock");
   const auto findings = database.doctor().value();
   ASSERT_NE(complaint(findings, "lock file: cannot"), nullptr);

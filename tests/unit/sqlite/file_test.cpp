@@ -1,6 +1,8 @@
 // What a file must be to be opened, and what it keeps.
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -40,6 +42,43 @@ TEST(SqliteFile, that_is_missing_is_made_only_where_that_is_wanted) {
   EXPECT_EQ(refused.error().code(), ErrorCode::kNotFound);
   EXPECT_FALSE(std::filesystem::exists(folder.path()));
   EXPECT_TRUE(sqlite::open({.path = folder.path()}));
+}
+
+using std::filesystem::perms;
+constexpr auto kOwner = perms::owner_read | perms::owner_write;
+
+perms perms_of(const std::string& path) { return std::filesystem::status(path).permissions(); }
+
+// As a host does who has changed nothing: what others may do is then up to this file alone.
+class Umask {
+ public:
+  explicit Umask(mode_t mask) : before_(::umask(mask)) {}
+  ~Umask() { ::umask(before_); }
+  Umask(const Umask&) = delete;
+  Umask& operator=(const Umask&) = delete;
+
+ private:
+  mode_t before_;
+};
+
+TEST(SqliteFile, that_is_made_is_its_owners_alone) {
+  const TemporaryFolder folder;
+  const Umask usual(022);
+  auto database = sqlite::open({.path = folder.path()}).value();
+  database.queue("records").send({.body = "m"}).value();
+  for (const auto* suffix : {"", "-wal", "-shm", "-lock"}) EXPECT_EQ(perms_of(folder.path() + suffix), kOwner) << suffix;
+}
+
+TEST(SqliteFile, that_a_group_shares_keeps_its_mode_and_gives_it_to_its_companions) {
+  const TemporaryFolder folder;
+  fill(folder.path(), 1);
+  constexpr auto kShared = kOwner | perms::group_read | perms::group_write;
+  std::filesystem::permissions(folder.path(), kShared);
+  for (const auto* suffix : {"-wal", "-shm", "-lock"}) std::filesystem::remove(folder.path() + suffix);
+  const Umask usual(022);
+  auto database = sqlite::open({.path = folder.path()}).value();
+  database.queue("records").send({.body = "m"}).value();
+  for (const auto* suffix : {"", "-wal", "-shm", "-lock"}) EXPECT_EQ(perms_of(folder.path() + suffix), kShared) << suffix;
 }
 
 TEST(SqliteFile, of_another_program_is_refused_and_left_as_it_is) {
