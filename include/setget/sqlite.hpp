@@ -1,7 +1,7 @@
 // The sqlite backend, the default: queues, key store, archive, schedules and idempotency keys in one file. WAL, synchronous=FULL, group
 // commit: concurrent callers of this process share one transaction and one fsync. Several processes may open one file. Files: PATH,
-// PATH-wal, PATH-shm, and PATH-lock (cross-process lock and wake-up; empty of data, may be deleted when nobody has the file open). A new file
-// is its owner's alone (mode 0600); the others get the mode that PATH has when they are made.
+// PATH-wal, PATH-shm, and PATH-lock (cross-process lock and wake-up; empty of data, may be deleted when nobody has the file open). A new
+// file is its owner's alone (mode 0600); the others get the mode that PATH has when they are made.
 #pragma once
 
 #include <cstdint>
