@@ -22,6 +22,7 @@ rule validator 'core'
 rule pipeline 'core|validator'
 rule memory 'core'
 rule sqlite 'core'
+rule redis 'core'
 rule gateway 'core|validator|pipeline'
 rule http 'core|gateway'
 rule config 'core|validator|pipeline|gateway'
@@ -40,10 +41,11 @@ public_rule validator "$above|$backends"
 public_rule pipeline "$backends|gateway|http|config"
 public_rule memory "$above|sqlite|redis|mongo|sqs"
 public_rule sqlite "$above|memory|redis|mongo|sqs"
+public_rule redis "$above|memory|sqlite|mongo|sqs"
 public_rule gateway "$backends|http|config"
 public_rule http "$backends|config"
 
-found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/' include src examples tests | grep -v '^src/sqlite/sqlite3\.hpp:' || true)
+found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/' include src examples tests | grep -vE '^(src/sqlite/sqlite3|tests/support/hiredis)\.hpp:' || true)
 [ -z "$found" ] || complain "C headers are included only by the one door of their room" "$found"
 found=$(includes 'boost/' include src | grep -v '^src/http/' || true)
 [ -z "$found" ] || complain "Boost is for src/http only" "$found"

@@ -1,0 +1,51 @@
+#include "redis/command.hpp"
+
+#include <algorithm>
+
+namespace setget::inline v0::redis {
+
+namespace {
+
+// "$12\r\n" or "*3\r\n".
+class Head {
+ public:
+  Head(char type, std::size_t count) noexcept {
+    text_[0] = type;
+    char* end = std::to_chars(text_.data() + 1, text_.data() + kDigits + 1, count).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    size_ = static_cast<std::size_t>(end - text_.data());
+  }
+  std::string_view view() const noexcept { return {text_.data(), size_}; }
+
+ private:
+  static constexpr std::size_t kDigits = 20;
+  std::array<char, 32> text_;
+  std::size_t size_;
+};
+
+}  // namespace
+
+Command& Command::arg(std::string_view bytes) & {
+  const Head size('$', bytes.size());
+  const auto needed = wire_.size() + size.view().size() + bytes.size() + 2;
+  if (needed > wire_.capacity()) wire_.reserve(std::max(wire_.capacity() * 2, needed));
+  wire_.append(size.view()).append(bytes).append("\r\n");
+  const Head count('*', ++arguments_);
+  start_ = kHead - count.view().size();
+  wire_.replace(start_, count.view().size(), count.view());
+  return *this;
+}
+
+Command Command::transaction(std::span<const Command> commands) {
+  Command whole("MULTI");
+  for (const auto& command : commands) {
+    whole.wire_.append(command.wire());
+    if (!whole.slot_) whole.slot_ = command.slot_;
+  }
+  whole.wire_.append(Command("EXEC").wire());
+  whole.replies_ = static_cast<std::uint32_t>(commands.size()) + 2;
+  return whole;
+}
+
+}  // namespace setget::inline v0::redis
