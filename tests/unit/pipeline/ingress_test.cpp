@@ -48,6 +48,25 @@ TEST(Ingress, gives_a_fresh_id_and_no_group_to_a_set_without_one_and_the_identit
   EXPECT_EQ(messages[1].group, "tenant\x1fmine");
 }
 
+TEST(Ingress, makes_fresh_ids_of_the_clock_and_the_chance_that_were_given) {
+  const auto fresh_id = [](TimePoint now) {
+    World world;
+    world.clock->set(now);
+    world.random = std::make_shared<SeededRandom>(42);
+    return world.ingress()->set(request("", {"k"})).value().id;
+  };
+  const TimePoint then(Milliseconds(1'234'567'890'123));
+  const auto first = fresh_id(then);
+  // Within one millisecond ids are counted on; at another time they are drawn.
+  const auto later = fresh_id(then + Milliseconds(1));
+  EXPECT_EQ(fresh_id(then), first);
+  EXPECT_NE(later, first);
+  constexpr std::string_view digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  std::int64_t ms = 0;
+  for (const char digit : first.substr(0, 10)) ms = ms << 5 | static_cast<std::int64_t>(digits.find(digit));
+  EXPECT_EQ(ms, then.time_since_epoch().count());
+}
+
 TEST(Ingress, names_every_violation_of_a_request_and_queues_nothing) {
   World world;
   auto bad = request("x", {});

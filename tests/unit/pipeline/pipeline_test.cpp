@@ -222,6 +222,38 @@ TEST(Pipeline, subscribers_on_threads_are_told_too_and_none_is_called_after_stop
   EXPECT_EQ(seen, (std::vector<std::string>{"a", "b", "c"}));
 }
 
+TEST(Pipeline, stop_is_over_at_its_deadline_and_says_that_a_callback_still_runs) {
+  World world;
+  Gate gate;
+  auto pipeline = world.pipeline();
+  std::atomic<int> calls{0};
+  ASSERT_TRUE(pipeline->subscribe("feed", [&](const ChangeBatch&) -> Result<void> {
+    ++calls;
+    gate.pass();
+    return {};
+  }));
+  ASSERT_TRUE(pipeline->start());
+  ASSERT_TRUE(pipeline->set(request("a", {"a"})));
+  ASSERT_TRUE(gate.wait_for_callers(1, patience()));
+  const auto stopped = pipeline->stop(Deadline::in(Milliseconds(50)));
+  gate.open();
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code(), ErrorCode::kDeadlineExceeded);
+  EXPECT_TRUE(pipeline->stop(patience()));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(Pipeline, stop_sends_away_who_wants_to_set) {
+  World world;
+  auto pipeline = world.pipeline();
+  ASSERT_TRUE(pipeline->start());
+  ASSERT_TRUE(pipeline->stop(patience()));
+  const auto refused = pipeline->set(request("a", {"a"}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kCancelled);
+  EXPECT_EQ(world.stats().accepted, 0u);
+}
+
 TEST(Pipeline, a_dropped_subscription_can_subscribe_again) {
   World world;
   auto pipeline = world.pipeline();

@@ -42,6 +42,19 @@ TEST_P(WorkerPaths, makes_accepted_records_readable_under_every_key) {
   world.expect_ledger_adds_up();
 }
 
+TEST_P(WorkerPaths, a_life_counts_from_acceptance_however_late_the_message_is_applied) {
+  World world({}, flows_with_default(Ttl::after(days(7))));
+  arrange(world);
+  const auto accepted = world.clock->now();
+  ASSERT_TRUE(world.ingress()->set(request("x", {"a"})));
+  world.store_faults->add({.verb = apply_verb(), .code = ErrorCode::kUnavailable});
+  auto worker = world.worker();
+  EXPECT_EQ(worker->run_once().value(), 1u);
+  world.clock->advance(days(2));
+  drain(*worker);
+  EXPECT_EQ(world.get("a").value().expires_at, accepted + days(7));
+}
+
 TEST_P(WorkerPaths, a_lost_reply_of_the_store_ends_as_a_duplicate_and_never_twice) {
   World world;
   arrange(world);

@@ -46,6 +46,21 @@ TEST(Envelope, accepts_every_value_at_its_limit) {
   EXPECT_EQ(check(command), Codes{});
 }
 
+TEST(Envelope, accepts_payload_keys_and_attributes_that_fill_their_limits) {
+  Limits limits;
+  limits.max_payload = 10;
+  limits.max_keys = 3;
+  limits.max_attributes = 2;
+  limits.max_attribute_bytes = 8;
+  auto command = good_set();
+  command.payload = "\"12345678\"";
+  command.keys = {"a", "b", "c"};
+  command.attributes = {{"a", "123"}, {"b", "456"}};
+  EXPECT_EQ(check(command, limits), Codes{});
+  command.attributes["b"] = "4567";
+  EXPECT_EQ(check(command, limits), Codes{"attributes_too_large@/attributes"});
+}
+
 TEST(Envelope, names_every_violation_at_once) {
   auto command = good_set();
   command.ns = "not a name";
