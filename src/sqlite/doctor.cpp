@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "sqlite/book.hpp"
+#include "sqlite/cross_check.hpp"
 #include "sqlite/engine.hpp"
 #include "sqlite/format.hpp"
 
@@ -51,6 +52,15 @@ void check_integrity(Connection& db, Report& report) {
     if (++damages <= kListedDamages) report.error("integrity check: " + row.text(0), kRestore);
   }
   if (damages == 0) report.ok("integrity check: no damage");
+}
+
+void check_tables(Connection& db, Report& report) {
+  const auto found = cross_check(db);
+  for (const auto& problem : found.problems) report.error("tables: " + problem, kRestore);
+  if (found.problem_count > found.problems.size()) {
+    report.error(fmt::format("tables: {} more such problems", found.problem_count - found.problems.size()), kRestore);
+  }
+  if (found.problem_count == 0) report.ok(fmt::format("tables: {} records, {} messages, each found", found.records, found.messages));
 }
 
 void check_header(Connection& db, Report& report) {
@@ -204,6 +214,7 @@ Result<std::vector<Finding>> examine(Engine& engine) {
   const auto& options = engine.options();
   auto looked = engine.read([&](Connection& db) -> Result<void> {
     check_integrity(db, report);
+    check_tables(db, report);
     check_header(db, report);
     check_free_pages(db, report);
     check_archive_totals(db, report);

@@ -8,7 +8,9 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "crash/oracle.hpp"
 #include "crash/temporary_folder.hpp"
@@ -259,6 +261,159 @@ TEST_F(Damage, a_file_that_is_no_database_is_refused_and_left_as_it_is) {
   ASSERT_FALSE(database);
   EXPECT_EQ(database.error().code(), ErrorCode::kCorrupted);
   EXPECT_EQ(read_all(path), text);
+}
+
+// --- one page of a file without a log ------------------------------------------------------------------------------------------
+
+// All that readers find in a store, by key and by id.
+class Content {
+ public:
+  static Content of(const sqlite::Options& options) {
+    auto database = sqlite::open(options).value();
+    Content content;
+    for (int n = 0; n < kRecords; ++n) content.expected_["id " + id_of(n)] = text_of(by_id(database, id_of(n)).value());
+    for (const auto& key : all_keys()) content.expected_["key " + key] = text_of(by_key(database, key).value());
+    return content;
+  }
+
+  // What is not as it was although nothing said that it is damaged.
+  std::vector<std::string> missing(sqlite::Database& database) const {
+    std::vector<std::string> out;
+    const auto compare = [&](const std::string& name, const Result<Lookup>& found) {
+      if (found && text_of(*found) != expected_.at(name)) out.push_back(name + " is " + text_of(*found));
+    };
+    for (int n = 0; n < kRecords; ++n) compare("id " + id_of(n), by_id(database, id_of(n)));
+    for (const auto& key : all_keys()) compare("key " + key, by_key(database, key));
+    return out;
+  }
+
+  static void fill(sqlite::Database& database) {
+    auto pipeline = crash::make_pipeline(database).value();
+    for (int n = 0; n < kRecords; ++n) {
+      auto request = crash::request_of(0, 1);
+      request.id = id_of(n);
+      const auto keys = keys_of(n);
+      request.keys = KeyList(std::span<const std::string>(keys));
+      request.payload = Payload(crash::payload_of(n, 1).substr(0, n % 10 == 0 ? 3000 : 150));
+      if (n % 5 == 0) request.ttl = Ttl::after(std::chrono::hours(24));
+      pipeline->set(std::move(request)).value();
+      if (n % 25 == 24) {
+        EXPECT_TRUE(pipeline->run_once());
+      }
+    }
+    const auto applied = [&] {
+      return Queue(pipeline->options().queue).stats().value().outcomes[static_cast<std::size_t>(Outcome::kApplied)];
+    };
+    const auto deadline = Deadline::in(std::chrono::seconds(30));
+    while (applied() < kRecords && !deadline.passed()) {
+      EXPECT_TRUE(pipeline->run_once(Deadline::in(Milliseconds(50))));
+    }
+  }
+
+ private:
+  static constexpr int kRecords = 150;
+  static std::string id_of(int n) { return "record-" + std::to_string(n); }
+  // Each takes a key from the record before it.
+  static std::vector<std::string> keys_of(int n) {
+    return {"own/" + std::to_string(n), "alias/" + std::to_string(n), "shared/" + std::to_string(n / 2)};
+  }
+  static std::set<std::string> all_keys() {
+    std::set<std::string> keys;
+    for (int n = 0; n < kRecords; ++n) {
+      for (auto& key : keys_of(n)) keys.insert(std::move(key));
+    }
+    return keys;
+  }
+  static Result<Lookup> by_id(sqlite::Database& database, const std::string& id) {
+    return database.key_store().backend()->get_by_id({.ns = {}, .id = id, .now = system_clock()->now()});
+  }
+  static Result<Lookup> by_key(sqlite::Database& database, const std::string& key) {
+    const std::string_view one = key;
+    auto found = database.key_store().backend()->get({.ns = {}, .keys = std::span(&one, 1), .now = system_clock()->now()});
+    if (!found) return std::move(found).error();
+    return std::move(found->at(0));
+  }
+  static std::string text_of(const Lookup& lookup) {
+    if (!lookup.record) return lookup.status == Lookup::Status::kGone ? "gone" : "unknown";
+    const auto& record = *lookup.record;
+    std::string text = record.id + " " + std::to_string(record.version) + "." + std::to_string(record.revision) + " [";
+    for (const auto key : record.keys) text.append(key).append(record.lost_keys.contains(key) ? "- " : " ");
+    text += "] " + record.payload.str();
+    if (record.expires_at) text += " until " + std::to_string(record.expires_at->time_since_epoch().count());
+    return text;
+  }
+
+  std::map<std::string, std::string> expected_;
+};
+
+constexpr std::size_t kPage = 1024;
+
+// One page of the file, spoiled in one of the ways that disks and file systems have.
+std::string spoil(const std::string& file, std::size_t page, int way, SeededRandom& random) {
+  auto bytes = file;
+  const auto start = page * kPage;
+  if (way == 0) {  // never written
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(start), kPage, '\0');
+  } else if (way == 1) {  // the write of another page went here
+    const auto other = random.next() % (file.size() / kPage) * kPage;
+    bytes.replace(start, kPage, file, other, kPage);
+  } else if (way == 2) {  // a stretch of anything
+    const auto length = 1 + random.next() % 64;
+    const auto at = start + random.next() % (kPage - length);
+    for (std::uint64_t k = 0; k < length; ++k) bytes[at + k] = static_cast<char>(random.next());
+  } else {  // one bit
+    bytes[start + random.next() % kPage] ^= static_cast<char>(1 << random.next() % 8);
+  }
+  return bytes;
+}
+
+TEST(DamagedPage, hides_no_record_from_readers_and_doctor_alike) {
+  const TemporaryFolder folder;
+  const auto options_of = [](const std::string& path, bool durable = false) {
+    sqlite::Options options;
+    options.path = path;
+    options.durable = durable;  // nothing here is about losing power, but a pipeline asks for it
+    options.page_size = kPage;
+    options.busy_timeout = Milliseconds(500);
+    return options;
+  };
+  const auto original = folder.path("original.db");
+  {
+    auto database = sqlite::open(options_of(original, true)).value();
+    Content::fill(database);
+    ASSERT_TRUE(database.checkpoint().value());
+  }
+  ASSERT_LE(std::filesystem::exists(original + "-wal") ? std::filesystem::file_size(original + "-wal") : 0, 0u);
+  const auto file = read_all(original);
+  const auto content = Content::of(options_of(original));
+
+  constexpr int kWays = 16;  // the first three once, then one bit each
+  std::size_t refused = 0;
+  std::size_t hidden = 0;
+  const auto path = folder.path("damaged.db");
+  for (std::size_t page = 0; page < file.size() / kPage; ++page) {
+    for (int way = 0; way < kWays; ++way) {
+      SeededRandom random(page * kWays + static_cast<std::size_t>(way));
+      for (const auto* suffix : {"", "-wal", "-shm", "-lock"}) std::filesystem::remove(path + suffix);
+      write_all(path, spoil(file, page, way, random));
+      auto database = sqlite::open(options_of(path));
+      if (!database) {
+        ++refused;
+        continue;
+      }
+      const auto missing = content.missing(*database);
+      if (missing.empty()) continue;
+      ++hidden;
+      const auto findings = database->doctor();
+      if (!findings) continue;
+      const bool told = std::any_of(findings->begin(), findings->end(), [](const sqlite::Finding& finding) {
+        return finding.level == sqlite::Finding::Level::kError && !finding.what.starts_with("disk");
+      });
+      EXPECT_TRUE(told) << "page " << page + 1 << " way " << way << ": " << missing.size() << " missing, first " << missing.front();
+    }
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_GT(hidden, 0u) << "no damage hid anything, so nothing is shown";
 }
 
 }  // namespace

@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <set>
 #include <setget/sqlite.hpp>
 #include <setget/testing/clock.hpp>
+#include <span>
 
 #include "unit/sqlite/raw_file.hpp"
 
@@ -115,6 +118,164 @@ TEST(SqliteDoctor, reports_damage_with_the_way_back) {
   const auto damage = std::find_if(findings.begin(), findings.end(), [](const Finding& f) { return f.level == Finding::Level::kError; });
   ASSERT_NE(damage, findings.end());
   EXPECT_NE(damage->fix.find("restore"), std::string::npos);
+}
+
+// Puts a file through everything that its tables can hold.
+class Life {
+ public:
+  Life(sqlite::Database& database, SimulatedClock& clock, std::uint64_t seed)
+      : store_(database.key_store()), queues_(database.queues()), clock_(clock), random_(seed) {
+    queue_ = Queue::open(queues_, "fifo", {.max_receives = 3}).value();
+  }
+
+  void step() {
+    clock_.advance(Milliseconds(static_cast<std::int64_t>(random_.next() % 400)));
+    switch (random_.next() % 10) {
+      case 0:
+      case 1:
+      case 2:
+        return apply();
+      case 3:
+        (void)store_.backend()->reclaim(
+            {.now = clock_.now(), .floor = queues_->oldest_unfinished().value(), .grace = Milliseconds(0), .max_steps = 20});
+        return;
+      case 4:
+        (void)queues_->redrive({.queue = "fifo", .filter = {}, .limit = 1 + random_.next() % 3, .restamp = random_.next() % 2 == 0});
+        return;
+      case 5:
+        (void)queues_->maintain({.queue = "fifo", .max_steps = 50});
+        if (random_.next() % 8 == 0) (void)queues_->purge({.queue = "fifo", .filter = {}, .limit = 1});
+        return;
+      case 6:
+        return settle();
+      case 7:
+        for (auto& message : queue_.receive(1 + random_.next() % 4).value()) held_.push_back(std::move(message));
+        return;
+      default:
+        return send();
+    }
+  }
+
+ private:
+  ApplyEntry command() {
+    ApplyEntry entry;
+    auto& c = entry.command;
+    c.kind = random_.next() % 6 == 0 ? static_cast<CommandKind>(1 + random_.next() % 4) : CommandKind::kSet;
+    c.id = std::string(1, static_cast<char>('a' + random_.next() % 6));
+    c.account = "acme";
+    c.flow = "orders";
+    const std::vector<std::string> all{"k", "l", "m", "n", "o"};
+    std::vector<std::string> keys;
+    for (const auto& key : all) {
+      if (random_.next() % 3 == 0) keys.push_back(key);
+    }
+    if (keys.empty() || c.kind == CommandKind::kEraseKey) keys = {all[random_.next() % all.size()]};
+    if (c.kind == CommandKind::kSet || c.kind == CommandKind::kEraseKey) c.keys = KeyList(std::span<const std::string>(keys));
+    if (c.kind == CommandKind::kEraseKey) c.id.clear();
+    if (c.kind == CommandKind::kSet && random_.next() % 3 == 0) c.version = 1 + random_.next() % 5;
+    c.payload = Payload(std::string(random_.next() % 300, 'x'));
+    entry.encoded = encode_command(c);
+    entry.listed = random_.next() % 2 == 0;
+    if (random_.next() % 3 == 0) entry.expires_at = clock_.now() + Milliseconds(static_cast<std::int64_t>(random_.next() % 3000));
+    return entry;
+  }
+
+  void apply() {
+    auto entry = command();
+    entry.stamp = stamp_at(clock_.now()) + random_.next() % 4;
+    (void)store_.apply(entry, clock_.now());
+  }
+
+  void send() {
+    OutgoingMessage message;
+    const auto entry = command();
+    message.body = entry.encoded;
+    message.group = entry.command.id;
+    if (random_.next() % 4 == 0) message.delay = Milliseconds(500);
+    queue_.send(message).value();
+  }
+
+  void settle() {
+    if (held_.empty()) return;
+    const auto message = held_.back();
+    held_.pop_back();
+    switch (random_.next() % 4) {
+      case 0:
+        (void)queue_.release(message, Milliseconds(static_cast<std::int64_t>(random_.next() % 2 * 300)));
+        return;
+      case 1:
+        (void)queue_.dead_letter(message, {{.code = "invalid", .message = {}, .pointer = {}}});
+        return;
+      default: {
+        auto decoded = decode_command(message.body).value();
+        FusedEntry fused;
+        fused.receipt = message.receipt;
+        fused.entry.command = std::move(decoded);
+        fused.entry.encoded = message.body;
+        fused.entry.stamp = message.stamp;
+        const auto store = store_.backend()->fused_with(*queues_);
+        (void)store->apply_and_settle("fifo", std::span(&fused, 1), {}, clock_.now(), Deadline::in(Milliseconds(1000)));
+      }
+    }
+  }
+
+  KeyStore store_;
+  std::shared_ptr<QueueBackend> queues_;
+  Queue queue_;
+  SimulatedClock& clock_;
+  setget::testing::SeededRandom random_;
+  std::vector<Message> held_;
+};
+
+TEST(SqliteDoctor, has_no_complaint_about_tables_that_were_used_in_every_way) {
+  std::set<std::string> seen;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    const TemporaryFolder folder;
+    const auto clock = std::make_shared<SimulatedClock>();
+    auto database = sqlite::open({.path = folder.path(), .durable = false, .clock = clock}).value();
+    Life life(database, *clock, seed);
+    for (int step = 0; step < 600; ++step) {
+      life.step();
+      if (step % 60 != 59) continue;
+      const auto findings = database.doctor().value();
+      for (const auto* about : {"tables", "integrity"}) {
+        const auto* found = complaint(findings, about);
+        ASSERT_EQ(found, nullptr) << found->what << " after step " << step << " of seed " << seed;
+      }
+      for (const auto& finding : findings) {
+        if (finding.what.starts_with("tables")) seen.insert(finding.what);
+      }
+    }
+  }
+  EXPECT_GT(seen.size(), 20u) << "always the same numbers: nothing was done";
+}
+
+TEST(SqliteDoctor, finds_what_no_longer_leads_to_its_record) {
+  const std::array<const char*, 8> wrongs{"DELETE FROM keys",
+                                          "UPDATE keys SET row = NULL, more = x'0100'",
+                                          "DELETE FROM ident",
+                                          "UPDATE ident SET h = h + 1",
+                                          "DELETE FROM log WHERE queue = 0",
+                                          "DELETE FROM log WHERE queue > 0",
+                                          "DELETE FROM state WHERE kind = 2",
+                                          "DELETE FROM change"};
+  for (const auto* wrong : wrongs) {
+    const TemporaryFolder folder;
+    {
+      auto database = sqlite::open({.path = folder.path()}).value();
+      ApplyEntry entry;
+      entry.command.id = "id";
+      const std::vector<std::string> keys{"k"};
+      entry.command.keys = KeyList(std::span<const std::string>(keys));
+      entry.encoded = encode_command(entry.command);
+      entry.stamp = stamp_at(system_clock()->now());
+      ASSERT_TRUE(database.key_store().apply(entry, system_clock()->now()));
+      database.queue("records").send({.body = "waits"}).value();
+    }
+    EXPECT_EQ(complaint(examine({.path = folder.path()}), "tables"), nullptr);
+    run_sql(folder.path(), wrong);
+    EXPECT_NE(complaint(examine({.path = folder.path()}), "tables"), nullptr) << wrong;
+  }
 }
 
 TEST(SqliteDoctor, gives_a_fix_with_every_complaint) {
