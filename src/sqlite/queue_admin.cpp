@@ -148,7 +148,7 @@ Result<bool> SqliteQueues::clear_gone_queues(std::size_t max_steps, std::size_t&
         for (const auto& member : decode_members(row.blob(2), row.integer(1))) stamps.push_back(member.stamp);
       }
       row.reset();
-      drop_bodies(std::move(stamps));
+      drop_bodies(stamps);
     }
     for (const auto token : tokens) db.run("DELETE FROM lease WHERE token=?1", token);
     db.run("DELETE FROM grp WHERE (queue, name) IN (SELECT queue, name FROM grp WHERE queue=?1 LIMIT ?2)", *queue, limit);

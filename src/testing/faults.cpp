@@ -13,7 +13,11 @@ ForwardingArchive::~ForwardingArchive() = default;
 
 FusedStore* ForwardingKeyStore::fused_with(QueueBackend& queue) {
   auto* bare = &queue;
-  while (auto* forwarding = dynamic_cast<ForwardingQueue*>(bare)) bare = forwarding->inner().get();
+  while (auto* forwarding = dynamic_cast<ForwardingQueue*>(bare)) {
+    auto* inner = forwarding->inner().get();
+    if (inner == nullptr) return nullptr;
+    bare = inner;
+  }
   return inner_->fused_with(*bare);
 }
 
