@@ -3,10 +3,13 @@
 
     tests/mutants/run.py BUILD_DIR [NAME…]
 
-BUILD_DIR is a configured Ninja build that holds conformance_test and model_test. Nothing in the source tree is touched: each mutant
-is a copy of one source file, compiled with that file's own command and linked in front of the libraries. Prints a Markdown table and exits
-non-zero if a mutant survives. docs/reliability-mutants.md keeps the latest table.
+BUILD_DIR is a configured Ninja build with static libraries; the test programs that the mutants need are brought up to date first. Nothing in
+the source tree is touched: each mutant is a copy of one source file, compiled with that file's own command and linked in front of the
+libraries into a test program of its own. Prints a Markdown table and exits non-zero if a mutant survives. docs/reliability-mutants.md keeps
+the latest table.
 """
+import dataclasses
+import functools
 import json
 import os
 import re
@@ -21,39 +24,172 @@ MODEL = "src/core/model.cpp"
 QUEUE = "src/memory/queue_state.cpp"
 STORE = "src/memory/key_store.cpp"
 ARCHIVE = "src/memory/archive.cpp"
+TTL = "src/pipeline/ttl.cpp"
+ROUND = "src/pipeline/worker_round.cpp"
+PIPELINE = "src/pipeline/pipeline.cpp"
+VALIDATOR = "src/validator/validator.cpp"
 ORDERS = "memory_key_store.*"
 RECORDS = "memory_key_store.*"
 QUEUES = "memory_queue.*"
+SQLITE_QUEUES = "sqlite_queue.*"
+SQLITE_RECORDS = "sqlite_key_store.*"
 
-# name, what is broken, invariant of DESIGN section 3, file, text, replacement, tests to run
+# A test that takes longer than this has noticed.
+LIMIT = 60
+
+
+# One mutant: its name, what is broken, the invariant of DESIGN section 3, the source file, the patches (text, replacement; each text is
+# looked for once, and kept short, so that work beside it does not break it), and where it should be noticed: a target and a filter.
+@dataclasses.dataclass
+class Mutant:
+    name: str
+    what: str
+    invariant: int
+    path: str
+    patches: list
+    target: str
+    tests: str
+    environment: dict = dataclasses.field(default_factory=dict)
+
+
+def in_kit(name, what, invariant, path, text, replacement, tests):
+    return Mutant(name, what, invariant, path, [(text, replacement)], "conformance_test", tests)
+
+
+def in_unit(name, what, invariant, path, text, replacement, target, tests="*"):
+    return Mutant(name, what, invariant, path, [(text, replacement)], target, tests)
+
+
 MUTANTS = [
-    ("stale_claims", "a stale set claims no keys", 3, MODEL,
+    in_kit("stale_claims", "a stale set claims no keys", 3, MODEL,
      "if (auto done = claim(entry, before); !done) return std::move(done).error();\n      return plain(Outcome::kStale, before);",
      "return plain(Outcome::kStale, before);", ORDERS),
-    ("marks", "an erase by key spares what is applied after it", 3, MODEL, "erased = erased || slot.mark > stamp;", "", ORDERS),
-    ("superseded", "a record without any key left stays", 3, MODEL, "return erased || superseded;", "return erased;", ORDERS),
-    ("earliest", "of equal sets the first applied counts, not the first accepted", 3, MODEL,
+    in_kit("marks", "an erase by key spares what is applied after it", 3, MODEL, "erased = erased || slot.mark > stamp;", "", ORDERS),
+    in_kit("superseded", "a record without any key left stays", 3, MODEL, "return erased || superseded;", "return erased;", ORDERS),
+    in_kit("earliest", "of equal sets the first applied counts, not the first accepted", 3, MODEL,
      "if (entry.stamp < before.stamp) {", "if (entry.stamp < before.stamp && false) {", ORDERS),
-    ("conflict", "an equal version with other bytes passes as a duplicate", 3, MODEL, "if (!same) {", "if (!same && false) {", RECORDS),
-    ("falling_back", "the best claim of another identity is not kept", 3, MODEL, "next.other_stamp = slot.claim_stamp;", "", ORDERS),
-    ("touch_waits", "a touch that comes before its set is forgotten", 3, MODEL, "slot.touch_stamp = entry.stamp;", "", ORDERS),
-    ("dropped_keys", "a key that the new version does not list still leads", 4, MODEL, "released.leads = false;", "", RECORDS),
-    ("expired_set", "a set that has expired when it is applied is stored", 6, MODEL,
+    in_kit("conflict", "an equal version with other bytes passes as a duplicate", 3, MODEL, "if (!same) {", "if (!same && false) {", RECORDS),
+    in_kit("falling_back", "the best claim of another identity is not kept", 3, MODEL, "next.other_stamp = slot.claim_stamp;", "", ORDERS),
+    in_kit("touch_waits", "a touch that comes before its set is forgotten", 3, MODEL, "slot.touch_stamp = entry.stamp;", "", ORDERS),
+    in_kit("dropped_keys", "a key that the new version does not list still leads", 4, MODEL, "released.leads = false;", "", RECORDS),
+    in_kit("expired_set", "a set that has expired when it is applied is stored", 6, MODEL,
      "const bool expired = slot.expires_at && *slot.expires_at <= context_.now;", "const bool expired = false;", RECORDS),
-    ("reader_clock", "the reader's time is not asked", 6, STORE,
+    in_kit("reader_clock", "the reader's time is not asked", 6, STORE,
      "return row.slot.expires_at && *row.slot.expires_at <= now;", "return row.slot.expires_at && now.time_since_epoch().count() < 0;", RECORDS),
-    ("archive_expired", "the archive answers with expired records", 6, ARCHIVE, "entry.tombstone || entry.record.expired(now)",
+    in_kit("archive_expired", "the archive answers with expired records", 6, ARCHIVE, "entry.tombstone || entry.record.expired(now)",
      "entry.tombstone || (entry.record.expired(now) && false)", "memory_archive.*"),
-    ("archive_guard", "an older version overwrites a newer one in the archive", 10, ARCHIVE,
+    in_kit("archive_guard", "an older version overwrites a newer one in the archive", 10, ARCHIVE,
      "std::pair(there.version, there.revision) >= std::pair(entry.version, entry.revision)",
      "std::pair(there.version, there.revision) == std::pair(entry.version, entry.revision)", "memory_archive.*"),
-    ("old_receipt", "an old receipt settles the later lease", 8, QUEUE, " || found->second.token != *token", "", QUEUES),
-    ("lease_end", "a lease that ends leaves the later ones of its group in flight", 8, QUEUE,
+    in_kit("old_receipt", "an old receipt settles the later lease", 8, QUEUE, " || found->second.token != *token", "", QUEUES),
+    in_kit("lease_end", "a lease that ends leaves the later ones of its group in flight", 8, QUEUE,
      "for (auto* other : later) end_lease(*other);\n  for (auto* other : later) release(*other, now, now);", "", QUEUES),
-    ("poison", "a receive is not counted", 9, QUEUE, "++message.receives;", "", QUEUES),
-    ("ledger", "an outcome is not counted", 2, QUEUE, "++outcomes_[static_cast<std::size_t>(finished.outcome)];", "", QUEUES),
-    ("in_flight", "max_in_flight is not kept", 11, QUEUE, " && in_flight_ < info_.options.max_in_flight", "", QUEUES),
-    ("max_bytes", "a batch may be larger than max_bytes", 11, QUEUE, "if (bytes > request.max_bytes && !taken.empty()) break;", "", QUEUES),
+    in_kit("poison", "a receive is not counted", 9, QUEUE, "++message.receives;", "", QUEUES),
+    in_kit("ledger", "an outcome is not counted", 2, QUEUE, "++outcomes_[static_cast<std::size_t>(finished.outcome)];", "", QUEUES),
+    in_kit("in_flight", "max_in_flight is not kept", 11, QUEUE, " && in_flight_ < info_.options.max_in_flight", "", QUEUES),
+    in_kit("max_bytes", "a batch may be larger than max_bytes", 11, QUEUE, "if (bytes > request.max_bytes && !taken.empty()) break;", "", QUEUES),
+    # 1: durable before acknowledged
+    in_unit("no_sync", "a commit is acknowledged before it is synced", 1, "src/sqlite/open.cpp",
+            '"FULL" : "NORMAL"', '"NORMAL" : "NORMAL"', "unit_sqlite", "SqliteCommit.a_lone_send_costs_one_sync:SqliteDoctor.*"),
+    Mutant("no_sync_power", "the same, and the power fails", 1, "src/sqlite/open.cpp", [('"FULL" : "NORMAL"', '"NORMAL" : "NORMAL"')],
+           "setget-crash-power", "PowerLoss.*", {"SETGET_CRASH_SEEDS": "100"}),
+    in_unit("weak_queue", "a queue or store that is weaker than required is taken", 1, "src/pipeline/pipeline_options.cpp",
+            "if (found >= wanted) return {};", "return {};", "unit_pipeline", "Pipeline.*"),
+    in_unit("weak_store", "a store that is weaker than the queue is taken", 1, "src/pipeline/worker.cpp",
+            "options.require_durable_store && store < queue", "options.require_durable_store && store < queue && false",
+            "unit_pipeline", "Worker.*"),
+    in_unit("ack_unapplied", "what the store refused is acked", 1, ROUND,
+            "      release_everything(work, applied.error());\n",
+            "      for (std::size_t i = 0; i < work.entries.size(); ++i) {\n"
+            "        Settlement ack;\n        ack.receipt = work.entries[i].receipt;\n        ack.action = SettleAction::kAck;\n"
+            "        ack.outcome = Outcome::kApplied;\n        work.add(work.places[i], std::move(ack));\n      }\n      settle(work);\n",
+            "unit_pipeline", "*Worker*"),
+    # 2, 8, 10 in the embedded file
+    in_kit("sqlite_lease", "a lease that has ended by the clock still decides", 8, "src/sqlite/queue_settle.cpp",
+           "if (found == nullptr || found->until <= now) return false;", "if (found == nullptr) return false;", SQLITE_QUEUES),
+    Mutant("sqlite_fused_lease", "a record is applied and acked without its lease", 8, "src/sqlite/store.cpp",
+           [("!receipt || !leases.holds(*receipt)", "!receipt"),
+            ("*leases.take(*receipt)", "leases.take_ended(*receipt).value_or(LeaseMember{.stamp = receipt->stamp})")],
+           "conformance_test", SQLITE_RECORDS),
+    in_kit("sqlite_ledger", "an outcome is not counted", 2, "src/sqlite/book.cpp",
+           "++counters(db, queue).outcomes[static_cast<std::size_t>(entry.outcome)];", "", SQLITE_QUEUES),
+    Mutant("ledger_apart", "outcomes and change log are written in a transaction after the one that acks", 2, "src/sqlite/engine.cpp",
+           [("  book_->flush(db, txn.now());\n", ""),
+            ('  db.run("COMMIT");\n', '  db.run("COMMIT");\n  db.run("BEGIN IMMEDIATE");\n  book_->flush(db, txn.now());\n  db.run("COMMIT");\n')],
+           "setget-crash-power", "PowerLoss.*", {"SETGET_CRASH_SEEDS": "100"}),
+    in_kit("sqlite_change", "a change is missing in the change log", 10, "src/sqlite/store_txn.cpp",
+           "txn_.book().add_change(encode_change(entry), slot.stamp);", "", SQLITE_RECORDS),
+    in_kit("sqlite_tombstone", "a tombstone is missing in the change log", 10, "src/sqlite/store_txn.cpp",
+           "txn_.book().add_change(encode_change(entry), slot.stamp);",
+           "if (!entry.tombstone) txn_.book().add_change(encode_change(entry), slot.stamp);", SQLITE_RECORDS),
+    # 5: the payload is stored once
+    in_unit("body_copied", "a record gets a copy of its message's body", 5, "src/sqlite/store_txn.cpp",
+            "if (offered_ == 0) {", "taken_ = offered_ != 0;\n  if (offered_ != 0 || taken_ || offered_ == 0) {", "unit_sqlite", "SqliteLayout.*"),
+    in_unit("body_per_key", "every key has a copy of the payload", 5, "src/sqlite/store_txn.cpp",
+            '  db_.run("REPLACE INTO keys(',
+            '  if (stored.row) {\n    db_.run("INSERT INTO log(stamp, queue, sum, body) SELECT ?1, 0, sum, body FROM log WHERE stamp=?2",\n'
+            "            kFirstOwnRow + static_cast<std::int64_t>(++txn_.book().edit_meta().last_row), *stored.row);\n  }\n"
+            '  db_.run("REPLACE INTO keys(', "unit_sqlite", "SqliteLayout.*"),
+    # 7: TTL is resolved once
+    in_unit("ttl_order", "an account's life is stronger than that of its flow", 7, TTL,
+            "  offer(TtlRule::kAccountFlow,", "  offer(TtlRule::kAccount, scope.account != nullptr ? scope.account->ttl : none, "
+            '[&] { return scope.account_path("ttl"); });\n  offer(TtlRule::kAccountFlow,', "ttl_cron_config_test", "Ttl*:Flows*"),
+    in_unit("ttl_loosest", "the loosest bound clamps", 7, TTL,
+            "!(upper ? longer(*found.ttl, *ttl) : longer(*ttl, *found.ttl))", "!(upper ? longer(*ttl, *found.ttl) : longer(*found.ttl, *ttl))",
+            "ttl_cron_config_test", "Ttl*:Flows*"),
+    in_unit("ttl_max", "a message's own life is not clamped", 7, TTL,
+            "if (low.ttl && longer(*low.ttl, decision.ttl)) {", "if (message) return decision;\n  if (low.ttl && longer(*low.ttl, decision.ttl)) {",
+            "ttl_cron_config_test", "Ttl*:Flows*"),
+    in_unit("reapply_message", "a policy that is applied again changes lives that messages gave", 7, PIPELINE,
+            "record.ttl_rule == TtlRule::kMessage || ", "", "unit_pipeline", "Pipeline.*"),
+    in_unit("ttl_from_apply", "a life counts from when the message is applied", 7, "src/pipeline/worker_decision.cpp",
+            "expires_at(time_of(entry.stamp), life.ttl)", "expires_at(context.now, life.ttl)", "unit_pipeline", "*Worker*:*Decision*:Pipeline.*"),
+    # 12: bad input
+    in_unit("keys_limit", "one key more than the limit passes", 12, VALIDATOR, "keys.size() > limits_.max_keys)",
+            "keys.size() > limits_.max_keys + 1)", "validator_test"),
+    in_unit("key_bytes_limit", "a key of one byte more than the limit passes", 12, VALIDATOR, "key.size() > limits_.max_key_bytes",
+            "key.size() > limits_.max_key_bytes + 1", "validator_test"),
+    in_unit("payload_limit", "a payload of the largest size is refused", 12, VALIDATOR, "command.payload.size() > limits_.max_payload",
+            "command.payload.size() >= limits_.max_payload", "validator_test"),
+    in_unit("attributes_limit", "attributes of the largest size are refused", 12, VALIDATOR, "bytes > limits_.max_attribute_bytes",
+            "bytes >= limits_.max_attribute_bytes", "validator_test"),
+    in_unit("name_limit", "a name of 65 bytes passes", 12, VALIDATOR, "text.size() <= 64", "text.size() <= 65", "validator_test"),
+    in_unit("half_batch", "an operation that fails keeps what it had written", 12, "src/sqlite/engine.cpp",
+            "void WriteTxn::end_savepoint(bool keep) {", "void WriteTxn::end_savepoint(bool keep) {\n  keep = true;", "unit_sqlite",
+            "SqliteMigration.*:SqliteCommit.*"),
+    # 13: time is injected
+    in_unit("reader_wall", "readers look at the machine's clock", 13, "src/pipeline/reader.cpp",
+            "const auto now = options_.clock->now();", "const auto now = system_clock()->now();", "unit_pipeline", "Reader*:Pipeline.*"),
+    in_unit("worker_wall", "the worker looks at the machine's clock", 13, ROUND,
+            "Work work(batch, options_.clock->now());", "Work work(batch, system_clock()->now());", "unit_pipeline", "*Worker*:Pipeline.*"),
+    in_unit("ulid_chance", "fresh ids are not made of the injected chance", 13, "src/pipeline/ingress_prepare.cpp",
+            "make_ulid(door.clock.now(), door.random)", "make_ulid(door.clock.now(), *system_random())", "unit_pipeline", "Ingress.*"),
+    in_unit("ulid_wall", "fresh ids carry the machine's time", 13, "src/pipeline/ingress_prepare.cpp",
+            "make_ulid(door.clock.now(), door.random)", "make_ulid(system_clock()->now(), door.random)", "unit_pipeline", "Ingress.*"),
+    # 14: shutdown is bounded
+    in_unit("stop_deadline", "the deadline of stop is not kept", 14, "src/pipeline/worker.cpp",
+            "const bool quiet = state.changed.wait_until(lock, deadline.time(),",
+            "const bool quiet = state.changed.wait_until(lock, Deadline::in(std::chrono::hours(1)).time(),", "unit_pipeline", "Worker.stop*"),
+    in_unit("stop_keeps", "what was received and not tried is not given back", 14, "src/pipeline/worker.cpp",
+            "for (auto batch = untried.rbegin(); batch != untried.rend(); ++batch) {", "for (auto batch = untried.rend(); batch != untried.rend(); ++batch) {",
+            "unit_pipeline", "Worker.*"),
+    in_unit("stop_door", "stop leaves those waiting who want to set", 14, PIPELINE, "state.ingress->close();", "", "unit_pipeline", "Pipeline.*"),
+    in_unit("stop_subscriptions", "callbacks of subscriptions go on after stop", 14, PIPELINE,
+            "const bool subscribed = state.subscriptions->stop(deadline);", "const bool subscribed = true;", "unit_pipeline", "Pipeline.*"),
+    in_unit("stop_subscription_deadline", "a callback that hangs holds stop up", 14, "src/pipeline/subscriptions.cpp",
+            "changed_.wait_until(lock, deadline.time(), [this] { return running_ == 0; })",
+            "changed_.wait_until(lock, Deadline::in(std::chrono::hours(1)).time(), [this] { return running_ == 0; })",
+            "unit_pipeline", "Pipeline.*"),
+    # 15: formats are versioned
+    in_unit("newer_command", "a command of a newer format is read", 15, "src/core/record.cpp", "if (*format != kCommandFormat) {",
+            "if (*format < kCommandFormat) {", "unit_core"),
+    Mutant("newer_checkpoint", "a checkpoint of a newer format is read", 15, "src/sqlite/archive_codec.cpp",
+           [("*format > kCheckpointFormat", "false"), ("bool whole = format == kCheckpointFormat;", "bool whole = true;")],
+           "unit_sqlite", "SqliteArchive.*"),
+    in_unit("newer_file", "a file that needs a newer version is opened", 15, "src/sqlite/open.cpp",
+            "if (reader > kFileFormat || writer > kFileFormat) {", "if (false) {", "unit_sqlite", "SqliteFile.*"),
+    in_unit("newer_message", "a message of a newer format is a dead letter at once", 15, "src/pipeline/worker_decision.cpp",
+            "if (newer) return retry(", "if (newer && false) return retry(", "unit_pipeline", "*Decision*"),
 ]
 
 
@@ -62,52 +198,88 @@ def output(*command):
 
 
 def failures(text):
-    return sorted(set(re.findall(r"^\[  FAILED  \] (\S+?)(?: \(\d+ ms\))?$", text, re.M)))
+    return sorted(set(re.findall(r"^\[  FAILED  \] (\S+?)(?:, where .*)?(?: \(\d+ ms\))?$", text, re.M)))
+
+
+def mutated(mutant, code):
+    for text, replacement in mutant.patches:
+        if text not in code:
+            sys.exit(f"{mutant.name}: {mutant.path} no longer holds {text!r}")
+        code = code.replace(text, replacement, 1)
+    return code
+
+
+def compile_mutant(command, source, mutant, made):
+    command = shlex.split(command)
+    command[command.index("-o") + 1] = made
+    command[command.index(source)] = mutant
+    command = [part for part in command if part not in ("-MD", "-Werror")]
+    for flag in ("-MT", "-MF"):
+        if flag in command:
+            at = command.index(flag)
+            del command[at:at + 2]
+    # -w: what is left out leaves variables unused.
+    return command + ["-w", "-I" + os.path.dirname(source)]
+
+
+def link_mutant(command, path, made, program):
+    # A test program may be made of the source itself, not of the library.
+    parts = [part for part in shlex.split(command.split("&&")[1]) if not part.endswith("/" + path + ".o")]
+    at = parts.index("-o")
+    parts[at + 1] = program
+    return parts[:at] + [made] + parts[at:]
+
+
+def last_test(text):
+    begun = re.findall(r"^\[ RUN      \] (\S+)$", text, re.M)
+    return f"`{begun[-1]}`" if begun else "the program"
+
+
+def notice(mutant, program):
+    try:
+        run = subprocess.run([program, "--gtest_filter=" + mutant.tests], capture_output=True, text=True, errors="replace", timeout=LIMIT,
+                             env={**os.environ, **mutant.environment})
+    except subprocess.TimeoutExpired as ended:
+        return [last_test((ended.stdout or b"").decode(errors="replace")) + " (never ended)"]
+    if re.search(r"^\[==========\] 0 tests", run.stdout, re.M):
+        sys.exit(f"{mutant.name}: no test is called {mutant.tests}")
+    return [f"`{test}`" for test in failures(run.stdout)] or ([last_test(run.stdout) + " (a crash)"] if run.returncode else [])
+
+
+# What fails anyway notices nothing.
+@functools.cache
+def check_sound(target, tests, environment, program):
+    sound = Mutant("nothing", "", 0, "", [], target, tests, dict(environment))
+    if noticed := notice(sound, program):
+        sys.exit(f"{target} fails without any mutant: {', '.join(noticed)}")
 
 
 def main():
     build = os.path.abspath(sys.argv[1])
-    wanted = sys.argv[2:]
+    mutants = [mutant for mutant in MUTANTS if not sys.argv[2:] or mutant.name in sys.argv[2:]]
+    targets = sorted({mutant.target for mutant in mutants})
+    subprocess.run(["ninja", "-C", build, *targets], check=True, stdout=sys.stderr)
     commands = {c["file"]: c["command"] for c in json.loads(output("ninja", "-C", build, "-t", "compdb")) if c["file"].endswith(".cpp")}
-    link = output("ninja", "-C", build, "-t", "commands", "conformance_test").strip().splitlines()[-1]
+    links = {target: output("ninja", "-C", build, "-t", "commands", target).strip().splitlines()[-1] for target in targets}
     survived = []
     print("| mutant | what is broken | invariant | noticed by |\n|---|---|---|---|")
-    for name, what, invariant, path, text, replacement, tests in MUTANTS:
-        if wanted and name not in wanted:
-            continue
-        source = os.path.join(ROOT, path)
+    for mutant in mutants:
+        program = os.path.join(build, re.search(r" -o (\S+)", links[mutant.target]).group(1))
+        check_sound(mutant.target, mutant.tests, tuple(sorted(mutant.environment.items())), program)
+        source = os.path.join(ROOT, mutant.path)
         with open(source, encoding="utf-8") as file:
-            code = file.read()
-        if code.count(text) < 1:
-            sys.exit(f"{name}: {path} no longer holds {text!r}")
+            code = mutated(mutant, file.read())
         with tempfile.TemporaryDirectory() as folder:
-            mutant, made, program = (os.path.join(folder, end) for end in ("mutant.cpp", "mutant.o", "mutant"))
-            with open(mutant, "w", encoding="utf-8") as file:
-                file.write(code.replace(text, replacement, 1))
-            compile_command = shlex.split(commands[source])
-            compile_command[compile_command.index("-o") + 1] = made
-            compile_command[compile_command.index(source)] = mutant
-            compile_command = [c for c in compile_command if c not in ("-MD",)]
-            for flag in ("-MT", "-MF"):
-                if flag in compile_command:
-                    at = compile_command.index(flag)
-                    del compile_command[at:at + 2]
-            compile_command += ["-w", "-I" + os.path.dirname(source)]
-            subprocess.run(compile_command, check=True, cwd=build)
-            link_command = [part for part in shlex.split(link.split("&&")[1])]
-            at = link_command.index("-o")
-            link_command[at + 1] = program
-            link_command.insert(at, made)
-            subprocess.run(link_command, check=True, cwd=build)
-            try:
-                run = subprocess.run([program, "--gtest_brief=1", "--gtest_filter=" + tests], capture_output=True, text=True, timeout=300)
-                noticed = failures(run.stdout) or (["a crash"] if run.returncode else [])
-            except subprocess.TimeoutExpired:
-                noticed = ["a test that never ended"]
+            copy, made, program = (os.path.join(folder, end) for end in ("mutant.cpp", "mutant.o", "mutant"))
+            with open(copy, "w", encoding="utf-8") as file:
+                file.write(code)
+            subprocess.run(compile_mutant(commands[source], source, copy, made), check=True, cwd=build)
+            subprocess.run(link_mutant(links[mutant.target], mutant.path.split("/", 2)[2], made, program), check=True, cwd=build)
+            noticed = notice(mutant, program)
         if not noticed:
-            survived.append(name)
-        shown = "; ".join(f"`{test}`" for test in noticed[:3]) + (f" and {len(noticed) - 3} more" if len(noticed) > 3 else "")
-        print(f"| {name} | {what} | {invariant} | {shown or '**nothing**'} |", flush=True)
+            survived.append(mutant.name)
+        shown = "; ".join(noticed[:3]) + (f" and {len(noticed) - 3} more" if len(noticed) > 3 else "")
+        print(f"| {mutant.name} | {mutant.what} | {mutant.invariant} | {shown or '**nothing**'} |", flush=True)
     if survived:
         sys.exit("survived: " + ", ".join(survived))
 
