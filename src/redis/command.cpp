@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "redis/errors.hpp"
+
 namespace setget::inline v0::redis {
 
 namespace {
@@ -26,7 +28,7 @@ class Head {
 
 }  // namespace
 
-Command& Command::arg(std::string_view bytes) & {
+RedisCommand& RedisCommand::arg(std::string_view bytes) & {
   const Head size('$', bytes.size());
   const auto needed = wire_.size() + size.view().size() + bytes.size() + 2;
   if (needed > wire_.capacity()) wire_.reserve(std::max(wire_.capacity() * 2, needed));
@@ -37,15 +39,25 @@ Command& Command::arg(std::string_view bytes) & {
   return *this;
 }
 
-Command Command::transaction(std::span<const Command> commands) {
-  Command whole("MULTI");
+RedisCommand RedisCommand::transaction(std::span<const RedisCommand> commands) {
+  RedisCommand whole("MULTI");
   for (const auto& command : commands) {
     whole.wire_.append(command.wire());
     if (!whole.slot_) whole.slot_ = command.slot_;
   }
-  whole.wire_.append(Command("EXEC").wire());
+  whole.wire_.append(RedisCommand("EXEC").wire());
   whole.replies_ = static_cast<std::uint32_t>(commands.size()) + 2;
   return whole;
+}
+
+Result<Reply> outcome_of(std::span<Reply> replies) {
+  if (replies.back().is_error()) {
+    // EXEC only says that it was aborted; the command that was refused knows why.
+    for (const auto& reply : replies) {
+      if (reply.is_error()) return server_error(reply.text());
+    }
+  }
+  return std::move(replies.back());
 }
 
 }  // namespace setget::inline v0::redis

@@ -1,4 +1,4 @@
-// Command: one command in its wire form, and what routing must know about it. Thread rule: a value.
+// RedisCommand: one command in its wire form, and what routing must know about it. Thread rule: a value.
 #pragma once
 
 #include <array>
@@ -9,43 +9,46 @@
 #include <string>
 #include <string_view>
 
+#include "redis/reply.hpp"
 #include "redis/slots.hpp"
+
+#include <setget/error.hpp>
 
 namespace setget::inline v0::redis {
 
-class Command {
+class RedisCommand {
  public:
-  explicit Command(std::string_view name) : wire_(kHead, '\0') { arg(name); }
-  // Command::of("SET", key, value): without a key; see key().
+  explicit RedisCommand(std::string_view name) : wire_(kHead, '\0') { arg(name); }
+  // RedisCommand::of("SET", key, value): without a key; see key().
   template <class... Args>
-  static Command of(std::string_view name, const Args&... args) {
-    Command command(name);
+  static RedisCommand of(std::string_view name, const Args&... args) {
+    RedisCommand command(name);
     (command.arg(args), ...);
     return command;
   }
   // MULTI, the commands, EXEC: sent in one piece, so that they may share a connection. Answered by EXEC's reply, or by the first refusal.
-  static Command transaction(std::span<const Command> commands);
+  static RedisCommand transaction(std::span<const RedisCommand> commands);
 
-  Command& arg(std::string_view bytes) &;
-  Command&& arg(std::string_view bytes) && { return std::move(arg(bytes)); }
-  Command& arg(std::int64_t number) & {
+  RedisCommand& arg(std::string_view bytes) &;
+  RedisCommand&& arg(std::string_view bytes) && { return std::move(arg(bytes)); }
+  RedisCommand& arg(std::int64_t number) & {
     std::array<char, 24> digits;
     return arg(std::string_view(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr));
   }
-  Command&& arg(std::int64_t number) && { return std::move(arg(number)); }
+  RedisCommand&& arg(std::int64_t number) && { return std::move(arg(number)); }
   // The same, and the command goes where this key lives. All keys of a command must share a slot.
-  Command& key(std::string_view bytes) & {
+  RedisCommand& key(std::string_view bytes) & {
     slot_ = key_slot(bytes);
     return arg(bytes);
   }
-  Command&& key(std::string_view bytes) && { return std::move(key(bytes)); }
+  RedisCommand&& key(std::string_view bytes) && { return std::move(key(bytes)); }
   // For commands whose keys stand among other arguments, or that have none.
-  Command&& at_slot(std::uint32_t slot) && {
+  RedisCommand&& at_slot(std::uint32_t slot) && {
     slot_ = slot;
     return std::move(*this);
   }
   // Doing it twice is as good as once: it may be sent again when its reply was lost.
-  Command&& idempotent() && {
+  RedisCommand&& idempotent() && {
     idempotent_ = true;
     return std::move(*this);
   }
@@ -66,5 +69,9 @@ class Command {
   std::optional<std::uint32_t> slot_;
   bool idempotent_ = false;
 };
+
+// What the replies to one command come to: its reply, or the server's refusal as an Error. Of a transaction: EXEC's reply (nil: a watched
+// key changed), or the first refusal. Precondition: as many replies as the command has, at least one.
+Result<Reply> outcome_of(std::span<Reply> replies);
 
 }  // namespace setget::inline v0::redis

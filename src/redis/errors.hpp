@@ -21,6 +21,7 @@ enum class Trouble : int {
   kMaybeExecuted = 2,  // the command was written, the reply did not come
   kRefused = 3,        // by the SDK, before anything was sent (limits, bad arguments, closed)
   kProtocol = 4,       // the server sent what is not RESP, or over a limit
+  kDown = 5,           // the server could not be reached, or is known to be down: nothing was sent
   // Answers of the server: the command was not carried out.
   kMoved = 10,
   kAsk,

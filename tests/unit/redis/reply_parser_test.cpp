@@ -194,9 +194,9 @@ TEST(ReplyParser, survives_damaged_streams) {
   }
 }
 
-TEST(RedisCommand, has_the_wire_form_that_hiredis_gives_it) {
+TEST(RedisCommands, has_the_wire_form_that_hiredis_gives_it) {
   const std::string value("a\0\r\n", 4);
-  const auto command = Command("SET").key("k{x}").arg(value).arg(std::int64_t{-7});
+  const auto command = RedisCommand("SET").key("k{x}").arg(value).arg(std::int64_t{-7});
   const char* arguments[] = {"SET", "k{x}", value.data(), "-7"};
   const std::size_t sizes[] = {3, 4, value.size(), 2};
   char* theirs = nullptr;
@@ -204,14 +204,14 @@ TEST(RedisCommand, has_the_wire_form_that_hiredis_gives_it) {
   EXPECT_EQ(command.wire(), std::string_view(theirs, static_cast<std::size_t>(size)));
   redisFreeCommand(theirs);
   EXPECT_EQ(command.slot(), key_slot("x"));
-  auto many = Command("MSET");
+  auto many = RedisCommand("MSET");
   for (int i = 0; i < 1000; ++i) many.arg("v");
   EXPECT_TRUE(many.wire().starts_with("*1001\r\n$4\r\nMSET\r\n$1\r\nv\r\n"));
 }
 
-TEST(RedisCommand, transaction_is_one_piece_with_all_its_replies) {
-  const Command parts[] = {Command("INCR").key("a"), Command("GET").key("a")};
-  const auto whole = Command::transaction(parts);
+TEST(RedisCommands, transaction_is_one_piece_with_all_its_replies) {
+  const RedisCommand parts[] = {RedisCommand("INCR").key("a"), RedisCommand("GET").key("a")};
+  const auto whole = RedisCommand::transaction(parts);
   EXPECT_EQ(whole.wire(), "*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nEXEC\r\n");
   EXPECT_EQ(whole.replies(), 4U);
   EXPECT_EQ(whole.slot(), key_slot("a"));

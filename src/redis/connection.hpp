@@ -1,0 +1,210 @@
+// Connection: one connection that any number of callers share. Implicit pipelining without a thread of its own for blocking callers: a
+// caller appends its bytes; the first that finds nobody writing sends for all, the first that finds nobody reading receives for all until
+// it has its own reply, then hands the role to another that still waits. Requests of the completion form are driven by a thread that starts
+// with the first of them and reads only while no blocking caller does; their callbacks run on it and nowhere else.
+//
+// A caller whose deadline passes leaves: what was not yet given to the socket is taken back, else its replies are dropped when they come.
+// If the server owes a reply and has sent nothing for `timeout`, the connection is dead: it closes, and everybody gets kUnavailable that
+// says whether the server may have carried the request out. A closed connection stays closed; the pool makes another. Thread rule: any
+// thread. The destructor must not run on the connection's own thread (in a callback).
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "redis/command.hpp"
+#include "redis/reply.hpp"
+#include "redis/reply_parser.hpp"
+#include "redis/transport.hpp"
+
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+
+namespace setget::inline v0::redis {
+
+using Replies = std::vector<Reply>;
+using ReplyCallback = std::function<void(Result<Replies>)>;
+
+struct ConnectionLimits {
+  std::size_t max_requests = 4096;                // under way; one is always admitted
+  std::size_t max_bytes = std::size_t{64} << 20;  // of requests under way; one is always admitted
+  std::size_t max_reply = std::size_t{512} << 20;
+  Milliseconds timeout{5000};
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  // `name` is for messages ("127.0.0.1:6379").
+  static std::shared_ptr<Connection> create(std::unique_ptr<Transport> transport, std::string name, ConnectionLimits limits);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // A request of a blocking caller. Lives from start() until finish() has returned.
+  class Request;
+
+  // Queues a request (several commands in one piece), sends what can be sent without waiting, and returns: more can be started before the
+  // first is finished. Waits only while the limits are reached. `wire` is copied. An error means that nothing was sent; finish() must then
+  // not be called.
+  Result<void> start(Request& request, std::string_view wire, std::size_t replies, Deadline deadline);
+  // Waits for all replies. Error: what happened to the connection, or kDeadlineExceeded.
+  Result<Replies> finish(Request& request, Deadline deadline);
+  // Both.
+  Result<Replies> call(std::string_view wire, std::size_t replies, Deadline deadline);
+
+  // Never waits. An error means that `done` was not taken and will not be called; otherwise it is called exactly once, at the latest after
+  // close().
+  Result<void> submit(std::string_view wire, std::size_t replies, Deadline deadline, ReplyCallback done);
+
+  // Everybody who waits gets kUnavailable with this reason. Idempotent; does not wait for the callbacks.
+  void close(std::string_view why);
+  // Closes for good: nothing may be submitted any more, and the thread ends after the last callback. Must be called before the owner lets
+  // go.
+  void retire(std::string_view why);
+  // The same, and returns once every callback has run (all but the calling one, if it is called from a callback).
+  void stop(std::string_view why);
+  // True once nothing of it runs any more: a retired connection can be forgotten.
+  bool finished();
+
+  // False once it is closed, or if it is found to be dead now: the server hung up while it was idle, or owes a reply for too long.
+  bool usable();
+  // What a new request would have to wait for: requests under way, and one more for each 4 KiB known to be under way.
+  std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
+  // Calls of send() so far, and requests: tests show with them that writes are shared.
+  std::uint64_t writes() const noexcept { return writes_.load(std::memory_order_relaxed); }
+  std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
+  // Called with each push message of RESP3, on whatever thread reads; set before the first request.
+  void on_push(std::function<void(const Reply&)> handler) { on_push_ = std::move(handler); }
+  const std::string& name() const noexcept { return name_; }
+
+ private:
+  using Time = Deadline::Steady::time_point;
+  using Lock = std::unique_lock<std::mutex>;
+  struct Async {
+    ReplyCallback callback;
+    Replies replies;
+    Time deadline;
+  };
+  // What the server owes to one request, in the order of the replies. Neither request nor async: its caller left.
+  struct Owed {
+    Request* request = nullptr;
+    std::unique_ptr<Async> async{};
+    std::size_t replies = 0;  // still to come
+    std::uint64_t begin = 0;  // place in the stream of bytes
+    std::uint64_t end = 0;
+    Time since{};
+  };
+  // What one thread at a time may do without the lock.
+  struct Roles {
+    bool write = false;
+    bool read = false;
+    bool any() const noexcept { return write || read; }
+  };
+
+  Connection(std::unique_ptr<Transport> transport, std::string name, ConnectionLimits limits);
+
+  std::optional<Error> refusal(std::size_t bytes) const;
+  bool full(std::size_t bytes) const noexcept;
+  void enqueue(Owed owed, std::string_view wire);
+  bool unsent() const noexcept { return !sending_.empty() || !out_.empty(); }
+
+  Roles take_roles() noexcept;
+  void round(Lock& lock, Roles roles, Deadline deadline, int extra);
+  void write_some(Lock& lock);
+  void wait_and_read(Lock& lock, Roles roles, Deadline deadline, int extra);
+  void receive();
+  void deliver();
+  void settle(Owed& owed, std::optional<Error> failed);
+  void hand_over() noexcept;
+
+  Error abandon(Request& request);
+  bool take_back(std::deque<Owed>::iterator at);
+  bool stalled(Time now) const noexcept;
+  Time stall_time() const noexcept;
+  void close_locked(const std::string& why);
+  Error lost(const Owed& owed) const;
+  void update_load() noexcept;
+
+  // The completion form (connection_async.cpp).
+  void run();
+  void start_thread();
+  void wake_thread() noexcept;
+  void sleep(Lock& lock);
+  void awake() noexcept;
+  void run_callbacks(Lock& lock);
+  void expire(Time now);
+
+  const std::string name_;
+  const ConnectionLimits limits_;
+  const std::unique_ptr<Transport> transport_;
+  std::function<void(const Reply&)> on_push_;
+  std::atomic<std::size_t> load_{0};
+  std::atomic<std::uint64_t> writes_{0};
+  std::atomic<std::uint64_t> requests_{0};
+
+  std::mutex mutex_;
+  std::condition_variable room_;  // for those whom the limits hold back
+  std::size_t waiting_for_room_ = 0;
+  std::optional<std::string> closed_;  // why
+  std::deque<Owed> owed_;
+  std::size_t async_ = 0;     // of owed_: completion form
+  std::size_t sleepers_ = 0;  // blocking callers who wait for others to read
+  std::string out_;           // queued
+  std::uint64_t queued_ = 0;  // bytes ever queued: where out_ ends in the stream
+  std::uint64_t sent_ = 0;    // bytes that the socket took
+  Time progress_{};           // when bytes last went either way
+  bool writing_ = false;
+  bool reading_ = false;
+  bool write_blocked_ = false;  // the socket took less than it was given
+
+  // Of whoever writes.
+  std::string sending_;
+  std::size_t sending_at_ = 0;
+
+  // Of whoever reads.
+  ReplyParser parser_;
+  Replies arrived_;
+  std::string broken_;
+  bool more_there_ = false;  // the last read may have left something
+  bool bytes_came_ = false;
+  bool read_needs_write_ = false;
+  std::atomic<std::size_t> missing_{0};  // bytes that the reply now being received still needs
+
+  struct Done {
+    std::unique_ptr<Async> async;
+    std::optional<Error> failed;
+  };
+  std::vector<Done> done_;  // whose callbacks are to run
+  std::thread thread_;
+  int wakeup_ = -1;      // eventfd of the thread
+  bool asleep_ = false;  // in poll; whoever clears it has written to wakeup_
+  bool stop_ = false;
+  bool ended_ = false;
+  Time earliest_ = Time::max();  // no async deadline is earlier
+};
+
+class Connection::Request {
+ public:
+  Request() = default;
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+ private:
+  friend class Connection;
+  Replies replies_;
+  std::optional<Error> failed_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  bool waiting_ = false;  // its caller sleeps
+};
+
+}  // namespace setget::inline v0::redis

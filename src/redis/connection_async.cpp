@@ -1,0 +1,119 @@
+// The completion form of a connection: its thread, its callbacks, their deadlines.
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "redis/connection.hpp"
+#include "redis/errors.hpp"
+
+namespace setget::inline v0::redis {
+
+Result<void> Connection::submit(std::string_view wire, std::size_t replies, Deadline deadline, ReplyCallback done) {
+  const Lock lock(mutex_);
+  if (auto refused = refusal(wire.size())) return *std::move(refused);
+  if (stop_) return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the client is closing");
+  if (!thread_.joinable()) start_thread();
+  auto async = std::make_unique<Async>(Async{std::move(done), {}, deadline.time()});
+  async->replies.reserve(replies);
+  earliest_ = std::min(earliest_, deadline.time());
+  ++async_;
+  enqueue({.async = std::move(async), .replies = replies}, wire);
+  // The thread sends: what comes while it is busy shares its next write.
+  wake_thread();
+  return {};
+}
+
+void Connection::start_thread() {
+  wakeup_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  // It keeps the connection, so that the last user may be one of its callbacks.
+  thread_ = std::thread([self = shared_from_this()] { self->run(); });
+}
+
+void Connection::wake_thread() noexcept {
+  if (!asleep_) return;
+  asleep_ = false;
+  const std::uint64_t one = 1;
+  (void)!::write(wakeup_, &one, sizeof one);
+}
+
+void Connection::run() {
+  Lock lock(mutex_);
+  for (;;) {
+    run_callbacks(lock);
+    if (stop_ && done_.empty()) {
+      ended_ = true;
+      return;
+    }
+    const auto now = Deadline::Steady::now();
+    if (earliest_ <= now) expire(now);
+    if (stalled(now)) close_locked("the server sent nothing for too long though it owed a reply");
+    if (!done_.empty()) continue;
+    const auto roles = async_ > 0 ? take_roles() : Roles{};
+    if (roles.any()) {
+      round(lock, roles, Deadline::at(earliest_), wakeup_);
+      hand_over();
+    } else {
+      sleep(lock);
+    }
+  }
+}
+
+void Connection::sleep(Lock& lock) {
+  asleep_ = true;
+  const auto until = Deadline::at(std::min(earliest_, stall_time()));
+  lock.unlock();
+  (void)transport_->wait(false, false, wakeup_, until);
+  lock.lock();
+  awake();
+}
+
+// What was written to the descriptor is answered by the next turn of run().
+void Connection::awake() noexcept {
+  if (std::exchange(asleep_, false)) return;
+  std::uint64_t count = 0;
+  (void)!::read(wakeup_, &count, sizeof count);
+}
+
+void Connection::run_callbacks(Lock& lock) {
+  while (!done_.empty()) {
+    std::vector<Done> now;
+    now.swap(done_);
+    lock.unlock();
+    for (auto& one : now) {
+      try {
+        if (one.failed) {
+          one.async->callback(*std::move(one.failed));
+        } else {
+          one.async->callback(std::move(one.async->replies));
+        }
+      } catch (...) {  // NOLINT(bugprone-empty-catch): a callback has nobody to throw to, and the others must still run
+      }
+      one.async.reset();  // what it captured goes here and not under the lock
+    }
+    lock.lock();
+  }
+}
+
+// Ends the requests whose deadline has passed.
+void Connection::expire(Time now) {
+  earliest_ = Time::max();
+  for (auto at = owed_.begin(); at != owed_.end();) {
+    if (at->async == nullptr || at->async->deadline > now) {
+      if (at->async != nullptr) earliest_ = std::min(earliest_, at->async->deadline);
+      ++at;
+      continue;
+    }
+    const auto place = at - owed_.begin();
+    auto async = std::move(at->async);
+    --async_;
+    const bool never_sent = take_back(at);
+    done_.push_back(
+        {std::move(async), connection_error(ErrorCode::kDeadlineExceeded, never_sent ? Trouble::kNotSent : Trouble::kMaybeExecuted,
+                                            "Redis at " + name_ + " did not answer in time")});
+    at = owed_.begin() + place + (never_sent ? 0 : 1);
+  }
+}
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,110 @@
+// Pool: all connections to one server. Shared ones carry everybody's requests; the first is filled before another is opened, because
+// callers on one connection share system calls, and a connection busy with something large is avoided. Exclusive ones are lent for WATCH
+// and blocking commands. Connections are made when they are needed; while the server cannot be reached, callers fail fast and one of them
+// probes now and then. Thread rule: any thread.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "redis/breaker.hpp"
+#include "redis/connection.hpp"
+#include "redis/handshake.hpp"
+#include "redis/uri.hpp"
+
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+
+namespace setget::inline v0::redis {
+
+// What all connections of a client have in common.
+struct Common {
+  Settings settings{};
+  std::shared_ptr<TlsContext> tls{};
+  std::shared_ptr<Random> random{};
+  std::function<void(const Reply&)> on_push{};
+  Milliseconds first_wait{20};  // of the breaker
+  Milliseconds longest_wait{2000};
+};
+
+class Pool;
+
+// A connection that nobody else uses, given back at the end of its life; closed instead if a WATCH, a MULTI or an unanswered request is
+// open.
+class Exclusive {
+ public:
+  Exclusive(Exclusive&&) noexcept = default;
+  Exclusive& operator=(Exclusive&&) = delete;
+  ~Exclusive();
+
+  Result<Reply> call(const RedisCommand& command, Deadline deadline);
+  // In one piece. Error: of the connection; refusals of the server stand in the replies.
+  Result<Replies> pipeline(std::span<const RedisCommand> commands, Deadline deadline);
+
+ private:
+  friend class Pool;
+  Exclusive(std::shared_ptr<Pool> pool, std::shared_ptr<Connection> connection) noexcept
+      : pool_(std::move(pool)), connection_(std::move(connection)) {}
+  void note(const RedisCommand& command);
+  std::shared_ptr<Pool> pool_;
+  std::shared_ptr<Connection> connection_;
+  bool watching_ = false;
+  bool in_multi_ = false;
+};
+
+class Pool : public std::enable_shared_from_this<Pool> {
+ public:
+  Pool(Endpoint endpoint, std::shared_ptr<const Common> common);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // The shared connection to use now; connects where that is needed. Errors: kUnavailable with Trouble::kDown, those of the handshake.
+  Result<std::shared_ptr<Connection>> connection(Deadline deadline);
+  // One that is there already and not overloaded, or nullptr; never waits.
+  std::shared_ptr<Connection> ready();
+  Result<Exclusive> exclusive(Deadline deadline);
+
+  const Endpoint& endpoint() const noexcept { return endpoint_; }
+  // Known after the first connection.
+  ServerFacts facts() const;
+  // True while the server counts as unreachable.
+  bool down() const;
+  std::size_t connections() const;
+  // Closes all connections; every callback has run when it returns (but for the calling one).
+  void stop();
+
+ private:
+  friend class Exclusive;
+  using Lock = std::unique_lock<std::mutex>;
+  std::shared_ptr<Connection> best();
+  void drop_dead();
+  Result<std::shared_ptr<Connection>> open(Lock& lock, ConnectionLimits limits, Deadline deadline);
+  Result<std::shared_ptr<Connection>> dial(ConnectionLimits limits, Deadline deadline);
+  Error down_error() const;
+  void give_back(std::shared_ptr<Connection> connection, bool clean) noexcept;
+
+  const Endpoint endpoint_;
+  const std::shared_ptr<const Common> common_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::shared_ptr<Connection>> shared_;
+  std::vector<std::shared_ptr<Connection>> idle_;     // exclusive, not lent
+  std::vector<std::shared_ptr<Connection>> retired_;  // their last callbacks may still run
+  std::size_t lent_ = 0;
+  bool opening_ = false;  // a shared connection
+  bool stopped_ = false;
+  Breaker breaker_;
+  std::optional<Error> last_failure_;
+  ServerFacts facts_;
+  bool facts_known_ = false;
+};
+
+}  // namespace setget::inline v0::redis

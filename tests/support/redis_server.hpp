@@ -1,0 +1,131 @@
+// Real Redis servers for tests: started by the test itself on free loopback ports in a temporary folder, stopped by their process ids.
+// Thread rule: one thread at a time.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <setget/clock.hpp>
+
+namespace redis_test {
+
+// What would be missing for these tests; empty = nothing. With CI=true in the environment missing programs make tests fail instead.
+std::string missing_programs();
+
+#define SETGET_REQUIRE_REDIS()                                                     \
+  do {                                                                             \
+    if (const auto missing = ::redis_test::missing_programs(); !missing.empty()) { \
+      const char* ci = std::getenv("CI");                                          \
+      if (ci != nullptr && std::string(ci) == "true") FAIL() << missing;           \
+      GTEST_SKIP() << missing;                                                     \
+    }                                                                              \
+  } while (false)
+
+// Asks every few milliseconds until it is true; false when the time is over.
+bool eventually(const std::function<bool()>& what, setget::Milliseconds within = setget::Milliseconds(20'000));
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string path(const std::string& name = {}) const { return name.empty() ? path_ : path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+// A free port of 127.0.0.1; with `bus` also the one 10000 above it.
+std::uint16_t free_port(bool bus = false);
+
+// Runs a program and returns what it printed; `status` gets its exit code.
+std::string run(const std::vector<std::string>& command, int* status = nullptr);
+
+struct ServerOptions {
+  std::vector<std::string> arguments{};  // as on redis-server's command line
+  bool tls = false;                      // the TCP port speaks TLS; see RedisServer::ca()
+  bool cluster = false;
+  bool sentinel = false;
+  std::string config{};  // lines of the configuration file
+};
+
+class RedisServer {
+ public:
+  explicit RedisServer(ServerOptions options = {});
+  ~RedisServer();
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  // On the same port with the same folder; returns once it answers. The constructor does it too.
+  void start();
+  // SIGTERM / SIGKILL, and waits for the end.
+  void stop();
+  void kill();
+  // SIGSTOP and SIGCONT.
+  void pause();
+  void resume();
+
+  std::uint16_t port() const noexcept { return port_; }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  // "redis://127.0.0.1:port" (rediss:// with TLS, trusting its CA), and what is given after it.
+  std::string uri(const std::string& rest = {}, const std::string& credentials = {}) const;
+  std::string socket_path() const { return folder_.path("redis.sock"); }
+  std::string ca() const { return folder_.path("ca.crt"); }
+  std::string folder() const { return folder_.path(); }
+  // redis-cli on this server; `words` are its arguments.
+  std::string cli(std::vector<std::string> words) const;
+  // A number of INFO.
+  std::uint64_t info(const std::string& name) const;
+  pid_t pid() const noexcept { return pid_; }
+
+ private:
+  void make_certificates() const;
+  void signal(int number);
+  TemporaryFolder folder_;
+  ServerOptions options_;
+  std::uint16_t port_;
+  pid_t pid_ = -1;
+};
+
+// A master, a replica and three sentinels that watch the master as "main".
+class SentinelGroup {
+ public:
+  SentinelGroup();
+  std::string uri() const;
+  // The node that the sentinels call the master.
+  RedisServer& master();
+  RedisServer& replica();
+  bool healthy();
+  // Asks for a change of roles; false while the sentinels are not ready for one.
+  bool fail_over();
+
+ private:
+  std::vector<std::unique_ptr<RedisServer>> nodes_;
+  std::vector<std::unique_ptr<RedisServer>> sentinels_;
+};
+
+// Three masters with a replica each.
+class ClusterGroup {
+ public:
+  ClusterGroup();
+  std::string uri() const;
+  std::vector<std::unique_ptr<RedisServer>>& nodes() noexcept { return nodes_; }
+  // The node that serves a slot, and the id of a node.
+  RedisServer& master_of(std::uint32_t slot);
+  std::vector<RedisServer*> masters();
+  static std::string id_of(const RedisServer& node);
+  // True once all live nodes agree that all slots are served.
+  bool healthy();
+
+ private:
+  std::vector<std::unique_ptr<RedisServer>> nodes_;
+};
+
+}  // namespace redis_test

@@ -1,0 +1,255 @@
+// The client on real sentinels and a real cluster, while masters die and slots move.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "client_fixture.hpp"
+
+namespace {
+
+using namespace setget;
+using namespace setget::redis;
+using namespace redis_test;
+
+// --- sentinel ---------------------------------------------------------------------------------------------------------------------
+
+TEST(RedisSentinel, follows_the_master_after_it_was_killed) {
+  SETGET_REQUIRE_REDIS();
+  SentinelGroup group;
+  const auto client = client_of(group.uri());
+  ASSERT_EQ(client->call(set("k", "before"), soon()).value().text(), "OK");
+  EXPECT_EQ(group.master().cli({"GET", "k"}), "before");
+  ASSERT_EQ(client->call(words({"WAIT", "1", "5000"}), soon()).value().integer(), 1);
+  auto& old = group.master();
+  old.kill();
+  const auto begin = Deadline::Steady::now();
+  EXPECT_TRUE(eventually([&] { return client->call(set("after", "v"), soon(5000)).has_value(); }, Milliseconds(15'000)));
+  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(10'000)) << "0.5 s to notice, the vote, the change";
+  EXPECT_TRUE(eventually([&] { return &group.master() != &old; }));
+  EXPECT_EQ(group.master().cli({"GET", "after"}), "v");
+  EXPECT_EQ(client->call(get("k"), soon()).value().text(), "before");
+
+  // It comes back, and the sentinels make it a replica: nobody is led astray.
+  old.start();
+  EXPECT_TRUE(eventually([&] { return old.cli({"ROLE"}).starts_with("slave"); }));
+  EXPECT_TRUE(client->call(set("k", "again"), soon()).has_value());
+}
+
+TEST(RedisSentinel, leaves_a_master_that_was_made_a_replica) {
+  SETGET_REQUIRE_REDIS();
+  SentinelGroup group;
+  const auto client = client_of(group.uri());
+  ASSERT_TRUE(client->call(set("k", "v"), soon()).has_value());
+  auto& old = group.master();
+  std::atomic<int> failures{0};
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (int i = 0; !stop; ++i) {
+      if (!client->call(set("w", std::to_string(i)), soon(3000))) ++failures;
+    }
+  });
+  EXPECT_TRUE(eventually([&] { return group.fail_over(); }));
+  EXPECT_TRUE(eventually([&] { return &group.master() != &old && old.cli({"ROLE"}).starts_with("slave"); }));
+  EXPECT_TRUE(client->call(set("k", "new"), soon()).has_value());
+  stop = true;
+  writer.join();
+  EXPECT_EQ(group.master().cli({"GET", "k"}), "new");
+}
+
+TEST(RedisSentinel, says_clearly_that_nobody_answers_or_knows_the_master) {
+  SETGET_REQUIRE_REDIS();
+  const auto nobody = client_of("redis+sentinel://127.0.0.1:" + std::to_string(free_port()) + "/main")->call(get("k"), soon());
+  ASSERT_FALSE(nobody.has_value());
+  EXPECT_EQ(nobody.error().code(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(maybe_executed(nobody.error()));
+  EXPECT_NE(nobody.error().describe().find("main"), std::string::npos);
+}
+
+// --- cluster ----------------------------------------------------------------------------------------------------------------------
+
+class RedisCluster : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (missing_programs().empty()) group_ = std::make_unique<ClusterGroup>();
+  }
+  static void TearDownTestSuite() { group_.reset(); }
+  void SetUp() override { SETGET_REQUIRE_REDIS(); }
+  static std::unique_ptr<ClusterGroup> group_;
+};
+std::unique_ptr<ClusterGroup> RedisCluster::group_;
+
+TEST_F(RedisCluster, spreads_commands_over_all_masters_and_finds_them_from_any_node) {
+  for (const auto& node : group_->nodes()) {
+    const auto client = client_of("redis+cluster://" + node->address());
+    for (int i = 0; i < 30; ++i) {
+      const auto key = "spread" + std::to_string(i);
+      ASSERT_EQ(client->call(set(key, key), soon()).value().text(), "OK");
+      ASSERT_EQ(client->call(get(key), soon()).value().text(), key);
+    }
+    EXPECT_EQ(client->servers(soon()).value().size(), 3U);
+  }
+  std::map<std::string, int> keys;
+  for (auto* master : group_->masters())
+    EXPECT_GT(std::stoi(master->cli({"DBSIZE"}).substr(master->cli({"DBSIZE"}).find_first_of("0123456789"))), 0);
+}
+
+TEST_F(RedisCluster, pipelines_to_several_masters_at_once) {
+  const auto client = client_of(group_->uri());
+  std::vector<RedisCommand> commands;
+  for (int i = 0; i < 500; ++i) commands.push_back(set("p" + std::to_string(i), std::to_string(i)));
+  for (int i = 0; i < 500; ++i) commands.push_back(get("p" + std::to_string(i)));
+  const auto results = client->pipeline(commands, soon());
+  for (std::size_t i = 0; i < 500; ++i) {
+    ASSERT_EQ(results[i].value().text(), "OK");
+    ASSERT_EQ(results[i + 500].value().text(), std::to_string(i));
+  }
+  EXPECT_EQ(trouble_of(client->call(RedisCommand("MGET").key("p1").arg("p2"), soon()).error()), Trouble::kCrossSlot);
+}
+
+TEST_F(RedisCluster, completion_form_goes_to_all_masters) {
+  const auto client = client_of(group_->uri());
+  std::atomic<int> called{0};
+  int accepted = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const auto key = "c" + std::to_string(i);
+    if (client->submit(set(key, key), soon(), [&](Result<Reply> reply) {
+          EXPECT_TRUE(reply.has_value()) << reply.error().describe();
+          ++called;
+        }))
+      ++accepted;
+  }
+  EXPECT_TRUE(eventually([&] { return called == accepted; }));
+  EXPECT_EQ(accepted, 3000);
+}
+
+// Counters that are incremented, a transaction and a completion-form read, all in one slot.
+struct Load {
+  explicit Load(Client& client, std::string tag) : tag_(std::move(tag)) {
+    for (int t = 0; t < 4; ++t) {
+      threads_.emplace_back([this, &client, t] {
+        const auto name = "{" + tag_ + "}" + std::to_string(t);
+        for (; !stop_; ++rounds) {
+          const auto reply = client.call(RedisCommand("INCR").key(name), soon());
+          if (!reply) {
+            if (maybe_executed(reply.error())) ++unknown;
+            ++failed;
+            continue;
+          }
+          ++acknowledged[static_cast<std::size_t>(t)];
+          if (reply->integer() < last_[static_cast<std::size_t>(t)]) ++backwards;
+          last_[static_cast<std::size_t>(t)] = reply->integer();
+          if (t == 0) {
+            const RedisCommand both[] = {set(name + "a", "x"), set(name + "b", "x")};
+            if (!client.call(RedisCommand::transaction(both), soon())) ++transactions_failed;
+          }
+          if (t == 1) {
+            ++submitted;
+            if (!client.submit(get(name), soon(), [this](Result<Reply> answer) {
+                  if (!answer) ++failed;
+                  ++answered;
+                }))
+              --submitted;
+          }
+        }
+      });
+    }
+  }
+  ~Load() { finish(); }
+  void finish() {
+    stop_ = true;
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+    EXPECT_TRUE(eventually([&] { return answered == submitted; }));
+  }
+  std::atomic<int> rounds{0};
+  std::atomic<int> failed{0};
+  std::atomic<int> unknown{0};
+  std::atomic<int> backwards{0};
+  std::atomic<int> transactions_failed{0};
+  std::atomic<int> submitted{0};
+  std::atomic<int> answered{0};
+  std::array<std::atomic<std::int64_t>, 4> acknowledged{};
+
+ private:
+  std::string tag_;
+  std::atomic<bool> stop_{false};
+  std::array<std::int64_t, 4> last_{};
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(RedisCluster, serves_a_slot_without_an_error_while_it_is_moved_to_and_fro) {
+  const auto client = client_of(group_->uri());
+  const std::string tag = "moving";
+  const auto slot = key_slot(tag);
+  const auto number = std::to_string(slot);
+  for (int i = 0; i < 200; ++i)
+    ASSERT_TRUE(client->call(set("{" + tag + "}filler" + std::to_string(i), std::string(1000, 'x')), soon()).has_value());
+  Load load(*client, tag);
+  for (int round = 0; round < 4; ++round) {
+    auto& from = group_->master_of(slot);
+    const auto masters = group_->masters();
+    auto& to = *(masters[0] == &from ? masters[1] : masters[0]);
+    const auto from_id = ClusterGroup::id_of(from);
+    const auto to_id = ClusterGroup::id_of(to);
+    ASSERT_EQ(to.cli({"CLUSTER", "SETSLOT", number, "IMPORTING", from_id}), "OK");
+    ASSERT_EQ(from.cli({"CLUSTER", "SETSLOT", number, "MIGRATING", to_id}), "OK");
+    const int seen = load.rounds;
+    EXPECT_TRUE(eventually([&] { return load.rounds > seen + 50; }));
+    for (;;) {
+      const auto keys = from.cli({"CLUSTER", "GETKEYSINSLOT", number, "20"});
+      if (keys.empty()) break;
+      std::vector<std::string> migrate = {"MIGRATE", "127.0.0.1", std::to_string(to.port()), "", "0", "5000", "KEYS"};
+      std::istringstream lines(keys);
+      for (std::string key; std::getline(lines, key);) migrate.push_back(key);
+      from.cli(migrate);
+    }
+    const int before = load.rounds;
+    EXPECT_TRUE(eventually([&] { return load.rounds > before + 50; }));
+    ASSERT_EQ(to.cli({"CLUSTER", "SETSLOT", number, "NODE", to_id}), "OK");
+    ASSERT_EQ(from.cli({"CLUSTER", "SETSLOT", number, "NODE", to_id}), "OK");
+    for (auto* other : group_->masters()) other->cli({"CLUSTER", "SETSLOT", number, "NODE", to_id});
+  }
+  load.finish();
+  EXPECT_EQ(load.failed, 0);
+  EXPECT_EQ(load.backwards, 0);
+  EXPECT_GT(load.rounds, 400);
+  for (std::size_t t = 0; t < 4; ++t)
+    EXPECT_EQ(client->call(get("{" + tag + "}" + std::to_string(t)), soon()).value().text(), std::to_string(load.acknowledged[t]))
+        << "every INCR exactly once";
+}
+
+TEST_F(RedisCluster, heals_after_a_master_was_killed) {
+  const auto client = client_of(group_->uri());
+  const std::string tag = "victim";
+  auto& victim = group_->master_of(key_slot(tag));
+  ASSERT_TRUE(client->call(set("{" + tag + "}k", "v"), soon()).has_value());
+  std::string elsewhere = "a";
+  while (&group_->master_of(key_slot(elsewhere)) == &victim) elsewhere += "a";
+  victim.kill();
+  // The others go on at once.
+  EXPECT_TRUE(eventually([&] { return client->call(set(elsewhere, "v"), soon(2000)).has_value(); }, Milliseconds(2000)));
+  const auto begin = Deadline::Steady::now();
+  EXPECT_TRUE(eventually([&] { return client->call(set("{" + tag + "}after", "v"), soon(3000)).has_value(); }, Milliseconds(20'000)));
+  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(15'000)) << "1 s node timeout, the vote, the change";
+  victim.start();
+  EXPECT_TRUE(eventually([&] { return group_->healthy(); }));
+  const auto servers = client->servers(soon()).value();
+  EXPECT_EQ(servers.size(), 3U) << "the dead node is dropped";
+}
+
+TEST_F(RedisCluster, comes_back_after_all_its_nodes_were_restarted) {
+  const auto client = client_of(group_->uri());
+  ASSERT_TRUE(client->call(set("k", "v"), soon()).has_value());
+  for (const auto& node : group_->nodes()) node->kill();
+  const auto begin = Deadline::Steady::now();
+  const auto down = client->call(get("k"), soon());
+  ASSERT_FALSE(down.has_value());
+  EXPECT_EQ(down.error().code(), ErrorCode::kUnavailable);
+  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(5000));
+  for (const auto& node : group_->nodes()) node->start();
+  EXPECT_TRUE(eventually([&] { return client->call(set("k", "again"), soon(3000)).has_value(); }));
+}
+
+}  // namespace
