@@ -45,8 +45,8 @@ class RawStore {
 
 std::string sqlite_version();
 
-// The one process-wide setting that opening a setget store would make (sqlite::Options::memory_statistics), made before either side runs, so
-// that the raw side has it too.
+// The one process-wide setting that opening a setget store would make (sqlite::Options::memory_statistics), made before either side runs,
+// so that the raw side has it too.
 void share_process_settings();
 
 }  // namespace bench
