@@ -137,8 +137,13 @@ Result<std::shared_ptr<Connection>> Pool::open(Lock& lock, ConnectionLimits limi
   if (breaker_.ask(Deadline::Steady::now()) == Breaker::Advice::kWait) return down_error();
   const auto own = Deadline::in(common_->settings.connect_timeout);
   const bool hurried = deadline.time() < own.time();
+  const bool known_down = breaker_.open();
   lock.unlock();
   auto made = dial(limits, hurried ? deadline : own);
+  // A connection that was just lost may be lost again in its handshake (CLIENT KILL, a server that is starting): one failure is no proof.
+  if (!made && !known_down && made.error().code() == ErrorCode::kUnavailable && trouble_of(made.error()) < Trouble::kMoved &&
+      !own.passed() && !deadline.passed())
+    made = dial(limits, hurried ? deadline : own);
   lock.lock();
   if (made) {
     breaker_.succeeded();

@@ -69,7 +69,7 @@ void hammer(const std::string& uri, int calls) {
   const auto connection = connect(uri);
   constexpr int kThreads = 16;
   std::atomic<int> wrong{0};
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < calls; ++i) {
@@ -110,7 +110,7 @@ TEST_F(RedisConnection, sends_in_one_write_what_came_while_another_was_under_way
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
   setget::testing::Gate gate;
   const auto connection = Connection::create(std::make_unique<GatedTransport>(ends[0], gate), "test", {});
-  std::vector<std::thread> callers;
+  std::vector<std::jthread> callers;
   for (int i = 0; i < 16; ++i) callers.emplace_back([&] { EXPECT_EQ(ask(*connection, RedisCommand("PING")).value().text(), "PONG"); });
   EXPECT_TRUE(gate.wait_for_callers(1, soon()));
   EXPECT_TRUE(eventually([&] { return connection->requests() == 16; }));
@@ -158,7 +158,7 @@ TEST_F(RedisConnection, whose_server_is_killed_raises_no_signal_and_answers_ever
     RedisServer server({.tls = tls});
     const auto connection = connect(server.uri());
     std::atomic<int> calls{0};
-    std::vector<std::thread> threads;
+    std::vector<std::jthread> threads;
     for (int t = 0; t < 8; ++t) {
       threads.emplace_back([&] {
         for (;;) {
@@ -193,7 +193,7 @@ TEST_F(RedisConnection, keeps_deadlines_when_the_server_hangs_and_closes_after_t
   EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(300));
   EXPECT_TRUE(connection->usable());
   // The others wait longer than the server may owe a reply.
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       const auto lost = ask(*connection, echo("lost"), soon());
@@ -222,7 +222,7 @@ TEST_F(RedisConnection, takes_back_what_was_not_sent) {
   const auto connection = connect(server.uri(), {.max_bytes = std::size_t{256} << 20});
   server.pause();
   // More than the socket takes: what comes after it stays queued.
-  std::thread first([&] { (void)ask(*connection, RedisCommand("SET").key("big").arg(std::string(std::size_t{32} << 20, 'x'))); });
+  std::jthread first([&] { (void)ask(*connection, RedisCommand("SET").key("big").arg(std::string(std::size_t{32} << 20, 'x'))); });
   EXPECT_TRUE(eventually([&] { return connection->requests() == 1 && connection->writes() > 1; }));
   const auto unsent = ask(*connection, RedisCommand("SET").key("never").arg("x"), soon(50));
   ASSERT_FALSE(unsent.has_value());
@@ -258,7 +258,7 @@ TEST_F(RedisConnection, ends_when_the_server_talks_nonsense) {
     const auto connection = connect(local(proxy->port()));
     ASSERT_TRUE(ask(*connection, echo("x")).has_value());
     proxy->stall(Way::kToServer, true);
-    std::thread caller([&] {
+    std::jthread caller([&] {
       const auto reply = ask(*connection, echo("y"));
       ASSERT_FALSE(reply.has_value());
       EXPECT_EQ(reply.error().code(), ErrorCode::kUnavailable);
@@ -296,7 +296,7 @@ TEST_F(RedisConnection, holds_callers_at_its_limits_until_their_deadline) {
   // One is always admitted, however large.
   EXPECT_EQ(ask(*connection, echo(std::string(5000, 'x'))).value().text().size(), 5000U);
   server.pause();
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int i = 0; i < 2; ++i) threads.emplace_back([&] { EXPECT_TRUE(ask(*connection, echo("x")).has_value()); });
   EXPECT_TRUE(eventually([&] { return connection->requests() == 3; }));
   const auto refused = ask(*connection, echo("y"), soon(50));
@@ -305,7 +305,7 @@ TEST_F(RedisConnection, holds_callers_at_its_limits_until_their_deadline) {
   EXPECT_FALSE(maybe_executed(refused.error()));
   EXPECT_EQ(connection->submit(echo("z").wire(), 1, soon(), [](Result<Replies>) { ADD_FAILURE(); }).error().code(),
             ErrorCode::kResourceExhausted);
-  std::thread patient([&] { EXPECT_TRUE(ask(*connection, echo("patient")).has_value()); });
+  std::jthread patient([&] { EXPECT_TRUE(ask(*connection, echo("patient")).has_value()); });
   server.resume();
   for (auto& thread : threads) thread.join();
   patient.join();
@@ -337,7 +337,7 @@ TEST_F(RedisConnection, mixes_blocking_callers_and_callbacks) {
   const auto connection = connect(server.uri());
   std::atomic<int> called{0};
   std::atomic<int> accepted{0};
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 2000; ++i) {
@@ -415,7 +415,7 @@ TEST_F(RedisConnection, callbacks_may_submit_throw_and_outlive_their_owner) {
 TEST_F(RedisConnection, transaction_shares_a_connection_without_mixing) {
   RedisServer server;
   const auto connection = connect(server.uri());
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 300; ++i) {

@@ -28,11 +28,11 @@ class Echo {
     socklen_t size = sizeof address;
     EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
     port = ntohs(address.sin_port);
-    thread_ = std::thread([this] {
+    thread_ = std::jthread([this] {
       for (;;) {
         const int one = ::accept(listener_, nullptr, nullptr);
         if (one < 0) return;
-        std::thread([one] {
+        std::jthread([one] {
           std::array<char, 4096> buffer;
           for (ssize_t got = 0; (got = ::recv(one, buffer.data(), buffer.size(), 0)) > 0;)
             (void)::send(one, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL);
@@ -50,7 +50,7 @@ class Echo {
 
  private:
   int listener_;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 class Client {
@@ -94,7 +94,7 @@ class TcpProxyTest : public ::testing::Test {
 TEST_F(TcpProxyTest, passes_bytes_both_ways_and_counts_them) {
   Client client(proxy_->port());
   const std::string much(300'000, 'x');
-  std::thread sender([&] { client.send(much); });
+  std::jthread sender([&] { client.send(much); });
   EXPECT_EQ(client.receive(much.size()), much);
   sender.join();
   EXPECT_EQ(proxy_->passed(Way::kToServer), much.size());

@@ -45,7 +45,7 @@ TEST(RedisSentinel, leaves_a_master_that_was_made_a_replica) {
   auto& old = group.master();
   std::atomic<int> failures{0};
   std::atomic<bool> stop{false};
-  std::thread writer([&] {
+  std::jthread writer([&] {
     for (int i = 0; !stop; ++i) {
       if (!client->call(set("w", std::to_string(i)), soon(3000))) ++failures;
     }
@@ -176,7 +176,7 @@ struct Load {
   std::string tag_;
   std::atomic<bool> stop_{false};
   std::array<std::int64_t, 4> last_{};
-  std::vector<std::thread> threads_;
+  std::vector<std::jthread> threads_;
 };
 
 TEST_F(RedisCluster, serves_a_slot_without_an_error_while_it_is_moved_to_and_fro) {
