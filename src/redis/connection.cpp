@@ -11,6 +11,8 @@ namespace setget::inline v0::redis {
 namespace {
 
 constexpr std::size_t kLoadUnit = 4096;
+constexpr std::size_t kLargeReply = 1 << 20;
+constexpr auto kLargeMemory = std::chrono::seconds(1);
 const std::string kStalled = "the server owed a reply and sent nothing for too long (option timeout)";
 
 }  // namespace
@@ -361,7 +363,9 @@ bool Connection::usable() {
 
 void Connection::update_load() noexcept {
   const std::uint64_t bytes = owed_.empty() ? 0 : queued_ - owed_.front().begin;
-  load_.store(owed_.size() + static_cast<std::size_t>(bytes) / kLoadUnit + missing_.load(std::memory_order_relaxed) / kLoadUnit,
+  const auto missing = missing_.load(std::memory_order_relaxed);
+  if (missing >= kLargeReply) large_until_ = progress_ + kLargeMemory;
+  load_.store(owed_.size() + (static_cast<std::size_t>(bytes) + missing) / kLoadUnit + (progress_ < large_until_ ? kBusy : 0),
               std::memory_order_relaxed);
 }
 

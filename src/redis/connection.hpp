@@ -77,7 +77,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // False once it is closed, or if it is found to be dead now: the server hung up while it was idle, or owes a reply for too long.
   bool usable();
-  // What a new request would have to wait for: requests under way, and one more for each 4 KiB known to be under way.
+  // From this load on another connection is worth having.
+  static constexpr std::size_t kBusy = 256;
+  // What a new request would have to wait for: requests under way, and one more for each 4 KiB known to be under way. A connection that has
+  // lately carried a large reply counts as busy: nobody can tell beforehand which request brings the next one, but it is likely to come the
+  // same way.
   std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
   // Calls of send() so far, and requests: tests show with them that writes are shared.
   std::uint64_t writes() const noexcept { return writes_.load(std::memory_order_relaxed); }
@@ -162,6 +166,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t queued_ = 0;  // bytes ever queued: where out_ ends in the stream
   std::uint64_t sent_ = 0;    // bytes that the socket took
   Time progress_{};           // when bytes last went either way
+  Time large_until_{};        // so long it is known for large replies
   bool writing_ = false;
   bool reading_ = false;
   bool write_blocked_ = false;  // the socket took less than it was given

@@ -10,8 +10,7 @@
 namespace setget::inline v0::redis {
 namespace {
 
-// A connection with more load than this is worth opening another one for.
-constexpr std::size_t kBusy = 256;
+constexpr auto kBusy = Connection::kBusy;
 
 Error stopped() { return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the Redis client is closing"); }
 

@@ -24,10 +24,10 @@ TEST(RedisSentinel, follows_the_master_after_it_was_killed) {
   ASSERT_EQ(client->call(words({"WAIT", "1", "5000"}), soon()).value().integer(), 1);
   auto& old = group.master();
   old.kill();
-  const auto begin = Deadline::Steady::now();
-  EXPECT_TRUE(eventually([&] { return client->call(set("after", "v"), soon(5000)).has_value(); }, Milliseconds(15'000)));
-  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(10'000)) << "0.5 s to notice, the vote, the change";
-  EXPECT_TRUE(eventually([&] { return &group.master() != &old; }));
+  // How long the sentinels take for their vote is theirs; from then on it is ours.
+  EXPECT_TRUE(
+      eventually([&] { return &group.master() != &old && group.master().cli({"ROLE"}).starts_with("master"); }, Milliseconds(40'000)));
+  EXPECT_TRUE(eventually([&] { return client->call(set("after", "v"), soon(5000)).has_value(); }, Milliseconds(3000)));
   EXPECT_EQ(group.master().cli({"GET", "after"}), "v");
   EXPECT_EQ(client->call(get("k"), soon()).value().text(), "before");
 
@@ -230,9 +230,8 @@ TEST_F(RedisCluster, heals_after_a_master_was_killed) {
   victim.kill();
   // The others go on at once.
   EXPECT_TRUE(eventually([&] { return client->call(set(elsewhere, "v"), soon(2000)).has_value(); }, Milliseconds(2000)));
-  const auto begin = Deadline::Steady::now();
-  EXPECT_TRUE(eventually([&] { return client->call(set("{" + tag + "}after", "v"), soon(3000)).has_value(); }, Milliseconds(20'000)));
-  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(15'000)) << "1 s node timeout, the vote, the change";
+  EXPECT_TRUE(eventually([&] { return group_->masters().size() == 3; }, Milliseconds(30'000)));
+  EXPECT_TRUE(eventually([&] { return client->call(set("{" + tag + "}after", "v"), soon(3000)).has_value(); }, Milliseconds(5000)));
   victim.start();
   EXPECT_TRUE(eventually([&] { return group_->healthy(); }));
   const auto servers = client->servers(soon()).value();
