@@ -16,7 +16,7 @@ Error cancelled() { return connection_error(ErrorCode::kCancelled, Trouble::kNot
 
 }  // namespace
 
-Result<std::shared_ptr<Client>> Client::create(ClientOptions options) {
+Result<std::shared_ptr<Client>> Client::create(const ClientOptions& options) {
   auto common = std::make_shared<Common>();
   common->settings = options.settings;
   common->random = options.random == nullptr ? system_random() : options.random;
@@ -26,10 +26,10 @@ Result<std::shared_ptr<Client>> Client::create(ClientOptions options) {
     if (!tls) return std::move(tls).error();
     common->tls = *std::move(tls);
   }
-  return std::shared_ptr<Client>(new Client(std::move(options), std::move(common)));
+  return std::shared_ptr<Client>(new Client(options, std::move(common)));
 }
 
-Client::Client(ClientOptions options, std::shared_ptr<const Common> common)
+Client::Client(const ClientOptions& options, std::shared_ptr<const Common> common)
     : common_(std::move(common)), router_(Router::create(common_)), later_(options.max_waiting) {}
 
 Client::~Client() { stop(); }
@@ -192,15 +192,17 @@ Result<Client::Lease> Client::lease(std::optional<std::uint32_t> slot, Deadline 
   for (unsigned tries = 0;; ++tries) {
     if (stopping_) return cancelled();
     auto server = router_->route(slot, deadline);
-    Error error = server ? cancelled() : std::move(server).error();
+    std::optional<Error> failed;
     if (server) {
       auto connection = (*server)->exclusive(deadline);
       if (connection) return Lease{*std::move(connection), *std::move(server)};
-      error = std::move(connection).error();
-      router_->learn(error, *server);
+      failed = std::move(connection).error();
+      router_->learn(*failed, *server);
+    } else {
+      failed = std::move(server).error();
     }
-    const auto retry = retry_after(error, true, router_->routed(), tries, common_->random->next());
-    if (retry.next == Next::kGiveUp || !pause(retry.wait, deadline)) return error;
+    const auto retry = retry_after(*failed, true, router_->routed(), tries, common_->random->next());
+    if (retry.next == Next::kGiveUp || !pause(retry.wait, deadline)) return *std::move(failed);
   }
 }
 

@@ -34,7 +34,7 @@ class Client {
   using Callback = std::function<void(Result<Reply>)>;
 
   // Connects nowhere yet. kInvalidArgument where TLS files cannot be used.
-  static Result<std::shared_ptr<Client>> create(ClientOptions options);
+  static Result<std::shared_ptr<Client>> create(const ClientOptions& options);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -77,7 +77,7 @@ class Client {
  private:
   struct Pending;
   struct Sending;
-  Client(ClientOptions options, std::shared_ptr<const Common> common);
+  Client(const ClientOptions& options, std::shared_ptr<const Common> common);
   Result<Reply> attempt(const RedisCommand& command, Deadline deadline, std::optional<Redirect>& ask, std::shared_ptr<Pool>& server);
   Retry judge(const Error& error, const RedisCommand& command, unsigned attempt, Deadline deadline);
   bool pause(Milliseconds wait, Deadline deadline);

@@ -228,8 +228,10 @@ void Connection::deliver() {
       break;
     }
     auto& front = owed_.front();
-    if (front.request != nullptr) front.request->replies_.push_back(std::move(reply));
-    if (front.async != nullptr) front.async->replies.push_back(std::move(reply));
+    if (front.request != nullptr)
+      front.request->replies_.push_back(std::move(reply));
+    else if (front.async != nullptr)
+      front.async->replies.push_back(std::move(reply));
     if (--front.replies > 0) continue;
     auto settled = std::move(front);
     owed_.pop_front();
@@ -248,8 +250,7 @@ void Connection::settle(Owed& owed, std::optional<Error> failed) {
     request.done_ = true;
     // Under the lock: the request goes as soon as its caller can see that it is done.
     if (request.waiting_) request.changed_.notify_one();
-  }
-  if (owed.async != nullptr) {
+  } else if (owed.async != nullptr) {
     --async_;
     done_.push_back({std::move(owed.async), std::move(failed)});
     wake_thread();
@@ -273,7 +274,7 @@ void Connection::hand_over() noexcept {
 // --- leaving, closing -------------------------------------------------------------------------------------------------------------
 
 // Takes a request out of what is queued, if none of it is with the writer yet.
-bool Connection::take_back(std::deque<Owed>::iterator at) {
+bool Connection::take_back(const std::deque<Owed>::iterator& at) {
   const auto queue_begins = queued_ - out_.size();
   if (at->begin < queue_begins) return false;
   const auto size = at->end - at->begin;

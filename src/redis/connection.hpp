@@ -131,7 +131,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void hand_over() noexcept;
 
   Error abandon(Request& request);
-  bool take_back(std::deque<Owed>::iterator at);
+  bool take_back(const std::deque<Owed>::iterator& at);
   bool stalled(Time now) const noexcept;
   Time stall_time() const noexcept;
   void close_locked(const std::string& why);

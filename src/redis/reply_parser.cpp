@@ -9,11 +9,11 @@
 namespace setget::inline v0::redis {
 namespace {
 
-constexpr std::size_t kBuffer = 64 * 1024;
-constexpr std::size_t kLeastRoom = 16 * 1024;
-constexpr std::size_t kLongText = 16 * 1024;  // from here on strings are received in place
-constexpr std::size_t kLongestLine = 64 * 1024 - 2;
-constexpr std::size_t kStep = 256 * 1024;  // how far a long string is made ready ahead of its bytes
+constexpr std::size_t kBuffer = std::size_t{64} * 1024;
+constexpr std::size_t kLeastRoom = std::size_t{16} * 1024;
+constexpr std::size_t kLongText = std::size_t{16} * 1024;  // from here on strings are received in place
+constexpr std::size_t kLongestLine = std::size_t{64} * 1024 - 2;
+constexpr std::size_t kStep = std::size_t{256} * 1024;  // how far a long string is made ready ahead of its bytes
 constexpr std::size_t kDeepest = 16;
 constexpr std::size_t kElementCost = sizeof(Reply);
 

@@ -327,9 +327,9 @@ Result<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_por
   std::size_t port_at = 0;
   if (text.starts_with('[')) {
     const auto close = text.find(']');
-    if (close == std::string_view::npos) return wrong("host", offset, "\"[\" without \"]\"");
+    if (close == std::string_view::npos) return wrong("host", offset, R"("[" without "]")");
     endpoint.host = text.substr(1, close - 1);
-    if (close + 1 < text.size() && text[close + 1] != ':') return wrong("host", offset + close + 1, "only :port may follow \"]\"");
+    if (close + 1 < text.size() && text[close + 1] != ':') return wrong("host", offset + close + 1, R"(only :port may follow "]")");
     port_at = close + 1;
   } else {
     port_at = std::min(text.find(':'), text.size());

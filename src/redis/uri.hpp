@@ -30,7 +30,7 @@ struct Endpoint {
 
   // "host:port", "[::1]:6379" or "unix:/path": for messages and as a name.
   std::string text() const;
-  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 misreads it
 };
 
 struct TlsSettings {
