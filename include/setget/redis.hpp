@@ -1,0 +1,63 @@
+// The Redis backend: key store and queues on one server, on the master that sentinels watch, or on a cluster, with one layout of data
+// (docs/adr/0013-redis-layout.md). The URI says where and how:
+//
+//   redis://user:password@host:port/db?options       one server; rediss:// is the same over TLS
+//   unix://user:password@/path/to/socket?db=2        one server on this machine
+//   redis+sentinel://host:port,host:port/master/db   the master that the sentinels know by that name (rediss+sentinel:// over TLS)
+//   redis+cluster://host:port,host:port              a cluster, found through any of these nodes (rediss+cluster:// over TLS)
+//
+// docs/redis.md lists the options of a URI. Any number of processes may open one store; so may several stores share a database under
+// different prefixes. What survives what is the server's doing: see KeyStoreCapabilities::durability and QueueCapabilities::durability.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <setget/clock.hpp>
+#include <setget/error.hpp>
+#include <setget/export.hpp>
+#include <setget/key_store.hpp>
+#include <setget/observe.hpp>
+#include <setget/queue.hpp>
+
+namespace setget::inline v0::redis {
+
+struct Options {
+  std::string uri{};              // required
+  std::string prefix = "setget";  // of every name in the database: 1..64 bytes of [A-Za-z0-9._-]
+  // Of a new store, stored with it: how many parts its records are spread over, a power of two up to 4096. 0: 1 on a single server, 256 on
+  // a cluster. Each part has a change log of its own and lives on one master.
+  std::uint32_t shards = 0;
+  // Of new queues, stored with each: how many parts it has, each on one master, up to 256. 0: 1 on a single server, 16 on a cluster.
+  std::uint32_t partitions = 0;
+  // The records' clock. Leases and stamps of queues live by it too, so it must be about the same on all machines. Empty: system_clock().
+  std::shared_ptr<const Clock> clock{};
+  std::shared_ptr<Random> random{};  // empty: system_random()
+  std::shared_ptr<Logger> logger{};
+  std::shared_ptr<Metrics> metrics{};
+  // kInvalidArgument with the field.
+  SETGET_API Result<void> validate() const;
+};
+
+// An open store. The objects it hands out share ownership; connections are closed when the last one is gone.
+class SETGET_API Database {
+ public:
+  KeyStore key_store();
+  std::shared_ptr<QueueBackend> queues();
+  // Opens the queue, making it when it is missing.
+  Result<Queue> queue(const std::string& name, const QueueOptions& options = {});
+
+  struct State;
+  explicit Database(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+// Connects, and makes the store when it is missing. A server that cannot be reached is no error: every verb answers kUnavailable until it
+// can be, and what it would have said about durability counts as the weakest. Errors: kInvalidArgument (the options), kUnauthenticated and
+// kPermissionDenied (the server's), kUnsupported (a newer format, or a server that is too old).
+SETGET_API Result<Database> open(Options options);
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,31 @@
+#include <utility>
+
+#include "redis/place.hpp"
+#include "redis/queue.hpp"
+#include "redis/store.hpp"
+
+#include <setget/redis.hpp>
+
+namespace setget::inline v0::redis {
+
+struct Database::State {
+  std::shared_ptr<KeyStoreBackend> key_store;
+  std::shared_ptr<QueueBackend> queues;
+};
+
+KeyStore Database::key_store() { return {state_->key_store}; }
+
+std::shared_ptr<QueueBackend> Database::queues() { return state_->queues; }
+
+Result<Queue> Database::queue(const std::string& name, const QueueOptions& options) { return Queue::open(state_->queues, name, options); }
+
+Result<Database> open(Options options) {
+  auto place = Place::open(std::move(options));
+  if (!place) return std::move(place).error();
+  auto state = std::make_shared<Database::State>();
+  state->key_store = make_key_store(*place);
+  state->queues = make_queues(*std::move(place));
+  return Database(std::move(state));
+}
+
+}  // namespace setget::inline v0::redis
