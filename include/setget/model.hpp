@@ -75,12 +75,23 @@ struct ApplyContext {
   Stamp floor = 0;  // everything below is finished; see DESIGN section 2
 };
 
+// The slot of a key after a claim: the highest claim, and the highest of any other identity. Pure; `leads` is false for a new claimant.
+SETGET_API KeySlot claimed(const KeySlot& slot, std::string_view id, Stamp stamp);
+
 // Decides and carries out one command. Errors come only from the transaction; everything else is an outcome.
 SETGET_API Result<ApplyResult> apply_command(ModelTransaction& transaction, const ApplyEntry& entry, const ApplyContext& context);
 
 // The backend's own decision to drop a live record that has expired, as a tombstone with reason kExpired (for reclaim, while the floor has
 // not passed).
 SETGET_API Result<void> evict_expired(ModelTransaction& transaction, std::string_view ns, std::string_view id);
+// For backends whose steps cannot span all that a command concerns (docs/adr/0013-redis-layout.md): what another writer began is finished
+// by whoever meets it. Idempotent.
+// A claim that was written ahead of its record, which is there by now.
+SETGET_API Result<void> adopt_claim(ModelTransaction& transaction, std::string_view ns, std::string_view key, std::string_view id,
+                                    Stamp stamp);
+// Holds a live record against the slots of its keys again: which of them lead to it, and whether it may live.
+SETGET_API Result<void> reconcile_record(ModelTransaction& transaction, std::string_view ns, std::string_view id);
+
 // A new expiry from policy re-apply: raises the revision, logs the change. False if the record has moved on.
 SETGET_API Result<bool> change_expiry(ModelTransaction& transaction, const SetExpiry& request);
 

@@ -113,6 +113,37 @@ class Applier {
     return decode_command(*encoded);
   }
 
+  // A claim without a new version.
+  Result<void> adopt(const ApplyEntry& entry, const IdentitySlot& own_slot) { return claim(entry, own_slot); }
+
+  Result<void> reconcile(std::string_view ns, std::string_view id) {
+    auto slot = tx_.load_identity(ns, id);
+    if (!slot) return std::move(slot).error();
+    if (slot->state != State::kLive) return {};
+    auto command = load_command(ns, id, *slot);
+    if (!command) return std::move(command).error();
+    bool lost_changed = false;
+    for (const auto key : command->keys) {
+      auto key_slot = tx_.load_key(ns, key);
+      if (!key_slot) return std::move(key_slot).error();
+      const bool own = key_slot->claim_stamp != 0 && key_slot->claim_id == id;
+      auto listers = tx_.silent_listers(ns, key);
+      if (!listers) return std::move(listers).error();
+      const bool silent = std::ranges::find(*listers, id) != listers->end();
+      if (own && !key_slot->leads) {
+        auto leading = *key_slot;
+        leading.leads = true;
+        if (auto done = tx_.store_key(ns, key, *key_slot, leading, &*slot); !done) return done;
+        lost_changed = true;
+      }
+      if (silent == own) {
+        if (auto done = tx_.set_silent_lister(ns, key, id, !own); !done) return done;
+        lost_changed = true;
+      }
+    }
+    return judge_again(ns, id, lost_changed);
+  }
+
  private:
   Result<ApplyResult> apply_set(const ApplyEntry& entry) {
     const auto& c = entry.command;
@@ -209,25 +240,6 @@ class Applier {
       }
     }
     return {};
-  }
-
-  // The key's slot after a claim. Pure.
-  static KeySlot claimed(const KeySlot& slot, std::string_view id, Stamp stamp) {
-    auto next = slot;
-    next.exists = true;
-    if (slot.claim_stamp != 0 && slot.claim_id == id) {
-      next.claim_stamp = std::max(slot.claim_stamp, stamp);
-    } else if (slot.claim_stamp == 0 || after(stamp, id, slot.claim_stamp, slot.claim_id)) {
-      next.other_stamp = slot.claim_stamp;
-      next.other_id = slot.claim_id;
-      next.claim_stamp = stamp;
-      next.claim_id = std::string(id);
-      next.leads = false;
-    } else if (after(stamp, id, slot.other_stamp, slot.other_id)) {
-      next.other_stamp = stamp;
-      next.other_id = std::string(id);
-    }
-    return next;
   }
 
   static bool same_claims(const KeySlot& a, const KeySlot& b) noexcept {
@@ -449,6 +461,24 @@ class Applier {
 
 }  // namespace
 
+KeySlot claimed(const KeySlot& slot, std::string_view id, Stamp stamp) {
+  auto next = slot;
+  next.exists = true;
+  if (slot.claim_stamp != 0 && slot.claim_id == id) {
+    next.claim_stamp = std::max(slot.claim_stamp, stamp);
+  } else if (slot.claim_stamp == 0 || after(stamp, id, slot.claim_stamp, slot.claim_id)) {
+    next.other_stamp = slot.claim_stamp;
+    next.other_id = slot.claim_id;
+    next.claim_stamp = stamp;
+    next.claim_id = std::string(id);
+    next.leads = false;
+  } else if (after(stamp, id, slot.other_stamp, slot.other_id)) {
+    next.other_stamp = stamp;
+    next.other_id = std::string(id);
+  }
+  return next;
+}
+
 Result<ApplyResult> apply_command(ModelTransaction& transaction, const ApplyEntry& entry, const ApplyContext& context) {
   return Applier(transaction, context).apply(entry);
 }
@@ -464,6 +494,21 @@ Result<void> evict_expired(ModelTransaction& transaction, std::string_view ns, s
   // Logged, because a reader of the log may not have seen this version yet: an archive that still has an older one must learn that it is
   // over.
   return applier.bury(ns, id, *slot, command->keys, TombstoneReason::kExpired);
+}
+
+Result<void> adopt_claim(ModelTransaction& transaction, std::string_view ns, std::string_view key, std::string_view id, Stamp stamp) {
+  auto slot = transaction.load_identity(ns, id);
+  if (!slot) return std::move(slot).error();
+  ApplyEntry entry;
+  entry.command.ns = ns;
+  entry.command.id = id;
+  entry.command.keys = {key};
+  entry.stamp = stamp;
+  return Applier(transaction, {}).adopt(entry, *slot);
+}
+
+Result<void> reconcile_record(ModelTransaction& transaction, std::string_view ns, std::string_view id) {
+  return Applier(transaction, {}).reconcile(ns, id);
 }
 
 Result<bool> change_expiry(ModelTransaction& transaction, const SetExpiry& request) {

@@ -22,7 +22,7 @@ if redis.call('EXISTS', root) == 0 then
   local uuid, epoch = ARGV[1], 1
   if ARGV[4] ~= '' then uuid, epoch = ARGV[4], tonumber(ARGV[5]) + 1 end
   redis.call('HSET', root, 'format', ARGV[3], 'min_reader', ARGV[3], 'min_writer', ARGV[3], 'uuid', uuid, 'epoch', epoch, 'shards', ARGV[2])
-elseif ARGV[4] ~= '' and redis.call('HGET', root, 'uuid') == ARGV[4] and redis.call('HGET', root, 'epoch') == ARGV[5] then
+elseif ARGV[6] == '0' and ARGV[4] ~= '' and redis.call('HGET', root, 'uuid') == ARGV[4] and redis.call('HGET', root, 'epoch') == ARGV[5] then
   redis.call('HINCRBY', root, 'epoch', 1)
 end
 return redis.call('HMGET', root, 'format', 'min_reader', 'min_writer', 'uuid', 'epoch', 'shards')
@@ -91,11 +91,22 @@ std::optional<Facts> Place::known() const {
 
 Result<Facts> Place::facts(Deadline deadline) {
   if (auto known_facts = known()) return *std::move(known_facts);
-  return find(nullptr, deadline);
+  return find(nullptr, false, deadline);
+}
+
+Result<Facts> Place::refresh(Deadline deadline) {
+  const auto before = known();
+  auto facts = find(before ? &before->identity : nullptr, true, deadline);
+  if (facts && before && facts->identity != before->identity) {
+    logger().log(LogLevel::kError, "the store's content was replaced (a flush, a restart without persistence, another server)",
+                 {{"was", before->identity.uuid + "." + std::to_string(before->identity.epoch)},
+                  {"is", facts->identity.uuid + "." + std::to_string(facts->identity.epoch)}});
+  }
+  return facts;
 }
 
 Result<Facts> Place::begin_epoch(const StoreIdentity& lost, Deadline deadline) {
-  auto facts = find(&lost, deadline);
+  auto facts = find(&lost, false, deadline);
   if (facts) {
     logger().log(LogLevel::kError,
                  "the store's content is gone (a flush, or a server that restarted without persistence); a new epoch begins",
@@ -104,13 +115,14 @@ Result<Facts> Place::begin_epoch(const StoreIdentity& lost, Deadline deadline) {
   return facts;
 }
 
-Result<Facts> Place::find(const StoreIdentity* lost, Deadline deadline) {
+Result<Facts> Place::find(const StoreIdentity* lost, bool only_missing, Deadline deadline) {
   const auto uuid = fmt::format("{:016x}{:016x}", random().next(), random().next());
   const auto shards = options_.shards != 0 ? options_.shards : clustered() ? 256U : 1U;
   Script::Call call(root_script(), 1);
-  call.key(prefix() + ":m").arg(uuid).arg(shards).arg(kFormat);
+  call.key(prefix() + ":m").arg(uuid).arg(static_cast<std::int64_t>(shards)).arg(static_cast<std::int64_t>(kFormat));
   call.arg(lost == nullptr ? std::string_view() : std::string_view(lost->uuid))
-      .arg(lost == nullptr ? 0 : static_cast<std::int64_t>(lost->epoch));
+      .arg(lost == nullptr ? 0 : static_cast<std::int64_t>(lost->epoch))
+      .arg(only_missing ? "1" : "0");
   auto reply = run_script(*client_, call, deadline);
   if (!reply) return std::move(reply).error();
   const auto fields = reply->elements();

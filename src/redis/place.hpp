@@ -39,6 +39,8 @@ class Place {
 
   // Finds the store, or makes it; remembered after the first success.
   Result<Facts> facts(Deadline deadline);
+  // Asks again. Where the store is gone it begins a new epoch.
+  Result<Facts> refresh(Deadline deadline);
   // Without asking anybody; empty before the first success.
   std::optional<Facts> known() const;
   // What was there is gone (a flush, a restart without persistence): the store begins a new epoch under its old name, for every process.
@@ -47,7 +49,7 @@ class Place {
 
  private:
   Place(Options options, std::shared_ptr<Client> client) : options_(std::move(options)), client_(std::move(client)) {}
-  Result<Facts> find(const StoreIdentity* lost, Deadline deadline);
+  Result<Facts> find(const StoreIdentity* lost, bool only_missing, Deadline deadline);
   Result<Durability> ask_durability(Deadline deadline);
 
   const Options options_;

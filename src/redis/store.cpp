@@ -1,0 +1,203 @@
+// What must be known of a store before anything is read or written: its parts, and what each of them says it belongs to.
+#include "redis/store.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "redis/errors.hpp"
+#include "redis/script.hpp"
+#include "redis/store_names.hpp"
+
+namespace setget::inline v0::redis {
+namespace {
+
+// KEYS: a part's meta. ARGV: uuid and epoch of the store. Makes the meta where it is missing, takes it over into a new epoch, and leaves
+// one that is right (or of an epoch that this process has not heard of) alone.
+const Script& part_script() {
+  static const Script script(R"lua(
+local text = redis.call('GET', KEYS[1])
+local floor = '0'
+if text then
+  local uuid, epoch, f = string.match(text, '^1 (%S+) (%d+) (%d+)$')
+  if uuid == ARGV[1] and tonumber(epoch) >= tonumber(ARGV[2]) then return text end
+  if uuid == ARGV[1] then floor = f end
+end
+text = '1 ' .. ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. floor
+redis.call('SET', KEYS[1], text)
+return text
+)lua");
+  return script;
+}
+
+}  // namespace
+
+std::string encode_part_meta(const StoreIdentity& identity, Stamp floor) {
+  return fmt::format("1 {} {} {}", identity.uuid, identity.epoch, floor);
+}
+
+std::optional<PartMeta> decode_part_meta(std::string_view text) {
+  if (!text.starts_with("1 ")) return std::nullopt;
+  const auto uuid_end = text.find(' ', 2);
+  if (uuid_end == std::string_view::npos) return std::nullopt;
+  PartMeta meta;
+  meta.text = std::string(text);
+  meta.identity.uuid = std::string(text.substr(2, uuid_end - 2));
+  const auto* end = text.data() + text.size();
+  auto [space, failed] = std::from_chars(text.data() + uuid_end + 1, end, meta.identity.epoch);
+  if (failed != std::errc() || space == end || *space != ' ') return std::nullopt;
+  auto [last, bad] = std::from_chars(space + 1, end, meta.floor);
+  if (bad != std::errc() || last != end) return std::nullopt;
+  return meta;
+}
+
+RedisStore::RedisStore(std::shared_ptr<Place> place) : place_(std::move(place)), coder_(std::make_unique<BodyCoder>()) {}
+
+Deadline RedisStore::patience() const { return Deadline::in(Milliseconds(30'000)); }
+
+KeyStoreCapabilities RedisStore::capabilities() const {
+  const auto known = place_->known();
+  return {.durability = known ? known->durability : Durability::kMemory, .listing = true, .change_log = true, .scan = true};
+}
+
+// Asked anew each time: whoever compares identities wants to know what is there now.
+Result<StoreIdentity> RedisStore::identity() {
+  const auto deadline = patience();
+  if (auto parts = shards(deadline); !parts) return std::move(parts).error();
+  forget_meta(0);
+  auto first = meta(0, deadline);
+  if (!first) return std::move(first).error();
+  auto facts = place_->facts(deadline);
+  if (!facts) return std::move(facts).error();
+  return facts->identity;
+}
+
+Result<const Shards*> RedisStore::shards(Deadline deadline) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (shards_ != nullptr) return shards_.get();
+  }
+  auto facts = place_->facts(deadline);
+  if (!facts) return std::move(facts).error();
+  if (auto prepared = prepare(*facts, deadline); !prepared) return std::move(prepared).error();
+  const std::scoped_lock lock(mutex_);
+  return shards_.get();
+}
+
+// Every part has its meta from the beginning, so that one that has none later has lost what it held.
+Result<void> RedisStore::prepare(const Facts& facts, Deadline deadline) {
+  auto parts = std::make_unique<Shards>(place_->prefix(), facts.shards, 'k');
+  const auto root = place_->prefix() + ":m";
+  const auto epoch = std::to_string(facts.identity.epoch);
+  auto ready = place_->client().call(RedisCommand("HGET").key(root).arg("ready").idempotent(), deadline);
+  if (!ready) return std::move(ready).error();
+  if (ready->text() != epoch) {
+    std::vector<Script::Call> calls;
+    for (std::uint32_t shard = 0; shard < facts.shards; ++shard) {
+      calls.emplace_back(part_script(), 1).key(parts->name(shard, "m")).arg(facts.identity.uuid).arg(epoch);
+    }
+    for (auto& made : run_scripts(place_->client(), calls, deadline)) {
+      if (!made) return std::move(made).error();
+    }
+    auto done = place_->client().call(RedisCommand("HSET").key(root).arg("ready").arg(epoch).idempotent(), deadline);
+    if (!done) return std::move(done).error();
+  }
+  const std::scoped_lock lock(mutex_);
+  metas_.assign(facts.shards, std::nullopt);
+  if (shards_ == nullptr) shards_ = std::move(parts);
+  return {};
+}
+
+void RedisStore::forget_meta(std::uint32_t shard) {
+  const std::scoped_lock lock(mutex_);
+  metas_[shard].reset();
+}
+
+Result<PartMeta> RedisStore::meta(std::uint32_t shard, Deadline deadline) {
+  for (int attempt = 0;; ++attempt) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (metas_[shard]) return *metas_[shard];
+    }
+    auto reply = place_->client().call(RedisCommand("GET").key(shards_->name(shard, "m")).idempotent(), deadline);
+    if (!reply) return std::move(reply).error();
+    auto found = reply->is_nil() ? std::nullopt : decode_part_meta(reply->text());
+    if (!reply->is_nil() && !found) {
+      return Error(ErrorCode::kCorrupted, fmt::format("{} is not the meta of a part of a store", shards_->name(shard, "m")));
+    }
+    const auto known = place_->known();
+    if (found && known && found->identity == known->identity) {
+      const std::scoped_lock lock(mutex_);
+      metas_[shard] = found;
+      return *std::move(found);
+    }
+    if (attempt == 3) return Error(ErrorCode::kUnavailable, "the store keeps changing its identity");
+    if (auto again = find_again(deadline); !again) return std::move(again).error();
+  }
+}
+
+Result<void> RedisStore::find_again(Deadline deadline) {
+  const auto known = place_->known();
+  auto facts = known ? place_->refresh(deadline) : place_->facts(deadline);
+  if (!facts) return std::move(facts).error();
+  if (known && facts->identity == known->identity) {
+    // The root is as it was, yet a part has lost what it held.
+    facts = place_->begin_epoch(known->identity, deadline);
+    if (!facts) return std::move(facts).error();
+  }
+  if (facts->shards != shards_->count()) {
+    return Error(ErrorCode::kFailedPrecondition, fmt::format("the store under \"{}\" has {} parts now and had {}; open it again",
+                                                             place_->prefix(), facts->shards, shards_->count()));
+  }
+  return prepare(*facts, deadline);
+}
+
+Result<std::vector<std::optional<Payload>>> RedisStore::load_entries(std::span<const std::string> names, Deadline deadline) {
+  std::vector<std::optional<Payload>> out(names.size());
+  // One MGET for each part.
+  std::map<std::uint32_t, std::vector<std::size_t>> by_part;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto [ns, bytes] = split_qualified(names[i]);
+    by_part[shards_->of(ns, bytes)].push_back(i);
+  }
+  std::vector<RedisCommand> commands;
+  std::vector<const std::vector<std::size_t>*> whose;
+  for (const auto& [shard, numbers] : by_part) {
+    RedisCommand command("MGET");
+    bool first = true;
+    for (const auto i : numbers) {
+      const auto [ns, bytes] = split_qualified(names[i]);
+      const auto name = entry_name(shards_->head(shard), ns, bytes);
+      std::exchange(first, false) ? command.key(name) : command.arg(name);
+    }
+    commands.push_back(std::move(command).idempotent());
+    whose.push_back(&numbers);
+  }
+  auto replies = place_->client().pipeline(commands, deadline);
+  for (std::size_t c = 0; c < replies.size(); ++c) {
+    if (!replies[c]) return std::move(replies[c]).error();
+    auto values = replies[c]->elements();
+    if (values.size() != whose[c]->size()) return Error(ErrorCode::kCorrupted, "MGET answered with another number of values");
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (!values[i].is_nil()) out[(*whose[c])[i]] = values[i].take_payload();
+    }
+  }
+  return out;
+}
+
+void BodyCoder::store(const ApplyEntry& entry, IdentityPart& identity) {
+  identity.codec = BodyCodec::kNone;
+  identity.dictionary = 0;
+  identity.body = entry.encoded;
+}
+
+Result<Payload> BodyCoder::load(std::string_view, const IdentityPart& identity, Deadline) {
+  if (identity.codec == BodyCodec::kNone) return identity.body;
+  return Error(ErrorCode::kUnsupported, fmt::format("a body of codec {}, which this build cannot read", static_cast<int>(identity.codec)));
+}
+
+std::shared_ptr<KeyStoreBackend> make_key_store(std::shared_ptr<Place> place) { return std::make_shared<RedisStore>(std::move(place)); }
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,149 @@
+// The key-store seam on Redis (docs/adr/0013-redis-layout.md). What a command does is decided by apply_command() of setget/model.hpp; here
+// is how entries are read for it, and how what it decided is written in one step. Thread rule: any thread.
+#pragma once
+
+#include <atomic>
+#include <compare>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "redis/place.hpp"
+#include "redis/shards.hpp"
+#include "redis/store_body.hpp"
+#include "redis/store_entry.hpp"
+#include "redis/store_overlay.hpp"
+
+#include <setget/key_store.hpp>
+
+namespace setget::inline v0::redis {
+
+std::shared_ptr<KeyStoreBackend> make_key_store(std::shared_ptr<Place> place);
+
+// The string m of a part.
+struct PartMeta {
+  StoreIdentity identity{};
+  Stamp floor = 0;
+  std::string text{};  // as stored
+};
+std::string encode_part_meta(const StoreIdentity& identity, Stamp floor);
+std::optional<PartMeta> decode_part_meta(std::string_view text);
+
+class RedisStore final : public KeyStoreBackend, public EntrySource {
+ public:
+  explicit RedisStore(std::shared_ptr<Place> place);
+
+  KeyStoreCapabilities capabilities() const override;
+  Result<StoreIdentity> identity() override;
+  Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) override;
+  Result<std::vector<Lookup>> get(const GetRecords& request) override;
+  Result<Lookup> get_by_id(const GetById& request) override;
+  Result<ListPage> list(const ListRecords& request) override;
+  Result<SummaryPage> scan(const ScanRecords& request) override;
+  Result<CursorInfo> open_cursor(const OpenCursor& request) override;
+  Result<ChangeBatch> changes(const ReadChanges& request) override;
+  Result<void> commit_cursor(std::string_view name, Position position) override;
+  Result<std::vector<CursorInfo>> cursors() override;
+  Result<void> drop_cursor(std::string_view name) override;
+  Result<bool> wait_for_changes(Position after, Deadline wait) override;
+  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
+  Result<Reclaimed> reclaim(const Reclaim& request) override;
+  Result<StoreStats> stats() override;
+
+  Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline) override;
+
+ private:
+  // --- what must be known before anything (store.cpp) -------------------------------------------------------------------------------
+  // The parts, once the store is found; fixed from then on.
+  Result<const Shards*> shards(Deadline deadline);
+  Result<void> prepare(const Facts& facts, Deadline deadline);
+  Result<PartMeta> meta(std::uint32_t shard, Deadline deadline);
+  void forget_meta(std::uint32_t shard);
+  // A part says that it belongs to another epoch, or nothing at all.
+  Result<void> find_again(Deadline deadline);
+  Deadline patience() const;
+
+  // --- writing (store_apply.cpp, store_step.hpp, store_phases.cpp) ------------------------------------------------------------------
+  using Results = std::vector<Result<ApplyResult>>;
+  Result<Results> apply_chunk(std::span<const ApplyEntry> entries, const ApplyCommands& request);
+  // `work`(Overlay&, floor) → Result<T>, until what it did is committed in one step; its last value. All that it changes lies in one part.
+  template <class Work>
+  std::invoke_result_t<Work, Overlay&, Stamp> step(std::span<const std::string> names, bool fresh, Deadline deadline, Work&& work);
+  enum class Committed : std::uint8_t { kDone, kConflict };
+  Result<Committed> commit(const Overlay& overlay, const PartMeta& known, const std::string& marker, Deadline deadline);
+  Result<bool> left_marker(std::uint32_t shard, const std::string& marker, Deadline deadline);
+  std::string new_marker();
+  friend class Phases;
+
+  // --- reading (store_read.cpp) -----------------------------------------------------------------------------------------------------
+  struct Index {
+    std::uint32_t shard;
+    std::string name;  // ACCOUNT/FLOW
+  };
+  struct ScanPlace {
+    std::uint64_t hash = 0;
+    std::string ns{};
+    std::string id{};
+    friend auto operator<=>(const ScanPlace&, const ScanPlace&) = default;
+  };
+  Result<Record> record_of(std::string_view ns, const IdentityPart& identity, Deadline deadline);
+  Result<std::vector<std::optional<Entry>>> decoded_entries(std::span<const std::string> names, Deadline deadline);
+  Result<std::vector<Index>> indexes_of(const ListRecords& request);
+  Result<void> fill_window(const std::optional<ScanPlace>& after, Deadline deadline);
+  Result<Summary> summary_of(const ScanPlace& place, const IdentityPart& identity, const ScanRecords& request);
+
+  // --- the change log (store_log.cpp) -----------------------------------------------------------------------------------------------
+  struct CursorState;
+  // Which part each position behind `from` belongs to, as far as it was handed out.
+  struct Walk {
+    std::vector<Position> from{};
+    Position begin = 0;  // the sum of `from`
+    std::deque<std::uint32_t> steps{};
+    Position end() const noexcept { return begin + steps.size(); }
+    // Precondition: begin <= position <= end().
+    std::vector<Position> at(Position position) const;
+  };
+  Walk& walk_through(const std::vector<Position>& positions);
+  Result<CursorState> cursor_state(std::string_view name, Deadline deadline);
+  Result<void> write_cursor(std::string_view name, const CursorState& state, Deadline deadline);
+  Result<std::vector<Position>> ends(Deadline deadline);
+  Result<std::optional<Change>> change_of(Position position, const LogLine& line, const std::optional<Entry>& entry, Deadline deadline);
+  CursorInfo info_of(std::string_view name, const CursorState& state) const;
+  Result<std::vector<std::string>> cursor_names(Deadline deadline);
+  // Where a cursor stands in each part; empty if it is dropped or gone.
+  Result<std::vector<Position>> cursor_positions(std::string_view name, Deadline deadline);
+
+  // --- housekeeping (store_reclaim.cpp) ---------------------------------------------------------------------------------------------
+  Result<void> reclaim_expired(const Reclaim& request, std::uint32_t shard, Reclaimed& done);
+  Result<void> trim_log(const Reclaim& request, std::uint32_t shard, std::optional<Position> passed, Reclaimed& done);
+  Result<void> raise_floor(std::uint32_t shard, Stamp floor, Deadline deadline);
+  Result<void> forget_gone(const Reclaim& request, std::uint32_t shard, Reclaimed& done);
+  Result<std::size_t> evict_names(std::span<const std::string> names, Deadline deadline);
+  Result<std::size_t> forget_names(std::span<const std::string> names, Stamp floor, Deadline deadline);
+
+  const std::shared_ptr<Place> place_;
+  const std::unique_ptr<BodyCoder> coder_;
+  // Of late, steps found that their entries were new; then the next one does not read first.
+  std::atomic<int> freshness_{8};
+  std::mutex mutex_;
+  std::unique_ptr<Shards> shards_;
+  std::vector<std::optional<PartMeta>> metas_;
+
+  std::mutex scan_mutex_;
+  std::vector<ScanPlace> window_;
+  std::optional<ScanPlace> window_from_;
+  bool window_ends_ = false;
+
+  std::mutex walk_mutex_;
+  std::deque<Walk> walks_;  // cursors that stand on the same one understand each other's positions
+};
+
+}  // namespace setget::inline v0::redis

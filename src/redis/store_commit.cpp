@@ -1,0 +1,170 @@
+#include "redis/store_commit.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "redis/store_names.hpp"
+
+namespace setget::inline v0::redis {
+namespace {
+
+// ARGV: how many checks, and for each the number of its key, its kind and the bytes; how many commands, and for each the number of its
+// arguments, its name, the number of its key and the arguments.
+const Script& commit_script() {
+  static const Script script(R"lua(
+local at = 0
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local checks = tonumber(take())
+for check = 1, checks do
+  local key, kind, bytes = KEYS[tonumber(take())], take(), take()
+  if kind == 'n' then
+    if redis.call('EXISTS', key) ~= 0 then return check end
+  elseif kind == 'w' then
+    if redis.call('GET', key) ~= bytes then return check end
+  else
+    if redis.call('GETRANGE', key, 0, #bytes - 1) ~= bytes then return check end
+  end
+end
+local commands = tonumber(take())
+for _ = 1, commands do
+  local count, name, key = tonumber(take()), take(), KEYS[tonumber(take())]
+  redis.call(name, key, unpack(ARGV, at + 1, at + count))
+  at = at + count
+end
+return 0
+)lua");
+  return script;
+}
+
+constexpr std::size_t kMostArguments = 4000;  // of one command: Lua's stack ends at about 8000
+constexpr const char* kMarkerLife = "300000";
+
+}  // namespace
+
+std::size_t CommitCall::number_of(std::string key) {
+  const auto [at, fresh] = numbers_.try_emplace(std::move(key), keys_.size() + 1);
+  if (fresh) keys_.push_back(at->first);
+  return at->second;
+}
+
+void CommitCall::check(std::string key, Check kind, std::string bytes) {
+  if (expected_.empty()) meta_first_ = key == shards_->name(shard_, "m");
+  expected_.push_back({.key = number_of(std::move(key)), .check = kind, .bytes = std::move(bytes)});
+}
+
+void CommitCall::op(std::string_view command, std::string key, std::vector<std::string> arguments) {
+  ops_.push_back({.command = command, .key = number_of(std::move(key)), .arguments = std::move(arguments)});
+}
+
+void CommitCall::expect_entry(std::string_view qualified_name, const std::optional<Payload>& stored) {
+  const auto [ns, bytes] = split_qualified(qualified_name);
+  auto key = entry_name(shards_->head(shard_), ns, bytes);
+  if (!stored) {
+    check(std::move(key), Check::kAbsent, {});
+  } else if (has_identity(stored->view())) {
+    check(std::move(key), Check::kPrefix, std::string(stored->view().substr(0, kPrefixBytes)));
+  } else {
+    check(std::move(key), Check::kWhole, stored->str());
+  }
+}
+
+void CommitCall::write_entry(std::string_view qualified_name, const Entry& entry, std::uint64_t token) {
+  const auto [ns, bytes] = split_qualified(qualified_name);
+  auto key = entry_name(shards_->head(shard_), ns, bytes);
+  if (entry.empty()) {
+    op("DEL", std::move(key), {});
+  } else {
+    op("SET", std::move(key), {encode_entry(entry, bytes, token)});
+  }
+}
+
+void CommitCall::add_effect(const SideEffect& effect) {
+  using Kind = SideEffect::Kind;
+  switch (effect.kind) {
+    case Kind::kLog:
+      lines_.push_back(effect.member);
+      return;
+    case Kind::kBucket: {
+      auto& [score, members] = buckets_[effect.name];
+      score = effect.score;
+      members.push_back(effect.member);
+      return;
+    }
+    case Kind::kGarbage: {
+      auto& score = garbage_[effect.member];
+      score = std::max(score, effect.score);
+      return;
+    }
+    case Kind::kNotGarbage:
+      op("ZREM", shards_->name(shard_, "g"), {effect.member});
+      return;
+    case Kind::kListed: {
+      const auto [ns, index] = split_qualified(effect.name);
+      op("ZADD", shards_->name(shard_, "L:" + effect.name), {"0", effect.member});
+      op("SADD", shards_->name(shard_, "N:" + std::string(ns)), {std::string(index)});
+      return;
+    }
+    case Kind::kUnlisted:
+      op("ZREM", shards_->name(shard_, "L:" + effect.name), {effect.member});
+      return;
+  }
+}
+
+void CommitCall::add_counts(const Counts& counts) {
+  const auto add = [&](const char* field, std::int64_t amount) {
+    if (amount != 0) op("HINCRBY", shards_->name(shard_, "c"), {field, std::to_string(amount)});
+  };
+  add("records", counts.records);
+  add("tombstones", counts.tombstones);
+  add("keys", counts.keys);
+}
+
+void CommitCall::leave_marker(std::string_view marker) {
+  op("SET", shards_->name(shard_, "w:" + std::string(marker)), {"1", "PX", kMarkerLife});
+}
+
+Script::Call CommitCall::call() const {
+  auto whole = *this;
+  const auto chunked = [&](const char* command, const std::string& key, const std::vector<std::string>& arguments) {
+    for (std::size_t at = 0; at < arguments.size(); at += kMostArguments) {
+      const auto end = std::min(arguments.size(), at + kMostArguments);
+      whole.op(command, key, {arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.begin() + static_cast<std::ptrdiff_t>(end)});
+    }
+  };
+  if (!lines_.empty()) chunked("RPUSH", shards_->name(shard_, "l"), lines_);
+  if (!garbage_.empty()) {
+    std::vector<std::string> arguments;
+    for (const auto& [member, score] : garbage_) {
+      arguments.push_back(std::to_string(score));
+      arguments.push_back(member);
+    }
+    chunked("ZADD", shards_->name(shard_, "g"), arguments);
+  }
+  if (!buckets_.empty()) {
+    std::vector<std::string> firsts;
+    for (const auto& [name, bucket] : buckets_) {
+      firsts.push_back(std::to_string(bucket.first));
+      firsts.push_back(name);
+      chunked("RPUSH", shards_->name(shard_, name), bucket.second);
+    }
+    chunked("ZADD", shards_->name(shard_, "x"), firsts);
+  }
+  Script::Call call(commit_script(), whole.keys_.size());
+  for (const auto& key : whole.keys_) call.key(key);
+  call.arg(static_cast<std::int64_t>(whole.expected_.size()));
+  for (const auto& [key, check, bytes] : whole.expected_) {
+    const char kind = static_cast<char>(check);
+    call.arg(static_cast<std::int64_t>(key)).arg(std::string_view(&kind, 1)).arg(bytes);
+  }
+  call.arg(static_cast<std::int64_t>(whole.ops_.size()));
+  for (const auto& [command, key, arguments] : whole.ops_) {
+    call.arg(static_cast<std::int64_t>(arguments.size())).arg(command).arg(static_cast<std::int64_t>(key));
+    for (const auto& argument : arguments) call.arg(argument);
+  }
+  return call;
+}
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,69 @@
+// Entry: the value stored under one name, and its bytes. An identity and a webhook key of the same name share an entry, so that a record
+// whose only key is its id needs one entry and one read. Thread rule: values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/error.hpp>
+#include <setget/model.hpp>
+#include <setget/payload.hpp>
+
+namespace setget::inline v0::redis {
+
+// A claim written ahead of its record: it counts once the record has come.
+struct PendingClaim {
+  Stamp stamp = 0;
+  std::string id{};
+  // Of a conditional set, which may be refused: it counts only while the record's current version is the one of that set.
+  bool conditional = false;
+  friend bool operator==(const PendingClaim&, const PendingClaim&) = default;
+};
+
+// What is known of a webhook key.
+struct KeyPart {
+  KeySlot slot{};  // of claims whose records have come
+  std::vector<PendingClaim> pending{};
+  std::vector<std::string> silent_listers{};
+};
+
+// How a body is stored. Numbers are stored; append only.
+enum class BodyCodec : std::uint8_t {
+  kNone = 0,
+  kZstd = 1,
+};
+
+struct IdentityPart {
+  IdentitySlot slot{};
+  // The highest stamp of a set or erase that this identity has seen: pending claims up to it count.
+  Stamp reach = 0;
+  KeyList lost_keys{};
+  // "ACCOUNT/FLOW" where a listing index has it.
+  std::optional<std::string> index{};
+  BodyCodec codec = BodyCodec::kNone;
+  std::uint32_t dictionary = 0;  // kZstd: its number; 0 = none
+  Payload body{};                // live records: the encoded command, as `codec` says
+};
+
+struct Entry {
+  std::optional<IdentityPart> identity{};
+  std::optional<KeyPart> key{};
+  bool empty() const noexcept { return !identity && !key; }
+};
+
+// Bytes at the front of an entry with an identity, behind the format and the flags: they differ with every write.
+inline constexpr std::size_t kTokenBytes = 6;
+// So many bytes of an entry tell one write of it from any other, if it has an identity; else the whole entry does.
+inline constexpr std::size_t kPrefixBytes = 2 + kTokenBytes;
+
+// `name` is what identity and key are called.
+std::string encode_entry(const Entry& entry, std::string_view name, std::uint64_t token);
+// Shares the body. kCorrupted with the position; kUnsupported for a newer format.
+Result<Entry> decode_entry(const Payload& bytes, std::string_view name);
+// Whether kPrefixBytes are enough to tell it.
+bool has_identity(std::string_view bytes) noexcept;
+
+}  // namespace setget::inline v0::redis

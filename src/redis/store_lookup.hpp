@@ -1,0 +1,62 @@
+// LookupSteps: reading by webhook key, as a machine that says which entries it needs next and is fed with them. The same for callers that
+// block and for those that do not. A key's entry names who claims it; the record is the commit point, so a claim that was written ahead
+// counts only where its record has come. What is found is what was there at one moment: where an answer could be a mixture of two, the
+// keys' entries are read once more, and everything anew if one has changed. Thread rule: one thread at a time.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "redis/store_body.hpp"
+#include "redis/store_entry.hpp"
+
+#include <setget/key_store.hpp>
+
+namespace setget::inline v0::redis {
+
+class LookupSteps {
+ public:
+  // `spread`: entries lie on several servers, so that even one request for several reads them at different moments.
+  LookupSteps(BodyCoder& coder, std::string_view ns, std::span<const std::string_view> keys, TimePoint now, bool spread, Deadline deadline);
+
+  // Qualified names of the entries wanted now; empty when it is done.
+  const std::vector<std::string>& wanted() const noexcept { return wanted_; }
+  // What they are, in that order. Error: damaged entries; or others changed the same keys all the time (kUnavailable).
+  Result<void> feed(std::vector<std::optional<Payload>> values);
+  // One for each key. Precondition: nothing is wanted.
+  std::vector<Lookup> take() { return std::move(lookups_); }
+
+ private:
+  enum class Stage : std::uint8_t { kKeys, kRecords, kAgain };
+  struct Claimed {
+    Stamp stamp = 0;
+    std::string id{};
+    bool pending = false;
+    bool conditional = false;
+    bool leads = false;
+  };
+  Result<void> take_keys(std::vector<std::optional<Payload>> values);
+  Result<void> take_records(std::vector<std::optional<Payload>> values);
+  Result<bool> resolve(std::size_t number, bool& sure);
+  void ask_keys(Stage stage);
+
+  BodyCoder& coder_;
+  const std::string ns_;
+  const std::vector<std::string> keys_;
+  const TimePoint now_;
+  const bool spread_;
+  const Deadline deadline_;
+  Stage stage_ = Stage::kKeys;
+  unsigned rounds_ = 0;
+  std::vector<std::string> wanted_;
+  std::vector<std::optional<Payload>> stored_;
+  std::vector<std::optional<Entry>> entries_;
+  std::unordered_map<std::string, std::optional<Entry>> records_;  // by id
+  std::vector<Lookup> lookups_;
+};
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,168 @@
+// Overlay: entries as they were read, and what one step makes of them. The model decides on it (setget/model.hpp); nothing reaches the
+// server until the step is committed, which fails if an entry has changed since it was read. Thread rule: one thread.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "redis/shards.hpp"
+#include "redis/store_body.hpp"
+#include "redis/store_entry.hpp"
+
+#include <setget/model.hpp>
+
+namespace setget::inline v0::redis {
+
+// Where an overlay gets entries from.
+class EntrySource {
+ public:
+  virtual ~EntrySource() = default;
+  // One for each qualified name; empty where there is none.
+  virtual Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline) = 0;
+};
+
+// What becomes of indexes and the log beside the entries. `name` is what follows the part's head.
+struct SideEffect {
+  enum class Kind : std::uint8_t { kLog, kBucket, kGarbage, kNotGarbage, kListed, kUnlisted };
+  Kind kind = Kind::kLog;
+  std::uint32_t shard = 0;
+  std::string name{};    // of the list or set, where the kind does not say it
+  std::string member{};  // log line, qualified name, or index member
+  std::uint64_t score = 0;
+};
+
+struct Counts {
+  std::int64_t records = 0;
+  std::int64_t tombstones = 0;
+  std::int64_t keys = 0;
+  bool any() const noexcept { return records != 0 || tombstones != 0 || keys != 0; }
+};
+
+class Overlay final : public ModelTransaction {
+ public:
+  struct Row {
+    std::optional<Payload> stored{};  // as read
+    Entry before{};
+    Entry now{};
+    bool changed = false;
+    bool identity_changed = false;
+  };
+  using Rows = std::unordered_map<std::string, Row>;
+
+  // `careful`: keys and records are not changed in one step, so that what a key says of a record is held against the record.
+  Overlay(EntrySource& source, BodyCoder& coder, const Shards& shards, bool careful, Deadline deadline)
+      : source_(source), coder_(coder), shards_(shards), careful_(careful), deadline_(deadline) {}
+
+  // Reads these entries, and the records that their keys lead or might lead to; all in two round trips.
+  Result<void> preload(std::span<const std::string> names);
+  // Takes entries that are not known for missing, without a look. The commit finds out.
+  void assume_absent() noexcept { assume_absent_ = true; }
+  // A decision that only holds if it is known that nothing was there: the step must look first.
+  void doubt() noexcept { doubted_ = doubted_ || assume_absent_; }
+  bool doubted() const noexcept { return doubted_; }
+
+  // Whatever other writers left undone about the keys that this command concerns, then the command.
+  Result<ApplyResult> apply(const ApplyEntry& entry, const ApplyContext& context);
+  // Before something else is done to a record: the same for its keys.
+  Result<void> settle_pending(std::string_view ns, const std::vector<std::string>& keys);
+  Result<std::vector<std::string>> current_keys(std::string_view ns, std::string_view id);
+  // Drops what is below the floor: identity and key. True if something was dropped.
+  Result<bool> forget(std::string_view ns, std::string_view bytes, Stamp floor);
+  // A claim that was written ahead and comes to nothing: where the model has not taken it, it goes.
+  Result<void> drop_pending(const std::string& name, const PendingClaim& claim);
+  // The identity has seen a set of this stamp, though it did not become its version: the claims of that set count.
+  Result<void> raise_reach(std::string_view ns, std::string_view id, Stamp stamp);
+  // Everything as it was read.
+  void discard();
+  // An erase by key, without what follows from it for records.
+  Result<void> mark(std::string_view ns, std::string_view key, Stamp stamp);
+  // A record that is to notice that something happened to its keys.
+  Result<void> touch(std::string_view ns, std::string_view id);
+
+  // ModelTransaction
+  Result<IdentitySlot> load_identity(std::string_view ns, std::string_view id) override;
+  Result<Payload> load_encoded(std::string_view ns, std::string_view id, const IdentitySlot& slot) override;
+  Result<KeySlot> load_key(std::string_view ns, std::string_view key) override;
+  Result<std::vector<std::string>> silent_listers(std::string_view ns, std::string_view key) override;
+  Result<void> set_silent_lister(std::string_view ns, std::string_view key, std::string_view id, bool listed) override;
+  Result<void> store_record(const ApplyEntry& entry, const IdentitySlot& before, IdentitySlot& slot) override;
+  Result<void> update_slot(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot,
+                           const KeyList* lost_keys) override;
+  Result<void> store_tombstone(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot) override;
+  Result<void> store_key(std::string_view ns, std::string_view key, const KeySlot& before, const KeySlot& slot,
+                         const IdentitySlot* holder) override;
+  Result<void> log_change(std::string_view ns, std::string_view id, const IdentitySlot& slot) override;
+
+  // --- what the step came to ------------------------------------------------------------------------------------------------------
+  const Rows& rows() const noexcept { return rows_; }
+  const std::vector<SideEffect>& effects() const noexcept { return effects_; }
+  std::uint32_t shard_of(std::string_view qualified_name) const;
+  Counts counts(const Row& row) const;
+  // Records that claim a key of this step and have not come yet: their writers must notice. Part of the rows already.
+  const std::set<std::string>& touched() const noexcept { return touched_; }
+  // The pending claims that were on the keys of this step.
+  const std::set<std::string>& rivals() const noexcept { return rivals_; }
+
+ private:
+  Result<Row*> row(std::string_view ns, std::string_view bytes);
+  Result<void> load(const std::vector<std::string>& names);
+  Result<Row> decode(std::string_view name, std::optional<Payload> bytes) const;
+  Result<bool> reached(std::string_view ns, const PendingClaim& claim);
+  Result<bool> lists(std::string_view ns, std::string_view id, std::string_view key);
+  Row& edit(Row& row) {
+    row.changed = true;
+    return row;
+  }
+  void effect(SideEffect::Kind kind, std::string_view ns, std::string_view bytes, std::uint64_t score);
+  void expire_later(std::string_view ns, std::string_view id, const IdentitySlot& slot, TimePoint now);
+  void unlist(std::string_view ns, std::string_view id, IdentityPart& identity);
+
+  EntrySource& source_;
+  BodyCoder& coder_;
+  const Shards& shards_;
+  const bool careful_;
+  const Deadline deadline_;
+  bool assume_absent_ = false;
+  bool doubted_ = false;
+  // The pending claims of the step's own command do not count: it is about to make them.
+  std::string self_{};
+  Stamp self_stamp_ = 0;
+  Rows rows_;
+  std::vector<SideEffect> effects_;
+  std::set<std::string> touched_;
+  std::set<std::string> rivals_;
+};
+
+// The bucket in which something that expires at `at` waits, seen from `now`: fine for short lives, coarse for long ones.
+struct Bucket {
+  std::string name;
+  TimePoint first;  // when the first of it may be due
+  TimePoint end;
+};
+Bucket bucket_of(TimePoint at, TimePoint now);
+std::optional<Bucket> parse_bucket(std::string_view name);
+
+// A line of the change log.
+struct LogLine {
+  Version version = 0;
+  Revision revision = 0;
+  Stamp stamp = 0;
+  bool tombstone = false;
+  TombstoneReason reason = TombstoneReason::kErased;
+  std::string_view name{};  // qualified
+};
+std::string encode_log_line(const LogLine& line);
+std::optional<LogLine> decode_log_line(std::string_view bytes);
+
+// A listing index orders by (identity_hash, id).
+std::string index_member(std::string_view ns, std::string_view id);
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,480 @@
+#include "redis/store_phases.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "redis/errors.hpp"
+#include "redis/store_names.hpp"
+#include "redis/store_step.hpp"
+
+namespace setget::inline v0::redis {
+
+struct Phases::Plan {
+  // What is asked for.
+  std::vector<std::string> names{};  // read ahead of time
+  std::string own{};                 // qualified name of the identity whose entry is the commit point; empty: none
+  std::function<Result<void>(Overlay&, Stamp floor, bool landed)> work{};
+  std::vector<std::string> claims{};  // the keys whose claims are written ahead: qualified names
+  PendingClaim claim{};
+  std::function<bool()> claims_ahead{};  // whether the decision needs that
+  bool look_again = false;               // decide once more when the commit point is written
+  bool keys_first = false;               // the record last: for what readers see as gone anyway
+  Stamp floor_override = 0;
+  bool ignore_floor = false;
+
+  // How far it is.
+  Phase phase = Phase::kRead;
+  std::unique_ptr<Overlay> overlay{};
+  std::optional<PartMeta> meta{};
+  std::unordered_map<std::string, Payload> ahead{};  // entries as earlier phases left them, where that is not what they are to be
+  std::vector<CommitCall> calls{};
+  std::vector<std::pair<std::size_t, std::string>> wrote{};  // first phase: which call wrote which name
+  std::size_t answered = 0;
+  bool conflict = false;
+  bool landed = false;  // the record is written; what follows must come to an end
+  bool unsure = false;  // a step of the commit point whose reply was lost
+  std::string marker{};
+  std::optional<Error> failed{};
+  std::function<void()> keep{};    // the decision is final
+  std::function<void()> settle{};  // an earlier attempt turned out to have been carried out
+  unsigned attempts = 0;
+
+  bool open() const noexcept { return phase != Phase::kDone; }
+};
+
+void Phases::end(Plan& plan, std::optional<Error> failed) {
+  plan.failed = std::move(failed);
+  plan.phase = Phase::kDone;
+  plan.overlay.reset();
+}
+
+// Decides anew on what is there now.
+void Phases::read(Plan& plan) {
+  if (deadline_.passed()) return end(plan, too_late());
+  if (plan.unsure && !plan.landed) {
+    auto left = store_.left_marker(plan.overlay ? plan.overlay->shard_of(plan.own) : 0, plan.marker, deadline_);
+    if (!left) return end(plan, std::move(left).error());
+    if (*left) plan.landed = true;
+  }
+  ++plan.attempts;
+  plan.calls.clear();
+  plan.ahead.clear();
+  plan.overlay = std::make_unique<Overlay>(store_, *store_.coder_, *store_.shards_, true, deadline_);
+  const auto part = plan.overlay->shard_of(plan.own.empty() ? plan.names.front() : plan.own);
+  auto meta = store_.meta(part, deadline_);
+  if (!meta) return end(plan, std::move(meta).error());
+  plan.meta = *std::move(meta);
+  if (auto loaded = plan.overlay->preload(plan.names); !loaded) return end(plan, std::move(loaded).error());
+  if (auto worked = plan.work(*plan.overlay, plan.meta->floor, plan.landed); !worked) return end(plan, std::move(worked).error());
+  plan.phase = plan.keys_first ? Phase::kOthers : Phase::kAhead;
+  prepare_calls(plan);
+}
+
+void Phases::prepare_calls(Plan& plan) {
+  plan.calls.clear();
+  plan.wrote.clear();
+  plan.answered = 0;
+  plan.conflict = false;
+  auto& overlay = *plan.overlay;
+  const bool has_own = !plan.own.empty();
+  const auto own_part = has_own ? overlay.shard_of(plan.own) : 0;
+  const auto is_own = [&](std::uint32_t part) { return has_own && part == own_part; };
+  std::map<std::uint32_t, CommitCall> calls;
+  const auto call_of = [&](std::uint32_t part) -> CommitCall& { return calls.try_emplace(part, *store_.shards_, part).first->second; };
+  const auto stored = [&](const std::string& name, const Overlay::Row& row) {
+    const auto at = plan.ahead.find(name);
+    return at == plan.ahead.end() ? row.stored : std::optional(at->second);
+  };
+  const auto random = [&] { return store_.place_->random().next(); };
+  // An entry with the step's claim beside what was there before.
+  const auto write_ahead = [&](CommitCall& call, const std::string& name, Entry entry, const std::optional<KeyPart>& key) {
+    entry.key = key;
+    if (!entry.key) entry.key.emplace();
+    auto& pending = entry.key->pending;
+    if (std::ranges::find(pending, plan.claim) == pending.end()) pending.push_back(plan.claim);
+    const auto token = random();
+    call.write_entry(name, entry, token);
+    plan.ahead.insert_or_assign(name, Payload::adopt(encode_entry(entry, split_qualified(name).bytes, token)));
+  };
+  const bool claims_ahead = plan.claims_ahead && plan.claims_ahead();
+  const auto is_claim = [&](const std::string& name) { return std::ranges::find(plan.claims, name) != plan.claims.end(); };
+  using Kind = SideEffect::Kind;
+  // Whose effects are written with which phase.
+  const auto with_keys = [&](const SideEffect& effect) { return effect.kind == Kind::kGarbage; };
+
+  switch (plan.phase) {
+    case Phase::kAhead: {
+      // What can be forgotten later is noted first: an entry too many in that list does no harm, one too few would stay for ever.
+      for (const auto& effect : overlay.effects()) {
+        if (with_keys(effect) && !is_own(effect.shard)) call_of(effect.shard).add_effect(effect);
+      }
+      if (!claims_ahead) break;
+      for (const auto& name : plan.claims) {
+        const auto part = overlay.shard_of(name);
+        const auto& row = overlay.rows().at(name);
+        if (is_own(part) || !row.changed) continue;
+        if (row.before.key && std::ranges::find(row.before.key->pending, plan.claim) != row.before.key->pending.end()) continue;
+        auto& call = call_of(part);
+        call.expect_entry(name, row.stored);
+        write_ahead(call, name, row.before, row.before.key);
+      }
+      break;
+    }
+    case Phase::kRecord: {
+      if (!has_own) break;
+      auto& call = call_of(own_part);
+      call.expect_meta(plan.meta->text);
+      const bool others_lose = std::ranges::any_of(
+          overlay.rows(), [&](const auto& row) { return row.second.identity_changed && overlay.shard_of(row.first) != own_part; });
+      Counts counts;
+      for (const auto& [name, row] : overlay.rows()) {
+        if (overlay.shard_of(name) != own_part) continue;
+        call.expect_entry(name, row.stored);
+        if (!row.changed) continue;
+        const auto change = overlay.counts(row);
+        counts.records += change.records;
+        counts.tombstones += change.tombstones;
+        // Claims that take something from a record elsewhere become final only when that record knows.
+        if (claims_ahead && others_lose && is_claim(name)) {
+          write_ahead(call, name, row.now, row.before.key);
+          continue;
+        }
+        call.write_entry(name, row.now, random());
+        counts.keys += change.keys;
+      }
+      for (const auto& effect : overlay.effects()) {
+        if (effect.shard == own_part) call.add_effect(effect);
+      }
+      if (call.empty()) {
+        calls.clear();
+        break;
+      }
+      call.add_counts(counts);
+      if (plan.marker.empty()) plan.marker = store_.new_marker();
+      call.leave_marker(plan.marker);
+      break;
+    }
+    case Phase::kOthers:
+    case Phase::kKeys: {
+      const bool identities = plan.phase == Phase::kOthers;
+      for (const auto& [name, row] : overlay.rows()) {
+        const auto part = overlay.shard_of(name);
+        const bool left_over = is_own(part) && !identities && plan.ahead.contains(name);
+        if (!left_over && (is_own(part) || !row.changed || row.identity_changed != identities)) continue;
+        auto& call = call_of(part);
+        call.expect_entry(name, stored(name, row));
+        call.write_entry(name, row.now, random());
+        auto change = overlay.counts(row);
+        if (left_over) change.records = change.tombstones = 0;
+        call.add_counts(change);
+      }
+      if (!identities) break;
+      for (const auto& effect : overlay.effects()) {
+        if (!is_own(effect.shard) && (!with_keys(effect) || plan.keys_first)) call_of(effect.shard).add_effect(effect);
+      }
+      break;
+    }
+    case Phase::kRead:
+    case Phase::kDone:
+      break;
+  }
+  for (auto& [part, call] : calls) {
+    if (!call.empty()) plan.calls.push_back(std::move(call));
+  }
+}
+
+// To the next phase that has something to write; false when there is none.
+bool Phases::advance(Plan& plan) {
+  const auto next = [&] {
+    switch (plan.phase) {
+      case Phase::kAhead:
+        return Phase::kRecord;
+      case Phase::kRecord:
+        return plan.keys_first ? Phase::kDone : Phase::kOthers;
+      case Phase::kOthers:
+        return Phase::kKeys;
+      case Phase::kKeys:
+        return plan.keys_first ? Phase::kRecord : Phase::kDone;
+      default:
+        return Phase::kDone;
+    }
+  };
+  while (plan.open() && plan.calls.empty()) {
+    if (plan.phase == Phase::kRecord && !plan.landed) {
+      plan.landed = true;
+      if (plan.keep) plan.keep();
+      if (plan.look_again) {
+        plan.phase = Phase::kRead;
+        return true;
+      }
+    }
+    plan.phase = next();
+    if (plan.phase == Phase::kDone) {
+      end(plan, std::nullopt);
+      return false;
+    }
+    prepare_calls(plan);
+  }
+  return plan.open();
+}
+
+void Phases::take_reply(Plan& plan, std::size_t number, Result<Reply> reply) {
+  auto& call = plan.calls[number];
+  ++plan.answered;
+  if (!reply) {
+    if (!maybe_executed(reply.error())) {
+      plan.failed = std::move(reply).error();
+    } else {
+      plan.conflict = true;
+      if (plan.phase == Phase::kRecord && !plan.landed) {
+        plan.unsure = true;
+        if (plan.settle) plan.settle();
+      }
+    }
+  } else if (reply->integer() != 0) {
+    plan.conflict = true;
+    if (call.is_meta(reply->integer())) store_.forget_meta(call.shard());
+  }
+  if (plan.answered < plan.calls.size()) return;
+  if (plan.failed) {
+    auto failed = std::exchange(plan.failed, std::nullopt);
+    return end(plan, std::move(failed));
+  }
+  if (plan.conflict) {
+    plan.phase = Phase::kRead;
+    return;
+  }
+  plan.calls.clear();
+  (void)advance(plan);
+}
+
+void Phases::run(Plans& plans) {
+  std::size_t next = 0;
+  std::vector<Plan*> active;
+  while (true) {
+    std::erase_if(active, [](const Plan* plan) { return !plan->open(); });
+    // In order: a plan waits for those before it that concern the same entries.
+    std::set<std::string_view> busy;
+    for (const auto* plan : active) busy.insert(plan->names.begin(), plan->names.end());
+    for (; next < plans.size() && active.size() < 256; ++next) {
+      auto& plan = *plans[next];
+      if (std::ranges::any_of(plan.names, [&](const auto& name) { return busy.contains(name); })) break;
+      busy.insert(plan.names.begin(), plan.names.end());
+      active.push_back(&plan);
+    }
+    if (active.empty()) return;
+    for (auto* plan : active) {
+      if (plan->phase != Phase::kRead) continue;
+      read(*plan);
+      if (plan->open()) (void)advance(*plan);
+    }
+    std::vector<Script::Call> calls;
+    std::vector<std::pair<Plan*, std::size_t>> whose;
+    for (auto* plan : active) {
+      if (!plan->open()) continue;
+      for (std::size_t i = 0; i < plan->calls.size(); ++i) {
+        calls.push_back(plan->calls[i].call());
+        whose.emplace_back(plan, i);
+      }
+    }
+    if (calls.empty()) continue;
+    auto replies = run_scripts(store_.place_->client(), calls, deadline_);
+    for (std::size_t i = 0; i < replies.size(); ++i) take_reply(*whose[i].first, whose[i].second, std::move(replies[i]));
+  }
+}
+
+namespace {
+
+// Whose record a mark ends, as far as that was not seen to before.
+Result<void> finish_erase(Overlay& overlay, std::string_view ns, std::string_view key) {
+  auto listers = overlay.silent_listers(ns, key);
+  if (!listers) return std::move(listers).error();
+  auto slot = overlay.load_key(ns, key);
+  if (!slot) return std::move(slot).error();
+  if (slot->leads) listers->push_back(slot->claim_id);
+  for (const auto& id : *listers) {
+    if (auto held = reconcile_record(overlay, ns, id); !held) return held;
+  }
+  const auto rivals = overlay.rivals();
+  for (const auto& rival : rivals) {
+    const auto id = std::string(split_qualified(rival).bytes);
+    auto identity = overlay.load_identity(ns, id);
+    if (!identity) return std::move(identity).error();
+    if (auto told = identity->state == IdentitySlot::State::kLive ? reconcile_record(overlay, ns, id) : overlay.touch(ns, id); !told) {
+      return told;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& request) {
+  struct State {
+    ApplyResult now{};  // of the latest decision
+    std::optional<ApplyResult> final_result{};
+    std::optional<ApplyResult> unsure{};
+  };
+  std::vector<State> states(request.entries.size());
+  Plans plans;
+  for (std::size_t i = 0; i < request.entries.size(); ++i) {
+    const auto& entry = request.entries[i];
+    const auto& c = entry.command;
+    auto plan = std::make_unique<Plan>();
+    auto& state = states[i];
+    plan->own = qualified(c.ns, c.kind == CommandKind::kEraseKey ? c.keys.front() : std::string_view(c.id));
+    // The mark must be seen by all before it is decided whose record it ends: a set that is under way looks for it last.
+    plan->look_again = c.kind == CommandKind::kEraseKey;
+    if (c.kind != CommandKind::kEraseKey) plan->names.push_back(plan->own);
+    for (const auto key : c.keys) {
+      plan->names.push_back(qualified(c.ns, key));
+      if (c.kind == CommandKind::kSet) plan->claims.push_back(plan->names.back());
+    }
+    plan->claim = {.stamp = entry.stamp, .id = c.id, .conditional = c.expected_version.has_value()};
+    auto* raw = plan.get();
+    plan->work = [&entry, &request, &state, raw](Overlay& overlay, Stamp floor, bool landed) -> Result<void> {
+      const auto& command = entry.command;
+      auto applied = overlay.apply(entry, {.now = request.now, .floor = request.ignore_floor ? 0 : floor});
+      if (!applied) return std::move(applied).error();
+      state.now = *std::move(applied);
+      if (landed && !state.final_result) state.final_result = state.unsure;
+      const bool again = landed || state.now.outcome == Outcome::kDuplicate;
+      if (command.kind == CommandKind::kEraseKey) {
+        if (again) return finish_erase(overlay, command.ns, command.keys.front());
+        overlay.discard();
+        if (state.now.outcome != Outcome::kApplied) return {};
+        return overlay.mark(command.ns, command.keys.front(), entry.stamp);
+      }
+      if (command.kind != CommandKind::kSet) return {};
+      raw->claim.conditional = command.expected_version.has_value() && state.now.outcome == Outcome::kApplied;
+      if (state.now.outcome == Outcome::kStale || state.now.outcome == Outcome::kDuplicate) {
+        if (auto raised = overlay.raise_reach(command.ns, command.id, entry.stamp); !raised) return raised;
+      }
+      // A redelivery, or an earlier attempt of this call, may have been stopped half way.
+      if (again) {
+        if (auto held = reconcile_record(overlay, command.ns, command.id); !held) return held;
+      }
+      const auto rivals = overlay.rivals();
+      for (const auto& rival : rivals) {
+        const auto [ns, id] = split_qualified(rival);
+        if (auto held = reconcile_record(overlay, ns, id); !held) return held;
+      }
+      // Refused after its claims had been written ahead: they go again.
+      for (const auto& name : raw->claims) {
+        if (auto dropped = overlay.drop_pending(name, raw->claim); !dropped) return dropped;
+      }
+      return {};
+    };
+    plan->claims_ahead = [&state, raw] {
+      if (state.now.outcome == Outcome::kDeadLettered) return false;
+      const auto at = raw->overlay->rows().find(raw->own);
+      if (at == raw->overlay->rows().end() || !at->second.now.identity) return false;
+      const auto& identity = *at->second.now.identity;
+      return identity.slot.state != IdentitySlot::State::kAbsent && identity.reach >= raw->claim.stamp;
+    };
+    plan->keep = [&state] {
+      if (!state.final_result) state.final_result = state.now;
+    };
+    plan->settle = [&state] {
+      if (!state.unsure) state.unsure = state.now;
+    };
+    plans.push_back(std::move(plan));
+  }
+  run(plans);
+  std::vector<Result<ApplyResult>> results;
+  results.reserve(plans.size());
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (plans[i]->failed) {
+      results.emplace_back(*std::move(plans[i]->failed));
+    } else {
+      results.emplace_back(states[i].final_result.value_or(states[i].now));
+    }
+  }
+  return results;
+}
+
+Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> entries) {
+  std::vector<std::optional<bool>> changed(entries.size());
+  Plans plans;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    auto plan = std::make_unique<Plan>();
+    plan->own = qualified(entries[i].ns, entries[i].id);
+    plan->names.push_back(plan->own);
+    plan->work = [&entry = entries[i], &out = changed[i]](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+      if (landed) return {};
+      auto done = change_expiry(overlay, entry);
+      if (!done) return std::move(done).error();
+      out = *done;
+      return {};
+    };
+    plans.push_back(std::move(plan));
+  }
+  run(plans);
+  std::vector<Result<bool>> results;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (plans[i]->failed) {
+      results.emplace_back(*std::move(plans[i]->failed));
+    } else {
+      results.emplace_back(changed[i].value_or(true));
+    }
+  }
+  return results;
+}
+
+std::vector<Result<bool>> Phases::evict(std::span<const std::string> names) {
+  std::vector<char> evicted(names.size(), 0);
+  Plans plans;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto plan = std::make_unique<Plan>();
+    plan->own = names[i];
+    plan->names.push_back(names[i]);
+    plan->keys_first = true;
+    plan->work = [&name = names[i], &out = evicted[i]](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+      if (landed) return {};
+      const auto [ns, id] = split_qualified(name);
+      auto keys = overlay.current_keys(ns, id);
+      if (!keys) return std::move(keys).error();
+      if (auto settled = overlay.settle_pending(ns, *keys); !settled) return settled;
+      auto slot = overlay.load_identity(ns, id);
+      if (!slot) return std::move(slot).error();
+      out = slot->state == IdentitySlot::State::kLive ? 1 : 0;
+      return evict_expired(overlay, ns, id);
+    };
+    plans.push_back(std::move(plan));
+  }
+  run(plans);
+  std::vector<Result<bool>> results;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    results.push_back(plans[i]->failed ? Result<bool>(*std::move(plans[i]->failed)) : Result<bool>(evicted[i] != 0));
+  }
+  return results;
+}
+
+std::vector<Result<bool>> Phases::forget(std::span<const std::string> names, Stamp floor) {
+  std::vector<char> forgotten(names.size(), 0);
+  Plans plans;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto plan = std::make_unique<Plan>();
+    plan->own = names[i];
+    plan->names.push_back(names[i]);
+    plan->work = [&name = names[i], &out = forgotten[i], floor](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+      if (landed) return {};
+      const auto [ns, bytes] = split_qualified(name);
+      auto done = overlay.forget(ns, bytes, floor);
+      if (!done) return std::move(done).error();
+      out = *done ? 1 : 0;
+      return {};
+    };
+    plans.push_back(std::move(plan));
+  }
+  run(plans);
+  std::vector<Result<bool>> results;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    results.push_back(plans[i]->failed ? Result<bool>(*std::move(plans[i]->failed)) : Result<bool>(forgotten[i] != 0));
+  }
+  return results;
+}
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,289 @@
+// Reading: by key, by id, lists and scans.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <queue>
+#include <set>
+#include <utility>
+
+#include "core/scan_cursor.hpp"
+#include "redis/errors.hpp"
+#include "redis/store.hpp"
+#include "redis/store_lookup.hpp"
+#include "redis/store_names.hpp"
+
+namespace setget::inline v0::redis {
+namespace {
+
+using setget::detail::decode_scan_cursor;
+using setget::detail::encode_scan_cursor;
+using State = IdentitySlot::State;
+
+constexpr std::size_t kWindow = 250'000;  // identities that a scan keeps in order at a time
+
+bool live(const std::optional<Entry>& entry) { return entry && entry->identity && entry->identity->slot.state == State::kLive; }
+
+}  // namespace
+
+Result<Record> RedisStore::record_of(std::string_view ns, const IdentityPart& identity, Deadline deadline) {
+  auto encoded = coder_->load(ns, identity, deadline);
+  if (!encoded) return std::move(encoded).error();
+  const auto& slot = identity.slot;
+  return make_record(*encoded, {.version = slot.version,
+                                .revision = slot.revision,
+                                .stamp = slot.stamp,
+                                .expires_at = slot.expires_at,
+                                .ttl_rule = slot.ttl_rule,
+                                .lost_keys = identity.lost_keys});
+}
+
+Result<std::vector<std::optional<Entry>>> RedisStore::decoded_entries(std::span<const std::string> names, Deadline deadline) {
+  auto loaded = load_entries(names, deadline);
+  if (!loaded) return std::move(loaded).error();
+  std::vector<std::optional<Entry>> out(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!(*loaded)[i]) continue;
+    auto entry = decode_entry(*(*loaded)[i], split_qualified(names[i]).bytes);
+    if (!entry) return std::move(entry).error();
+    out[i] = *std::move(entry);
+  }
+  return out;
+}
+
+Result<std::vector<Lookup>> RedisStore::get(const GetRecords& request) {
+  auto parts = shards(request.deadline);
+  if (!parts) return std::move(parts).error();
+  LookupSteps steps(*coder_, request.ns, request.keys, request.now, (*parts)->count() > 1, request.deadline);
+  while (!steps.wanted().empty()) {
+    auto loaded = load_entries(steps.wanted(), request.deadline);
+    if (!loaded) return std::move(loaded).error();
+    if (auto fed = steps.feed(*std::move(loaded)); !fed) return std::move(fed).error();
+  }
+  return steps.take();
+}
+
+Result<Lookup> RedisStore::get_by_id(const GetById& request) {
+  auto parts = shards(request.deadline);
+  if (!parts) return std::move(parts).error();
+  const auto name = qualified(request.ns, request.id);
+  auto entries = decoded_entries({&name, 1}, request.deadline);
+  if (!entries) return std::move(entries).error();
+  const auto& entry = entries->front();
+  if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) return Lookup();
+  const auto& slot = entry->identity->slot;
+  if (slot.state != State::kLive || (slot.expires_at && *slot.expires_at <= request.now)) {
+    return Lookup{.status = Lookup::Status::kGone, .record = {}};
+  }
+  auto record = record_of(request.ns, *entry->identity, request.deadline);
+  if (!record) return std::move(record).error();
+  return Lookup{.status = Lookup::Status::kFound, .record = *std::move(record)};
+}
+
+// --- lists ----------------------------------------------------------------------------------------------------------------------
+
+// The listing indexes that a request concerns, one name for each part and index.
+Result<std::vector<RedisStore::Index>> RedisStore::indexes_of(const ListRecords& request) {
+  std::vector<Index> indexes;
+  if (!request.account.empty() && !request.flow.empty()) {
+    const auto name = fmt::format("{}/{}", request.account, request.flow);
+    for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) indexes.push_back({shard, name});
+    return indexes;
+  }
+  std::vector<RedisCommand> commands;
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    commands.push_back(RedisCommand("SMEMBERS").key(shards_->name(shard, "N:" + std::string(request.ns))).idempotent());
+  }
+  auto replies = place_->client().pipeline(commands, request.deadline);
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    if (!replies[shard]) return std::move(replies[shard]).error();
+    for (const auto& member : replies[shard]->elements()) {
+      const auto text = member.text();
+      const auto slash = text.find('/');
+      if (slash == std::string_view::npos) continue;
+      if (!request.account.empty() && text.substr(0, slash) != request.account) continue;
+      if (!request.flow.empty() && text.substr(slash + 1) != request.flow) continue;
+      indexes.push_back({shard, std::string(text)});
+    }
+  }
+  return indexes;
+}
+
+Result<ListPage> RedisStore::list(const ListRecords& request) {
+  auto parts = shards(request.deadline);
+  if (!parts) return std::move(parts).error();
+  std::string from = "-";
+  if (!request.cursor.empty()) {
+    auto cursor = decode_scan_cursor(request.cursor);
+    if (!cursor) return std::move(cursor).error();
+    from = "(" + index_member(cursor->ns, cursor->id);
+  }
+  auto indexes = indexes_of(request);
+  if (!indexes) return std::move(indexes).error();
+  ListPage page;
+  if (indexes->empty() || request.limit == 0) return page;
+  // An owner is no part of an index: what is not theirs is passed over, in a bounded number of rounds.
+  for (int round = 0; round < 64; ++round) {
+    std::vector<RedisCommand> commands;
+    for (const auto& [shard, name] : *indexes) {
+      commands.push_back(RedisCommand("ZRANGEBYLEX")
+                             .key(shards_->name(shard, "L:" + qualified(request.ns, name)))
+                             .arg(from)
+                             .arg("+")
+                             .arg("LIMIT")
+                             .arg(0)
+                             .arg(static_cast<std::int64_t>(request.limit))
+                             .idempotent());
+    }
+    std::vector<std::string> members;
+    for (auto& reply : place_->client().pipeline(commands, request.deadline)) {
+      if (!reply) return std::move(reply).error();
+      for (const auto& member : reply->elements()) members.emplace_back(member.text());
+    }
+    std::ranges::sort(members);
+    members.erase(std::unique(members.begin(), members.end()), members.end());
+    const bool more = members.size() >= request.limit;
+    if (members.size() > request.limit) members.resize(request.limit);
+    std::vector<std::string> names;
+    for (const auto& member : members) {
+      if (member.size() < 8) return Error(ErrorCode::kCorrupted, "a damaged member of a listing index");
+      names.push_back(qualified(request.ns, std::string_view(member).substr(8)));
+    }
+    auto entries = decoded_entries(names, request.deadline);
+    if (!entries) return std::move(entries).error();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto id = split_qualified(names[i]).bytes;
+      page.next = encode_scan_cursor(identity_hash(request.ns, id), request.ns, id);
+      const auto& entry = (*entries)[i];
+      if (!live(entry) || !entry->identity->index) continue;
+      const auto& slot = entry->identity->slot;
+      if (slot.expires_at && *slot.expires_at <= request.now) continue;
+      auto record = record_of(request.ns, *entry->identity, request.deadline);
+      if (!record) return std::move(record).error();
+      if (!request.owner.empty() && record->owner != request.owner) continue;
+      page.records.push_back(*std::move(record));
+      if (page.records.size() == request.limit) return page;
+    }
+    if (!more) {
+      page.next.clear();
+      return page;
+    }
+    from = "(" + members.back();
+  }
+  return page;
+}
+
+// --- scans ----------------------------------------------------------------------------------------------------------------------
+
+// The identities behind `after` that come first, in order: one walk over all names of all masters. There is no index in that order, because
+// every set would pay for it and only verification reads it.
+Result<void> RedisStore::fill_window(const std::optional<ScanPlace>& after, Deadline deadline) {
+  std::priority_queue<ScanPlace> first;  // the last of them on top
+  bool more = false;
+  auto servers = place_->client().servers(deadline);
+  if (!servers) return std::move(servers).error();
+  const auto pattern = fmt::format("{}:{{k*}}:e:*", place_->prefix());
+  std::set<ScanPlace> seen;  // SCAN may name something twice
+  for (const auto& server : *servers) {
+    std::string cursor = "0";
+    do {
+      if (deadline.passed()) return connection_error(ErrorCode::kDeadlineExceeded, Trouble::kNone, "the scan was not finished in time");
+      auto connection = server->connection(deadline);
+      if (!connection) return std::move(connection).error();
+      const auto command = RedisCommand::of("SCAN", cursor, "MATCH", pattern, "COUNT", "2000", "TYPE", "string");
+      auto replies = (*connection)->call(command.wire(), 1, deadline);
+      if (!replies) return std::move(replies).error();
+      auto reply = outcome_of(*replies);
+      if (!reply) return std::move(reply).error();
+      const auto parts = reply->elements();
+      if (parts.size() != 2) return Error(ErrorCode::kCorrupted, "SCAN answered something else");
+      cursor = std::string(parts[0].text());
+      for (const auto& element : parts[1].elements()) {
+        const auto at = element.text().find("}:e:");
+        if (at == std::string_view::npos) continue;
+        const auto [ns, id] = split_qualified(element.text().substr(at + 4));
+        ScanPlace place{.hash = identity_hash(ns, id), .ns = std::string(ns), .id = std::string(id)};
+        if (after && !(*after < place)) continue;
+        if (first.size() == kWindow && !(place < first.top())) {
+          more = true;
+          continue;
+        }
+        if (!seen.insert(place).second) continue;
+        first.push(std::move(place));
+        if (first.size() > kWindow) {
+          seen.erase(first.top());
+          first.pop();
+          more = true;
+        }
+      }
+    } while (cursor != "0");
+  }
+  window_.assign(seen.begin(), seen.end());
+  window_from_ = after;
+  window_ends_ = !more;
+  return {};
+}
+
+Result<SummaryPage> RedisStore::scan(const ScanRecords& request) {
+  auto parts = shards(request.deadline);
+  if (!parts) return std::move(parts).error();
+  std::optional<ScanPlace> after;
+  if (!request.cursor.empty()) {
+    auto cursor = decode_scan_cursor(request.cursor);
+    if (!cursor) return std::move(cursor).error();
+    after = ScanPlace{.hash = cursor->hash, .ns = std::move(cursor->ns), .id = std::move(cursor->id)};
+  }
+  const std::scoped_lock lock(scan_mutex_);
+  SummaryPage page;
+  for (;;) {
+    const bool covered = after && !window_.empty() && (!window_from_ || !(*after < *window_from_)) && !(window_.back() < *after) &&
+                         (window_ends_ || *after < window_.back());
+    if (!covered) {
+      if (auto filled = fill_window(after, request.deadline); !filled) return std::move(filled).error();
+    }
+    auto at = after ? std::ranges::upper_bound(window_, *after) : window_.begin();
+    while (at != window_.end() && page.items.size() < request.limit) {
+      const auto end =
+          window_.end() - at > static_cast<std::ptrdiff_t>(request.limit) ? at + static_cast<std::ptrdiff_t>(request.limit) : window_.end();
+      std::vector<std::string> names;
+      for (auto one = at; one != end; ++one) names.push_back(qualified(one->ns, one->id));
+      auto entries = decoded_entries(names, request.deadline);
+      if (!entries) return std::move(entries).error();
+      for (std::size_t i = 0; i < names.size() && page.items.size() < request.limit; ++i, ++at) {
+        after = *at;
+        const auto& entry = (*entries)[i];
+        if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) continue;
+        auto summary = summary_of(*at, *entry->identity, request);
+        if (!summary) return std::move(summary).error();
+        page.items.push_back(*std::move(summary));
+      }
+    }
+    if (at == window_.end() && window_ends_) return page;
+    if (page.items.size() == request.limit) {
+      page.next = encode_scan_cursor(after->hash, after->ns, after->id);
+      return page;
+    }
+  }
+}
+
+Result<Summary> RedisStore::summary_of(const ScanPlace& place, const IdentityPart& identity, const ScanRecords& request) {
+  const auto& slot = identity.slot;
+  Summary summary;
+  summary.hash = place.hash;
+  summary.ns = place.ns;
+  summary.id = place.id;
+  summary.tombstone = slot.state != State::kLive;
+  summary.reason = slot.reason;
+  summary.version = slot.version;
+  summary.revision = slot.revision;
+  summary.expires_at = slot.expires_at;
+  if (summary.tombstone) return summary;
+  auto record = record_of(place.ns, identity, request.deadline);
+  if (!record) return std::move(record).error();
+  summary.account = record->account;
+  summary.flow = record->flow;
+  summary.content = content_digest(*record);
+  if (request.with_records) summary.record = *std::move(record);
+  return summary;
+}
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,357 @@
+// Reclaiming what is gone, along the lists that say when: expiry buckets, the log, and what can be forgotten. Work grows with what there is
+// to reclaim, never with what is stored. Several processes may do it at once.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "redis/store_names.hpp"
+#include "redis/store_phases.hpp"
+#include "redis/store_step.hpp"
+
+namespace setget::inline v0::redis {
+namespace {
+
+constexpr std::size_t kChunk = 128;
+// A bucket of which only a part is due is looked at again and again, so only while it is small.
+constexpr std::int64_t kSmallBucket = 4096;
+
+// KEYS: a bucket, the buckets' index. ARGV: the bucket's name, how many names were dealt with, the first and the last of them.
+const Script& shorten_script() {
+  static const Script script(R"lua(
+local n = tonumber(ARGV[2])
+if n > 0 and redis.call('LINDEX', KEYS[1], 0) == ARGV[3] and redis.call('LINDEX', KEYS[1], n - 1) == ARGV[4] then
+  redis.call('LTRIM', KEYS[1], n, -1)
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('ZREM', KEYS[2], ARGV[1]) end
+return 0
+)lua");
+  return script;
+}
+
+// KEYS: log, trimmed count, garbage. ARGV: the trimmed count as it was, how many lines go, then score and name of what they leave behind.
+const Script& trim_script() {
+  static const Script script(R"lua(
+if (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then return 0 end
+redis.call('LTRIM', KEYS[1], ARGV[2], -1)
+redis.call('SET', KEYS[2], string.format('%.0f', tonumber(ARGV[1]) + tonumber(ARGV[2])))
+for i = 3, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
+return 1
+)lua");
+  return script;
+}
+
+// KEYS: meta. ARGV: what it was, what it becomes.
+const Script& meta_script() {
+  static const Script script(R"lua(
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+)lua");
+  return script;
+}
+
+// KEYS: garbage. ARGV: score and name, for each that was dealt with. What was noted anew meanwhile stays.
+const Script& noted_script() {
+  static const Script script(R"lua(
+for i = 1, #ARGV, 2 do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i + 1]) == ARGV[i] then redis.call('ZREM', KEYS[1], ARGV[i + 1]) end
+end
+return 0
+)lua");
+  return script;
+}
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::vector<std::string> texts(const Reply& reply) {
+  std::vector<std::string> out;
+  for (const auto& element : reply.elements()) out.emplace_back(element.text());
+  return out;
+}
+
+}  // namespace
+
+Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, Deadline deadline) {
+  std::size_t evicted = 0;
+  if (shards_->count() > 1) {
+    for (auto& one : Phases(*this, deadline).evict(names)) {
+      if (!one) return std::move(one).error();
+      evicted += *one ? 1 : 0;
+    }
+    return evicted;
+  }
+  auto done = step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::size_t> {
+    std::size_t count = 0;
+    for (const auto& name : names) {
+      const auto [ns, id] = split_qualified(name);
+      auto slot = overlay.load_identity(ns, id);
+      if (!slot) return std::move(slot).error();
+      if (slot->state != IdentitySlot::State::kLive) continue;
+      auto keys = overlay.current_keys(ns, id);
+      if (!keys) return std::move(keys).error();
+      if (auto settled = overlay.settle_pending(ns, *keys); !settled) return std::move(settled).error();
+      if (auto gone = evict_expired(overlay, ns, id); !gone) return std::move(gone).error();
+      ++count;
+    }
+    return count;
+  });
+  return done;
+}
+
+Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names, Stamp floor, Deadline deadline) {
+  std::size_t forgotten = 0;
+  if (shards_->count() > 1) {
+    for (auto& one : Phases(*this, deadline).forget(names, floor)) {
+      if (!one) return std::move(one).error();
+      forgotten += *one ? 1 : 0;
+    }
+    return forgotten;
+  }
+  return step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::size_t> {
+    std::size_t count = 0;
+    for (const auto& name : names) {
+      const auto [ns, bytes] = split_qualified(name);
+      auto gone = overlay.forget(ns, bytes, floor);
+      if (!gone) return std::move(gone).error();
+      count += *gone ? 1 : 0;
+    }
+    return count;
+  });
+}
+
+Result<void> RedisStore::reclaim_expired(const Reclaim& request, std::uint32_t shard, Reclaimed& done) {
+  const auto deadline = patience();
+  const auto cutoff = request.now - request.grace;
+  auto& client = place_->client();
+  auto due = client.call(RedisCommand("ZRANGEBYSCORE")
+                             .key(shards_->name(shard, "x"))
+                             .arg("-inf")
+                             .arg(cutoff.time_since_epoch().count())
+                             .arg("LIMIT")
+                             .arg(0)
+                             .arg(64)
+                             .idempotent(),
+                         deadline);
+  if (!due) return std::move(due).error();
+  for (const auto& name : texts(*due)) {
+    const auto bucket = parse_bucket(name);
+    if (!bucket) return Error(ErrorCode::kCorrupted, fmt::format("a damaged name in {}", shards_->name(shard, "x")));
+    const auto list = shards_->name(shard, name);
+    const bool whole = bucket->end <= cutoff;
+    if (!whole) {
+      auto size = client.call(RedisCommand("LLEN").key(list).idempotent(), deadline);
+      if (!size) return std::move(size).error();
+      if (size->integer() > kSmallBucket) continue;
+    }
+    for (std::size_t at = 0; done.steps < request.max_steps;) {
+      auto piece = client.call(
+          RedisCommand("LRANGE").key(list).arg(static_cast<std::int64_t>(at)).arg(static_cast<std::int64_t>(at + kChunk) - 1).idempotent(),
+          deadline);
+      if (!piece) return std::move(piece).error();
+      auto names = texts(*piece);
+      const bool last = names.size() < kChunk;
+      auto entries = decoded_entries(names, deadline);
+      if (!entries) return std::move(entries).error();
+      std::vector<std::string> expired;
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        const auto& entry = (*entries)[i];
+        if (!entry || !entry->identity || entry->identity->slot.state != IdentitySlot::State::kLive) continue;
+        const auto& expires_at = entry->identity->slot.expires_at;
+        if (!expires_at || *expires_at > cutoff || std::ranges::find(expired, names[i]) != expired.end()) continue;
+        if (done.steps + expired.size() == request.max_steps) {
+          names.resize(i);
+          break;
+        }
+        expired.push_back(names[i]);
+      }
+      if (!expired.empty()) {
+        auto evicted = evict_names(expired, deadline);
+        if (!evicted) return std::move(evicted).error();
+        done.expired += *evicted;
+        done.steps += *evicted;
+      }
+      if (whole) {
+        Script::Call call(shorten_script(), 2);
+        call.key(list).key(shards_->name(shard, "x")).arg(name).arg(static_cast<std::int64_t>(names.size()));
+        call.arg(names.empty() ? std::string_view() : std::string_view(names.front()));
+        call.arg(names.empty() ? std::string_view() : std::string_view(names.back()));
+        if (auto shortened = run_script(client, call, deadline); !shortened) return std::move(shortened).error();
+      } else {
+        at += names.size();
+      }
+      if (last) break;
+    }
+  }
+  return {};
+}
+
+Result<void> RedisStore::trim_log(const Reclaim& request, std::uint32_t shard, std::optional<Position> passed, Reclaimed& done) {
+  const auto deadline = patience();
+  auto& client = place_->client();
+  const auto log = shards_->name(shard, "l");
+  const auto trimmed = shards_->name(shard, "b");
+  while (done.steps < request.max_steps) {
+    auto base = client.call(RedisCommand("GET").key(trimmed).idempotent(), deadline);
+    if (!base) return std::move(base).error();
+    const auto first = number(base->text());
+    if (passed && *passed <= first) return {};
+    auto count = std::min<std::uint64_t>(512, request.max_steps - done.steps);
+    if (passed) count = std::min(count, *passed - first);
+    auto piece = client.call(RedisCommand("LRANGE").key(log).arg(0).arg(static_cast<std::int64_t>(count) - 1).idempotent(), deadline);
+    if (!piece) return std::move(piece).error();
+    const auto lines = piece->elements();
+    if (lines.empty()) return {};
+    Script::Call call(trim_script(), 3);
+    call.key(log).key(trimmed).key(shards_->name(shard, "g"));
+    call.arg(static_cast<std::int64_t>(first)).arg(static_cast<std::int64_t>(lines.size()));
+    for (const auto& element : lines) {
+      const auto line = decode_log_line(element.text());
+      if (!line) return Error(ErrorCode::kCorrupted, fmt::format("a damaged line in {}", log));
+      if (line->tombstone) call.arg(static_cast<std::int64_t>(line->stamp)).arg(line->name);
+    }
+    auto cut = run_script(client, call, deadline);
+    if (!cut) return std::move(cut).error();
+    if (cut->integer() == 0) continue;  // another process was faster
+    done.log_trimmed += lines.size();
+    done.steps += lines.size();
+  }
+  return {};
+}
+
+Result<void> RedisStore::raise_floor(std::uint32_t shard, Stamp floor, Deadline deadline) {
+  for (;;) {
+    auto known = meta(shard, deadline);
+    if (!known) return std::move(known).error();
+    if (known->floor >= floor) return {};
+    Script::Call call(meta_script(), 1);
+    call.key(shards_->name(shard, "m")).arg(known->text).arg(encode_part_meta(known->identity, floor));
+    auto raised = run_script(place_->client(), call, deadline);
+    if (!raised) return std::move(raised).error();
+    forget_meta(shard);
+    if (raised->integer() == 1) return {};
+  }
+}
+
+Result<void> RedisStore::forget_gone(const Reclaim& request, std::uint32_t shard, Reclaimed& done) {
+  const auto deadline = patience();
+  auto known = meta(shard, deadline);
+  if (!known) return std::move(known).error();
+  while (done.steps < request.max_steps) {
+    const auto count = std::min(kChunk, request.max_steps - done.steps);
+    auto noted = place_->client().call(RedisCommand("ZRANGEBYSCORE")
+                                           .key(shards_->name(shard, "g"))
+                                           .arg("-inf")
+                                           .arg(fmt::format("({}", known->floor))
+                                           .arg("WITHSCORES")
+                                           .arg("LIMIT")
+                                           .arg(0)
+                                           .arg(static_cast<std::int64_t>(count))
+                                           .idempotent(),
+                                       deadline);
+    if (!noted) return std::move(noted).error();
+    const auto pairs = texts(*noted);
+    if (pairs.empty()) return {};
+    std::vector<std::string> names;
+    Script::Call call(noted_script(), 1);
+    call.key(shards_->name(shard, "g"));
+    for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
+      names.push_back(pairs[i]);
+      call.arg(pairs[i + 1]).arg(pairs[i]);
+    }
+    auto forgotten = forget_names(names, known->floor, deadline);
+    if (!forgotten) return std::move(forgotten).error();
+    if (auto dealt = run_script(place_->client(), call, deadline); !dealt) return std::move(dealt).error();
+    done.forgotten += *forgotten;
+    done.steps += names.size();
+  }
+  return {};
+}
+
+Result<Reclaimed> RedisStore::reclaim(const Reclaim& request) {
+  const auto deadline = patience();
+  auto parts = shards(deadline);
+  if (!parts) return std::move(parts).error();
+  Reclaimed done;
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    if (auto evicted = reclaim_expired(request, shard, done); !evicted) return std::move(evicted).error();
+  }
+  // Nothing goes that a cursor has yet to read.
+  auto names = cursor_names(deadline);
+  if (!names) return std::move(names).error();
+  std::vector<std::optional<Position>> passed(shards_->count());
+  auto floor = request.floor;
+  for (const auto& name : *names) {
+    auto positions = cursor_positions(name, deadline);
+    if (!positions) return std::move(positions).error();
+    for (std::uint32_t shard = 0; shard < positions->size(); ++shard) {
+      const auto position = (*positions)[shard];
+      if (!passed[shard] || position < *passed[shard]) passed[shard] = position;
+    }
+  }
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    if (auto trimmed = trim_log(request, shard, passed[shard], done); !trimmed) return std::move(trimmed).error();
+    // What is left of the log has not been read by all: the floor stays below what its next lines were about.
+    auto ahead = place_->client().call(RedisCommand("LRANGE").key(shards_->name(shard, "l")).arg(0).arg(999).idempotent(), deadline);
+    if (!ahead) return std::move(ahead).error();
+    if (!passed[shard]) continue;
+    for (const auto& element : ahead->elements()) {
+      if (const auto line = decode_log_line(element.text())) floor = std::min(floor, line->stamp);
+    }
+  }
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    if (auto raised = raise_floor(shard, floor, deadline); !raised) return std::move(raised).error();
+    if (auto forgotten = forget_gone(request, shard, done); !forgotten) return std::move(forgotten).error();
+  }
+  return done;
+}
+
+Result<StoreStats> RedisStore::stats() {
+  const auto deadline = patience();
+  auto parts = shards(deadline);
+  if (!parts) return std::move(parts).error();
+  StoreStats stats;
+  std::vector<RedisCommand> commands;
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    commands.push_back(RedisCommand("HMGET").key(shards_->name(shard, "c")).arg("records").arg("tombstones").arg("keys").idempotent());
+    commands.push_back(RedisCommand("LLEN").key(shards_->name(shard, "l")).idempotent());
+  }
+  auto replies = place_->client().pipeline(commands, deadline);
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    auto& counts = replies[2 * shard];
+    auto& length = replies[2 * shard + 1];
+    if (!counts) return std::move(counts).error();
+    if (!length) return std::move(length).error();
+    const auto fields = texts(*counts);
+    if (fields.size() == 3) {
+      stats.records += number(fields[0]);
+      stats.tombstones += number(fields[1]);
+      stats.keys += number(fields[2]);
+    }
+    stats.changes += static_cast<std::uint64_t>(length->integer());
+  }
+  auto known = meta(0, deadline);
+  if (!known) return std::move(known).error();
+  stats.floor = known->floor;
+  // Of the whole servers: Redis does not say what a prefix takes.
+  auto servers = place_->client().servers(deadline);
+  if (!servers) return std::move(servers).error();
+  for (const auto& server : *servers) {
+    auto connection = server->connection(deadline);
+    if (!connection) return std::move(connection).error();
+    const auto ask = RedisCommand::of("INFO", "memory");
+    auto answers = (*connection)->call(ask.wire(), 1, deadline);
+    if (!answers) return std::move(answers).error();
+    const auto text = answers->front().text();
+    constexpr std::string_view kField = "\r\nused_memory_dataset:";
+    if (const auto at = text.find(kField); at != std::string_view::npos) stats.bytes += number(text.substr(at + kField.size()));
+  }
+  return stats;
+}
+
+}  // namespace setget::inline v0::redis

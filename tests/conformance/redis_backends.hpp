@@ -1,0 +1,17 @@
+// Redis for the conformance kit: one server (or group of servers) for all tests of a program, a prefix of its own for each test.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <setget/redis.hpp>
+#include <setget/testing/conformance.hpp>
+
+namespace setget_tests {
+
+// `uri` is asked once, when the first test runs: starting servers takes a while.
+setget::testing::ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards);
+
+}  // namespace setget_tests
