@@ -1,5 +1,5 @@
 // Gateway: the HTTP API as a function from request to response, without a transport. http.hpp mounts it on a server; hosts mount it on
-// theirs. Thread rule: any thread; handle() blocks like the pipeline's verbs do.
+// theirs. Thread rule: any thread; handle() blocks like the pipeline's verbs do, but for what its completion form says.
 #pragma once
 
 #include <functional>
@@ -56,6 +56,11 @@ class SETGET_API Gateway {
   ~Gateway();
   // Never throws, never fails: every error is a problem+json response (RFC 9457).
   GatewayResponse handle(const GatewayRequest& request) noexcept;
+  // The completion form, for servers whose threads must not wait for a store: `done` is called exactly once with what handle() would
+  // answer, on any thread, perhaps before this returns; it must neither block nor throw. GET of one record does not wait where the reader's
+  // async_gets() says so; everything else blocks as handle() does. The gateway may go once every `done` has been called.
+  using Done = std::function<void(GatewayResponse)>;
+  void handle(GatewayRequest request, Done done) noexcept;
   // /readyz answers 503 from now on.
   void set_draining() noexcept;
 

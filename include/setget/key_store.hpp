@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -155,6 +156,7 @@ struct KeyStoreCapabilities {
   bool listing = false;
   bool change_log = false;
   bool scan = false;
+  bool async_gets = false;  // get_async() never makes its caller wait
 };
 
 // --- the seam -------------------------------------------------------------------------------------------------------------------
@@ -287,6 +289,13 @@ class SETGET_API KeyStoreBackend {
   // positions of the cursors by the backend); trims the change log behind all cursors. Bounded by max_steps.
   virtual Result<Reclaimed> reclaim(const Reclaim& request) = 0;
   virtual Result<StoreStats> stats() = 0;
+
+  // get() for callers that must not wait: `done` is called exactly once with what get() would answer, on any thread, perhaps before this
+  // returns; by the request's deadline or soon after, and before the store is gone. What the request views need only live until this
+  // returns. `done` must neither block nor throw: other answers wait behind it. Default: get() on the calling thread. A store whose
+  // capabilities() say async_gets does not block here, nor call get().
+  using GetDone = std::function<void(Result<std::vector<Lookup>>)>;
+  virtual void get_async(const GetRecords& request, GetDone done);
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 // Reader: the consumer's door. Asks the key store, and on request the archive on a miss.
-// Thread rule: any thread. Blocking rule: at most until the deadline.
+// Thread rule: any thread. Blocking rule: at most until the deadline; the completion forms not at all where async_gets() says so.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,12 +43,24 @@ class SETGET_API Reader {
                                     Deadline deadline = Deadline::in(Milliseconds(30'000))) const;
   Result<std::vector<Found>> get(std::span<const std::string_view> keys, std::string_view ns = {},
                                  Deadline deadline = Deadline::in(Milliseconds(30'000))) const;
+
+  // The completion forms, for callers that must not wait: `done` is called exactly once with what get() would answer, on any thread,
+  // perhaps before this returns. It must neither block nor throw. Views need only live until this returns; the reader may be gone when
+  // `done` runs, its key store may not. Where async_gets() is false they block like get() and then call `done`.
+  using GetDone = std::function<void(Result<std::optional<Record>>)>;
+  using GetAllDone = std::function<void(Result<std::vector<Found>>)>;
+  void get_async(std::string_view key, std::string_view ns, Deadline deadline, GetDone done) const;
+  void get_async(std::span<const std::string_view> keys, std::string_view ns, Deadline deadline, GetAllDone done) const;
+  // True if the key store answers without a thread that waits, and no archive (which has no such form) has to be asked on a miss.
+  bool async_gets() const noexcept { return async_gets_; }
+
   Result<std::optional<Record>> get_by_id(std::string_view id, std::string_view ns = {},
                                           Deadline deadline = Deadline::in(Milliseconds(30'000))) const;
 
  private:
   explicit Reader(ReaderOptions options);
   ReaderOptions options_;
+  bool async_gets_ = false;
 };
 
 }  // namespace setget::inline v0

@@ -12,6 +12,8 @@ ArchiveBackend::~ArchiveBackend() = default;
 ModelTransaction::~ModelTransaction() = default;
 
 FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }
+// NOLINTNEXTLINE(performance-unnecessary-value-param): overrides keep it
+void KeyStoreBackend::get_async(const GetRecords& request, GetDone done) { done(get(request)); }
 
 std::string_view to_string(TombstoneReason reason) noexcept {
   switch (reason) {

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
 #include <functional>
+#include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,16 +29,35 @@ struct Call {
   std::size_t rest_offset = 0;  // where it starts in the target
 };
 
+// A request in the completion form, kept until it is answered.
+class Later {
+ public:
+  Later(GatewayRequest&& asked, Gateway::Done&& done) noexcept : request(std::move(asked)), done_(std::move(done)) {}
+  // The first answer counts: what throws after it has answered must not answer again.
+  void answer(GatewayResponse&& response) {
+    if (!answered_.test_and_set()) done_(std::move(response));
+  }
+  const GatewayRequest request;
+
+ private:
+  Gateway::Done done_;
+  std::atomic_flag answered_;
+};
+
 class GatewayCore {
  public:
   explicit GatewayCore(GatewayOptions options);
   GatewayResponse handle(const GatewayRequest& request);
+  // The completion form: the answer, or nothing where `later` gets it from now on.
+  std::optional<GatewayResponse> handle(const std::shared_ptr<Later>& later);
+  bool has_async_routes() const { return pipeline().reader().async_gets(); }
   void set_draining() noexcept { draining_.store(true, std::memory_order_release); }
 
  private:
   struct Route;
   static std::span<const Route> routes();
-  GatewayResponse dispatch(const GatewayRequest& request);
+  // `later`: nullptr, or who may be answered later by a route that has a completion form.
+  std::optional<GatewayResponse> dispatch(const GatewayRequest& request, const std::shared_ptr<Later>& later);
 
   // routes_set.cpp
   GatewayResponse set_record(const Call& call);
@@ -49,12 +71,18 @@ class GatewayCore {
   std::vector<Reason> all_reasons(ParsedEnvelope& parsed) const;
 
   // routes_get.cpp
+  struct RecordQuestion {
+    std::string key{};
+    std::string ns{};
+    Representation representation = Representation::kPayload;
+  };
+  Result<RecordQuestion> record_question(const Call& call) const;
   GatewayResponse get_record(const Call& call);
+  std::optional<GatewayResponse> get_record_later(const Call& call, const std::shared_ptr<Later>& later);
   GatewayResponse get_records(const Call& call);
   GatewayResponse erase_record(const Call& call);
   GatewayResponse get_message(const Call& call);
   Result<std::string> key_of(const Call& call, std::initializer_list<std::string_view> parameters) const;
-  GatewayResponse record_response(const Call& call, const Record& record, Representation representation) const;
   Result<MessageStatus> wait_for(const std::string& message_id, Milliseconds wait);
 
   // routes_admin.cpp
@@ -89,6 +117,20 @@ class GatewayCore {
   std::atomic<std::size_t> waiters_{0};
   std::atomic<bool> archiving_{false};
 };
+
+// What a host's callback, a standard container or a library throws must not end the server.
+template <class Make>
+GatewayResponse guarded(Make&& make) noexcept {
+  try {
+    return make();
+  } catch (const std::bad_alloc&) {
+    return {503, {{"Retry-After", "1"}}, {}};
+  } catch (const std::exception& error) {
+    return problem(500, Error(ErrorCode::kInternal, error.what()));
+  } catch (...) {
+    return problem(500, Error(ErrorCode::kInternal, "an exception that is no std::exception"));
+  }
+}
 
 // Refusals that several routes share; empty = fine.
 std::optional<GatewayResponse> refuse_without_length(const Call& call);

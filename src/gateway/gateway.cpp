@@ -18,14 +18,15 @@ struct GatewayCore::Route {
   std::string_view path;  // ends with "/": the rest of the path belongs to the route
   bool admin = false;
   GatewayResponse (GatewayCore::*run)(const Call&) = nullptr;
+  std::optional<GatewayResponse> (GatewayCore::*run_later)(const Call&, const std::shared_ptr<Later>&) = nullptr;  // where there is one
 };
 
 std::span<const GatewayCore::Route> GatewayCore::routes() {
   // Busiest first.
   static constexpr Route kRoutes[] = {
       {"POST", "/v1/records", false, &GatewayCore::set_record},
-      {"GET", "/v1/records/", false, &GatewayCore::get_record},
-      {"GET", "/v1/records", false, &GatewayCore::get_record},
+      {"GET", "/v1/records/", false, &GatewayCore::get_record, &GatewayCore::get_record_later},
+      {"GET", "/v1/records", false, &GatewayCore::get_record, &GatewayCore::get_record_later},
       {"POST", "/v1/payloads", false, &GatewayCore::set_payload},
       {"POST", "/v1/records:batch", false, &GatewayCore::set_batch},
       {"POST", "/v1/records:get", false, &GatewayCore::get_records},
@@ -67,7 +68,7 @@ GatewayCore::GatewayCore(GatewayOptions options) : options_(std::move(options)),
   if (!options_.idempotency) options_.idempotency = memory_idempotency_store();
 }
 
-GatewayResponse GatewayCore::dispatch(const GatewayRequest& request) {
+std::optional<GatewayResponse> GatewayCore::dispatch(const GatewayRequest& request, const std::shared_ptr<Later>& later) {
   const Target target = split_target(request.target);
   // HEAD is GET whose body the transport leaves out.
   const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
@@ -85,13 +86,16 @@ GatewayResponse GatewayCore::dispatch(const GatewayRequest& request) {
       call.rest = target.path.substr(route.path.size());
       call.rest_offset = static_cast<std::size_t>(call.rest.data() - request.target.data());
     }
+    if (later != nullptr && route.run_later != nullptr) return (this->*route.run_later)(call, later);
     return (this->*route.run)(call);
   }
   if (!allow.empty()) return method_not_allowed(std::move(allow));
   return refusal(404, "no such resource");
 }
 
-GatewayResponse GatewayCore::handle(const GatewayRequest& request) { return dispatch(request); }
+GatewayResponse GatewayCore::handle(const GatewayRequest& request) { return *dispatch(request, nullptr); }
+
+std::optional<GatewayResponse> GatewayCore::handle(const std::shared_ptr<Later>& later) { return dispatch(later->request, later); }
 
 Result<std::string> GatewayCore::namespace_of(const Call& call) const {
   const auto flows = pipeline().ttl_policy().flows();
@@ -176,16 +180,20 @@ Result<std::unique_ptr<Gateway>> Gateway::create(GatewayOptions options) {
 }
 
 GatewayResponse Gateway::handle(const GatewayRequest& request) noexcept {
-  // What a host's callback, a standard container or a library throws must not end the server.
-  try {
-    return state_->core.handle(request);
-  } catch (const std::bad_alloc&) {
-    return {503, {{"Retry-After", "1"}}, {}};
-  } catch (const std::exception& error) {
-    return problem(500, Error(ErrorCode::kInternal, error.what()));
-  } catch (...) {
-    return problem(500, Error(ErrorCode::kInternal, "an exception that is no std::exception"));
-  }
+  return detail::guarded([&] { return state_->core.handle(request); });
+}
+
+void Gateway::handle(GatewayRequest request, Done done) noexcept {
+  if (!state_->core.has_async_routes()) return done(handle(request));
+  std::shared_ptr<detail::Later> later;
+  auto failed = detail::guarded([&] {
+    later = std::make_shared<detail::Later>(std::move(request), std::move(done));
+    if (auto answer = state_->core.handle(later)) later->answer(*std::move(answer));
+    return GatewayResponse{.status = 0};
+  });
+  if (failed.status == 0) return;
+  if (later != nullptr) return later->answer(std::move(failed));
+  done(std::move(failed));
 }
 
 void Gateway::set_draining() noexcept { state_->core.set_draining(); }

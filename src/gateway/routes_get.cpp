@@ -53,12 +53,14 @@ Result<std::string> GatewayCore::key_of(const Call& call, std::initializer_list<
   return key;
 }
 
-GatewayResponse GatewayCore::record_response(const Call& call, const Record& record, Representation representation) const {
+namespace {
+
+GatewayResponse record_response(const GatewayRequest& request, const Record& record, Representation representation) {
   std::string tag = entity_tag(record, representation);
-  const std::string_view if_match = call.request.header("If-Match");
+  const std::string_view if_match = request.header("If-Match");
   if (!if_match.empty() && !names_tag(if_match, tag, Compare::kStrong))
     return refusal(412, "the record is not at the version that If-Match names");
-  const bool not_modified = names_tag(call.request.header("If-None-Match"), tag, Compare::kWeak);
+  const bool not_modified = names_tag(request.header("If-None-Match"), tag, Compare::kWeak);
 
   GatewayResponse response;
   response.status = not_modified ? 304 : 200;
@@ -82,20 +84,39 @@ GatewayResponse GatewayCore::record_response(const Call& call, const Record& rec
   return response;
 }
 
-GatewayResponse GatewayCore::get_record(const Call& call) {
-  auto key = key_of(call, {"envelope"});
-  if (!key) return problem_of(key.error());
-  auto envelope = boolean_parameter(call.query, "envelope");
-  if (!envelope) return problem_of(envelope.error());
-  auto ns = namespace_of(call);
-  if (!ns) return problem_of(ns.error());
-  auto found = pipeline().reader().get(*key, *ns, deadline());
+GatewayResponse record_answer(const GatewayRequest& request, const Result<std::optional<Record>>& found, Representation representation) {
   if (!found) return problem_of(found.error());
-  if (!*found) {
-    if (!call.request.header("If-Match").empty()) return refusal(412, "no record under this key");
-    return refusal(404, "no record under this key");
-  }
-  return record_response(call, **found, *envelope ? Representation::kEnvelope : Representation::kPayload);
+  if (*found) return record_response(request, **found, representation);
+  return refusal(request.header("If-Match").empty() ? 404 : 412, "no record under this key");
+}
+
+}  // namespace
+
+Result<GatewayCore::RecordQuestion> GatewayCore::record_question(const Call& call) const {
+  auto key = key_of(call, {"envelope"});
+  if (!key) return std::move(key).error();
+  auto envelope = boolean_parameter(call.query, "envelope");
+  if (!envelope) return std::move(envelope).error();
+  auto ns = namespace_of(call);
+  if (!ns) return std::move(ns).error();
+  return RecordQuestion{
+      .key = *std::move(key), .ns = *std::move(ns), .representation = *envelope ? Representation::kEnvelope : Representation::kPayload};
+}
+
+GatewayResponse GatewayCore::get_record(const Call& call) {
+  const auto question = record_question(call);
+  if (!question) return problem_of(question.error());
+  return record_answer(call.request, pipeline().reader().get(question->key, question->ns, deadline()), question->representation);
+}
+
+std::optional<GatewayResponse> GatewayCore::get_record_later(const Call& call, const std::shared_ptr<Later>& later) {
+  const auto question = record_question(call);
+  if (!question) return problem_of(question.error());
+  pipeline().reader().get_async(question->key, question->ns, deadline(),
+                                [later, representation = question->representation](const Result<std::optional<Record>>& found) {
+                                  later->answer(guarded([&] { return record_answer(later->request, found, representation); }));
+                                });
+  return std::nullopt;
 }
 
 GatewayResponse GatewayCore::get_records(const Call& call) {

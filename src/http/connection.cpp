@@ -46,10 +46,12 @@ std::string_view known_method(http::verb verb) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared)
+HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared,
+                               Answered& answered)
     : socket_(std::move(socket)),
       listener_(listener),
       shared_(std::move(shared)),
+      answered_(answered),
       buffer_(std::max<std::size_t>(shared_->options.max_header, 4096) + kReadBytes) {
   // Before it is registered: the reaper must not take a connection that nobody has served yet for the longest idle one.
   phase_start_.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
@@ -78,6 +80,8 @@ void HttpConnection::run() {
           return read_some();
         case Step::kWrite:
           return write_some();
+        case Step::kWait:
+          return;  // another thread may be at it already
         case Step::kClose:
           return close();
       }
@@ -98,6 +102,8 @@ HttpConnection::Step HttpConnection::advance() {
       return parser_->chunked() ? advance_chunked_body() : advance_sized_body();
     case Phase::kHandling:
       return handle();
+    case Phase::kAnswered:
+      return answered();
     case Phase::kWriting:
       return advance_write();
     case Phase::kLingering:
@@ -240,11 +246,43 @@ GatewayRequest HttpConnection::take_request() {
 }
 
 HttpConnection::Step HttpConnection::handle() {
+  auto request = take_request();
+  handoff_.store(Handoff::kOpen, std::memory_order_relaxed);
+  work_.emplace(answered_.work());
+  shared_->answering.fetch_add(1, std::memory_order_relaxed);
+  // The reference travels with the answer: a foreign thread must not be the one that ends the connection.
+  listener_.gateway->handle(
+      std::move(request), [self = shared_from_this()](GatewayResponse response) mutable { answer(std::move(self), std::move(response)); });
+  if (handoff_.exchange(Handoff::kAsked, std::memory_order_acq_rel) == Handoff::kOpen) return Step::kWait;
+  return answered();
+}
+
+// On any thread, once for each request.
+void HttpConnection::answer(std::shared_ptr<HttpConnection> self, GatewayResponse&& response) noexcept {
+  const auto shared = self->shared_;
+  self->response_ = std::move(response);
+  if (self->handoff_.exchange(Handoff::kAnswered, std::memory_order_acq_rel) == Handoff::kAsked) {
+    auto& answered = self->answered_;
+    try {
+      answered.push(std::move(self));
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory for it; the connection ended with its last reference
+    }
+  }
+  self.reset();
+  shared->answered();
+}
+
+void HttpConnection::go_on() {
+  phase_.store(Phase::kAnswered, std::memory_order_release);
+  run();
+}
+
+HttpConnection::Step HttpConnection::answered() {
   const bool head_only = parser_->get().method() == http::verb::head;
-  auto response = listener_.gateway->handle(take_request());
   share_.release();
+  work_.reset();
   const bool keep = keep_alive_ && !timed_out_.load(std::memory_order_acquire);
-  return respond(std::move(response), head_only, keep);
+  return respond(std::exchange(response_, {}), head_only, keep);
 }
 
 HttpConnection::Step HttpConnection::refuse(int status, ErrorCode code, std::string detail) {

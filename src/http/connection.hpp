@@ -1,6 +1,7 @@
 // One HTTP/1.1 connection: reads requests one after the other, hands each to the gateway, writes its response. Bytes wait in the kernel
-// while a request is handled, so a client that pipelines costs no memory. Thread rule: one asynchronous chain runs at a time; cut() and
-// overdue() may be called from any thread.
+// while a request is handled, so a client that pipelines costs no memory. The gateway may answer later and on any thread: the chain then
+// ends, and goes on with the answer on a thread of the server. Thread rule: one asynchronous chain runs at a time; cut() and expire() may
+// be called from any thread.
 #pragma once
 
 #include <atomic>
@@ -23,12 +24,14 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
  public:
   using Steady = std::chrono::steady_clock;
 
-  HttpConnection(boost::asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared);
+  HttpConnection(boost::asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared, Answered& answered);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
   void start();
+  // With the answer that the gateway gave later; on a thread of the server.
+  void go_on();
   // Ends the phase that has outlasted its timeout; true if it had.
   bool expire(Steady::time_point now) noexcept;
   // Wakes the chain with the end of the stream.
@@ -38,8 +41,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
-  enum class Phase : std::uint8_t { kIdle, kHeader, kBody, kHandling, kWriting, kLingering };
-  enum class Step : std::uint8_t { kAgain, kRead, kWrite, kClose };
+  enum class Phase : std::uint8_t { kIdle, kHeader, kBody, kHandling, kAnswered, kWriting, kLingering };
+  enum class Step : std::uint8_t { kAgain, kRead, kWrite, kWait, kClose };
 
   void run();
   Step advance();
@@ -48,6 +51,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Step advance_sized_body();
   Step advance_chunked_body();
   Step handle();
+  static void answer(std::shared_ptr<HttpConnection> self, GatewayResponse&& response) noexcept;
+  Step answered();
   Step refuse(int status, ErrorCode code, std::string detail);
   Step refuse(const boost::system::error_code& error);
   Step respond(GatewayResponse response, bool head_only, bool keep_alive);
@@ -69,6 +74,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   boost::asio::ip::tcp::socket socket_;
   const HttpListener& listener_;
   std::shared_ptr<HttpShared> shared_;
+  Answered& answered_;
 
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
@@ -77,6 +83,12 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::size_t body_filled_ = 0;  // of it received
   BufferShare share_;
   Steady::time_point request_start_;
+
+  // Whoever comes second, the chain that asked or the answer, goes on.
+  enum class Handoff : std::uint8_t { kOpen, kAsked, kAnswered };
+  std::atomic<Handoff> handoff_{Handoff::kOpen};
+  GatewayResponse response_;
+  std::optional<Answered::Work> work_;
 
   std::string head_;
   Payload out_;              // of the response

@@ -130,7 +130,7 @@ class Door {
     acceptor_.async_accept(io_, [this](const error_code& error, tcp::socket socket) {
       accepting_ = false;
       if (!error) {
-        const auto connection = std::make_shared<HttpConnection>(std::move(socket), listener_, shared_);
+        const auto connection = std::make_shared<HttpConnection>(std::move(socket), listener_, shared_, answered_);
         asio::post(io_, [connection] { connection->start(); });
         return accept();
       }
@@ -146,6 +146,7 @@ class Door {
   std::size_t thread_count_;
   std::shared_ptr<HttpShared> shared_;
   asio::io_context io_;
+  detail::Answered answered_{io_};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   tcp::acceptor acceptor_;  // touched on its strand only, once started
   asio::steady_timer retry_;
@@ -226,6 +227,7 @@ struct HttpServer::State {
   void join() {
     for (const auto& door : doors) door->join();
     if (reaper.joinable()) reaper.join();
+    shared->wait_for_answers();
   }
 };
 

@@ -1,8 +1,45 @@
 #include "http/shared.hpp"
 
+#include <boost/asio/post.hpp>
+#include <iterator>
+#include <utility>
+
 #include "http/connection.hpp"
 
 namespace setget::inline v0::detail {
+
+void Answered::push(std::shared_ptr<HttpConnection> connection) {
+  const std::lock_guard lock(mutex_);
+  waiting_.push_back(std::move(connection));
+  if (posted_) return;
+  post();
+  posted_ = true;
+}
+
+void Answered::post() {
+  boost::asio::post(io_, [this] { drain(); });
+}
+
+void Answered::drain() {
+  constexpr std::size_t kShare = 16;  // the rest is for another thread
+  std::vector<std::shared_ptr<HttpConnection>> mine;
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.size() <= kShare) {
+      mine.swap(waiting_);
+    } else {
+      const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(kShare);
+      mine.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
+      waiting_.erase(waiting_.begin(), end);
+    }
+    posted_ = !waiting_.empty();
+    if (posted_) post();
+  }
+  for (auto& connection : mine) {
+    connection->go_on();
+    connection.reset();
+  }
+}
 
 void HttpShared::add(HttpConnection* connection) {
   std::size_t open = 0;

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <condition_variable>
 #include <cstddef>
 #include <memory>
 #include <mutex>
 #include <unordered_set>
+#include <vector>
 
 #include <setget/http.hpp>
 
@@ -44,11 +47,34 @@ class BufferShare {
   std::size_t held_ = 0;
 };
 
+// Connections whose answer has come on a foreign thread, of one listener: they go on on its threads. One posted handler takes all that
+// have come until it runs, because each costs a wakeup. Thread rule: any thread; the io_context outlives nobody's call, see
+// HttpShared::answering.
+class Answered {
+ public:
+  explicit Answered(boost::asio::io_context& io) noexcept : io_(io) {}
+  Answered(const Answered&) = delete;
+  Answered& operator=(const Answered&) = delete;
+  void push(std::shared_ptr<HttpConnection> connection);
+  // Keeps the threads while an answer is on its way.
+  using Work = boost::asio::executor_work_guard<boost::asio::io_context::executor_type>;
+  Work work() noexcept { return Work(io_.get_executor()); }
+
+ private:
+  void post();
+  void drain();
+  boost::asio::io_context& io_;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<HttpConnection>> waiting_;
+  bool posted_ = false;
+};
+
 struct HttpShared {
   HttpServerOptions options;
   std::atomic<std::size_t> buffered{0};
   std::atomic<bool> stopping{false};
-  std::atomic<bool> paused{false};  // a door stands closed at max_connections
+  std::atomic<std::size_t> answering{0};  // callbacks that the gateway still owes, or that still run
+  std::atomic<bool> paused{false};        // a door stands closed at max_connections
 
   // Registered connections are open sockets; the set does not own them.
   std::mutex mutex;
@@ -58,6 +84,14 @@ struct HttpShared {
   void add(HttpConnection* connection);
   void remove(HttpConnection* connection);
   std::size_t size();
+  // Returns once no callback of the gateway can touch anything of the server any more.
+  void wait_for_answers() noexcept {
+    for (auto left = answering.load(std::memory_order_acquire); left != 0; left = answering.load(std::memory_order_acquire))
+      answering.wait(left, std::memory_order_acquire);
+  }
+  void answered() noexcept {
+    if (answering.fetch_sub(1, std::memory_order_acq_rel) == 1) answering.notify_all();
+  }
   // Closes what is overdue, and at max_connections the longest idle one.
   void reap();
   // Ends what waits for a next request (idle), or everything.

@@ -14,6 +14,12 @@ void count(Metrics& metrics, const Found& found) {
   metrics.add(detail::metric::kReads, 1, {{"result", result}});
 }
 
+// What the store found, as the reader's clock sees it: a backend may evict late.
+std::optional<Record> live(Lookup& lookup, TimePoint now) {
+  if (lookup.status != Lookup::Status::kFound || !lookup.record || lookup.record->expired(now)) return std::nullopt;
+  return std::move(lookup.record);
+}
+
 bool asks_archive(const ReaderOptions& options) { return options.read_through && options.archive != nullptr; }
 
 // A record of the archive counts only where the store knows nothing newer of its identity: a key that the store has forgotten says nothing
@@ -37,7 +43,8 @@ Result<void> ReaderOptions::validate() const {
   return {};
 }
 
-Reader::Reader(ReaderOptions options) : options_(std::move(options)) {}
+Reader::Reader(ReaderOptions options)
+    : options_(std::move(options)), async_gets_(options_.key_store.backend()->capabilities().async_gets && !asks_archive(options_)) {}
 Reader::~Reader() = default;
 
 Result<std::unique_ptr<Reader>> Reader::create(ReaderOptions options) {
@@ -62,10 +69,8 @@ Result<std::vector<Found>> Reader::get(std::span<const std::string_view> keys, s
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     auto& lookup = (*looked)[i];
-    if (lookup.status == Lookup::Status::kFound) {
-      // A backend may evict late; the reader's clock has the last word.
-      if (lookup.record && !lookup.record->expired(now)) found[i].record = std::move(lookup.record);
-    } else if (lookup.status == Lookup::Status::kUnknown && asks_archive(options_)) {
+    found[i].record = live(lookup, now);
+    if (lookup.status == Lookup::Status::kUnknown && asks_archive(options_)) {
       unknown.push_back(keys[i]);
       places.push_back(i);
     }
@@ -85,14 +90,40 @@ Result<std::vector<Found>> Reader::get(std::span<const std::string_view> keys, s
   return found;
 }
 
+void Reader::get_async(std::string_view key, std::string_view ns, Deadline deadline, GetDone done) const {
+  if (!async_gets_) return done(get(key, ns, deadline));
+  const auto now = options_.clock->now();
+  options_.key_store.backend()->get_async({.ns = ns, .keys = std::span(&key, 1), .now = now, .deadline = deadline},
+                                          [now, metrics = options_.metrics, done = std::move(done)](Result<std::vector<Lookup>> looked) {
+                                            if (!looked) return done(std::move(looked).error());
+                                            Found found{.record = live(looked->front(), now)};
+                                            count(*metrics, found);
+                                            done(std::move(found.record));
+                                          });
+}
+
+void Reader::get_async(std::span<const std::string_view> keys, std::string_view ns, Deadline deadline, GetAllDone done) const {
+  if (!async_gets_) return done(get(keys, ns, deadline));
+  const auto now = options_.clock->now();
+  options_.key_store.backend()->get_async({.ns = ns, .keys = keys, .now = now, .deadline = deadline},
+                                          [now, metrics = options_.metrics, done = std::move(done)](Result<std::vector<Lookup>> looked) {
+                                            if (!looked) return done(std::move(looked).error());
+                                            std::vector<Found> found(looked->size());
+                                            for (std::size_t i = 0; i < found.size(); ++i) {
+                                              found[i].record = live((*looked)[i], now);
+                                              count(*metrics, found[i]);
+                                            }
+                                            done(std::move(found));
+                                          });
+}
+
 Result<std::optional<Record>> Reader::get_by_id(std::string_view id, std::string_view ns, Deadline deadline) const {
   const auto now = options_.clock->now();
   auto looked = options_.key_store.backend()->get_by_id({.ns = ns, .id = id, .now = now, .deadline = deadline});
   if (!looked) return std::move(looked).error();
   Found found;
-  if (looked->status == Lookup::Status::kFound) {
-    if (looked->record && !looked->record->expired(now)) found.record = std::move(looked->record);
-  } else if (looked->status == Lookup::Status::kUnknown && asks_archive(options_)) {
+  found.record = live(*looked, now);
+  if (looked->status == Lookup::Status::kUnknown && asks_archive(options_)) {
     auto archived = options_.archive->get_by_id({.ns = ns, .id = id, .now = now, .deadline = deadline});
     if (!archived) return std::move(archived).error();
     if (archived->record && !archived->record->expired(now)) {

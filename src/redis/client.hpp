@@ -2,6 +2,21 @@
 // and lost connections are dealt with here, within the deadline: a command is sent again only if it was surely not carried out, or is
 // marked idempotent. An error that remains says whether the command may have been carried out (maybe_executed() in errors.hpp). Thread
 // rule: any thread. stop() and the destructor not from a callback.
+//
+// For those that must not block, submit() takes one command or a batch with one callback. A batch costs one lock, one copy into the
+// connection's buffer and one wakeup for each server that it goes to, and a few allocations whatever its size:
+//
+//   RedisCommands first;
+//   for (const auto& key : keys) first.add("GET", 2).key(key).idempotent();
+//   client->submit(std::move(first), deadline, [client, deadline](std::vector<Result<Reply>> pointers) {
+//     RedisCommands second;                              // a follow-up, from within the callback: no thread is woken, and all that
+//     …                                                  // the callbacks of one round submit goes out in one write
+//     client->submit(std::move(second), deadline, …);
+//   });
+//
+// Callbacks run one after the other on the thread that reads the connection (or, where something had to be asked or tried again, on the
+// client's own): what they do holds up the replies behind them, so they decode and pass on. One that needs the client keeps a pointer to it
+// that is surely alive until stop() has returned; a shared_ptr must not be the last one.
 #pragma once
 
 #include <atomic>
@@ -32,6 +47,7 @@ struct ClientOptions {
 class Client {
  public:
   using Callback = std::function<void(Result<Reply>)>;
+  using BatchCallback = std::function<void(std::vector<Result<Reply>>)>;
 
   // Connects nowhere yet. kInvalidArgument where TLS files cannot be used.
   static Result<std::shared_ptr<Client>> create(const ClientOptions& options);
@@ -48,6 +64,9 @@ class Client {
   // Never waits. An error means that `done` was not taken and will not be called; otherwise it is called exactly once, on a thread of the
   // client, and must not block.
   Result<void> submit(RedisCommand command, Deadline deadline, Callback done);
+  // The same for several, to any servers: one answer for each, in their order, given when the last is there. Commands for one server are
+  // carried out in order, unless one has to be sent again. Of an empty batch `done` is called at once.
+  Result<void> submit(RedisCommands commands, Deadline deadline, BatchCallback done);
 
   // A connection to the server of this slot (nullopt: any) for WATCH and blocking commands. MOVED and the like inside are for the caller to
   // deal with: report() them and lease again.
@@ -76,6 +95,8 @@ class Client {
 
  private:
   struct Pending;
+  struct Batch;
+  struct Part;
   struct Sending;
   Client(const ClientOptions& options, std::shared_ptr<const Common> common);
   Result<Reply> attempt(const RedisCommand& command, Deadline deadline, std::optional<Redirect>& ask, std::shared_ptr<Pool>& server);
@@ -87,8 +108,8 @@ class Client {
   // The completion form (client_async.cpp).
   Result<void> send(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server,
                     const std::shared_ptr<Connection>& connection);
-  void answered(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, Result<Replies> replies);
   void failed(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, Error error);
+  std::shared_ptr<Pending> part_with(const std::shared_ptr<Batch>& batch, std::size_t number);
   void again(const std::shared_ptr<Pending>& pending, bool cancelled);
   bool postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait);
 

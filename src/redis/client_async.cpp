@@ -1,59 +1,93 @@
 // The completion form of a client. The fast way never leaves the caller's thread: a connection that is there takes the command. Everything
 // that takes time (connecting, asking where things are, waiting before another attempt) happens on the thread of `Later`.
+#include <algorithm>
 #include <utility>
 
 #include "redis/client.hpp"
 
 namespace setget::inline v0::redis {
+namespace {
 
-struct Client::Pending {
+Error closing() { return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the Redis client is closing"); }
+Error crowded() {
+  return connection_error(ErrorCode::kResourceExhausted, Trouble::kRefused, "too many requests wait for a connection to Redis");
+}
+
+// What a connection's refusal means: that the way over `Later` may do better.
+bool worth_waiting(const Error& error) noexcept {
+  return trouble_of(error) == Trouble::kNotSent && error.code() != ErrorCode::kResourceExhausted;
+}
+
+// A callback has nobody to throw to.
+template <class Done, class Answer>
+void tell(Done& done, Answer&& answer) noexcept {
+  try {
+    done(std::forward<Answer>(answer));
+  } catch (...) {  // NOLINT(bugprone-empty-catch): and the others must still run
+  }
+}
+
+}  // namespace
+
+// One command: what the connection waits with, and what is needed to send it again.
+struct Client::Pending final : Waiter {
+  Pending(Client& owner, RedisCommand&& one, Deadline until, Callback&& callback)
+      : Waiter(until), client(owner), command(std::move(one)), done(std::move(callback)) {}
+
+  void settled(std::shared_ptr<Waiter> self, std::optional<Error> failed) override {
+    const bool asked = std::exchange(ask, std::nullopt).has_value();
+    auto replies = take_replies();
+    if (!failed) {
+      auto outcome = outcome_of(std::span(replies).subspan(asked ? 1 : 0));
+      if (outcome) return tell(done, std::move(outcome));
+      failed = std::move(outcome).error();
+    }
+    const auto from = std::exchange(server, nullptr);
+    client.failed(std::static_pointer_cast<Pending>(std::move(self)), from, *std::move(failed));
+  }
+  using Waiter::deadline;
+
+  Client& client;
   RedisCommand command;
-  Deadline deadline;
   Callback done;
   unsigned tries = 0;
   std::optional<Redirect> ask{};
-  std::shared_ptr<Pool> server{};
+  std::shared_ptr<Pool> server{};  // that it was last sent to
 };
 
+// --- one command ------------------------------------------------------------------------------------------------------------------
+
 Result<void> Client::submit(RedisCommand command, Deadline deadline, Callback done) {
-  if (stopping_) return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the Redis client is closing");
-  auto pending = std::make_shared<Pending>(Pending{std::move(command), deadline, std::move(done)});
+  if (stopping_) return closing();
+  const auto pending = std::make_shared<Pending>(*this, std::move(command), deadline, std::move(done));
   if (const auto server = router_->known(pending->command.slot())) {
     if (const auto connection = server->ready()) {
       auto sent = send(pending, server, connection);
-      if (sent || trouble_of(sent.error()) != Trouble::kNotSent || sent.error().code() == ErrorCode::kResourceExhausted) return sent;
+      if (sent || !worth_waiting(sent.error())) return sent;
     }
   }
   if (postpone(pending, Milliseconds(0))) return {};
-  return connection_error(ErrorCode::kResourceExhausted, Trouble::kRefused, "too many requests wait for a connection to Redis");
+  return crowded();
 }
 
 Result<void> Client::send(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server,
                           const std::shared_ptr<Connection>& connection) {
   const auto& command = pending->command;
-  auto done = [this, pending, server](Result<Replies> replies) { answered(pending, server, std::move(replies)); };
-  if (!pending->ask) return connection->submit(command.wire(), command.replies(), pending->deadline, std::move(done));
+  pending->server = server;
+  if (!pending->ask) return connection->submit(command.wire(), command.replies(), pending);
   std::string wire(RedisCommand("ASKING").wire());
   wire.append(command.wire());
-  return connection->submit(wire, command.replies() + 1, pending->deadline, std::move(done));
-}
-
-void Client::answered(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, Result<Replies> replies) {
-  const bool asked = std::exchange(pending->ask, std::nullopt).has_value();
-  if (!replies) return failed(pending, server, std::move(replies).error());
-  auto outcome = outcome_of(std::span(*replies).subspan(asked ? 1 : 0));
-  if (!outcome) return failed(pending, server, std::move(outcome).error());
-  pending->done(std::move(outcome));
+  return connection->submit(wire, command.replies() + 1, pending);
 }
 
 void Client::failed(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, Error error) {
   if (server != nullptr) router_->learn(error, server);
-  const auto retry = judge(error, pending->command, pending->tries++, pending->deadline);
+  const auto retry = judge(error, pending->command, pending->tries++, pending->deadline());
   if (retry.next == Next::kAsk) pending->ask = redirect_of(error);
   pending->server = server;
-  if (retry.next != Next::kGiveUp && Deadline::Steady::now() + retry.wait < pending->deadline.time() && postpone(pending, retry.wait))
+  if (retry.next != Next::kGiveUp && Deadline::Steady::now() + retry.wait < pending->deadline().time() && postpone(pending, retry.wait))
     return;
-  pending->done(std::move(error));
+  tell(pending->done, std::move(error));
 }
 
 bool Client::postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait) {
@@ -63,18 +97,132 @@ bool Client::postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait
 
 // On the thread of `Later`, which may wait.
 void Client::again(const std::shared_ptr<Pending>& pending, bool cancelled) {
-  if (cancelled || stopping_)
-    return pending->done(connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the Redis client is closing"));
-  auto server = server_for(pending->command, pending->ask, pending->server, pending->deadline);
+  if (cancelled || stopping_) return tell(pending->done, closing());
+  auto server = server_for(pending->command, pending->ask, pending->server, pending->deadline());
   if (!server) return failed(pending, nullptr, std::move(server).error());
-  auto connection = (*server)->connection(pending->deadline);
+  auto connection = (*server)->connection(pending->deadline());
   if (!connection) return failed(pending, *server, std::move(connection).error());
   auto sent = send(pending, *server, *connection);
   if (sent) return;
   // It was accepted once: where the connection is full it waits for room, as a blocking caller does.
   constexpr auto kPause = Milliseconds(2);
-  if (sent.error().code() == ErrorCode::kResourceExhausted && !pending->deadline.passed() && postpone(pending, kPause)) return;
+  if (sent.error().code() == ErrorCode::kResourceExhausted && !pending->deadline().passed() && postpone(pending, kPause)) return;
   failed(pending, *server, std::move(sent).error());
+}
+
+// --- many at once -----------------------------------------------------------------------------------------------------------------
+
+// What all parts of a batch share.
+struct Client::Batch {
+  Batch(RedisCommands&& all, Deadline until, BatchCallback&& callback)
+      : commands(std::move(all)), deadline(until), done(std::move(callback)), results(commands.size(), Reply()), left(commands.size()) {}
+
+  void answer(std::size_t number, Result<Reply> result) {
+    results[number] = std::move(result);
+    settle(1);
+  }
+  void settle(std::size_t answers) {
+    if (left.fetch_sub(answers, std::memory_order_acq_rel) == answers) tell(done, std::move(results));
+  }
+
+  const RedisCommands commands;
+  const Deadline deadline;
+  BatchCallback done;
+  std::vector<Result<Reply>> results;
+  std::atomic<std::size_t> left;
+};
+
+// Those that go to one server.
+struct Client::Part final : Waiter {
+  Part(Client& owner, std::shared_ptr<Batch> whole, std::shared_ptr<Pool> where)
+      : Waiter(whole->deadline), client(owner), batch(std::move(whole)), server(std::move(where)) {}
+
+  void settled(std::shared_ptr<Waiter>, std::optional<Error> failed) override {
+    auto replies = take_replies();
+    std::size_t at = 0;
+    std::size_t answered = 0;
+    const auto count = items.empty() ? batch->commands.size() : items.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t number = items.empty() ? i : items[i];
+      Result<Reply> result = Reply();
+      if (failed) {
+        result = *failed;
+      } else {
+        const auto size = batch->commands.replies(number);
+        result = outcome_of(std::span(replies).subspan(at, size));
+        at += size;
+      }
+      if (!result) {
+        // From here on it goes its own way.
+        auto error = std::move(result).error();
+        client.failed(client.part_with(batch, number), server, std::move(error));
+        continue;
+      }
+      batch->results[number] = std::move(result);
+      ++answered;
+    }
+    if (answered > 0) batch->settle(answered);
+  }
+
+  Client& client;
+  std::shared_ptr<Batch> batch;
+  std::shared_ptr<Pool> server;
+  std::vector<std::uint32_t> items{};  // empty: all of the batch
+};
+
+std::shared_ptr<Client::Pending> Client::part_with(const std::shared_ptr<Batch>& batch, std::size_t number) {
+  return std::make_shared<Pending>(*this, batch->commands.command(number), batch->deadline,
+                                   [batch, number](Result<Reply> result) { batch->answer(number, std::move(result)); });
+}
+
+Result<void> Client::submit(RedisCommands commands, Deadline deadline, BatchCallback done) {
+  if (stopping_) return closing();
+  if (commands.empty()) {
+    tell(done, std::vector<Result<Reply>>());
+    return {};
+  }
+  const auto batch = std::make_shared<Batch>(std::move(commands), deadline, std::move(done));
+  const auto& all = batch->commands;
+  std::vector<std::shared_ptr<Part>> parts;
+  if (!router_->routed()) {
+    parts.push_back(std::make_shared<Part>(*this, batch, router_->known(std::nullopt)));
+  } else {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto server = router_->known(all.slot(i));
+      auto part = std::ranges::find_if(parts, [&](const auto& one) { return one->server == server; });
+      if (part == parts.end()) part = parts.insert(parts.end(), std::make_shared<Part>(*this, batch, server));
+      (*part)->items.push_back(static_cast<std::uint32_t>(i));
+    }
+    if (parts.size() == 1) parts.front()->items.clear();
+  }
+  std::string gathered;
+  for (const auto& part : parts) {
+    const bool whole = part->items.empty();
+    std::string_view wire = all.wire();
+    std::size_t replies = all.replies();
+    if (!whole) {
+      gathered.clear();
+      replies = 0;
+      for (const auto number : part->items) {
+        gathered.append(all.wire(number));
+        replies += all.replies(number);
+      }
+      wire = gathered;
+    }
+    const auto connection = part->server == nullptr ? nullptr : part->server->ready();
+    if (connection != nullptr) {
+      const auto sent = connection->submit(wire, replies, part);
+      if (sent) continue;
+      // Nothing of it is under way, so the caller can have it back.
+      if (whole && !worth_waiting(sent.error())) return sent;
+    }
+    const auto count = whole ? all.size() : part->items.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t number = whole ? i : part->items[i];
+      if (!postpone(part_with(batch, number), Milliseconds(0))) batch->answer(number, crowded());
+    }
+  }
+  return {};
 }
 
 }  // namespace setget::inline v0::redis

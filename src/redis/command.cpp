@@ -50,6 +50,34 @@ RedisCommand RedisCommand::transaction(std::span<const RedisCommand> commands) {
   return whole;
 }
 
+RedisCommands& RedisCommands::add(std::string_view name, std::size_t words) {
+  items_.push_back({.begin = wire_.size()});
+  ++replies_;
+  wire_.append(Head('*', words).view());
+  return arg(name);
+}
+
+RedisCommands& RedisCommands::add(const RedisCommand& command) {
+  items_.push_back({.begin = wire_.size(), .slot = command.slot(), .replies = command.replies(), .idempotent = command.is_idempotent()});
+  replies_ += command.replies();
+  wire_.append(command.wire());
+  return *this;
+}
+
+RedisCommands& RedisCommands::arg(std::string_view bytes) {
+  wire_.append(Head('$', bytes.size()).view()).append(bytes).append("\r\n");
+  return *this;
+}
+
+RedisCommand RedisCommands::command(std::size_t number) const {
+  const auto& item = items_[number];
+  RedisCommand one(RedisCommand::Ready{}, wire(number));
+  one.slot_ = item.slot;
+  one.replies_ = item.replies;
+  one.idempotent_ = item.idempotent;
+  return one;
+}
+
 Result<Reply> outcome_of(std::span<Reply> replies) {
   if (replies.back().is_error()) {
     // EXEC only says that it was aborted; the command that was refused knows why.

@@ -28,6 +28,8 @@ Connection::Connection(std::unique_ptr<Transport> transport, std::string name, C
       progress_(Deadline::Steady::now()),
       parser_(limits.max_reply) {}
 
+Waiter::~Waiter() = default;
+
 Connection::~Connection() {
   stop("the client is closing");
   if (thread_.joinable()) thread_.detach();  // this is the end of the thread itself, which held the last reference
@@ -55,6 +57,7 @@ void Connection::enqueue(Owed owed, std::string_view wire) {
   owed.begin = queued_;
   owed.end = queued_ + wire.size();
   owed.since = Deadline::Steady::now();
+  due_ += owed.replies;
   queued_ = owed.end;
   out_.append(wire);
   owed_.push_back(std::move(owed));
@@ -230,8 +233,9 @@ void Connection::deliver() {
     auto& front = owed_.front();
     if (front.request != nullptr)
       front.request->replies_.push_back(std::move(reply));
-    else if (front.async != nullptr)
-      front.async->replies.push_back(std::move(reply));
+    else if (front.waiter != nullptr)
+      front.waiter->replies_.push_back(std::move(reply));
+    --due_;
     if (--front.replies > 0) continue;
     auto settled = std::move(front);
     owed_.pop_front();
@@ -250,9 +254,9 @@ void Connection::settle(Owed& owed, std::optional<Error> failed) {
     request.done_ = true;
     // Under the lock: the request goes as soon as its caller can see that it is done.
     if (request.waiting_) request.changed_.notify_one();
-  } else if (owed.async != nullptr) {
+  } else if (owed.waiter != nullptr) {
     --async_;
-    done_.push_back({std::move(owed.async), std::move(failed)});
+    done_.push_back({std::move(owed.waiter), std::move(failed)});
     wake_thread();
   }
 }
@@ -280,6 +284,7 @@ bool Connection::take_back(const std::deque<Owed>::iterator& at) {
   const auto size = at->end - at->begin;
   out_.erase(static_cast<std::size_t>(at->begin - queue_begins), static_cast<std::size_t>(size));
   queued_ -= size;
+  due_ -= at->replies;
   for (auto later = owed_.erase(at); later != owed_.end(); ++later) {
     later->begin -= size;
     later->end -= size;
@@ -318,6 +323,7 @@ void Connection::close_locked(const std::string& why) {
   transport_->shut_down();
   for (auto& owed : owed_) settle(owed, lost(owed));
   owed_.clear();
+  due_ = 0;
   out_.clear();
   update_load();
   room_.notify_all();
@@ -366,7 +372,8 @@ void Connection::update_load() noexcept {
   const std::uint64_t bytes = owed_.empty() ? 0 : queued_ - owed_.front().begin;
   const auto missing = missing_.load(std::memory_order_relaxed);
   if (missing >= kLargeReply) large_until_ = progress_ + kLargeMemory;
-  load_.store(owed_.size() + (static_cast<std::size_t>(bytes) + missing) / kLoadUnit + (progress_ < large_until_ ? kBusy : 0),
+  attended_.store(async_ > 0, std::memory_order_relaxed);
+  load_.store(due_ + (static_cast<std::size_t>(bytes) + missing) / kLoadUnit + (progress_ < large_until_ ? kBusy : 0),
               std::memory_order_relaxed);
 }
 

@@ -34,6 +34,26 @@ namespace setget::inline v0::redis {
 using Replies = std::vector<Reply>;
 using ReplyCallback = std::function<void(Result<Replies>)>;
 
+// A request of the completion form, as the connection keeps it until all replies are there.
+class Waiter {
+ public:
+  explicit Waiter(Deadline deadline) noexcept : deadline_(deadline.time()) {}
+  virtual ~Waiter();
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  // Exactly once, on the connection's thread; must not block. `failed`: what happened to it instead of its replies.
+  virtual void settled(std::shared_ptr<Waiter> self, std::optional<Error> failed) = 0;
+
+ protected:
+  Replies take_replies() noexcept { return std::exchange(replies_, {}); }
+  Deadline deadline() const noexcept { return Deadline::at(deadline_); }
+
+ private:
+  friend class Connection;
+  Replies replies_;
+  Deadline::Steady::time_point deadline_;
+};
+
 struct ConnectionLimits {
   std::size_t max_requests = 4096;                // under way; one is always admitted
   std::size_t max_bytes = std::size_t{64} << 20;  // of requests under way; one is always admitted
@@ -61,8 +81,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Both.
   Result<Replies> call(std::string_view wire, std::size_t replies, Deadline deadline);
 
-  // Never waits. An error means that `done` was not taken and will not be called; otherwise it is called exactly once, at the latest after
-  // close().
+  // Never waits. An error means that `waiter` was not taken and will not be settled; otherwise it is, at the latest after close(). From a
+  // callback it costs a lock and a copy of `wire`: what the callbacks of one round submit goes out in one write.
+  Result<void> submit(std::string_view wire, std::size_t replies, const std::shared_ptr<Waiter>& waiter);
   Result<void> submit(std::string_view wire, std::size_t replies, Deadline deadline, ReplyCallback done);
 
   // Everybody who waits gets kUnavailable with this reason. Idempotent; does not wait for the callbacks.
@@ -79,7 +100,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool usable();
   // From this load on another connection is worth having.
   static constexpr std::size_t kBusy = 256;
-  // What a new request would have to wait for: requests under way, and one more for each 4 KiB known to be under way. A connection that has
+  // True while its own thread looks after it, and so sees for itself when the server is gone.
+  bool attended() const noexcept { return attended_.load(std::memory_order_relaxed); }
+  // What a new request would have to wait for: replies under way, and one more for each 4 KiB known to be under way. A connection that has
   // lately carried a large reply counts as busy: nobody can tell beforehand which request brings the next one, but it is likely to come the
   // same way.
   std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
@@ -93,15 +116,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   using Time = Deadline::Steady::time_point;
   using Lock = std::unique_lock<std::mutex>;
-  struct Async {
-    ReplyCallback callback;
-    Replies replies;
-    Time deadline;
-  };
-  // What the server owes to one request, in the order of the replies. Neither request nor async: its caller left.
+  // What the server owes to one request, in the order of the replies. Neither request nor waiter: its caller left.
   struct Owed {
     Request* request = nullptr;
-    std::unique_ptr<Async> async{};
+    std::shared_ptr<Waiter> waiter{};
     std::size_t replies = 0;  // still to come
     std::uint64_t begin = 0;  // place in the stream of bytes
     std::uint64_t end = 0;
@@ -152,6 +170,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::unique_ptr<Transport> transport_;
   std::function<void(const Reply&)> on_push_;
   std::atomic<std::size_t> load_{0};
+  std::atomic<bool> attended_{false};
   std::atomic<std::uint64_t> writes_{0};
   std::atomic<std::uint64_t> requests_{0};
 
@@ -160,6 +179,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t waiting_for_room_ = 0;
   std::optional<std::string> closed_;  // why
   std::deque<Owed> owed_;
+  std::size_t due_ = 0;       // replies of all of them
   std::size_t async_ = 0;     // of owed_: completion form
   std::size_t sleepers_ = 0;  // blocking callers who wait for others to read
   std::string out_;           // queued
@@ -185,10 +205,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::atomic<std::size_t> missing_{0};  // bytes that the reply now being received still needs
 
   struct Done {
-    std::unique_ptr<Async> async;
+    std::shared_ptr<Waiter> waiter;
     std::optional<Error> failed;
   };
-  std::vector<Done> done_;  // whose callbacks are to run
+  std::vector<Done> done_;      // who is to be told
+  std::vector<Done> settling_;  // of the thread: who is being told
   std::thread thread_;
   int wakeup_ = -1;      // eventfd of the thread
   bool asleep_ = false;  // in poll; whoever clears it has written to wakeup_

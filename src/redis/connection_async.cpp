@@ -10,16 +10,35 @@
 
 namespace setget::inline v0::redis {
 
+namespace {
+
+class CallbackWaiter final : public Waiter {
+ public:
+  CallbackWaiter(Deadline deadline, ReplyCallback done) : Waiter(deadline), done_(std::move(done)) {}
+  void settled(std::shared_ptr<Waiter>, std::optional<Error> failed) override {
+    if (failed) return done_(*std::move(failed));
+    done_(take_replies());
+  }
+
+ private:
+  ReplyCallback done_;
+};
+
+}  // namespace
+
 Result<void> Connection::submit(std::string_view wire, std::size_t replies, Deadline deadline, ReplyCallback done) {
+  return submit(wire, replies, std::make_shared<CallbackWaiter>(deadline, std::move(done)));
+}
+
+Result<void> Connection::submit(std::string_view wire, std::size_t replies, const std::shared_ptr<Waiter>& waiter) {
+  waiter->replies_.reserve(replies);
   const Lock lock(mutex_);
   if (auto refused = refusal(wire.size())) return *std::move(refused);
   if (stop_) return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the client is closing");
   if (!thread_.joinable()) start_thread();
-  auto async = std::make_unique<Async>(Async{std::move(done), {}, deadline.time()});
-  async->replies.reserve(replies);
-  earliest_ = std::min(earliest_, deadline.time());
+  earliest_ = std::min(earliest_, waiter->deadline_);
   ++async_;
-  enqueue({.async = std::move(async), .replies = replies}, wire);
+  enqueue({.waiter = waiter, .replies = replies}, wire);
   // The thread sends: what comes while it is busy shares its next write.
   wake_thread();
   return {};
@@ -78,20 +97,16 @@ void Connection::awake() noexcept {
 
 void Connection::run_callbacks(Lock& lock) {
   while (!done_.empty()) {
-    std::vector<Done> now;
-    now.swap(done_);
+    settling_.swap(done_);
     lock.unlock();
-    for (auto& one : now) {
+    for (auto& one : settling_) {
+      auto& waiter = *one.waiter;
       try {
-        if (one.failed) {
-          one.async->callback(*std::move(one.failed));
-        } else {
-          one.async->callback(std::move(one.async->replies));
-        }
+        waiter.settled(std::move(one.waiter), std::move(one.failed));
       } catch (...) {  // NOLINT(bugprone-empty-catch): a callback has nobody to throw to, and the others must still run
       }
-      one.async.reset();  // what it captured goes here and not under the lock
     }
+    settling_.clear();  // what they captured goes here and not under the lock
     lock.lock();
   }
 }
@@ -100,18 +115,18 @@ void Connection::run_callbacks(Lock& lock) {
 void Connection::expire(Time now) {
   earliest_ = Time::max();
   for (auto at = owed_.begin(); at != owed_.end();) {
-    if (at->async == nullptr || at->async->deadline > now) {
-      if (at->async != nullptr) earliest_ = std::min(earliest_, at->async->deadline);
+    if (at->waiter == nullptr || at->waiter->deadline_ > now) {
+      if (at->waiter != nullptr) earliest_ = std::min(earliest_, at->waiter->deadline_);
       ++at;
       continue;
     }
     const auto place = at - owed_.begin();
-    auto async = std::move(at->async);
+    auto waiter = std::move(at->waiter);
     --async_;
     const bool never_sent = take_back(at);
     done_.push_back(
-        {std::move(async), connection_error(ErrorCode::kDeadlineExceeded, never_sent ? Trouble::kNotSent : Trouble::kMaybeExecuted,
-                                            "Redis at " + name_ + " did not answer in time")});
+        {std::move(waiter), connection_error(ErrorCode::kDeadlineExceeded, never_sent ? Trouble::kNotSent : Trouble::kMaybeExecuted,
+                                             "Redis at " + name_ + " did not answer in time")});
     at = owed_.begin() + place + (never_sent ? 0 : 1);
   }
 }

@@ -110,12 +110,14 @@ std::shared_ptr<Connection> Pool::best() {
 
 void Pool::drop_dead() {
   for (auto* list : {&shared_, &idle_}) {
+    bool lost = false;
     for (auto& one : *list) {
-      if (one->usable()) continue;
+      if (one->attended() || one->usable()) continue;
       one->retire("the connection was lost");
       retired_.push_back(std::move(one));
+      lost = true;
     }
-    std::erase(*list, nullptr);
+    if (lost) std::erase(*list, nullptr);
   }
   std::erase_if(retired_, [](const auto& one) { return one->finished(); });
 }

@@ -194,6 +194,28 @@ FusedStore* FaultyKeyStore::fused_with(QueueBackend& queue) {
 Result<std::vector<Lookup>> FaultyKeyStore::get(const GetRecords& request) {
   return with_faults(*plan_, "get", [&] { return inner()->get(request); });
 }
+void FaultyKeyStore::get_async(const GetRecords& request, GetDone done) {
+  const auto fault = plan_->next("get_async");
+  if (!fault) return inner()->get_async(request, std::move(done));
+  switch (fault->kind) {
+    case FaultKind::kFail:
+      return done(error_of(*fault));
+    case FaultKind::kLoseReply:
+      return inner()->get_async(request, [done, error = error_of(*fault)](const auto&) { done(error); });
+    case FaultKind::kStall:
+      fault->gate->pass();
+      return inner()->get_async(request, std::move(done));
+    case FaultKind::kStallReply:
+      return inner()->get_async(request, [done, gate = fault->gate](auto answer) {
+        gate->pass();
+        done(std::move(answer));
+      });
+    case FaultKind::kTwice:
+      // Reading twice in a row: the first answer is dropped when the second one is on its way.
+      inner()->get_async(request, [](const auto&) {});
+      return inner()->get_async(request, std::move(done));
+  }
+}
 Result<Lookup> FaultyKeyStore::get_by_id(const GetById& request) {
   return with_faults(*plan_, "get_by_id", [&] { return inner()->get_by_id(request); });
 }

@@ -1,6 +1,10 @@
 // Key store suite: what one command after another does to records and keys.
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
 #include <thread>
 
 #include "testing/key_store_helpers.hpp"
@@ -406,6 +410,40 @@ void a_second_opening_sees_every_change(Trial& t) {
   EXPECT_EQ(other.identity().value(), t.store().identity().value());
 }
 
+// The completion form, however the store keeps it: the same answers, each exactly once, and nothing of the request is needed any more.
+void gets_without_waiting_answer_the_same(Trial& t) {
+  t.apply(set("a", {"k", "l"}, t.stamp(1), "one"));
+  struct Answers {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<std::string> seen;
+    std::size_t calls = 0;
+  };
+  constexpr std::size_t kCalls = 100;
+  const auto answers = std::make_shared<Answers>();
+  for (std::size_t i = 0; i < kCalls; ++i) {
+    std::vector<std::string> names{"k", "none", "l"};
+    std::string ns;
+    const std::vector<std::string_view> keys(names.begin(), names.end());
+    t.store().get_async({.ns = ns, .keys = keys, .now = t.now()}, [answers](Result<std::vector<Lookup>> found) {
+      std::string seen;
+      if (!found) {
+        seen = found.error().describe();
+      } else {
+        for (const auto& one : *found) seen += one.record ? one.record->id + "/" + one.record->payload.str() + " " : "- ";
+      }
+      const std::lock_guard lock(answers->mutex);
+      answers->seen.push_back(std::move(seen));
+      ++answers->calls;
+      answers->changed.notify_all();
+    });
+    for (auto& name : names) name.assign(name.size(), '!');
+  }
+  std::unique_lock lock(answers->mutex);
+  ASSERT_TRUE(answers->changed.wait_for(lock, std::chrono::seconds(30), [&] { return answers->calls == kCalls; }));
+  for (const auto& seen : answers->seen) EXPECT_EQ(seen, "a/one - a/one ");
+}
+
 #define SETGET_CASE(name) \
   Case { #name, name }
 const std::array kCases{
@@ -433,6 +471,7 @@ const std::array kCases{
     SETGET_CASE(namespaces_share_nothing),
     SETGET_CASE(many_long_keys_and_a_large_payload_are_one_record),
     SETGET_CASE(many_keys_are_read_at_once_in_order),
+    SETGET_CASE(gets_without_waiting_answer_the_same),
     SETGET_CASE(readers_never_see_a_part_of_a_version),
     Case{"reopening_keeps_records_tombstones_and_identity", reopening_keeps_records_tombstones_and_identity, nullptr, Needs::kReopen},
     SETGET_CASE(the_identity_is_stable_and_its_own),

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <setget/http.hpp>
 #include <setget/memory.hpp>
@@ -22,7 +23,7 @@ class HttpTest : public ::testing::Test {
     ASSERT_TRUE(database);
     setget::PipelineOptions parts;
     parts.queue = database->queue("records");
-    parts.key_store = database->key_store();
+    parts.key_store = decorate_ ? decorate_(database->key_store()) : database->key_store();
     parts.durability = setget::Durability::kMemory;
     parts.linger = setget::Milliseconds(0);
     auto pipeline = setget::Pipeline::create(std::move(parts));
@@ -60,6 +61,7 @@ class HttpTest : public ::testing::Test {
     ASSERT_NE(applied->body.find("\"applied\""), std::string::npos) << applied->body;
   }
 
+  std::function<setget::KeyStore(setget::KeyStore)> decorate_;  // nothing: the plain one
   std::unique_ptr<setget::Pipeline> pipeline_;
   std::unique_ptr<setget::Gateway> gateway_;
   std::unique_ptr<setget::HttpServer> server_;

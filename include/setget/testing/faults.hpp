@@ -105,6 +105,8 @@ class SETGET_API FaultyKeyStore final : public ForwardingKeyStore {
   Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) override;
   FusedStore* fused_with(QueueBackend& queue) override;
   Result<std::vector<Lookup>> get(const GetRecords& request) override;
+  // The verb "get_async". kStall holds the caller, kStallReply whoever brings the answer.
+  void get_async(const GetRecords& request, GetDone done) override;
   Result<Lookup> get_by_id(const GetById& request) override;
   Result<SummaryPage> scan(const ScanRecords& request) override;
   Result<ChangeBatch> changes(const ReadChanges& request) override;

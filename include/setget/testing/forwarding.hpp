@@ -1,4 +1,5 @@
-// Forwarding bases: derive from one of these to change a few verbs of a backend and hand the rest through.
+// Forwarding bases: derive from one of these to change a few verbs of a backend and hand the rest through. get() and get_async() are two
+// verbs: who changes one changes the other too, or clears async_gets in capabilities() and lets get_async() call get().
 // Thread rule: as the backend behind it.
 #pragma once
 
@@ -62,6 +63,7 @@ class SETGET_API ForwardingKeyStore : public KeyStoreBackend {
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override { return inner_->set_expiry(entries); }
   Result<Reclaimed> reclaim(const Reclaim& request) override { return inner_->reclaim(request); }
   Result<StoreStats> stats() override { return inner_->stats(); }
+  void get_async(const GetRecords& request, GetDone done) override { inner_->get_async(request, std::move(done)); }
 
  private:
   std::shared_ptr<KeyStoreBackend> inner_;

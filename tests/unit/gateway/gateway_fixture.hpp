@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -29,7 +30,7 @@ class GatewayTest : public ::testing::Test {
     ASSERT_TRUE(database) << database.error().describe();
     setget::PipelineOptions parts;
     parts.queue = database->queue("records");
-    parts.key_store = database->key_store();
+    parts.key_store = decorate_ ? decorate_(database->key_store()) : database->key_store();
     parts.archive = database->archive();
     parts.durability = setget::Durability::kMemory;
     parts.flows = std::move(flows);
@@ -83,6 +84,7 @@ class GatewayTest : public ::testing::Test {
     return found;
   }
 
+  std::function<setget::KeyStore(setget::KeyStore)> decorate_;  // nothing: the plain one
   std::shared_ptr<setget::testing::SimulatedClock> clock_;
   std::unique_ptr<setget::Pipeline> pipeline_;
   std::unique_ptr<setget::Gateway> gateway_;

@@ -1,5 +1,7 @@
 #include "support.hpp"
 
+#include "support/held_gets.hpp"
+
 #include <setget/testing/forwarding.hpp>
 
 namespace {
@@ -85,6 +87,73 @@ TEST(Reader, says_when_it_could_not_find_out) {
 TEST(Reader, refuses_read_through_without_an_archive) {
   World world;
   EXPECT_FALSE(Reader::create({.key_store = world.key_store, .read_through = true}));
+}
+
+TEST_F(ReaderThrough, completion_form_answers_as_get_does) {
+  ASSERT_TRUE(world_.ingress()->set(request("x", {"k", "l"})));
+  auto worker = world_.worker();
+  drain(*worker);
+  const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
+  const auto metrics = std::make_shared<PrometheusMetrics>();
+  const auto reader = Reader::create({.key_store = KeyStore(held), .clock = world_.clock, .metrics = metrics}).value();
+  ASSERT_TRUE(reader->async_gets());
+  int called = 0;
+  {
+    // What is passed need not outlive the call.
+    std::vector<std::string> keys{"none", "l"};
+    const std::vector<std::string_view> views(keys.begin(), keys.end());
+    reader->get_async(views, {}, Deadline::in(Milliseconds(1000)), [&](Result<std::vector<Found>> found) {
+      ASSERT_EQ(found->size(), 2U);
+      EXPECT_FALSE((*found)[0].record);
+      EXPECT_EQ((*found)[1].record->id, "x");
+      ++called;
+    });
+    keys.clear();
+  }
+  reader->get_async(std::string("k"), {}, Deadline::in(Milliseconds(1000)), [&](Result<std::optional<Record>> found) {
+    EXPECT_EQ(found.value()->id, "x");
+    ++called;
+  });
+  EXPECT_EQ(called, 0);
+  held->answer_all();
+  EXPECT_EQ(called, 2);
+  EXPECT_NE(metrics->expose().find(R"(setget_reads_total{result="store"} 2)"), std::string::npos) << metrics->expose();
+  reader->get_async("k", {}, Deadline::in(Milliseconds(1000)), [&](Result<std::optional<Record>> found) {
+    EXPECT_EQ(found.error().code(), ErrorCode::kUnavailable);
+    ++called;
+  });
+  held->answer_all(Error(ErrorCode::kUnavailable, "away"));
+  EXPECT_EQ(called, 3);
+}
+
+TEST_F(ReaderThrough, completion_form_asks_an_archive_on_the_calling_thread) {
+  archive("old", {"archived"});
+  const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
+  const auto reader =
+      Reader::create({.key_store = KeyStore(held), .archive = world_.archive, .read_through = true, .clock = world_.clock}).value();
+  EXPECT_FALSE(reader->async_gets());
+  bool called = false;
+  reader->get_async("archived", {}, Deadline::in(Milliseconds(1000)), [&](Result<std::optional<Record>> found) {
+    EXPECT_EQ(found.value()->id, "old");
+    called = true;
+  });
+  EXPECT_TRUE(called);
+}
+
+TEST_F(ReaderThrough, completion_form_meets_faults) {
+  world_.store_faults->add({.verb = "get_async", .code = ErrorCode::kUnavailable});
+  const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
+  std::vector<ErrorCode> codes;
+  const std::string_view key = "k";
+  const auto faulty = std::make_shared<setget::testing::FaultyKeyStore>(held, world_.store_faults);
+  world_.store_faults->add({.verb = "get_async", .kind = setget::testing::FaultKind::kLoseReply, .after = 1});
+  for (int i = 0; i < 3; ++i) {
+    faulty->get_async({.keys = std::span(&key, 1), .now = world_.clock->now()}, [&](Result<std::vector<Lookup>> found) {
+      if (!found) codes.push_back(found.error().code());
+    });
+    held->answer_all();
+  }
+  EXPECT_EQ(codes, (std::vector{ErrorCode::kUnavailable, ErrorCode::kUnavailable}));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include "client_fixture.hpp"
@@ -306,6 +307,113 @@ TEST_F(RedisClient, completion_form_connects_retries_and_answers_exactly_once) {
   EXPECT_TRUE(eventually([&] { return called == accepted; }));
   EXPECT_EQ(failed, 0) << "idempotent commands survive a lost connection: " << first;
   EXPECT_GT(accepted, kCalls / 2);
+}
+
+std::vector<Result<Reply>> ask_batch(Client& client, RedisCommands commands, Deadline deadline = soon()) {
+  std::promise<std::vector<Result<Reply>>> promise;
+  client.submit(std::move(commands), deadline, [&](std::vector<Result<Reply>> replies) { promise.set_value(std::move(replies)); }).value();
+  return promise.get_future().get();
+}
+
+TEST_F(RedisClient, a_batch_gives_one_answer_for_each_command_in_order) {
+  RedisServer server;
+  const auto client = client_of(server.uri());
+  for (const bool connected : {false, true}) {
+    SCOPED_TRACE(connected);
+    const RedisCommand both[] = {set("t1", "1"), set("t2", "2")};
+    RedisCommands commands;
+    commands.add("SET", 3).key("k").arg("v").idempotent();
+    commands.add("LPUSH", 3).key("k").arg("x");
+    commands.add(RedisCommand::transaction(both));
+    commands.add("GET", 2).key("missing").idempotent();
+    commands.add(get("t2"));
+    commands.add("INCRBY", 3).key("n").arg(-7);
+    const auto replies = ask_batch(*client, std::move(commands));
+    ASSERT_EQ(replies.size(), 6U);
+    EXPECT_EQ(replies[0].value().text(), "OK");
+    EXPECT_EQ(trouble_of(replies[1].error()), Trouble::kWrongType);
+    EXPECT_EQ(replies[2].value().elements().size(), 2U);
+    EXPECT_TRUE(replies[3].value().is_nil());
+    EXPECT_EQ(replies[4].value().text(), "2");
+    EXPECT_EQ(replies[5].value().integer(), connected ? -14 : -7);
+  }
+  EXPECT_TRUE(ask_batch(*client, {}).empty());
+}
+
+TEST_F(RedisClient, a_batch_survives_lost_connections) {
+  RedisServer server;
+  const auto client = client_of(server.uri());
+  for (int round = 0; round < 200; ++round) {
+    RedisCommands commands;
+    for (int i = 0; i < 50; ++i) commands.add("SET", 3).key("k" + std::to_string(i)).arg(i).idempotent();
+    for (int i = 0; i < 50; ++i) commands.add("GET", 2).key("k" + std::to_string(i)).idempotent();
+    if (round % 20 == 10) server.cli({"CLIENT", "KILL", "TYPE", "normal"});
+    const auto replies = ask_batch(*client, std::move(commands));
+    for (const auto& reply : replies) ASSERT_TRUE(reply.has_value()) << reply.error().describe();
+  }
+}
+
+TEST_F(RedisClient, what_callbacks_submit_shares_writes) {
+  RedisServer server;
+  const auto client = client_of(server.uri());
+  constexpr int kKeys = 500;
+  RedisCommands fill;
+  for (int i = 0; i < kKeys; ++i) {
+    fill.add("SET", 3).key("p" + std::to_string(i)).arg("r" + std::to_string(i)).idempotent();
+    fill.add("SET", 3).key("r" + std::to_string(i)).arg(i).idempotent();
+  }
+  for (const auto& reply : ask_batch(*client, std::move(fill))) ASSERT_TRUE(reply.has_value());
+  const auto connection = client->servers(soon()).value()[0]->ready();
+  const auto before = connection->writes();
+  std::atomic<int> right{0};
+  std::atomic<int> called{0};
+  // One batch of pointers, answered in few reads; a follow-up for each of them.
+  RedisCommands pointers;
+  for (int i = 0; i < kKeys; ++i) pointers.add("GET", 2).key("p" + std::to_string(i)).idempotent();
+  client
+      ->submit(std::move(pointers), soon(),
+               [&](std::vector<Result<Reply>> names) {
+                 for (int i = 0; i < kKeys; ++i) {
+                   client
+                       ->submit(get(std::string(names[static_cast<std::size_t>(i)].value().text())), soon(),
+                                [&, i](Result<Reply> record) {
+                                  if (record.value().text() == std::to_string(i)) ++right;
+                                  ++called;
+                                })
+                       .value();
+                 }
+               })
+      .value();
+  EXPECT_TRUE(eventually([&] { return called == kKeys; }));
+  EXPECT_EQ(right, kKeys);
+  EXPECT_LT(connection->writes() - before, 20U);
+}
+
+TEST_F(RedisClient, stop_answers_batches_exactly_once) {
+  RedisServer server;
+  const auto client = client_of(server.uri());
+  ASSERT_TRUE(client->call(set("k", "v"), soon()).has_value());
+  server.pause();
+  std::array<std::atomic<int>, 20> calls{};
+  std::atomic<int> refused{0};
+  for (auto& count : calls) {
+    RedisCommands commands;
+    for (int i = 0; i < 20; ++i) commands.add(i % 2 == 0 ? get("k") : set("k", "v"));
+    client
+        ->submit(std::move(commands), soon(),
+                 [&](std::vector<Result<Reply>> replies) {
+                   EXPECT_EQ(replies.size(), 20U);
+                   for (const auto& reply : replies) EXPECT_FALSE(reply.has_value());
+                   ++count;
+                   // Too late for anything new.
+                   if (!client->submit(RedisCommands(), soon(), [](std::vector<Result<Reply>>) {})) ++refused;
+                 })
+        .value();
+  }
+  client->stop();
+  for (const auto& count : calls) EXPECT_EQ(count, 1);
+  EXPECT_EQ(refused, 20);
+  server.resume();
 }
 
 TEST_F(RedisClient, stop_answers_everybody_exactly_once) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <map>
 #include <thread>
 
@@ -124,7 +125,24 @@ TEST_F(RedisCluster, completion_form_goes_to_all_masters) {
   EXPECT_EQ(accepted, 3000);
 }
 
-// Counters that are incremented, a transaction and a completion-form read, all in one slot.
+TEST_F(RedisCluster, a_batch_goes_to_all_masters_and_is_answered_in_its_order) {
+  const auto client = client_of(group_->uri());
+  // The first one finds nothing connected, the second goes straight to the connections.
+  for (int round = 0; round < 2; ++round) {
+    constexpr int kKeys = 300;
+    RedisCommands commands;
+    for (int i = 0; i < kKeys; ++i) commands.add("SET", 3).key("b" + std::to_string(i)).arg(i + round).idempotent();
+    for (int i = 0; i < kKeys; ++i) commands.add("GET", 2).key("b" + std::to_string(i)).idempotent();
+    std::promise<std::vector<Result<Reply>>> promise;
+    client->submit(std::move(commands), soon(), [&](std::vector<Result<Reply>> replies) { promise.set_value(std::move(replies)); }).value();
+    const auto replies = promise.get_future().get();
+    ASSERT_EQ(replies.size(), 2U * kKeys);
+    for (int i = 0; i < kKeys; ++i)
+      ASSERT_EQ(replies[static_cast<std::size_t>(kKeys + i)].value().text(), std::to_string(i + round)) << round;
+  }
+}
+
+// Counters that are incremented, a transaction and completion-form reads, all in one slot.
 struct Load {
   explicit Load(Client& client, std::string tag) : tag_(std::move(tag)) {
     for (int t = 0; t < 4; ++t) {
@@ -148,6 +166,18 @@ struct Load {
             ++submitted;
             if (!client.submit(get(name), soon(), [this](Result<Reply> answer) {
                   if (!answer) ++failed;
+                  ++answered;
+                }))
+              --submitted;
+          }
+          if (t == 2) {
+            RedisCommands several;
+            several.add("GET", 2).key(name).idempotent();
+            several.add("GET", 2).key("elsewhere").idempotent();
+            several.add("GET", 2).key(name + "b").idempotent();
+            ++submitted;
+            if (!client.submit(std::move(several), soon(), [this](std::vector<Result<Reply>> answers) {
+                  if (answers.size() != 3 || !std::ranges::all_of(answers, &Result<Reply>::has_value)) ++failed;
                   ++answered;
                 }))
               --submitted;

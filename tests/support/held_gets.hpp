@@ -1,0 +1,119 @@
+// A key store whose gets are asynchronous and wait until a test answers them, in whatever order and on whatever thread it likes.
+// Thread rule: any thread.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <setget/testing/forwarding.hpp>
+
+namespace setget_test {
+
+class HeldGets final : public setget::testing::ForwardingKeyStore {
+ public:
+  using ForwardingKeyStore::ForwardingKeyStore;
+  ~HeldGets() override {
+    {
+      const std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    changed_.notify_all();
+    if (answerer_.joinable()) answerer_.join();
+    answer_all();
+  }
+
+  setget::KeyStoreCapabilities capabilities() const override {
+    auto capabilities = inner()->capabilities();
+    capabilities.async_gets = true;
+    return capabilities;
+  }
+  void get_async(const setget::GetRecords& request, GetDone done) override {
+    Held held{.ns = std::string(request.ns),
+              .keys = {request.keys.begin(), request.keys.end()},
+              .now = request.now,
+              .deadline = request.deadline,
+              .done = std::move(done)};
+    {
+      const std::lock_guard lock(mutex_);
+      if (!at_once_) {
+        held_.push_back(std::move(held));
+        changed_.notify_all();
+        return;
+      }
+    }
+    answer(std::move(held));
+  }
+
+  // From now on gets are answered before get_async() returns.
+  void answer_at_once() {
+    const std::lock_guard lock(mutex_);
+    at_once_ = true;
+  }
+  // From now on a thread answers, the ones that wait in no order.
+  void answer_in_disorder(unsigned seed) {
+    answerer_ = std::thread([this, random = std::minstd_rand(seed)]() mutable {
+      std::unique_lock lock(mutex_);
+      for (;;) {
+        changed_.wait(lock, [&] { return over_ || !held_.empty(); });
+        if (held_.empty()) return;
+        std::swap(held_[random() % held_.size()], held_.back());
+        auto one = std::move(held_.back());
+        held_.pop_back();
+        lock.unlock();
+        answer(std::move(one));
+        lock.lock();
+      }
+    });
+  }
+  std::size_t waiting() {
+    const std::lock_guard lock(mutex_);
+    return held_.size();
+  }
+  bool wait_for(std::size_t gets) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return held_.size() >= gets; });
+  }
+  // Those that wait now, last come first answered.
+  void answer_all(const std::optional<setget::Error>& failed = {}) {
+    std::vector<Held> now;
+    {
+      const std::lock_guard lock(mutex_);
+      now.swap(held_);
+    }
+    for (; !now.empty(); now.pop_back()) {
+      if (failed)
+        now.back().done(*failed);
+      else
+        answer(std::move(now.back()));
+    }
+  }
+
+ private:
+  struct Held {
+    std::string ns;
+    std::vector<std::string> keys;
+    setget::TimePoint now;
+    setget::Deadline deadline;
+    GetDone done;
+  };
+  void answer(Held&& held) {
+    const std::vector<std::string_view> keys(held.keys.begin(), held.keys.end());
+    held.done(inner()->get({.ns = held.ns, .keys = keys, .now = held.now, .deadline = held.deadline}));
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Held> held_;
+  bool at_once_ = false;
+  bool over_ = false;
+  std::thread answerer_;
+};
+
+}  // namespace setget_test

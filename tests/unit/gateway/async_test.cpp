@@ -1,0 +1,85 @@
+// The gateway's completion form over a store that answers later.
+#include "gateway_fixture.hpp"
+#include "support/held_gets.hpp"
+
+namespace {
+
+using namespace setget;
+using namespace setget_test;
+
+class GatewayAsync : public GatewayTest {
+ protected:
+  void SetUp() override {
+    decorate_ = [this](KeyStore plain) {
+      store_ = std::make_shared<HeldGets>(plain.backend());
+      return KeyStore(store_);
+    };
+    open({});
+  }
+  // Its answers, as they come.
+  void ask(std::string method, std::string target, Headers headers = {}) {
+    gateway_->handle({std::move(method), std::move(target), std::move(headers), {}, ns_},
+                     [this](GatewayResponse response) { answers_.push_back(std::move(response)); });
+  }
+  std::shared_ptr<HeldGets> store_;
+  std::vector<GatewayResponse> answers_;
+};
+
+TEST_F(GatewayAsync, answers_as_the_blocking_form_does) {
+  set_now(envelope(R"("payload":{"n":1})"));
+  const auto tag = header(call("GET", "/v1/records/order%2F42"), "ETag");
+  const std::pair<std::string, Headers> questions[] = {{"/v1/records/order%2F42", {}},
+                                                       {"/v1/records?key=order/42", {}},
+                                                       {"/v1/records/order%2F42?envelope=true", {}},
+                                                       {"/v1/records/order%2F42", {{"If-None-Match", tag}}},
+                                                       {"/v1/records/order%2F42", {{"if-match", tag}}},
+                                                       {"/v1/records/order%2F42", {{"If-Match", "\"x\""}}},
+                                                       {"/v1/records/none", {}},
+                                                       {"/v1/records/none", {{"If-Match", "*"}}}};
+  for (const std::string method : {"GET", "HEAD"}) {
+    for (const auto& [target, headers] : questions) {
+      SCOPED_TRACE(target);
+      answers_.clear();
+      ask(method, target, headers);
+      EXPECT_TRUE(answers_.empty()) << "the store has not answered";
+      store_->answer_all();
+      ASSERT_EQ(answers_.size(), 1U);
+      const auto blocking = call(method, target, {}, headers);
+      EXPECT_EQ(answers_[0].status, blocking.status);
+      EXPECT_EQ(answers_[0].headers, blocking.headers);
+      EXPECT_EQ(answers_[0].body, blocking.body);
+    }
+  }
+}
+
+TEST_F(GatewayAsync, answers_at_once_what_needs_no_store) {
+  for (const std::string target :
+       {"/v1/records/", "/v1/records", "/v1/records/k?envelope=2", "/v1/records/k?other=1", "/nowhere", "/healthz"}) {
+    SCOPED_TRACE(target);
+    answers_.clear();
+    ask("GET", target);
+    ASSERT_EQ(answers_.size(), 1U);
+    EXPECT_EQ(answers_[0].status, call("GET", target).status);
+  }
+  EXPECT_EQ(store_->waiting(), 0U);
+}
+
+TEST_F(GatewayAsync, says_what_the_store_says) {
+  ask("GET", "/v1/records/k");
+  store_->answer_all(Error(ErrorCode::kUnavailable, "away"));
+  ASSERT_EQ(answers_.size(), 1U);
+  EXPECT_EQ(answers_[0].status, 503);
+}
+
+TEST_F(GatewayAsync, never_shows_a_record_that_expired_by_the_clock_of_the_question) {
+  set_now(envelope(R"("payload":1,"ttl":"1s")"));
+  ask("GET", "/v1/records/order%2F42");
+  clock_->advance(Milliseconds(2000));
+  ask("GET", "/v1/records/order%2F42");
+  store_->answer_all();
+  ASSERT_EQ(answers_.size(), 2U);
+  EXPECT_EQ(answers_[0].status, 404) << "the later one, answered first";
+  EXPECT_EQ(answers_[1].status, 200);
+}
+
+}  // namespace
