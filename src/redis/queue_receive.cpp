@@ -26,7 +26,7 @@ class RedisReceiver {
     for (bool first = true; first || (more_ && taken_.empty() && !failed_); first = false) {
       more_ = false;
       if (queue_->parts() == 1) {
-        take({{0, wanted()}}, {});
+        take({{0, wanted()}}, {}, room());
       } else if (request_.max_messages <= kExact) {
         take_oldest();
       } else {
@@ -43,11 +43,20 @@ class RedisReceiver {
     std::uint32_t part = 0;
     std::size_t messages = 0;
   };
+  struct Mode {
+    bool dry = false;     // only tells what it would take
+    bool strict = false;  // not even one message may be over the limit of bytes
+  };
+  struct Head {
+    Stamp stamp = 0;
+    std::size_t bytes = 0;
+    std::uint32_t part = 0;
+  };
 
   std::size_t wanted() const { return std::min(request_.max_messages - taken_.size(), kMostMessages); }
   std::size_t room() const { return request_.max_bytes > bytes_ ? request_.max_bytes - bytes_ : 0; }
 
-  RedisQueues::Replies ask(const std::vector<Share>& shares, std::size_t room, std::string_view in_flight, bool dry,
+  RedisQueues::Replies ask(const std::vector<Share>& shares, std::size_t room, std::string_view in_flight, Mode mode,
                            std::vector<std::string>& tokens) {
     const auto now = queues_.now();
     for (std::size_t i = 0; i < shares.size(); ++i) tokens.push_back(hex(queues_.place_->random().next()));
@@ -57,17 +66,17 @@ class RedisReceiver {
           auto call = RedisQueues::on_part(queue_scripts::receive(), *queue_, shares[i].part);
           call.arg(now).arg(tokens[i]).arg(static_cast<std::int64_t>(shares[i].messages)).arg(static_cast<std::int64_t>(room));
           call.arg(request_.visibility_timeout ? std::to_string(request_.visibility_timeout->count()) : std::string());
-          call.arg(in_flight).arg(again ? "1" : "0").arg(dry ? "1" : "0");
+          call.arg(in_flight).arg(again ? "1" : "0").arg(mode.dry ? "1" : "0").arg(mode.strict ? "1" : "0");
           return call;
         },
         deadline_);
   }
 
   // Answers how many came from each.
-  std::vector<std::size_t> take(const std::vector<Share>& shares, std::string_view in_flight) {
+  std::vector<std::size_t> take(const std::vector<Share>& shares, std::string_view in_flight, std::size_t room, bool strict = false) {
     std::vector<std::string> tokens;
     std::vector<std::size_t> counts(shares.size(), 0);
-    auto replies = ask(shares, room(), in_flight, false, tokens);
+    auto replies = ask(shares, room, in_flight, Mode{.dry = false, .strict = strict || bytes_ > 0}, tokens);
     for (std::size_t i = 0; i < shares.size(); ++i) {
       if (!replies[i]) {
         failed_ = std::move(replies[i]).error();
@@ -128,8 +137,8 @@ class RedisReceiver {
     std::vector<Share> all;
     for (std::uint32_t part = 0; part < queue_->parts(); ++part) all.push_back({part, wanted()});
     std::vector<std::string> tokens;
-    const auto replies = ask(all, room(), {}, true, tokens);
-    std::vector<std::pair<Stamp, std::uint32_t>> heads;
+    const auto replies = ask(all, room(), {}, Mode{.dry = true, .strict = false}, tokens);
+    std::vector<Head> heads;
     const auto limit = static_cast<std::int64_t>(queue_->info.options.max_in_flight);
     std::int64_t in_flight = 0;
     for (const auto& share : all) {
@@ -142,35 +151,42 @@ class RedisReceiver {
       if (fields.size() < 6) continue;
       more_ = more_ || fields[3].integer() != 0;
       in_flight += limit - fields[4].integer();
-      for (const auto& stamp : fields.subspan(6)) heads.emplace_back(static_cast<Stamp>(stamp.integer()), share.part);
+      for (std::size_t at = 6; at + 1 < fields.size(); at += 2) {
+        heads.push_back({.stamp = static_cast<Stamp>(fields[at].integer()),
+                         .bytes = static_cast<std::size_t>(fields[at + 1].integer()),
+                         .part = share.part});
+      }
     }
-    std::sort(heads.begin(), heads.end());
+    std::sort(heads.begin(), heads.end(), [](const Head& a, const Head& b) { return a.stamp < b.stamp; });
     heads.resize(std::min({heads.size(), wanted(), static_cast<std::size_t>(std::max<std::int64_t>(limit - in_flight, 0))}));
     std::vector<Share> shares;
-    for (const auto& [stamp, part] : heads) {
-      const auto at = std::find_if(shares.begin(), shares.end(), [&, its = part](const Share& share) { return share.part == its; });
+    std::size_t bytes = 0;
+    for (const auto& head : heads) {
+      bytes += head.bytes;
+      if (bytes > request_.max_bytes && !shares.empty()) break;
+      const auto at = std::find_if(shares.begin(), shares.end(), [&](const Share& share) { return share.part == head.part; });
       if (at == shares.end()) {
-        shares.push_back({part, 1});
+        shares.push_back({head.part, 1});
       } else {
         ++at->messages;
       }
     }
-    if (!shares.empty()) take(shares, {});
+    if (!shares.empty()) take(shares, {}, room());
   }
 
   void take_many() {
     const auto parts = queue_->parts();
     const auto in_flight = std::to_string((queue_->info.options.max_in_flight + parts - 1) / parts);
     const auto start = queue_->next_receive.fetch_add(1, std::memory_order_relaxed) % parts;
-    take({{start, wanted()}}, in_flight);
+    take({{start, wanted()}}, in_flight, room());
     if (taken_.size() * 2 >= std::min(request_.max_messages, kMostMessages) || room() == 0) return;
     const auto share = std::max<std::size_t>(wanted() / (parts - 1), 1);
     const auto rest = wanted();
     std::vector<Share> others;
     for (std::uint32_t i = 1; i < parts && others.size() < rest; ++i) others.push_back({(start + i) % parts, share});
-    const auto counts = take(others, in_flight);
+    const auto counts = take(others, in_flight, room() / others.size(), true);
     for (std::size_t i = 0; i < others.size() && taken_.size() < request_.max_messages && room() > 0; ++i) {
-      if (counts[i] == share) take({{others[i].part, wanted()}}, in_flight);
+      if (counts[i] == share || bytes_ == 0) take({{others[i].part, wanted()}}, in_flight, room());
     }
   }
 

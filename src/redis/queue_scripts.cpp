@@ -218,7 +218,7 @@ return {'ok', born, 0, 0}
 const Script& receive() {
   static const Script script(join({lua::kNames, lua::kOutcomes, lua::kGroups, lua::kLeases, R"lua(
 local now, token, max, room = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local dry = ARGV[8] == '1'
+local dry, strict = ARGV[8] == '1', ARGV[9] == '1'
 local o = call('HMGET', M, 'born', 'kind', 'vt', 'ret', 'maxr', 'mif', 'big')
 if not o[1] then return 'none' end
 local fifo, keep, poison, big = o[2] == '1', tonumber(o[4]), tonumber(o[5]), tonumber(o[7] or 0)
@@ -294,12 +294,12 @@ local function take(name, stamp, rec, group, source)
     return true
   end
   if account then
-    if taken > 0 and bytes + length > room then return false end
+    if (taken > 0 or strict) and bytes + length > room then return false end
     bytes = bytes + length
   end
   taken = taken + 1
   if dry then
-    out[#out + 1] = stamp
+    out[#out + 1], out[#out + 2] = stamp, length
     if grouped then
       if source == 'w' then depth[group] = (depth[group] or 0) + 1 end
       follow(group)

@@ -18,7 +18,8 @@ const Script& send();
 const Script& pin();
 // The part that was pinned will never accept this id: now, until, id.
 const Script& refuse();
-// now, token, messages, bytes, visibility or "", limit in flight or "", again, dry.
+// now, token, messages, bytes, visibility or "", limit in flight or "", again, dry, strict (not even one message may be over the
+// limit of bytes). A dry one leases nothing and gives stamp and length of each body.
 const Script& receive();
 // now, lane, number; then groups of: action, token, outcome or delay, uncounted, reasons, count, and so many messages.
 const Script& settle();
