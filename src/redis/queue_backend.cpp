@@ -1,0 +1,166 @@
+// Running scripts on parts of a queue: lanes, repetition of what got no answer, waiting.
+#include "redis/queue_backend.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "redis/errors.hpp"
+#include "redis/queue.hpp"
+
+namespace setget::inline v0::redis {
+
+std::uint64_t Bell::count() const {
+  const std::scoped_lock lock(mutex_);
+  return count_;
+}
+
+void Bell::ring() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ++count_;
+  }
+  rung_.notify_all();
+}
+
+void Bell::wait(std::uint64_t seen, Deadline::Steady::time_point until) {
+  std::unique_lock lock(mutex_);
+  rung_.wait_until(lock, until, [&] { return count_ != seen; });
+}
+
+Error no_such_queue(std::string_view name) {
+  return Error(ErrorCode::kNotFound, fmt::format("there is no queue named \"{}\"", name)).at_field("queue");
+}
+
+RedisQueues::LaneUse::LaneUse(RedisQueues& queues) : queues_(queues) {
+  {
+    const std::scoped_lock lock(queues_.mutex_);
+    if (!queues_.lanes_.empty()) {
+      lane_ = std::move(queues_.lanes_.back());
+      queues_.lanes_.pop_back();
+      return;
+    }
+  }
+  lane_.id = hex(queues_.place_->random().next());
+}
+
+RedisQueues::LaneUse::~LaneUse() {
+  const std::scoped_lock lock(queues_.mutex_);
+  queues_.lanes_.push_back(std::move(lane_));
+}
+
+QueueCapabilities RedisQueues::capabilities() const {
+  const auto facts = place_->known();
+  return {.durability = facts ? facts->durability : Durability::kMemory,
+          .stamps = true,
+          .ledger = true,
+          .fifo = true,
+          .dedup = true,
+          .delay = true,
+          .dead_letters = true,
+          .oldest_unfinished = true,
+          .cross_process = true};
+}
+
+Script::Call RedisQueues::on_part(const Script& script, const KnownQueue& queue, std::uint32_t part) {
+  Script::Call call(script, 1);
+  call.key(queue.shards->name(part, queue.name() + ":"));
+  return call;
+}
+
+Script::Call RedisQueues::on_part_with_stamps(const Script& script, const KnownQueue& queue, std::uint32_t part) {
+  Script::Call call(script, 2);
+  call.key(queue.shards->name(part, queue.name() + ":")).key(queue.shards->name(part, "last"));
+  return call;
+}
+
+void RedisQueues::saw(Stamp stamp) noexcept {
+  auto last = last_stamp_.load(std::memory_order_relaxed);
+  while (last < stamp && !last_stamp_.compare_exchange_weak(last, stamp, std::memory_order_relaxed)) {
+  }
+}
+
+// Nobody wakes it: it only gives the server time.
+void RedisQueues::pause(std::size_t attempt, Deadline deadline) {
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  const auto wait = Milliseconds(10) * (1U << std::min<std::size_t>(attempt, 5));
+  never.wait_until(lock, std::min(deadline.time(), Deadline::Steady::now() + wait));
+}
+
+RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls,
+                                      const std::function<Script::Call(std::size_t, bool)>& make, Deadline deadline) {
+  constexpr std::size_t kMostAttempts = 6;  // after lost answers: about 600 ms
+  Replies answers(calls, Result<Reply>(Reply::nil()));
+  std::vector<std::size_t> open(calls);
+  for (std::size_t i = 0; i < calls; ++i) open[i] = i;
+  std::vector<bool> uncertain(calls, false);
+  bool healed = false;
+  for (std::size_t attempt = 0; !open.empty();) {
+    std::vector<Script::Call> batch;
+    batch.reserve(open.size());
+    for (const auto i : open) batch.push_back(make(i, uncertain[i]));
+    auto replies = run_scripts(place_->client(), batch, deadline);
+    std::vector<std::size_t> again;
+    bool missing = false;
+    bool lost = false;
+    for (std::size_t k = 0; k < open.size(); ++k) {
+      const auto i = open[k];
+      auto& reply = replies[k];
+      if (!reply) {
+        uncertain[i] = uncertain[i] || maybe_executed(reply.error());
+        const bool repeat = uncertain[i] && reply.error().retryable() && attempt < kMostAttempts && !deadline.passed();
+        lost = lost || repeat;
+        if (repeat) again.push_back(i);
+      } else if (reply->text() == "again") {
+        if (!deadline.passed()) again.push_back(i);
+        reply = Error(ErrorCode::kDeadlineExceeded, "too many leases end at this moment; ask again").from(ErrorSource::kRedis, 0, {});
+      } else if (reply->text() == "none") {
+        reply = no_such_queue(queue->name());
+        missing = true;
+        if (!healed) again.push_back(i);
+      } else if (reply->text() == "late") {
+        reply = Error(ErrorCode::kDeadlineExceeded, "the answer came too late").from(ErrorSource::kRedis, 0, {});
+      }
+      answers[i] = std::move(reply);
+    }
+    if (missing && !healed) {
+      healed = true;
+      if (auto done = heal(queue, deadline); !done) {
+        std::erase_if(again, [&](std::size_t i) {
+          const bool gone = !uncertain[i];
+          if (gone) answers[i] = done.error();
+          return gone;
+        });
+      }
+    }
+    if (lost) pause(attempt++, deadline);
+    open = std::move(again);
+  }
+  for (std::size_t i = 0; i < calls; ++i) {
+    if (answers[i] || !uncertain[i] || !answers[i].error().retryable()) continue;
+    // Whatever the last attempt said: an earlier one may have been carried out.
+    answers[i] = Error(ErrorCode::kDeadlineExceeded,
+                       fmt::format("the answer was lost, and may have been given: {}", answers[i].error().message()))
+                     .from(ErrorSource::kRedis, static_cast<int>(Trouble::kMaybeExecuted), {});
+  }
+  return answers;
+}
+
+Result<std::vector<Reply>> RedisQueues::on_all_parts(const QueuePtr& queue, const std::function<Script::Call(std::uint32_t)>& make,
+                                                     Deadline deadline) {
+  auto answers = run(
+      queue, queue->parts(), [&](std::size_t part, bool) { return make(static_cast<std::uint32_t>(part)); }, deadline);
+  std::vector<Reply> replies;
+  replies.reserve(answers.size());
+  for (auto& answer : answers) {
+    if (!answer) return std::move(answer).error();
+    replies.push_back(*std::move(answer));
+  }
+  return replies;
+}
+
+std::shared_ptr<QueueBackend> make_queues(std::shared_ptr<Place> place) { return std::make_shared<RedisQueues>(std::move(place)); }
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,150 @@
+// The queue backend on Redis. A queue has one or more parts, each in a slot of its own, and each verb is one script per part that it touches
+// (queue_scripts.cpp). This class decides which parts those are, puts their answers together, and deals with answers that did not come
+// and with queues that are not there any more. docs/adr/0014-redis-queue.md. Thread rule: any thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "redis/place.hpp"
+#include "redis/queue_codec.hpp"
+#include "redis/script.hpp"
+#include "redis/shards.hpp"
+
+#include <setget/queue.hpp>
+
+namespace setget::inline v0::redis {
+
+// Wakes those of this process who wait for a queue. Others notice by themselves within 20 ms.
+class Bell {
+ public:
+  std::uint64_t count() const;
+  void ring();
+  // Returns once it has rung more often than `seen`, or at `until`.
+  void wait(std::uint64_t seen, Deadline::Steady::time_point until);
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable rung_;
+  std::uint64_t count_ = 0;
+};
+
+// What this process knows of a queue; immutable but for the counters.
+struct KnownQueue {
+  QueueInfo info{};
+  std::string id{};  // tells queues apart that had this name one after the other
+  std::shared_ptr<const Shards> shards{};
+  std::shared_ptr<Bell> bell{};
+  mutable std::atomic<std::uint32_t> next_send{0};
+  mutable std::atomic<std::uint32_t> next_receive{0};
+
+  std::uint32_t parts() const noexcept { return shards->count(); }
+  const std::string& name() const noexcept { return info.name; }
+  bool fifo() const noexcept { return info.options.kind == QueueKind::kFifo; }
+};
+using QueuePtr = std::shared_ptr<const KnownQueue>;
+
+class RedisQueues final : public QueueBackend {
+ public:
+  explicit RedisQueues(std::shared_ptr<Place> place) : place_(std::move(place)) {}
+
+  QueueCapabilities capabilities() const override;
+  Result<QueueInfo> create(const CreateQueue& request) override;
+  Result<std::vector<QueueInfo>> list() override;
+  Result<void> remove(std::string_view name) override;
+  Result<std::vector<Result<SentMessage>>> send(const SendMessages& request) override;
+  Result<std::vector<Message>> receive(const ReceiveMessages& request) override;
+  Result<std::vector<Result<void>>> settle(const SettleMessages& request) override;
+  Result<MessageStatus> find(const FindMessage& request) override;
+  Result<QueueStats> stats(std::string_view queue) override;
+  Result<std::vector<Message>> peek(const PeekMessages& request) override;
+  Result<DeadLetterPage> dead_letters(const ListDeadLetters& request) override;
+  Result<std::size_t> redrive(const RedriveDeadLetters& request) override;
+  Result<std::size_t> purge(const PurgeDeadLetters& request) override;
+  Result<Stamp> oldest_unfinished() override;
+  Result<std::size_t> maintain(const MaintainQueue& request) override;
+
+ private:
+  friend class RedisSender;
+  friend class RedisReceiver;
+  using Replies = std::vector<Result<Reply>>;
+
+  // A name under which one call at a time leaves its answer with a part, so that it can be asked for again.
+  struct Lane {
+    std::string id{};
+    std::uint64_t number = 0;
+  };
+  class LaneUse {
+   public:
+    explicit LaneUse(RedisQueues& queues);
+    ~LaneUse();
+    LaneUse(const LaneUse&) = delete;
+    LaneUse& operator=(const LaneUse&) = delete;
+    Lane* operator->() noexcept { return &lane_; }
+    const Lane& view() const noexcept { return lane_; }
+
+   private:
+    RedisQueues& queues_;
+    Lane lane_;
+  };
+
+  // The registry (queue_registry.cpp).
+  struct Registered {
+    std::uint32_t parts = 0;   // 0: there is no registry
+    std::string text{};        // empty: no such queue
+  };
+  std::string registry_key() const;
+  Result<Registered> look_up(std::string_view name, Deadline deadline);
+  Result<QueuePtr> enter(std::string_view name, const QueueOptions& options, std::string_view id, std::uint32_t parts, Deadline deadline);
+  Result<QueuePtr> remember(std::string_view name, const Registered& found);
+  Result<void> install(const KnownQueue& queue, Deadline deadline);
+  // From memory, or from the registry.
+  Result<QueuePtr> known(std::string_view name, Deadline deadline);
+  // A part said that it does not know the queue. Afterwards all parts know it, or there is no such queue.
+  Result<void> heal(const QueuePtr& queue, Deadline deadline);
+  void forget(std::string_view name);
+
+  // Runs one script per call on parts of the queue. `make`(i, again): call i; `again` if it may have been carried out before. Repeats what
+  // got no answer, and what the script has asked to repeat. One answer for each.
+  Replies run(const QueuePtr& queue, std::size_t calls, const std::function<Script::Call(std::size_t, bool)>& make, Deadline deadline);
+  // The same script on every part; the first error ends it.
+  Result<std::vector<Reply>> on_all_parts(const QueuePtr& queue, const std::function<Script::Call(std::uint32_t)>& make, Deadline deadline);
+  // A call on one part: KEYS[1].
+  static Script::Call on_part(const Script& script, const KnownQueue& queue, std::uint32_t part);
+  // And KEYS[2], the stamp that was given last.
+  static Script::Call on_part_with_stamps(const Script& script, const KnownQueue& queue, std::uint32_t part);
+  std::int64_t now() const { return place_->now().time_since_epoch().count(); }
+
+  // Dead letters of all parts, by rising stamp.
+  struct Letter {
+    std::uint32_t part = 0;
+    std::uint64_t number = 0;
+    DeadLetter content{};
+  };
+  Result<std::vector<Letter>> letters(const QueuePtr& queue, Stamp after, std::size_t limit, Deadline deadline);
+  // Up to `limit` letters that pass the filter, oldest first, given to `step` in portions of one part each.
+  Result<std::size_t> for_each_letter(std::string_view name, const DeadLetterFilter& filter, std::size_t limit,
+                                      const std::function<Result<std::size_t>(const QueuePtr&, std::span<const Letter>)>& step);
+
+  void saw(Stamp stamp) noexcept;
+  void pause(std::size_t attempt, Deadline deadline);
+
+  const std::shared_ptr<Place> place_;
+  std::mutex mutex_;
+  std::map<std::string, QueuePtr, std::less<>> queues_;
+  std::map<std::string, QueueOptions, std::less<>> ours_;  // made by this process
+  std::vector<Lane> lanes_;                                // not in use
+  std::mutex healing_;
+  std::atomic<Stamp> last_stamp_{0};  // the highest that this process has seen
+};
+
+Error no_such_queue(std::string_view name);
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,194 @@
+#include "redis/queue_codec.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+namespace setget::inline v0::redis {
+
+namespace {
+
+constexpr std::size_t kTokenSize = 16;
+
+void put(std::string& out, std::size_t number) {
+  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(number >> shift & 0xff));
+}
+void put(std::string& out, std::string_view bytes) {
+  put(out, bytes.size());
+  out += bytes;
+}
+
+// Reads from the front of what is left.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : left_(bytes) {}
+  bool good() const noexcept { return good_; }
+  std::size_t size() const noexcept { return left_.size(); }
+  std::uint64_t number(std::size_t width) {
+    std::uint64_t value = 0;
+    for (const char c : take(width)) value = value << 8 | static_cast<unsigned char>(c);
+    return value;
+  }
+  std::string_view take(std::size_t length) {
+    if (length > left_.size()) {
+      good_ = false;
+      return {};
+    }
+    const auto taken = left_.substr(0, length);
+    left_.remove_prefix(length);
+    return taken;
+  }
+  std::string text() { return std::string(take(number(4))); }
+
+ private:
+  std::string_view left_;
+  bool good_ = true;
+};
+
+template <class Number>
+bool parse(std::string_view text, Number& number) {
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return problem == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+// Splits at '~'; false if there are not exactly `Count` parts.
+template <std::size_t Count>
+bool split(std::string_view text, std::array<std::string_view, Count>& parts) {
+  for (std::size_t i = 0; i + 1 < Count; ++i) {
+    const auto at = text.find('~');
+    if (at == std::string_view::npos) return false;
+    parts[i] = text.substr(0, at);
+    text.remove_prefix(at + 1);
+  }
+  parts[Count - 1] = text;
+  return text.find('~') == std::string_view::npos;
+}
+
+}  // namespace
+
+std::string encode_record(const OutgoingMessage& message) {
+  std::string out;
+  std::size_t size = 16 + message.group.size() + message.body.size();
+  for (const auto& [name, value] : message.attributes) size += 9 + name.size() + value.data.size();
+  out.reserve(size);
+  put(out, message.body.size());
+  put(out, message.group);
+  put(out, message.attributes.size());
+  for (const auto& [name, value] : message.attributes) {
+    put(out, name);
+    out.push_back(static_cast<char>(value.type));
+    put(out, value.data);
+  }
+  out += message.body.view();
+  return out;
+}
+
+Result<Record> decode_record(Payload bytes) {
+  const auto damaged = [] { return Error(ErrorCode::kCorrupted, "a stored message is not what was written"); };
+  Reader in(bytes.view());
+  if (in.take(1) != "A") return damaged();
+  Record record;
+  record.stamp = in.number(8);
+  const auto length = in.number(4);
+  record.group = in.text();
+  for (auto count = in.number(4); count > 0 && in.good(); --count) {
+    auto name = in.text();
+    const auto type = static_cast<AttributeValue::Type>(in.number(1));
+    record.attributes.emplace(std::move(name), AttributeValue{.type = type, .data = in.text()});
+  }
+  if (!in.good() || in.size() != length) return damaged();
+  record.body = bytes.slice(bytes.size() - length);
+  return record;
+}
+
+std::string encode_reasons(const std::vector<Reason>& reasons) {
+  std::string out;
+  for (const auto& reason : reasons) {
+    put(out, reason.code);
+    put(out, reason.message);
+    put(out, reason.pointer);
+  }
+  return out;
+}
+
+std::vector<Reason> decode_reasons(std::string_view bytes) {
+  std::vector<Reason> reasons;
+  Reader in(bytes);
+  while (in.good() && in.size() > 0) {
+    Reason reason;
+    reason.code = in.text();
+    reason.message = in.text();
+    reason.pointer = in.text();
+    if (in.good()) reasons.push_back(std::move(reason));
+  }
+  return reasons;
+}
+
+std::vector<std::string> option_fields(const QueueOptions& options) {
+  return {std::to_string(static_cast<int>(options.kind)),
+          std::to_string(options.visibility_timeout.count()),
+          std::to_string(options.delay.count()),
+          std::to_string(options.retention.count()),
+          std::to_string(options.max_receives),
+          std::to_string(options.dedup_window.count()),
+          std::to_string(options.outcome_retention.count()),
+          std::to_string(options.max_in_flight),
+          std::to_string(options.max_message_bytes)};
+}
+
+std::optional<QueueOptions> parse_options(std::string_view text) {
+  std::array<std::int64_t, 9> numbers{};
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const auto end = i + 1 < numbers.size() ? text.find(' ') : text.size();
+    if (end == std::string_view::npos || !parse(text.substr(0, end), numbers[i])) return std::nullopt;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  QueueOptions options;
+  options.kind = static_cast<QueueKind>(numbers[0]);
+  options.visibility_timeout = Milliseconds(numbers[1]);
+  options.delay = Milliseconds(numbers[2]);
+  options.retention = Milliseconds(numbers[3]);
+  options.max_receives = static_cast<std::uint32_t>(numbers[4]);
+  options.dedup_window = Milliseconds(numbers[5]);
+  options.outcome_retention = Milliseconds(numbers[6]);
+  options.max_in_flight = static_cast<std::uint32_t>(numbers[7]);
+  options.max_message_bytes = static_cast<std::size_t>(numbers[8]);
+  return options;
+}
+
+std::string message_id_of(const MessageName& name) {
+  return fmt::format("{}~{}~{}~{}~{}", name.queue, name.part, name.number, name.stamp, name.born);
+}
+
+std::optional<MessageName> parse_message_id(std::string_view text) {
+  std::array<std::string_view, 5> parts;
+  MessageName name;
+  if (!split(text, parts) || !parse(parts[1], name.part) || !parse(parts[2], name.number) || !parse(parts[3], name.stamp) ||
+      name.number > kMaxVersion) {
+    return std::nullopt;
+  }
+  name.queue = parts[0];
+  name.born = parts[4];
+  return name;
+}
+
+std::string receipt_of(std::string_view queue, std::uint32_t part, std::uint64_t number, std::string_view token) {
+  return fmt::format("{}~{}~{}~{}", queue, part, number, token);
+}
+
+std::optional<Receipt> parse_receipt(std::string_view text) {
+  std::array<std::string_view, 4> parts;
+  Receipt receipt;
+  std::uint64_t number = 0;
+  if (!split(text, parts) || !parse(parts[1], receipt.part) || !parse(parts[2], number) || parts[3].size() != kTokenSize)
+    return std::nullopt;
+  receipt.queue = parts[0];
+  receipt.number = parts[2];
+  receipt.token = parts[3];
+  return receipt;
+}
+
+std::string hex(std::uint64_t number) { return fmt::format("{:016x}", number); }
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,60 @@
+// The stored and the outward forms of a queue's parts. Thread rule: pure functions.
+//
+// A record is 'A' (the format), the stamp (8 bytes), the length of the body (4) and of the group (4), the group, the attributes, the body;
+// numbers are big-endian. What comes after the stamp is written here, what comes before by the script that gives the stamp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/error.hpp>
+#include <setget/queue.hpp>
+
+namespace setget::inline v0::redis {
+
+// A record without its first nine bytes.
+std::string encode_record(const OutgoingMessage& message);
+struct Record {
+  Stamp stamp = 0;
+  std::string group{};
+  MessageAttributes attributes{};
+  Payload body{};  // shares the bytes given
+};
+Result<Record> decode_record(Payload bytes);
+
+// (length, code, length, message, length, pointer)*, so that lists can be put one behind the other.
+std::string encode_reasons(const std::vector<Reason>& reasons);
+std::vector<Reason> decode_reasons(std::string_view bytes);
+
+// "kind visibility delay retention max_receives dedup_window outcome_retention max_in_flight max_message_bytes" in decimal.
+std::vector<std::string> option_fields(const QueueOptions& options);
+std::optional<QueueOptions> parse_options(std::string_view text);
+
+// "queue~part~number~stamp~born". `born` tells the contents of a part apart that follow one another when one was lost.
+struct MessageName {
+  std::string_view queue{};
+  std::uint32_t part = 0;
+  std::uint64_t number = 0;
+  Stamp stamp = 0;
+  std::string_view born{};
+};
+std::string message_id_of(const MessageName& name);
+std::optional<MessageName> parse_message_id(std::string_view text);
+
+// "queue~part~number~token".
+struct Receipt {
+  std::string_view queue{};
+  std::uint32_t part = 0;
+  std::string_view number{};
+  std::string_view token{};
+};
+std::string receipt_of(std::string_view queue, std::uint32_t part, std::uint64_t number, std::string_view token);
+std::optional<Receipt> parse_receipt(std::string_view text);
+
+// 16 digits of a 64-bit number.
+std::string hex(std::uint64_t number);
+
+}  // namespace setget::inline v0::redis

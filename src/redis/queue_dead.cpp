@@ -1,0 +1,178 @@
+// Dead letters: looked at by stamp over all parts, chosen here, moved by the parts.
+#include <algorithm>
+#include <charconv>
+#include <unordered_set>
+
+#include "redis/queue_backend.hpp"
+#include "redis/queue_checks.hpp"
+#include "redis/queue_scripts.hpp"
+
+namespace setget::inline v0::redis {
+
+namespace {
+
+constexpr Milliseconds kCallTime{10'000};
+constexpr std::size_t kPortion = 100;  // letters of one part at a time: their bodies come along
+
+class Filter {
+ public:
+  explicit Filter(const DeadLetterFilter& filter) : filter_(filter), ids_(filter.message_ids.begin(), filter.message_ids.end()) {}
+  bool passes(const DeadLetter& letter) const {
+    if (filter_.dead_before && letter.dead_at >= *filter_.dead_before) return false;
+    if (filter_.dead_after && letter.dead_at <= *filter_.dead_after) return false;
+    if (!ids_.empty() && !ids_.contains(letter.message_id)) return false;
+    const auto has_code = [&](const Reason& reason) { return reason.code == filter_.reason_code; };
+    return filter_.reason_code.empty() || std::any_of(letter.reasons.begin(), letter.reasons.end(), has_code);
+  }
+
+ private:
+  const DeadLetterFilter& filter_;
+  std::unordered_set<std::string> ids_;
+};
+
+}  // namespace
+
+Result<std::vector<RedisQueues::Letter>> RedisQueues::letters(const QueuePtr& queue, Stamp after, std::size_t limit, Deadline deadline) {
+  auto replies = on_all_parts(
+      queue,
+      [&](std::uint32_t part) {
+        auto call = on_part(queue_scripts::dead(), *queue, part);
+        call.arg(static_cast<std::int64_t>(after)).arg(static_cast<std::int64_t>(limit));
+        return call;
+      },
+      deadline);
+  if (!replies) return std::move(replies).error();
+  std::vector<Letter> found;
+  for (std::uint32_t part = 0; part < queue->parts(); ++part) {
+    const auto fields = (*replies)[part].elements();
+    for (std::size_t at = 2; at + 2 < fields.size(); at += 3) {
+      const auto info = fields[at + 1].elements();
+      auto record = decode_record(fields[at + 2].take_payload());
+      if (!record) return std::move(record).error();
+      if (info.size() != 6) return Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
+      Letter letter{.part = part, .number = static_cast<std::uint64_t>(fields[at].integer()), .content = {}};
+      const auto origin = static_cast<Stamp>(info[5].integer());
+      letter.content.stamp = static_cast<Stamp>(info[0].integer());
+      letter.content.message_id = message_id_of({.queue = queue->name(),
+                                                 .part = part,
+                                                 .number = letter.number,
+                                                 .stamp = origin != 0 ? origin : letter.content.stamp,
+                                                 .born = fields[1].text()});
+      letter.content.body = std::move(record->body);
+      letter.content.attributes = std::move(record->attributes);
+      letter.content.group = std::move(record->group);
+      letter.content.reasons = decode_reasons(info[3].text());
+      letter.content.history = decode_reasons(info[4].text());
+      letter.content.receive_count = static_cast<std::uint32_t>(info[2].integer());
+      letter.content.sent_at = time_of(letter.content.stamp);
+      letter.content.dead_at = TimePoint(Milliseconds(info[1].integer()));
+      found.push_back(std::move(letter));
+    }
+  }
+  // What lies behind the last of a part that has more to give is not known yet.
+  std::sort(found.begin(), found.end(), [](const Letter& a, const Letter& b) { return a.content.stamp < b.content.stamp; });
+  if (found.size() > limit) found.resize(limit);
+  return found;
+}
+
+Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request) {
+  if (auto valid = check_positive("limit", request.limit); !valid) return std::move(valid).error();
+  const auto deadline = Deadline::in(kCallTime);
+  auto queue = known(request.queue, deadline);
+  if (!queue) return std::move(queue).error();
+  // The cursor is the stamp of the last letter of the page before, in decimal.
+  Stamp after = 0;
+  if (!request.cursor.empty()) {
+    const auto* end = request.cursor.data() + request.cursor.size();
+    const auto [stop, problem] = std::from_chars(request.cursor.data(), end, after);
+    if (problem != std::errc() || stop != end) return Error(ErrorCode::kInvalidArgument, "not a cursor of dead letters").at_field("cursor");
+  }
+  const Filter filter(request.filter);
+  DeadLetterPage page;
+  for (;;) {
+    const auto portion = std::min(kPortion, request.limit - page.letters.size() + 1);
+    auto found = letters(*queue, after, portion, deadline);
+    if (!found) return std::move(found).error();
+    for (auto& letter : *found) {
+      after = letter.content.stamp;
+      if (!filter.passes(letter.content)) continue;
+      if (page.letters.size() == request.limit) {
+        page.next = std::to_string(page.letters.back().stamp);
+        return page;
+      }
+      page.letters.push_back(std::move(letter.content));
+    }
+    if (found->size() < portion) return page;
+  }
+}
+
+Result<std::size_t> RedisQueues::for_each_letter(std::string_view name, const DeadLetterFilter& chosen, std::size_t limit,
+                                                 const std::function<Result<std::size_t>(const QueuePtr&, std::span<const Letter>)>& step) {
+  const auto deadline = Deadline::in(kCallTime);
+  auto queue = known(name, deadline);
+  if (!queue) return std::move(queue).error();
+  const Filter filter(chosen);
+  std::size_t done = 0;
+  Stamp after = 0;
+  while (done < limit) {
+    auto found = letters(*queue, after, kPortion, deadline);
+    if (!found) return std::move(found).error();
+    if (found->empty()) break;
+    after = found->back().content.stamp;
+    const bool last = found->size() < kPortion;
+    std::erase_if(*found, [&](const Letter& letter) { return !filter.passes(letter.content); });
+    if (found->size() > limit - done) found->erase(found->begin() + static_cast<std::ptrdiff_t>(limit - done), found->end());
+    std::stable_sort(found->begin(), found->end(), [](const Letter& a, const Letter& b) { return a.part < b.part; });
+    for (std::size_t from = 0; from < found->size();) {
+      auto end = from + 1;
+      while (end < found->size() && (*found)[end].part == (*found)[from].part) ++end;
+      auto moved = step(*queue, std::span(*found).subspan(from, end - from));
+      if (!moved) return std::move(moved).error();
+      done += *moved;
+      from = end;
+    }
+    if (last) break;
+  }
+  (*queue)->bell->ring();
+  return done;
+}
+
+Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {
+  // Those that get fresh stamps go to the end of the list only once they are dead again: the walk ends where it began.
+  return for_each_letter(request.queue, request.filter, request.limit,
+                         [&](const QueuePtr& queue, std::span<const Letter> letters) -> Result<std::size_t> {
+                           auto answers = run(
+                               queue, 1,
+                               [&](std::size_t, bool) {
+                                 auto call = on_part_with_stamps(queue_scripts::redrive(), *queue, letters.front().part);
+                                 call.arg(now()).arg(static_cast<std::int64_t>(last_stamp_.load())).arg(letters.front().part);
+                                 call.arg(queue->parts()).arg(request.restamp ? "1" : "0");
+                                 for (const auto& letter : letters) call.arg(static_cast<std::int64_t>(letter.number));
+                                 return call;
+                               },
+                               Deadline::in(kCallTime));
+                           if (!answers[0]) return std::move(answers[0]).error();
+                           const auto fields = answers[0]->elements();
+                           return fields.size() == 2 ? static_cast<std::size_t>(fields[1].integer()) : 0;
+                         });
+}
+
+Result<std::size_t> RedisQueues::purge(const PurgeDeadLetters& request) {
+  return for_each_letter(request.queue, request.filter, request.limit,
+                         [&](const QueuePtr& queue, std::span<const Letter> letters) -> Result<std::size_t> {
+                           auto answers = run(
+                               queue, 1,
+                               [&](std::size_t, bool) {
+                                 auto call = on_part(queue_scripts::purge(), *queue, letters.front().part);
+                                 call.arg(now());
+                                 for (const auto& letter : letters) call.arg(static_cast<std::int64_t>(letter.number));
+                                 return call;
+                               },
+                               Deadline::in(kCallTime));
+                           if (!answers[0]) return std::move(answers[0]).error();
+                           const auto fields = answers[0]->elements();
+                           return fields.size() == 2 ? static_cast<std::size_t>(fields[1].integer()) : 0;
+                         });
+}
+
+}  // namespace setget::inline v0::redis

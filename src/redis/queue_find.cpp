@@ -1,0 +1,209 @@
+// Questions about messages: status, counts, a look without a lease, the oldest unfinished stamp; and housekeeping.
+#include <algorithm>
+#include <charconv>
+
+#include "redis/queue_backend.hpp"
+#include "redis/queue_scripts.hpp"
+
+namespace setget::inline v0::redis {
+
+namespace {
+
+constexpr Milliseconds kCallTime{10'000};
+
+Error not_the_answer() { return Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {}); }
+Error no_such_message() { return Error(ErrorCode::kNotFound, "no such message, or it is forgotten").at_field("message_id"); }
+
+}  // namespace
+
+Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
+  constexpr Milliseconds kLongestWait{20};
+  const auto name = parse_message_id(request.message_id);
+  if (!name) return no_such_message();
+  for (Milliseconds wait{1};; wait = std::min(wait * 2, kLongestWait)) {
+    auto queue = known(name->queue, Deadline::in(kCallTime));
+    if (!queue) return queue.error().code() == ErrorCode::kNotFound ? no_such_message() : std::move(queue).error();
+    if (name->part >= (*queue)->parts()) return no_such_message();
+    const auto seen = (*queue)->bell->count();
+    auto answers = run(
+        *queue, 1,
+        [&](std::size_t, bool) {
+          auto call = on_part(queue_scripts::find(), **queue, name->part);
+          call.arg(static_cast<std::int64_t>(name->number));
+          return call;
+        },
+        Deadline::in(kCallTime));
+    auto& answer = answers.front();
+    if (!answer) return answer.error().code() == ErrorCode::kNotFound ? no_such_message() : std::move(answer).error();
+    const auto fields = answer->elements();
+    if (fields.size() != 7) return not_the_answer();
+    if (fields[1].text() != name->born || fields[2].integer() < 0) return no_such_message();
+    MessageStatus status;
+    status.message_id = request.message_id;
+    status.outcome = static_cast<Outcome>(fields[2].integer());
+    status.stamp = fields[3].integer() != 0 ? static_cast<Stamp>(fields[3].integer()) : name->stamp;
+    status.receive_count = static_cast<std::uint32_t>(fields[4].integer());
+    status.reasons = decode_reasons(fields[5].text());
+    if (!fields[6].text().empty()) {
+      auto record = decode_record(fields[6].take_payload());
+      if (!record) return std::move(record).error();
+      status.body = std::move(record->body);
+    }
+    if (status.outcome != Outcome::kPending || request.wait.passed()) return status;
+    (*queue)->bell->wait(seen, std::min(request.wait.time(), Deadline::Steady::now() + wait));
+  }
+}
+
+Result<QueueStats> RedisQueues::stats(std::string_view name) {
+  const auto deadline = Deadline::in(kCallTime);
+  auto queue = known(name, deadline);
+  if (!queue) return std::move(queue).error();
+  const auto at_time = now();
+  auto replies = on_all_parts(
+      *queue,
+      [&](std::uint32_t part) {
+        auto call = on_part(queue_scripts::stats(), **queue, part);
+        call.arg(at_time);
+        return call;
+      },
+      deadline);
+  if (!replies) return std::move(replies).error();
+  constexpr Outcome kCounted[] = {Outcome::kApplied, Outcome::kDuplicate, Outcome::kStale, Outcome::kExpired, Outcome::kPurged};
+  QueueStats stats;
+  Stamp oldest = 0;
+  std::uint64_t gone = 0;
+  for (const auto& reply : *replies) {
+    const auto fields = reply.elements();
+    if (fields.size() != 11) return not_the_answer();
+    const auto number = [&](std::size_t i) { return static_cast<std::uint64_t>(fields[i].integer()); };
+    stats.accepted += number(1);
+    stats.in_flight += number(2);
+    stats.delayed += number(3);
+    stats.dead_letters += number(4);
+    if (const auto stamp = number(5); stamp != 0) oldest = oldest == 0 ? stamp : std::min(oldest, stamp);
+    for (std::size_t i = 0; i < std::size(kCounted); ++i) {
+      stats.outcomes[static_cast<std::size_t>(kCounted[i])] += number(6 + i);
+      gone += number(6 + i);
+    }
+  }
+  stats.outcomes[static_cast<std::size_t>(Outcome::kDeadLettered)] = stats.dead_letters;
+  gone += stats.dead_letters + stats.in_flight + stats.delayed;
+  stats.depth = stats.accepted > gone ? stats.accepted - gone : 0;
+  if (oldest != 0) stats.oldest_age = std::max(TimePoint(Milliseconds(at_time)) - time_of(oldest), Milliseconds(0));
+  return stats;
+}
+
+Result<std::vector<Message>> RedisQueues::peek(const PeekMessages& request) {
+  const auto deadline = Deadline::in(kCallTime);
+  auto queue = known(request.queue, deadline);
+  if (!queue) return std::move(queue).error();
+  auto replies = on_all_parts(
+      *queue,
+      [&](std::uint32_t part) {
+        auto call = on_part(queue_scripts::peek(), **queue, part);
+        call.arg(static_cast<std::int64_t>(std::min<std::size_t>(request.limit, 1000)));
+        return call;
+      },
+      deadline);
+  if (!replies) return std::move(replies).error();
+  std::vector<Message> messages;
+  for (std::uint32_t part = 0; part < (*queue)->parts(); ++part) {
+    const auto fields = (*replies)[part].elements();
+    for (std::size_t at = 2; at + 4 < fields.size(); at += 5) {
+      auto record = decode_record(fields[at + 4].take_payload());
+      if (!record) return std::move(record).error();
+      const auto origin = static_cast<Stamp>(fields[at + 2].integer());
+      Message message;
+      message.message_id = message_id_of({.queue = request.queue,
+                                          .part = part,
+                                          .number = static_cast<std::uint64_t>(fields[at].integer()),
+                                          .stamp = origin != 0 ? origin : record->stamp,
+                                          .born = fields[1].text()});
+      message.body = std::move(record->body);
+      message.attributes = std::move(record->attributes);
+      message.group = std::move(record->group);
+      message.stamp = record->stamp;
+      message.sent_at = time_of(record->stamp);
+      message.receive_count = static_cast<std::uint32_t>(fields[at + 1].integer());
+      message.visible_at = TimePoint(Milliseconds(fields[at + 3].integer()));
+      messages.push_back(std::move(message));
+    }
+  }
+  std::sort(messages.begin(), messages.end(), [](const Message& a, const Message& b) { return a.stamp < b.stamp; });
+  if (messages.size() > request.limit) messages.resize(request.limit);
+  return messages;
+}
+
+// The parts give stamps on their own. So each of them is first told the highest stamp that any of them has given: from then on none gives
+// one that is not above it, whatever the clock does. What is unfinished below is then asked for.
+Result<Stamp> RedisQueues::oldest_unfinished() {
+  const auto deadline = Deadline::in(kCallTime);
+  auto infos = list();
+  if (!infos) return std::move(infos).error();
+  std::vector<QueuePtr> queues;
+  for (const auto& info : *infos) {
+    auto queue = known(info.name, deadline);
+    if (queue) queues.push_back(*queue);
+    if (!queue && queue.error().code() != ErrorCode::kNotFound) return std::move(queue).error();
+  }
+  Stamp last = 0;
+  if (!queues.empty()) {
+    const auto& shards = *queues.front()->shards;
+    std::vector<RedisCommand> gets;
+    for (std::uint32_t part = 0; part < shards.count(); ++part) gets.push_back(RedisCommand("GET").key(shards.name(part, "last")).idempotent());
+    for (auto& reply : place_->client().pipeline(gets, deadline)) {
+      if (!reply) return std::move(reply).error();
+      Stamp its = 0;
+      const auto text = reply->text();
+      std::from_chars(text.data(), text.data() + text.size(), its);
+      last = std::max(last, its);
+    }
+    if (shards.count() > 1) {
+      std::vector<Script::Call> raises;
+      for (std::uint32_t part = 0; part < shards.count(); ++part) {
+        raises.emplace_back(queue_scripts::raise(), 1).key(shards.name(part, "last")).arg(static_cast<std::int64_t>(last));
+      }
+      for (auto& reply : run_scripts(place_->client(), raises, deadline)) {
+        if (!reply) return std::move(reply).error();
+      }
+    }
+  }
+  Stamp oldest = last + 1;
+  for (const auto& queue : queues) {
+    auto replies = on_all_parts(queue, [&](std::uint32_t part) { return on_part(queue_scripts::oldest(), *queue, part); }, deadline);
+    if (!replies) {
+      if (replies.error().code() == ErrorCode::kNotFound) continue;
+      return std::move(replies).error();
+    }
+    for (const auto& reply : *replies) {
+      if (reply.elements().size() != 2) return not_the_answer();
+      if (const auto stamp = reply.elements()[1].integer(); stamp != 0) oldest = std::min(oldest, static_cast<Stamp>(stamp));
+    }
+  }
+  return oldest;
+}
+
+Result<std::size_t> RedisQueues::maintain(const MaintainQueue& request) {
+  const auto deadline = Deadline::in(kCallTime);
+  auto queue = known(request.queue, deadline);
+  if (!queue) return std::move(queue).error();
+  const auto at_time = now();
+  std::size_t steps = 0;
+  for (std::uint32_t part = 0; part < (*queue)->parts() && steps < request.max_steps; ++part) {
+    auto answers = run(
+        *queue, 1,
+        [&](std::size_t, bool) {
+          auto call = on_part(queue_scripts::maintain(), **queue, part);
+          call.arg(at_time).arg(static_cast<std::int64_t>(std::min<std::size_t>(request.max_steps - steps, 1000)));
+          return call;
+        },
+        deadline);
+    if (!answers[0]) return std::move(answers[0]).error();
+    if (answers[0]->elements().size() != 2) return not_the_answer();
+    steps += static_cast<std::size_t>(answers[0]->elements()[1].integer());
+  }
+  (*queue)->bell->ring();  // a dead letter may have freed its group
+  return steps;
+}
+
+}  // namespace setget::inline v0::redis

@@ -1,0 +1,224 @@
+// Receiving. With one part a receive is one script. With several, a small one first asks all parts what they would give, and so takes the
+// oldest wherever they are; a large one takes what it can from one part, another one each time, and looks further only if that is little.
+#include <algorithm>
+
+#include "redis/queue_backend.hpp"
+#include "redis/queue_checks.hpp"
+#include "redis/queue_scripts.hpp"
+
+namespace setget::inline v0::redis {
+
+namespace {
+
+constexpr Milliseconds kCallTime{10'000};
+constexpr std::size_t kExact = 32;         // up to here a receive from several parts is exactly oldest first
+constexpr std::size_t kMostMessages = 1000;  // of one script
+
+}  // namespace
+
+class RedisReceiver {
+ public:
+  RedisReceiver(RedisQueues& queues, QueuePtr queue, const ReceiveMessages& request)
+      : queues_(queues), queue_(std::move(queue)), request_(request), deadline_(Deadline::in(kCallTime)) {}
+
+  // What can be taken now.
+  Result<std::vector<Message>> receive() {
+    for (bool first = true; first || (more_ && taken_.empty() && !failed_); first = false) {
+      more_ = false;
+      if (queue_->parts() == 1) {
+        take({{0, wanted()}}, {}, room());
+      } else if (request_.max_messages <= kExact) {
+        take_oldest();
+      } else {
+        take_many();
+      }
+    }
+    if (taken_.empty() && failed_) return *std::move(failed_);
+    std::sort(taken_.begin(), taken_.end(), [](const Message& a, const Message& b) { return a.stamp < b.stamp; });
+    return std::move(taken_);
+  }
+
+ private:
+  struct Share {
+    std::uint32_t part = 0;
+    std::size_t messages = 0;
+  };
+  struct Mode {
+    bool dry = false;     // only tells what it would take
+    bool strict = false;  // not even one message may be over the limit of bytes
+  };
+  struct Head {
+    Stamp stamp = 0;
+    std::size_t bytes = 0;
+    std::uint32_t part = 0;
+  };
+
+  std::size_t wanted() const { return std::min(request_.max_messages - taken_.size(), kMostMessages); }
+  std::size_t room() const { return request_.max_bytes > bytes_ ? request_.max_bytes - bytes_ : 0; }
+
+  RedisQueues::Replies ask(const std::vector<Share>& shares, std::size_t room, std::string_view in_flight, Mode mode,
+                           std::vector<std::string>& tokens) {
+    const auto now = queues_.now();
+    for (std::size_t i = 0; i < shares.size(); ++i) tokens.push_back(hex(queues_.place_->random().next()));
+    return queues_.run(
+        queue_, shares.size(),
+        [&](std::size_t i, bool again) {
+          auto call = RedisQueues::on_part(queue_scripts::receive(), *queue_, shares[i].part);
+          call.arg(now).arg(tokens[i]).arg(static_cast<std::int64_t>(shares[i].messages)).arg(static_cast<std::int64_t>(room));
+          call.arg(request_.visibility_timeout ? std::to_string(request_.visibility_timeout->count()) : std::string());
+          call.arg(in_flight).arg(again ? "1" : "0").arg(mode.dry ? "1" : "0").arg(mode.strict ? "1" : "0");
+          return call;
+        },
+        deadline_);
+  }
+
+  // Answers how many came from each.
+  std::vector<std::size_t> take(const std::vector<Share>& shares, std::string_view in_flight, std::size_t room, bool strict = false) {
+    std::vector<std::string> tokens;
+    std::vector<std::size_t> counts(shares.size(), 0);
+    auto replies = ask(shares, room, in_flight, Mode{.dry = false, .strict = strict || bytes_ > 0}, tokens);
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      if (!replies[i]) {
+        failed_ = std::move(replies[i]).error();
+      } else {
+        counts[i] = read(shares[i].part, tokens[i], replies[i]->elements());
+      }
+    }
+    return counts;
+  }
+
+  std::size_t read(std::uint32_t part, std::string_view token, std::span<Reply> fields) {
+    constexpr std::size_t kHead = 6;
+    if (fields.size() < kHead) {
+      failed_ = Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
+      return 0;
+    }
+    const auto born = std::string(fields[1].text());
+    const TimePoint until{Milliseconds(fields[2].integer())};
+    more_ = more_ || fields[3].integer() != 0;
+    const auto odd = fields[5].elements();
+    std::size_t next_odd = 0;
+    std::size_t index = 0;
+    taken_.reserve(taken_.size() + (fields.size() - kHead) / 2);
+    for (std::size_t at = kHead; at + 1 < fields.size(); at += 2) {
+      ++index;
+      const auto number = static_cast<std::uint64_t>(fields[at].integer());
+      auto record = decode_record(fields[at + 1].take_payload());
+      std::int64_t receives = 1;
+      Stamp origin = 0;
+      if (next_odd + 2 < odd.size() && static_cast<std::size_t>(odd[next_odd].integer()) == index) {
+        receives = odd[next_odd + 1].integer();
+        origin = static_cast<Stamp>(odd[next_odd + 2].integer());
+        next_odd += 3;
+      }
+      if (!record) {
+        failed_ = std::move(record).error();  // its lease runs out; after max_receives it is a dead letter
+        continue;
+      }
+      Message message;
+      message.message_id = message_id_of(
+          {.queue = queue_->name(), .part = part, .number = number, .stamp = origin != 0 ? origin : record->stamp, .born = born});
+      message.receipt = receipt_of(queue_->name(), part, number, token);
+      message.body = std::move(record->body);
+      message.attributes = std::move(record->attributes);
+      message.group = std::move(record->group);
+      message.stamp = record->stamp;
+      message.sent_at = time_of(record->stamp);
+      message.receive_count = static_cast<std::uint32_t>(receives);
+      message.visible_at = until;
+      bytes_ += message.body.size();
+      queues_.saw(message.stamp);
+      taken_.push_back(std::move(message));
+    }
+    return index;
+  }
+
+  void take_oldest() {
+    std::vector<Share> all;
+    for (std::uint32_t part = 0; part < queue_->parts(); ++part) all.push_back({part, wanted()});
+    std::vector<std::string> tokens;
+    const auto replies = ask(all, room(), {}, Mode{.dry = true, .strict = false}, tokens);
+    std::vector<Head> heads;
+    const auto limit = static_cast<std::int64_t>(queue_->info.options.max_in_flight);
+    std::int64_t in_flight = 0;
+    for (const auto& share : all) {
+      const auto& reply = replies[share.part];
+      if (!reply) {
+        failed_ = reply.error();
+        continue;
+      }
+      const auto fields = reply->elements();
+      if (fields.size() < 6) continue;
+      more_ = more_ || fields[3].integer() != 0;
+      in_flight += limit - fields[4].integer();
+      for (std::size_t at = 6; at + 1 < fields.size(); at += 2) {
+        heads.push_back({.stamp = static_cast<Stamp>(fields[at].integer()),
+                         .bytes = static_cast<std::size_t>(fields[at + 1].integer()),
+                         .part = share.part});
+      }
+    }
+    std::sort(heads.begin(), heads.end(), [](const Head& a, const Head& b) { return a.stamp < b.stamp; });
+    heads.resize(std::min({heads.size(), wanted(), static_cast<std::size_t>(std::max<std::int64_t>(limit - in_flight, 0))}));
+    std::vector<Share> shares;
+    std::size_t bytes = 0;
+    for (const auto& head : heads) {
+      bytes += head.bytes;
+      if (bytes > request_.max_bytes && !shares.empty()) break;
+      const auto at = std::find_if(shares.begin(), shares.end(), [&](const Share& share) { return share.part == head.part; });
+      if (at == shares.end()) {
+        shares.push_back({head.part, 1});
+      } else {
+        ++at->messages;
+      }
+    }
+    if (!shares.empty()) take(shares, {}, room());
+  }
+
+  void take_many() {
+    const auto parts = queue_->parts();
+    const auto in_flight = std::to_string((queue_->info.options.max_in_flight + parts - 1) / parts);
+    const auto start = queue_->next_receive.fetch_add(1, std::memory_order_relaxed) % parts;
+    take({{start, wanted()}}, in_flight, room());
+    if (taken_.size() * 2 >= std::min(request_.max_messages, kMostMessages) || room() == 0) return;
+    const auto share = std::max<std::size_t>(wanted() / (parts - 1), 1);
+    const auto rest = wanted();
+    std::vector<Share> others;
+    for (std::uint32_t i = 1; i < parts && others.size() < rest; ++i) others.push_back({(start + i) % parts, share});
+    const auto counts = take(others, in_flight, room() / others.size(), true);
+    for (std::size_t i = 0; i < others.size() && taken_.size() < request_.max_messages && room() > 0; ++i) {
+      if (counts[i] == share || bytes_ == 0) take({{others[i].part, wanted()}}, in_flight, room());
+    }
+  }
+
+  RedisQueues& queues_;
+  QueuePtr queue_;
+  const ReceiveMessages& request_;
+  Deadline deadline_;
+  std::vector<Message> taken_;
+  std::size_t bytes_ = 0;
+  bool more_ = false;  // a part had more to do than one step does
+  std::optional<Error> failed_;
+};
+
+Result<std::vector<Message>> RedisQueues::receive(const ReceiveMessages& request) {
+  constexpr Milliseconds kFirstWait{1};
+  constexpr Milliseconds kLongestWait{20};
+  if (auto valid = check_positive("max_messages", request.max_messages); !valid) return std::move(valid).error();
+  if (request.visibility_timeout) {
+    if (auto valid = check_length("visibility_timeout", *request.visibility_timeout, Milliseconds(1)); !valid)
+      return std::move(valid).error();
+  }
+  // Those in this process who wait are rung for; what others send, and what time brings, is asked for.
+  auto wait = kFirstWait;
+  for (;;) {
+    auto queue = known(request.queue, Deadline::in(kCallTime));
+    if (!queue) return std::move(queue).error();
+    const auto seen = (*queue)->bell->count();
+    auto taken = RedisReceiver(*this, *queue, request).receive();
+    if (!taken || !taken->empty() || request.wait.passed()) return taken;
+    (*queue)->bell->wait(seen, std::min(request.wait.time(), Deadline::Steady::now() + wait));
+    wait = (*queue)->bell->count() != seen ? kFirstWait : std::min(wait * 2, kLongestWait);
+  }
+}
+
+}  // namespace setget::inline v0::redis

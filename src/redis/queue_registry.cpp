@@ -1,0 +1,279 @@
+// Which queues there are: one hash, "PREFIX:{q0}:queues" or alike, name -> "format id created options". Its field "" says how many parts all
+// queues of the store have: the first queue decides, because stamps of parts are apart by their number modulo that.
+//
+// A queue is entered first and then installed in its parts; removed first and then dropped from them. So a part that does not know its queue
+// means that somebody is in between, or that its content is lost; the registry tells which.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "redis/errors.hpp"
+#include "redis/queue_backend.hpp"
+#include "redis/queue_scripts.hpp"
+
+namespace setget::inline v0::redis {
+
+namespace {
+
+constexpr Milliseconds kCallTime{10'000};
+
+// KEYS: the registry. ARGV: name, kind, options, now, parts, id. Answers {parts, entry}, or "kind".
+const Script& enter_script() {
+  static const Script script(R"lua(
+local registry, name = KEYS[1], ARGV[1]
+local parts = redis.call('HGET', registry, '')
+local id, created = ARGV[6], ARGV[4]
+local entry = redis.call('HGET', registry, name)
+if entry then
+  local format, its, at, kind = string.match(entry, '^(%d+) (%S+) (%d+) (%d+) ')
+  if format ~= '1' then return 'format' end
+  if kind ~= ARGV[2] then return 'kind' end
+  id, created = its, at
+end
+if not parts then
+  parts = ARGV[5]
+  redis.call('HSET', registry, '', parts)
+end
+entry = '1 ' .. id .. ' ' .. created .. ' ' .. ARGV[3]
+redis.call('HSET', registry, name, entry)
+return {parts, entry}
+)lua");
+  return script;
+}
+
+Result<void> check_name(std::string_view name) {
+  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  });
+  if (good) return {};
+  return Error(ErrorCode::kInvalidArgument, "a queue's name has 1 to 64 bytes of [A-Za-z0-9._-]").at_field("name");
+}
+
+std::string joined(const std::vector<std::string>& fields) { return fmt::format("{}", fmt::join(fields, " ")); }
+
+std::optional<std::int64_t> number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+struct Entry {
+  std::string id;
+  QueueInfo info;
+};
+
+Result<Entry> parse_entry(std::string_view name, std::string_view text) {
+  const auto corrupted = [&] {
+    return Error(ErrorCode::kCorrupted, fmt::format("the registry's entry of queue \"{}\" is damaged", name)).from(ErrorSource::kRedis, 0, {});
+  };
+  const auto next = [&text] {
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    return word;
+  };
+  if (const auto format = next(); format != "1") {
+    if (!number(format)) return corrupted();
+    return Error(ErrorCode::kUnsupported, fmt::format("queue \"{}\" needs a newer version of setget", name)).at_field("queue");
+  }
+  Entry entry;
+  entry.id = next();
+  const auto created = number(next());
+  auto options = parse_options(text);
+  if (!created || !options || entry.id.empty()) return corrupted();
+  entry.info = {.name = std::string(name), .options = *options, .created_at = TimePoint(Milliseconds(*created))};
+  return entry;
+}
+
+}  // namespace
+
+std::string RedisQueues::registry_key() const { return Shards(place_->prefix(), 1, 'q').name(0, "queues"); }
+
+Result<RedisQueues::Registered> RedisQueues::look_up(std::string_view name, Deadline deadline) {
+  RedisCommand ask("HMGET");
+  ask.key(registry_key()).arg("").arg(name);
+  auto reply = place_->client().call(std::move(ask).idempotent(), deadline);
+  if (!reply) return std::move(reply).error();
+  Registered found;
+  const auto fields = reply->elements();
+  if (fields.size() != 2) return Error(ErrorCode::kCorrupted, "the registry of queues is not a hash").from(ErrorSource::kRedis, 0, {});
+  found.parts = static_cast<std::uint32_t>(number(fields[0].text()).value_or(0));
+  found.text = fields[1].text();
+  return found;
+}
+
+Result<QueuePtr> RedisQueues::remember(std::string_view name, const Registered& found) {
+  auto entry = parse_entry(name, found.text);
+  if (!entry) return std::move(entry).error();
+  if (found.parts == 0 || found.parts > 256 || (found.parts & (found.parts - 1)) != 0) {
+    return Error(ErrorCode::kCorrupted, "the registry of queues is damaged").from(ErrorSource::kRedis, 0, {});
+  }
+  const std::scoped_lock lock(mutex_);
+  auto& known = queues_[std::string(name)];
+  auto fresh = std::make_shared<KnownQueue>();
+  fresh->info = std::move(entry->info);
+  fresh->id = std::move(entry->id);
+  fresh->shards = known && known->parts() == found.parts ? known->shards
+                                                         : std::make_shared<const Shards>(place_->prefix(), found.parts, 'q');
+  fresh->bell = known ? known->bell : std::make_shared<Bell>();
+  known = std::move(fresh);
+  return known;
+}
+
+Result<QueuePtr> RedisQueues::enter(std::string_view name, const QueueOptions& options, std::string_view id, std::uint32_t parts,
+                                    Deadline deadline) {
+  const auto fields = option_fields(options);
+  Script::Call call(enter_script(), 1);
+  call.key(registry_key()).arg(name).arg(fields[0]).arg(joined(fields)).arg(now()).arg(parts).arg(id);
+  // Doing it twice is as good as once.
+  auto reply = run_script(place_->client(), call, deadline);
+  for (std::size_t attempt = 0; !reply && maybe_executed(reply.error()) && attempt < 3 && !deadline.passed(); ++attempt) {
+    pause(attempt, deadline);
+    reply = run_script(place_->client(), call, deadline);
+  }
+  if (!reply) return std::move(reply).error();
+  if (reply->text() == "kind") {
+    return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", name)).at_field("kind");
+  }
+  if (reply->elements().size() != 2) return parse_entry(name, "2").error();
+  return remember(name, {.parts = static_cast<std::uint32_t>(number(reply->elements()[0].text()).value_or(0)),
+                         .text = std::string(reply->elements()[1].text())});
+}
+
+Result<void> RedisQueues::install(const KnownQueue& queue, Deadline deadline) {
+  const auto fields = option_fields(queue.info.options);
+  std::vector<Script::Call> calls;
+  for (std::uint32_t part = 0; part < queue.parts(); ++part) {
+    auto call = on_part(queue_scripts::install(), queue, part);
+    call.arg(queue.id).arg(fmt::format("{:08x}", static_cast<std::uint32_t>(place_->random().next())));
+    call.arg(queue.info.created_at.time_since_epoch().count());
+    for (const auto& field : fields) call.arg(field);
+    calls.push_back(std::move(call));
+  }
+  for (std::size_t attempt = 0;; ++attempt) {
+    std::optional<Error> failed;
+    for (auto& reply : run_scripts(place_->client(), calls, deadline)) {
+      if (!reply) failed = std::move(reply).error();
+    }
+    if (!failed) return {};
+    if (!maybe_executed(*failed) || attempt == 3 || deadline.passed()) return *std::move(failed);
+    pause(attempt, deadline);
+  }
+}
+
+Result<QueueInfo> RedisQueues::create(const CreateQueue& request) {
+  if (auto valid = check_name(request.name); !valid) return std::move(valid).error();
+  if (auto valid = request.options.validate(); !valid) return std::move(valid).error();
+  const auto deadline = Deadline::in(kCallTime);
+  if (auto facts = place_->facts(deadline); !facts) return std::move(facts).error();
+  const auto wanted = place_->options().partitions;
+  const auto parts = wanted != 0 ? wanted : place_->clustered() ? 16U : 1U;
+  auto queue = enter(request.name, request.options, hex(place_->random().next()), parts, deadline);
+  if (!queue) return std::move(queue).error();
+  if (auto done = install(**queue, deadline); !done) return std::move(done).error();
+  const std::scoped_lock lock(mutex_);
+  ours_.insert_or_assign(std::string(request.name), request.options);
+  return (*queue)->info;
+}
+
+Result<std::vector<QueueInfo>> RedisQueues::list() {
+  auto reply = place_->client().call(RedisCommand("HGETALL").key(registry_key()).idempotent(), Deadline::in(kCallTime));
+  if (!reply) return std::move(reply).error();
+  std::vector<QueueInfo> infos;
+  const auto fields = reply->elements();
+  for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
+    if (fields[i].text().empty()) continue;
+    auto entry = parse_entry(fields[i].text(), fields[i + 1].text());
+    if (!entry) return std::move(entry).error();
+    infos.push_back(std::move(entry->info));
+  }
+  std::sort(infos.begin(), infos.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return infos;
+}
+
+Result<void> RedisQueues::remove(std::string_view name) {
+  const auto deadline = Deadline::in(kCallTime);
+  auto found = look_up(name, deadline);
+  if (!found) return std::move(found).error();
+  if (found->text.empty()) {
+    forget(name);
+    return no_such_queue(name);
+  }
+  auto queue = remember(name, *found);
+  if (!queue) return std::move(queue).error();
+  auto gone = place_->client().call(RedisCommand("HDEL").key(registry_key()).arg(name).idempotent(), deadline);
+  if (!gone) return std::move(gone).error();
+  std::vector<Script::Call> calls;
+  for (std::uint32_t part = 0; part < (*queue)->parts(); ++part) calls.push_back(on_part(queue_scripts::drop(), **queue, part));
+  auto replies = run_scripts(place_->client(), calls, deadline);
+  forget(name);
+  (*queue)->bell->ring();
+  for (auto& reply : replies) {
+    if (!reply) return std::move(reply).error();
+  }
+  return {};
+}
+
+void RedisQueues::forget(std::string_view name) {
+  const std::scoped_lock lock(mutex_);
+  if (const auto at = queues_.find(name); at != queues_.end()) queues_.erase(at);
+  if (const auto at = ours_.find(name); at != ours_.end()) ours_.erase(at);
+}
+
+Result<QueuePtr> RedisQueues::known(std::string_view name, Deadline deadline) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto at = queues_.find(name); at != queues_.end()) return at->second;
+  }
+  if (!check_name(name)) return no_such_queue(name);
+  auto found = look_up(name, deadline);
+  if (!found) return std::move(found).error();
+  if (found->text.empty()) return no_such_queue(name);
+  return remember(name, *found);
+}
+
+Result<void> RedisQueues::heal(const QueuePtr& queue, Deadline deadline) {
+  const std::scoped_lock healing(healing_);
+  auto found = look_up(queue->name(), deadline);
+  if (!found) return std::move(found).error();
+  std::optional<QueueOptions> ours;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto at = ours_.find(queue->name()); at != ours_.end()) ours = at->second;
+  }
+  if (found->text.empty() && (found->parts != 0 || !ours)) {
+    // Removed by somebody; or lost, and not ours to make again.
+    if (found->parts == 0) {
+      place_->logger().log(LogLevel::kError, "the store's queues are gone (a flush, or a server that restarted without persistence)",
+                           {{"queue", queue->name()}});
+    }
+    forget(queue->name());
+    return no_such_queue(queue->name());
+  }
+  Result<QueuePtr> fresh = queue;
+  if (found->text.empty()) {
+    place_->logger().log(LogLevel::kError,
+                         "the store's queues are gone (a flush, or a server that restarted without persistence); the queue is made again, "
+                         "and all messages it held are lost",
+                         {{"queue", queue->name()}});
+    if (const auto facts = place_->known()) {
+      if (auto begun = place_->begin_epoch(facts->identity, deadline); !begun) return std::move(begun).error();
+    }
+    // Under its old id: parts on other servers may have kept what they hold.
+    fresh = enter(queue->name(), *ours, queue->id, queue->parts(), deadline);
+  } else {
+    fresh = remember(queue->name(), *found);
+    place_->logger().log(LogLevel::kError, "a part of the queue had no content (a lost server, or a queue that was made at this moment)",
+                         {{"queue", queue->name()}});
+  }
+  if (!fresh) return std::move(fresh).error();
+  if (auto done = install(**fresh, deadline); !done) return done;
+  if ((*fresh)->parts() != queue->parts()) {
+    return Error(ErrorCode::kUnavailable, fmt::format("queue \"{}\" was made anew with other parts; ask again", queue->name()))
+        .from(ErrorSource::kRedis, 0, {});
+  }
+  return {};
+}
+
+}  // namespace setget::inline v0::redis

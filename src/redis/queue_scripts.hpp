@@ -1,0 +1,44 @@
+// The Lua scripts that change one part of a queue, each in one step. queue_scripts.cpp tells what is stored where. Thread rule: immutable.
+#pragma once
+
+#include "redis/script.hpp"
+
+namespace setget::inline v0::redis::queue_scripts {
+
+// KEYS[1] of all: the head of the queue's names in the part, "PREFIX:{TAG}:QUEUE:". Those that give stamps also get KEYS[2], the stamp that
+// was given last in this part. All answer "none" where the part does not know the queue. `now` is in ms since 1970, numbers are decimal.
+
+// id, born, now, kind, visibility, delay, retention, max_receives, dedup_window, outcome_retention, max_in_flight, max_message_bytes.
+const Script& install();
+const Script& drop();
+// now, after, part, parts, lane, number, largest, longest, count; then of each message: delay, group, dedup id, record, and
+// where there are several parts its place in the batch.
+const Script& send();
+// The home of a deduplication id says which part decides about it: now, until, part, id, and the part that was found to be wrong or "".
+const Script& pin();
+// The part that was pinned will never accept this id: now, until, id.
+const Script& refuse();
+// now, token, messages, bytes, visibility or "", limit in flight or "", again, dry, strict (not even one message may be over the
+// limit of bytes). A dry one leases nothing and gives stamp and length of each body.
+const Script& receive();
+// now, lane, number; then groups of: action, token, outcome or delay, uncounted, reasons, count, and so many messages.
+const Script& settle();
+// message.
+const Script& find();
+// now.
+const Script& stats();
+const Script& oldest();
+// KEYS[1]: a part's last stamp. stamp. No later stamp of this part will be this one or less.
+const Script& raise();
+// limit.
+const Script& peek();
+// after, limit: dead letters by stamp.
+const Script& dead();
+// now, after, part, parts, restamp, and messages.
+const Script& redrive();
+// now, and messages.
+const Script& purge();
+// now, steps.
+const Script& maintain();
+
+}  // namespace setget::inline v0::redis::queue_scripts
