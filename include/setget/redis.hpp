@@ -13,8 +13,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <setget/clock.hpp>
+#include <setget/doctor.hpp>
 #include <setget/error.hpp>
 #include <setget/export.hpp>
 #include <setget/key_store.hpp>
@@ -47,6 +49,9 @@ class SETGET_API Database {
   std::shared_ptr<QueueBackend> queues();
   // Opens the queue, making it when it is missing.
   Result<Queue> queue(const std::string& name, const QueueOptions& options = {});
+  // Asks every live master how it is set and how it fares: eviction, persistence, head-room, version, replication, cluster coverage, clock,
+  // and whether the user may do what the store needs. Changes nothing. An error means that no server could be asked.
+  Result<std::vector<Finding>> doctor(Deadline deadline = Deadline::in(Milliseconds(10'000)));
 
   struct State;
   explicit Database(std::shared_ptr<State> state) : state_(std::move(state)) {}
