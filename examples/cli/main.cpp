@@ -35,6 +35,9 @@ int main(int argc, char** argv) {
   cli::add_archive(app, context);
   cli::add_policies(app, context);
   cli::add_doctor(app, context);
+#ifdef SETGET_WITH_REDIS
+  cli::add_redis(app, context);
+#endif
   try {
     app.parse(argc, argv);
     const int code = context.chosen();

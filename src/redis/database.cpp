@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "redis/doctor.hpp"
+#include "redis/memory_report.hpp"
 #include "redis/place.hpp"
 #include "redis/queue.hpp"
 #include "redis/store.hpp"
@@ -22,6 +23,10 @@ std::shared_ptr<QueueBackend> Database::queues() { return state_->queues; }
 Result<Queue> Database::queue(const std::string& name, const QueueOptions& options) { return Queue::open(state_->queues, name, options); }
 
 Result<std::vector<Finding>> Database::doctor(Deadline deadline) { return examine(*state_->place, deadline); }
+
+Result<MemoryReport> Database::memory(std::size_t max_names, Deadline deadline) {
+  return measure_memory(*state_->place, max_names, deadline);
+}
 
 Result<Database> open(Options options) {
   auto place = Place::open(std::move(options));
