@@ -96,7 +96,8 @@ class Survey {
     for (auto part : parts) {
       const auto& weight = *at++;
       if (part == Part::kRecords && !has_identity((at++)->text())) part = Part::kPointers;
-      if (weight.is_error()) return server_error(weight.text());
+      // Other programs' names may be none of this user's business; that they are there is known all the same.
+      if (weight.is_error() && part != Part::kOther) return server_error(weight.text());
       ++looked_at_;
       auto& sum = sums_[static_cast<std::size_t>(part)];
       if (weight.is_nil()) continue;  // gone meanwhile

@@ -236,6 +236,23 @@ TEST(RedisDoctor, names_what_the_user_may_not_do) {
   for (const auto& finding : *findings) EXPECT_EQ((finding.what + finding.fix).find("secret"), std::string::npos) << finding.what;
 }
 
+// docs/redis.md recommends this user.
+TEST(RedisDoctor, the_documented_user_may_do_all_that_is_needed) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  server.cli({"SET", "another", "program"});
+  server.cli({"ACL", "SETUSER", "app", "on", ">secret", "~setget:*", "&*", "+@all", "-@dangerous", "+info", "+config|get", "+cluster",
+              "+scan", "+memory"});
+  auto database = open({.uri = server.uri("", "app:secret@")});
+  ASSERT_TRUE(database) << database.error().describe();
+  const auto findings = database->doctor();
+  ASSERT_TRUE(findings) << findings.error().describe();
+  EXPECT_FINDS(*findings, kOk, "rights: the user may run every command");
+  const auto report = database->memory();
+  ASSERT_TRUE(report) << report.error().describe();
+  EXPECT_EQ(report->looked_at, 2u);
+}
+
 TEST(RedisDoctor, a_server_that_is_away_is_a_failure_not_a_clean_bill) {
   SETGET_REQUIRE_REDIS();
   redis_test::RedisServer server;
