@@ -13,6 +13,12 @@ void bench_get(const Settings& settings, Report& report);
 void bench_http(const Settings& settings, Report& report);
 void bench_memory(const Settings& settings, Report& report);
 void bench_archive_get(const Settings& settings, Report& report);
+// On a Redis server of their own; where Redis and hiredis are built in.
+void bench_redis_apply(const Settings& settings, Report& report);
+void bench_redis_get(const Settings& settings, Report& report);
+void bench_redis_path(const Settings& settings, Report& report);
+void bench_redis_http(const Settings& settings, Report& report);
+void bench_redis_memory(const Settings& settings, Report& report);
 void bench_parts(const Settings& settings, Report& report);
 
 // What bench_memory runs in a process of its own; prints its figures for the parent.

@@ -36,6 +36,13 @@ constexpr Bench kBenches[] = {
     {"http", bench::bench_http, "whole set path over HTTP, 32 keep-alive connections"},
     {"memory", bench::bench_memory, "memory from 1e5 to 1e6 sets, and file size"},
     {"archive-get", bench::bench_archive_get, "get p99 during an archive run"},
+#ifdef SETGET_BENCH_REDIS
+    {"redis-apply", bench::bench_redis_apply, "apply on Redis, against redis-benchmark SET"},
+    {"redis-get", bench::bench_redis_get, "get by key on Redis, against redis-benchmark GET and a bare hiredis loop"},
+    {"redis-path", bench::bench_redis_path, "queue to store on Redis, against redis-benchmark SET and BullMQ"},
+    {"redis-http", bench::bench_redis_http, "GET over HTTP, against webdis"},
+    {"redis-memory", bench::bench_redis_memory, "Redis memory per record"},
+#endif
     {"parts", bench::bench_parts, "parts, by Google Benchmark"},
 };
 

@@ -31,5 +31,6 @@ void add_dead_letters(CLI::App& app, Context& context);  // dlq list|show|redriv
 void add_archive(CLI::App& app, Context& context);       // archive run|verify|restore|status
 void add_policies(CLI::App& app, Context& context);      // ttl explain, schedule list
 void add_doctor(CLI::App& app, Context& context);        // doctor
+void add_redis(CLI::App& app, Context& context);         // redis stats; only where Redis is built in
 
 }  // namespace cli

@@ -4,24 +4,23 @@
 #include <cstdio>
 #include <vector>
 
+#include <setget/doctor.hpp>
 #ifdef SETGET_WITH_SQLITE
 #include <setget/sqlite.hpp>
 #endif
 
 #include "cli.hpp"
 #include "output.hpp"
+#ifdef SETGET_WITH_REDIS
+#include "redis.hpp"
+#endif
 
 namespace cli {
 
 namespace {
 
-enum class Level { kOk, kWarning, kError };
-
-struct Finding {
-  Level level;
-  std::string what;
-  std::string fix;
-};
+using setget::Finding;
+using Level = Finding::Level;
 using Findings = std::vector<Finding>;
 
 bool loopback(const std::string& address) {
@@ -68,7 +67,10 @@ void check_policies(const setget::Config& config, Findings& found) {
   if (config.archive == "none") {
     found.push_back(
         {Level::kWarning, "[archive] uri = \"none\": what the store loses is lost", "[archive] uri = \"sqlite:/other/disk/archive.db\""});
-  } else if (config.archive.empty() || config.archive == config.store) {
+  } else if (sqlite_path(config.store).empty() && config.archive.empty() && !config.queue.empty() && sqlite_path(config.queue).empty()) {
+    found.push_back({Level::kWarning, "neither store nor queue can hold an archive, and none is named: what the store loses is lost",
+                     "[archive] uri = \"sqlite:archive.db\""});
+  } else if (!sqlite_path(config.store).empty() && (config.archive.empty() || config.archive == config.store)) {
     found.push_back({Level::kWarning, "the archive lives in the store's own file: one broken disk takes both",
                      "[archive] uri = \"sqlite:/other/disk/archive.db\""});
   }
@@ -92,15 +94,29 @@ void check_file(const std::string& path, Findings& found) {
   }
 }
 
-setget::Result<void> check_stores(const Common& common, const setget::Config& config, Findings& found) {
+void check_durability(Session& session, Findings& found) {
+  const auto level = [](setget::Durability durability) {
+    return " keeps its data at level \"" + std::string(to_string(durability)) + "\" only";
+  };
+  const auto queue = session.stores().queue.backend()->capabilities().durability;
+  const auto store = session.stores().key_store.backend()->capabilities().durability;
+  const auto& config = session.config();
+  if (queue != setget::Durability::kDisk) {
+    found.push_back({Level::kError, "queue " + setget::shown_uri(config.queue) + level(queue) + ": what was accepted can be lost",
+                     "[queue] uri = \"sqlite:setget-queue.db\""});
+  }
+  if (store == setget::Durability::kDisk) return;
+  // A Redis server that forgets is a choice, if there is somewhere to take the records back from.
+  const bool recoverable = config.store != "memory:" && session.stores().archive != nullptr;
+  found.push_back({recoverable ? Level::kWarning : Level::kError, "store " + setget::shown_uri(config.store) + level(store),
+                   recoverable ? "run the archive often enough (what it has, 'setget archive restore' brings back), or appendfsync always"
+                               : "[store] uri = \"sqlite:setget.db\""});
+}
+
+setget::Result<void> check_stores(const Common& common, Findings& found) {
   auto session = Session::open(common, Missing::kRefuse);
   if (!session) return std::move(session).error();
-  if (session->stores().durability != setget::Durability::kDisk) {
-    found.push_back(
-        {Level::kError,
-         "store " + config.store + " keeps its data at level \"" + std::string(to_string(session->stores().durability)) + "\" only",
-         "store = \"sqlite:setget.db\""});
-  }
+  check_durability(*session, found);
   const auto stats = session->stores().queue.stats();
   if (!stats) return stats.error();
   if (stats->dead_letters > 0) {
@@ -144,13 +160,25 @@ setget::Result<void> check_sqlite(const std::string& path, Findings& found) {
   auto findings = database->doctor();
   if (!findings) return std::move(findings).error();
   for (auto& finding : *findings) {
-    using Theirs = setget::sqlite::Finding::Level;
-    const Level level = finding.level == Theirs::kOk ? Level::kOk : finding.level == Theirs::kWarning ? Level::kWarning : Level::kError;
-    found.push_back({level, path + ": " + finding.what, std::move(finding.fix)});
+    found.push_back({finding.level, path + ": " + finding.what, std::move(finding.fix)});
   }
 #else
   static_cast<void>(path);
   static_cast<void>(found);
+#endif
+  return {};
+}
+
+// The same of the servers behind a Redis URI.
+setget::Result<void> check_redis([[maybe_unused]] const setget::Config& config, [[maybe_unused]] const std::string& uri,
+                                 [[maybe_unused]] Findings& found) {
+#ifdef SETGET_WITH_REDIS
+  if (!is_redis(uri)) return {};
+  auto database = open_redis(config, uri);
+  if (!database) return std::move(database).error();
+  auto findings = database->doctor();
+  if (!findings) return std::move(findings).error();
+  for (auto& finding : *findings) found.push_back(std::move(finding));
 #endif
   return {};
 }
@@ -184,8 +212,10 @@ int doctor(Context& context) {
   check_policies(*config, found);
   const std::string path = sqlite_path(config->store);
   if (!path.empty()) check_file(path, found);
-  auto checked = check_stores(context.common, *config, found);
+  auto checked = check_stores(context.common, found);
   if (checked && !path.empty()) checked = check_sqlite(path, found);
+  if (checked) checked = check_redis(*config, config->store, found);
+  if (checked && config->queue != config->store) checked = check_redis(*config, config->queue, found);
   if (!checked) {
     // What was found before still helps; but the stores could not be looked at.
     print_findings(context, found);

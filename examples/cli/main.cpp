@@ -9,9 +9,9 @@ namespace {
 
 void add_common(CLI::App& app, cli::Common& common) {
   app.add_option("--config", common.config, "setget.toml; the flags below win over it")->check(CLI::ExistingFile);
-  app.add_option("--store", common.store, "URI of the store, e.g. sqlite:setget.db (default)");
-  app.add_option("--queue", common.queue, "URI of the queue (default: in the store)");
-  app.add_option("--archive", common.archive, "URI of the archive, or \"none\" (default: in the store)");
+  app.add_option("--store", common.store, "URI of the store: sqlite:setget.db (default), redis://HOST, …");
+  app.add_option("--queue", common.queue, "URI of the queue (default: in the store's file, else sqlite:setget-queue.db)");
+  app.add_option("--archive", common.archive, "URI of the archive, or \"none\" (default: in the store's file, else the queue's)");
   app.add_option("--namespace", common.ns, "namespace of records and keys");
   app.add_flag("--json", common.json, "print one JSON document instead of text");
 }
@@ -35,6 +35,9 @@ int main(int argc, char** argv) {
   cli::add_archive(app, context);
   cli::add_policies(app, context);
   cli::add_doctor(app, context);
+#ifdef SETGET_WITH_REDIS
+  cli::add_redis(app, context);
+#endif
   try {
     app.parse(argc, argv);
     const int code = context.chosen();

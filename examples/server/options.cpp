@@ -14,9 +14,9 @@ std::variant<Options, int> read_options(int argc, char** argv) {
   app.add_option("--config", options.config_path, "setget.toml; SIGHUP reads its accounts and flows again");
   app.add_option("--listen", listen, "HOST:PORT of the public API; port 0 takes a free one");
   app.add_option("--admin-listen", admin_listen, "HOST:PORT of queue, dead letters, health and metrics; \"\" for none");
-  app.add_option("--store", store, "sqlite:PATH or memory:");
-  app.add_option("--queue", queue, "URI of the queue; default: in the store where that is durable");
-  app.add_option("--archive", archive, "URI of the archive, or none; default: in the store");
+  app.add_option("--store", store, "sqlite:PATH, memory:, or redis://HOST and its kin (docs/redis.md)");
+  app.add_option("--queue", queue, "URI of the queue; default: in the store's file, else sqlite:setget-queue.db");
+  app.add_option("--archive", archive, "URI of the archive, or none; default: in the store's file, else the queue's");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();

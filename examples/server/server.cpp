@@ -25,6 +25,9 @@ Result<std::unique_ptr<Server>> Server::start(const Options& options, std::share
   const auto metrics = std::make_shared<setget::PrometheusMetrics>();
   auto stores = setget::open_stores(config, {}, logger, metrics);
   if (!stores) return std::move(stores).error();
+  logger->log(setget::LogLevel::kInfo,
+              "stores are open; in brackets what each survives: disk = power loss, memory = no restart of what holds it",
+              {{"stores", stores->summary}});
   auto parts = setget::pipeline_options(config, *stores);
   parts.logger = logger;
   parts.metrics = metrics;

@@ -2,6 +2,7 @@
 // themselves.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,18 +18,28 @@
 
 namespace setget::inline v0 {
 
+// [redis]: of every store and queue that a Redis URI names; see redis::Options, which it becomes.
+struct RedisConfig {
+  std::string prefix = "setget";
+  std::uint32_t shards = 0;
+  std::uint32_t partitions = 0;
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";        // [server] listen
   std::string admin_listen = "127.0.0.1:8081";  // [server] admin_listen; "" = none
   std::string ns{};                             // [server] namespace
   std::string store = "sqlite:setget.db";       // [store] uri
-  std::string queue{};                 // [queue] uri; empty: in the store where that is durable, else sqlite:setget-queue.db beside it
+  // [queue] uri; empty: in the store's file where the store is one, else sqlite:setget-queue.db: what was accepted is on this machine's
+  // disk whatever the store forgets.
+  std::string queue{};
   std::string queue_name = "records";  // [queue] name
   QueueOptions queue_options{};        // [queue] kind, visibility_timeout, max_receives, retention, …
-  std::string archive{};               // [archive] uri; empty: in the store where it has one; "none": no archive
+  std::string archive{};               // [archive] uri; empty: in the store where it can hold one, else with the queue; "none": no archive
   std::string archive_schedule = "0 0 2 * * *";  // [archive] schedule
   std::string time_zone = "UTC";                 // [archive] time_zone
   bool read_through = false;                     // [archive] read_through
+  RedisConfig redis{};
   Flows flows{};
   Limits limits{};             // [limits] max_payload, max_keys, …
   HttpServerOptions http{};    // [server] threads, timeouts, …
@@ -48,10 +59,15 @@ struct Stores {
   std::shared_ptr<IdempotencyStore> idempotency{};
   Durability durability = Durability::kDisk;  // what the combination gives
   std::vector<std::shared_ptr<void>> owners{};
+  // One line for logs: what is where, and what survives: "store redis://10.0.0.5:6379 (memory), queue sqlite:setget-queue.db (disk), …".
+  std::string summary{};
 };
-// Opens what config.store, queue and archive name ("sqlite:PATH", "memory:"; other schemes when their component is built).
+// Opens what config.store, queue and archive name: "sqlite:PATH", "memory:", "redis://HOST" and its kin (docs/redis.md), as far as their
+// components are built. A Redis server that is away is no error: its store answers kUnavailable until it is back.
 SETGET_API Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> clock = {}, std::shared_ptr<Logger> logger = {},
                                       std::shared_ptr<Metrics> metrics = {});
+// A store's URI without its passwords: for logs and errors.
+SETGET_API std::string shown_uri(std::string_view uri);
 // config and stores as the options of a pipeline.
 SETGET_API PipelineOptions pipeline_options(const Config& config, const Stores& stores);
 

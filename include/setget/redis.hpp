@@ -13,8 +13,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <setget/clock.hpp>
+#include <setget/doctor.hpp>
 #include <setget/error.hpp>
 #include <setget/export.hpp>
 #include <setget/key_store.hpp>
@@ -40,6 +42,21 @@ struct Options {
   SETGET_API Result<void> validate() const;
 };
 
+// Where a store's memory goes: bytes as the server counts them (MEMORY USAGE), names and dictionary slots included.
+struct MemoryReport {
+  struct Part {
+    std::string
+        name{};  // "records", "pointers", "change log", "expiry", "reclaim", "indexes", "bookkeeping", "queue", "hash tables", "other"
+    std::uint64_t keys = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::uint64_t records = 0;
+  std::uint64_t looked_at = 0;    // names of the database
+  bool sampled = false;           // true: figures are scaled up from those that were looked at
+  std::uint64_t used_memory = 0;  // of the servers, everything included
+  std::vector<Part> parts{};      // only those that have something
+};
+
 // An open store. The objects it hands out share ownership; connections are closed when the last one is gone.
 class SETGET_API Database {
  public:
@@ -47,6 +64,12 @@ class SETGET_API Database {
   std::shared_ptr<QueueBackend> queues();
   // Opens the queue, making it when it is missing.
   Result<Queue> queue(const std::string& name, const QueueOptions& options = {});
+  // Asks every live master how it is set and how it fares: eviction, persistence, head-room, version, replication, cluster coverage, clock,
+  // and whether the user may do what the store needs. Changes nothing. An error means that no server could be asked.
+  Result<std::vector<Finding>> doctor(Deadline deadline = Deadline::in(Milliseconds(10'000)));
+  // Looks at about `max_names` names of each master, in small steps that others' commands come between. For people who size servers, not
+  // for every minute.
+  Result<MemoryReport> memory(std::size_t max_names = 100'000, Deadline deadline = Deadline::in(Milliseconds(600'000)));
 
   struct State;
   explicit Database(std::shared_ptr<State> state) : state_(std::move(state)) {}

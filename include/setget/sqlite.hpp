@@ -11,6 +11,7 @@
 
 #include <setget/archive.hpp>
 #include <setget/clock.hpp>
+#include <setget/doctor.hpp>
 #include <setget/idempotency.hpp>
 #include <setget/key_store.hpp>
 #include <setget/observe.hpp>
@@ -46,13 +47,7 @@ struct Options {
   SETGET_API Result<void> validate() const;
 };
 
-// One line of a health report.
-struct Finding {
-  enum class Level : std::uint8_t { kOk, kWarning, kError };
-  Level level = Level::kOk;
-  std::string what{};
-  std::string fix{};
-};
+using Finding = setget::Finding;
 
 // An open file. The objects it hands out share ownership; the file is closed when the last one is gone.
 class SETGET_API Database {

@@ -64,6 +64,16 @@ void read_queue(TomlReader& section, Config& out, Said& said) {
   if (!is_name(out.queue_name)) section.problem("name", "a queue's name is 1 to 64 of [A-Za-z0-9._-]");
 }
 
+void read_redis(TomlReader& section, RedisConfig& out) {
+  section.read("prefix", out.prefix);
+  section.read<std::uint32_t>("shards", out.shards);
+  section.read<std::uint32_t>("partitions", out.partitions);
+  if (!is_name(out.prefix)) section.problem("prefix", "a prefix has 1 to 64 bytes of [A-Za-z0-9._-]");
+  const auto is_count = [](std::uint32_t number, std::uint32_t most) { return number <= most && (number & (number - 1)) == 0; };
+  if (!is_count(out.shards, 4096)) section.problem("shards", "must be a power of two up to 4096, or 0");
+  if (!is_count(out.partitions, 256)) section.problem("partitions", "must be a power of two up to 256, or 0");
+}
+
 void read_archive(TomlReader& section, Config& out) {
   section.read("uri", out.archive);
   section.read("schedule", out.archive_schedule);
@@ -149,6 +159,7 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   in_section(root, "server", [&](TomlReader& section) { read_server(section, out, said); });
   in_section(root, "store", [&](TomlReader& section) { read_store(section, out); });
   in_section(root, "queue", [&](TomlReader& section) { read_queue(section, out, said); });
+  in_section(root, "redis", [&](TomlReader& section) { read_redis(section, out.redis); });
   in_section(root, "archive", [&](TomlReader& section) { read_archive(section, out); });
   in_section(root, "limits", [&](TomlReader& section) { read_limits(section, out.limits); });
   in_section(root, "worker", [&](TomlReader& section) { read_worker(section, out.pipeline); });

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -11,6 +12,9 @@
 #include <setget/schedule_store.hpp>
 #ifdef SETGET_WITH_MEMORY
 #include <setget/memory.hpp>
+#endif
+#ifdef SETGET_WITH_REDIS
+#include <setget/redis.hpp>
 #endif
 #ifdef SETGET_WITH_SQLITE
 #include <setget/sqlite.hpp>
@@ -35,6 +39,7 @@ struct Opened {
   std::shared_ptr<ArchiveBackend> archive;
   std::shared_ptr<ScheduleStore> schedules;
   std::shared_ptr<IdempotencyStore> idempotency;  // empty: has none
+  bool holds_queue = false;                       // where the queue belongs unless the configuration names another place
 };
 
 struct Uri {
@@ -43,18 +48,28 @@ struct Uri {
 };
 
 Error bad_uri(std::string_view field, std::string_view uri, std::string_view what) {
-  return Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\": {}", uri, what)).at_field(std::string(field));
+  return Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\": {}", shown_uri(uri), what)).at_field(std::string(field));
 }
 
 std::string built_schemes() {
   std::string out;
+  [[maybe_unused]] const auto add = [&out](std::string_view scheme) { out.append(out.empty() ? "" : ", ").append(scheme); };
 #ifdef SETGET_WITH_SQLITE
-  out += "sqlite:PATH";
+  add("sqlite:PATH");
 #endif
 #ifdef SETGET_WITH_MEMORY
-  out += out.empty() ? "memory:" : ", memory:";
+  add("memory:");
+#endif
+#ifdef SETGET_WITH_REDIS
+  add("redis://HOST");
 #endif
   return out.empty() ? "nothing" : out;
+}
+
+bool is_redis(std::string_view scheme) {
+  constexpr std::array<std::string_view, 7> kSchemes = {"redis",           "rediss",        "unix",          "redis+sentinel",
+                                                        "rediss+sentinel", "redis+cluster", "rediss+cluster"};
+  return std::ranges::find(kSchemes, scheme) != kSchemes.end();
 }
 
 Result<Uri> parse_uri(std::string_view field, std::string_view uri) {
@@ -62,7 +77,7 @@ Result<Uri> parse_uri(std::string_view field, std::string_view uri) {
   if (colon == std::string_view::npos || colon == 0) {
     return bad_uri(field, uri,
                    fmt::format("a store is named by a URI; this build knows {}{}", built_schemes(),
-                               uri.empty() ? "" : fmt::format(" (a file: \"sqlite:{}\")", uri)));
+                               uri.empty() ? "" : fmt::format(" (a file: \"sqlite:{}\")", shown_uri(uri))));
   }
   Uri out{.scheme = std::string(uri.substr(0, colon)), .rest = std::string(uri.substr(colon + 1))};
   if (out.scheme == "sqlite") {
@@ -85,7 +100,7 @@ Result<Opened> open_sqlite([[maybe_unused]] const Uri& uri, [[maybe_unused]] con
   options.metrics = injected.metrics;
   auto database = sqlite::open(std::move(options));
   if (!database) return std::move(database).error();
-  return Opened{database->queues(), database->key_store(), database->archive(), database->schedules(), database->idempotency()};
+  return Opened{database->queues(), database->key_store(), database->archive(), database->schedules(), database->idempotency(), true};
 #else
   return Error(ErrorCode::kUnsupported, fmt::format("sqlite: is not built in; this build knows {}", built_schemes()));
 #endif
@@ -97,16 +112,36 @@ Result<Opened> open_memory([[maybe_unused]] const Injected& injected) {
   options.clock = injected.clock;
   auto database = memory::open(std::move(options));
   if (!database) return std::move(database).error();
-  return Opened{database->queues(), database->key_store(), database->archive(), database->schedules(), nullptr};
+  return Opened{database->queues(), database->key_store(), database->archive(), database->schedules(), nullptr, false};
 #else
   return Error(ErrorCode::kUnsupported, fmt::format("memory: is not built in; this build knows {}", built_schemes()));
+#endif
+}
+
+// Records, and queues where they are asked for. Schedules, idempotency keys and the archive are kept elsewhere.
+Result<Opened> open_redis([[maybe_unused]] std::string uri, [[maybe_unused]] const RedisConfig& config,
+                          [[maybe_unused]] const Injected& injected) {
+#ifdef SETGET_WITH_REDIS
+  redis::Options options;
+  options.uri = std::move(uri);
+  options.prefix = config.prefix;
+  options.shards = config.shards;
+  options.partitions = config.partitions;
+  options.clock = injected.clock;
+  options.logger = injected.logger;
+  options.metrics = injected.metrics;
+  auto database = redis::open(std::move(options));
+  if (!database) return std::move(database).error();
+  return Opened{database->queues(), database->key_store(), nullptr, nullptr, nullptr, false};
+#else
+  return Error(ErrorCode::kUnsupported, fmt::format("Redis is not built in; this build knows {}", built_schemes()));
 #endif
 }
 
 // Opens each store once: a file that is named twice is one database, so that queue and store can share transactions.
 class Opener {
  public:
-  explicit Opener(Injected injected) : injected_(std::move(injected)) {}
+  Opener(Injected injected, RedisConfig redis) : injected_(std::move(injected)), redis_(std::move(redis)) {}
 
   Result<Opened> open(std::string_view field, const std::string& text) {
     auto uri = parse_uri(field, text);
@@ -121,6 +156,7 @@ class Opener {
 
  private:
   static std::string identity(const Uri& uri) {
+    if (is_redis(uri.scheme)) return uri.scheme + ":" + uri.rest;
     if (uri.scheme != "sqlite") return uri.scheme;
     std::error_code failed;
     // Absolute first: the canonical form of a relative path changes when the file comes into being.
@@ -132,28 +168,49 @@ class Opener {
   Result<Opened> open_new(const Uri& uri) const {
     if (uri.scheme == "sqlite") return open_sqlite(uri, injected_);
     if (uri.scheme == "memory") return open_memory(injected_);
+    if (is_redis(uri.scheme)) return open_redis(uri.scheme + ":" + uri.rest, redis_, injected_);
     return Error(ErrorCode::kUnsupported, fmt::format("{}: is not built in; this build knows {}", uri.scheme, built_schemes()));
   }
 
   Injected injected_;
+  RedisConfig redis_;
   std::map<std::string, Opened> opened_;
 };
 
-// In the store where that is durable, else in a file beside it, so that "accepted" means something although the store forgets.
+// In the store's file, else in a file beside it, so that "accepted" means something although the store forgets or is away.
 std::string queue_uri(const Config& config, const Opened& store) {
   if (!config.queue.empty()) return config.queue;
-  if (store.queues && store.queues->capabilities().durability == Durability::kDisk) return config.store;
+  if (store.holds_queue) return config.store;
   return fmt::format("sqlite:{}", kDefaultQueueFile);
+}
+
+// The archive as it was named; else the store's own, else the queue's. `where` gets its URI. A value without a backend: none.
+Result<Opened> open_archive(Opener& opener, const Config& config, const Opened& store, const Opened& queues, std::string& where) {
+  if (config.archive == "none") return Opened{};
+  if (config.archive.empty()) {
+    if (store.archive) where = config.store;
+    if (store.archive || !queues.archive) return store;
+    where = queue_uri(config, store);
+    return queues;
+  }
+  auto named = opener.open("archive", config.archive);
+  if (!named) return named;
+  if (!named->archive) {
+    return Error(ErrorCode::kUnsupported, fmt::format("\"{}\" cannot hold an archive", shown_uri(config.archive))).at_field("archive");
+  }
+  where = config.archive;
+  return named;
 }
 
 }  // namespace
 
 Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger,
                            std::shared_ptr<Metrics> metrics) {
-  Opener opener({.clock = std::move(clock), .logger = std::move(logger), .metrics = std::move(metrics)});
+  Opener opener({.clock = std::move(clock), .logger = std::move(logger), .metrics = std::move(metrics)}, config.redis);
   auto store = opener.open("store", config.store);
   if (!store) return std::move(store).error();
-  auto queues = opener.open("queue", queue_uri(config, *store));
+  const auto queue_at = queue_uri(config, *store);
+  auto queues = opener.open("queue", queue_at);
   if (!queues) return std::move(queues).error();
 
   Stores out;
@@ -161,22 +218,23 @@ Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> cl
   auto queue = Queue::open(queues->queues, config.queue_name, config.queue_options);
   if (!queue) return std::move(queue).error();
   out.queue = std::move(*queue);
-  if (config.archive.empty()) {
-    out.archive = store->archive;
-  } else if (config.archive != "none") {
-    auto archive = opener.open("archive", config.archive);
-    if (!archive) return std::move(archive).error();
-    if (!archive->archive)
-      return Error(ErrorCode::kUnsupported, fmt::format("\"{}\" cannot hold an archive", config.archive)).at_field("archive");
-    out.archive = archive->archive;
-  }
-  // Schedules and idempotency keys live where restarts find them: in the store, else with the queue.
+  std::string archive_at = "none";
+  auto archive = open_archive(opener, config, *store, *queues, archive_at);
+  if (!archive) return std::move(archive).error();
+  out.archive = archive->archive;
+  // Schedules and idempotency keys live where restarts find them: in the store, else with the queue, else with the archive.
   const auto store_durability = store->key_store.backend()->capabilities().durability;
   const auto queue_durability = queues->queues->capabilities().durability;
-  const auto& durable = store_durability >= queue_durability ? *store : *queues;
-  out.schedules = durable.schedules ? durable.schedules : memory_schedule_store();
-  out.idempotency = durable.idempotency ? durable.idempotency : memory_idempotency_store();
+  const auto& first = store_durability >= queue_durability ? *store : *queues;
+  for (const Opened& place : {first, *queues, *archive}) {
+    if (!out.schedules) out.schedules = place.schedules;
+    if (!out.idempotency) out.idempotency = place.idempotency;
+  }
+  if (!out.schedules) out.schedules = memory_schedule_store();
+  if (!out.idempotency) out.idempotency = memory_idempotency_store();
   out.durability = std::min(store_durability, queue_durability);
+  out.summary = fmt::format("store {} ({}), queue {} ({}), archive {}", shown_uri(config.store), to_string(store_durability),
+                            shown_uri(queue_at), to_string(queue_durability), shown_uri(archive_at));
   return out;
 }
 

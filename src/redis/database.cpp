@@ -1,5 +1,7 @@
 #include <utility>
 
+#include "redis/doctor.hpp"
+#include "redis/memory_report.hpp"
 #include "redis/place.hpp"
 #include "redis/queue.hpp"
 #include "redis/store.hpp"
@@ -9,6 +11,7 @@
 namespace setget::inline v0::redis {
 
 struct Database::State {
+  std::shared_ptr<Place> place;
   std::shared_ptr<KeyStoreBackend> key_store;
   std::shared_ptr<QueueBackend> queues;
 };
@@ -19,10 +22,17 @@ std::shared_ptr<QueueBackend> Database::queues() { return state_->queues; }
 
 Result<Queue> Database::queue(const std::string& name, const QueueOptions& options) { return Queue::open(state_->queues, name, options); }
 
+Result<std::vector<Finding>> Database::doctor(Deadline deadline) { return examine(*state_->place, deadline); }
+
+Result<MemoryReport> Database::memory(std::size_t max_names, Deadline deadline) {
+  return measure_memory(*state_->place, max_names, deadline);
+}
+
 Result<Database> open(Options options) {
   auto place = Place::open(std::move(options));
   if (!place) return std::move(place).error();
   auto state = std::make_shared<Database::State>();
+  state->place = *place;
   state->key_store = make_key_store(*place);
   state->queues = make_queues(*std::move(place));
   return Database(std::move(state));

@@ -7,6 +7,9 @@
 #ifdef WITH_SQLITE
 #include <setget/sqlite.hpp>
 #endif
+#ifdef WITH_REDIS
+#include <setget/redis.hpp>
+#endif
 
 namespace {
 
@@ -25,6 +28,20 @@ int round_trip(setget::Queue queue, setget::KeyStore store, setget::Durability d
   return 0;
 }
 
+#ifdef WITH_REDIS
+// No server is needed: a store that cannot be reached opens, and says so when it is used.
+int without_a_server() {
+  setget::redis::Options options;
+  if (setget::redis::open(options)) return std::cerr << "a store without a URI was opened\n", 1;
+  options.uri = "redis://127.0.0.1:1?connect_timeout=100ms";
+  auto database = setget::redis::open(std::move(options));
+  if (!database) return std::cerr << database.error().describe() << '\n', 1;
+  const auto found = database->key_store().get("order/42", setget::system_clock()->now());
+  if (found || !found.error().retryable()) return std::cerr << "a get without a server did not answer with a retryable error\n", 1;
+  return 0;
+}
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -41,6 +58,9 @@ int main(int argc, char** argv) {
 #else
   (void)argc;
   (void)argv;
+#endif
+#ifdef WITH_REDIS
+  if (int failed = without_a_server()) return failed;
 #endif
   std::cout << "consumer ok\n";
   return 0;

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 
@@ -125,6 +126,35 @@ TEST(Config, settings_that_the_sample_comments_out_are_known_too) {
   ASSERT_TRUE(config.has_value()) << config.error().describe();
   EXPECT_EQ(config->queue, "sqlite:setget-queue.db");
   EXPECT_EQ(config->archive, "sqlite:archive.db");
+}
+
+TEST(Config, reads_what_redis_stores_are_opened_with) {
+  const auto config = parse_config("[store]\nuri = \"redis://x\"\n[redis]\nprefix = \"app-1\"\nshards = 16\npartitions = 4\n");
+  ASSERT_TRUE(config.has_value()) << config.error().describe();
+  EXPECT_EQ(config->store, "redis://x");
+  EXPECT_EQ(config->redis.prefix, "app-1");
+  EXPECT_EQ(config->redis.shards, 16u);
+  EXPECT_EQ(config->redis.partitions, 4u);
+  for (const auto& [text, field] : std::map<std::string, std::string>{{"prefix = \"a b\"", "redis.prefix"},
+                                                                      {"prefix = \"{x}\"", "redis.prefix"},
+                                                                      {"shards = 3", "redis.shards"},
+                                                                      {"shards = 8192", "redis.shards"},
+                                                                      {"partitions = 512", "redis.partitions"},
+                                                                      {"db = 1", "redis.db"}}) {
+    const auto found = parse_config("[redis]\n" + text + "\n");
+    ASSERT_FALSE(found) << text;
+    EXPECT_EQ(found.error().field(), field);
+  }
+}
+
+TEST(Config, a_uri_is_shown_without_its_passwords) {
+  EXPECT_EQ(shown_uri("sqlite:/data/a:b@c.db"), "sqlite:/data/a:b@c.db");
+  EXPECT_EQ(shown_uri("redis://10.0.0.1:6379/2"), "redis://10.0.0.1:6379/2");
+  EXPECT_EQ(shown_uri("redis://app:se%40cret@h:1/0?pool=2"), "redis://app:***@h:1/0?pool=2");
+  EXPECT_EQ(shown_uri("rediss://:a/b?c@d@h"), "rediss://:***@h");
+  EXPECT_EQ(shown_uri("redis://token@h"), "redis://***@h");
+  EXPECT_EQ(shown_uri("redis+sentinel://u:p@a,b/main?sentinel_password=geheim&pool=1"),
+            "redis+sentinel://u:***@a,b/main?sentinel_password=***&pool=1");
 }
 
 TEST(Config, reads_which_accounts_and_flows_metrics_may_name) {
@@ -280,19 +310,35 @@ TEST_F(OpenStores, the_configuration_makes_a_pipeline) {
   EXPECT_EQ((*pipeline)->ttl_policy().resolve("a", "b", std::nullopt).ttl, Ttl::after(std::chrono::seconds(60)));
 }
 
+TEST_F(OpenStores, no_error_shows_a_password) {
+  Config config;
+  for (const char* uri :
+       {"reddis://u:geheim@h", "redis//u:geheim@h", "redis://u:geheim@h:port", "redis://u:geheim@h?pool=x", "redis://u:gehe im@"}) {
+    config.store = uri;
+    const auto stores = open_stores(config);
+    ASSERT_FALSE(stores) << uri;
+    EXPECT_EQ(stores.error().describe().find("gehe"), std::string::npos) << stores.error().describe();
+  }
+  config.store = "memory:";
+  config.archive = "redis://u:geheim@127.0.0.1:1?connect_timeout=50ms";
+  EXPECT_EQ(refused(config).message.find("geheim"), std::string::npos) << refused(config).message;
+  EXPECT_EQ(refused(config).field, "archive");
+}
+
 TEST_F(OpenStores, uris_that_cannot_be_opened_say_what_can) {
   const auto store = [](const char* uri) {
     Config config;
     config.store = uri;
     return config;
   };
-  const auto redis = open_stores(store("redis://localhost"));
-  ASSERT_FALSE(redis.has_value());
-  EXPECT_EQ(redis.error().code(), ErrorCode::kUnsupported);
-  EXPECT_EQ(redis.error().message(), "redis: is not built in; this build knows sqlite:PATH, memory:");
-  EXPECT_EQ(redis.error().field(), "store");
-  EXPECT_EQ(refused(store("setget.db")).message,
-            "\"setget.db\": a store is named by a URI; this build knows sqlite:PATH, memory: (a file: \"sqlite:setget.db\")");
+  const auto mongo = open_stores(store("mongodb://localhost"));
+  ASSERT_FALSE(mongo.has_value());
+  EXPECT_EQ(mongo.error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(mongo.error().message().substr(0, 62), "mongodb: is not built in; this build knows sqlite:PATH, memory");
+  EXPECT_EQ(mongo.error().field(), "store");
+  const auto file = refused(store("setget.db")).message;
+  EXPECT_EQ(file.substr(0, 71), "\"setget.db\": a store is named by a URI; this build knows sqlite:PATH, m");
+  EXPECT_NE(file.find(" (a file: \"sqlite:setget.db\")"), std::string::npos) << file;
   EXPECT_EQ(refused(store("sqlite:")).field, "store");
   EXPECT_EQ(refused(store("sqlite://setget.db")).field, "store");
   EXPECT_EQ(refused(store("memory:x")).field, "store");

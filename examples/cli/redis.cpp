@@ -1,0 +1,89 @@
+// redis stats: where the memory of a store on Redis goes.
+#include "redis.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "cli.hpp"
+#include "output.hpp"
+
+namespace cli {
+
+bool is_redis(const std::string& uri) {
+  constexpr std::array kSchemes = {"redis:", "rediss:", "unix:", "redis+", "rediss+"};
+  return std::any_of(kSchemes.begin(), kSchemes.end(), [&](const char* scheme) { return uri.starts_with(scheme); });
+}
+
+setget::Result<setget::redis::Database> open_redis(const setget::Config& config, const std::string& uri) {
+  setget::redis::Options options;
+  options.uri = uri;
+  options.prefix = config.redis.prefix;
+  options.shards = config.redis.shards;
+  options.partitions = config.redis.partitions;
+  return setget::redis::open(std::move(options));
+}
+
+namespace {
+
+void print_report(const setget::redis::MemoryReport& report) {
+  const auto per_record = [&](std::uint64_t bytes) {
+    return report.records == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(report.records);
+  };
+  std::uint64_t all = 0;
+  std::printf("%-14s %14s %16s %16s\n", "part", "names", "bytes", "bytes a record");
+  for (const auto& part : report.parts) {
+    all += part.bytes;
+    std::printf("%-14s %14llu %16llu %16.1f\n", part.name.c_str(), static_cast<unsigned long long>(part.keys),
+                static_cast<unsigned long long>(part.bytes), per_record(part.bytes));
+  }
+  std::printf("%-14s %14s %16llu %16.1f\n", "together", "", static_cast<unsigned long long>(all), per_record(all));
+  std::printf("%llu records; the servers use %llu bytes, their own and other programs' included%s\n",
+              static_cast<unsigned long long>(report.records), static_cast<unsigned long long>(report.used_memory),
+              report.sampled ? "\nscaled up from a sample; --names N looks at more" : "");
+}
+
+int stats(Context& context, std::size_t names) {
+  auto config = resolve_config(context.common);
+  if (!config) return failed(context.common, config.error());
+  if (!is_redis(config->store)) {
+    return failed(context.common,
+                  setget::Error(setget::ErrorCode::kInvalidArgument, "the store is " + setget::shown_uri(config->store) + ", not on Redis")
+                      .at_field("store"));
+  }
+  auto database = open_redis(*config, config->store);
+  if (!database) return failed(context.common, database.error());
+  const auto report = database->memory(names);
+  if (!report) return failed(context.common, report.error());
+  if (!context.common.json) {
+    print_report(*report);
+    return kOk;
+  }
+  Json parts = Json::array();
+  for (const auto& part : report->parts) {
+    Json line = {{"part", part.name}, {"names", part.keys}, {"bytes", part.bytes}};
+    line["bytes_per_record"] =
+        report->records == 0 ? Json(nullptr) : Json(static_cast<double>(part.bytes) / static_cast<double>(report->records));
+    parts.push_back(std::move(line));
+  }
+  print({{"records", report->records},
+         {"looked_at", report->looked_at},
+         {"sampled", report->sampled},
+         {"used_memory", report->used_memory},
+         {"parts", parts}});
+  return kOk;
+}
+
+}  // namespace
+
+void add_redis(CLI::App& app, Context& context) {
+  auto* redis = app.add_subcommand("redis", "look into a store on Redis");
+  redis->require_subcommand(1);
+  redis->fallthrough();
+  auto names = std::make_shared<std::size_t>(100'000);
+  auto* memory = redis->add_subcommand("stats", "bytes per record, by part");
+  memory->add_option("--names", *names, "names looked at on each master, at most")->capture_default_str()->check(CLI::PositiveNumber);
+  memory->callback([&context, names] { context.chosen = [&context, names] { return stats(context, *names); }; });
+}
+
+}  // namespace cli

@@ -1,0 +1,280 @@
+// What the doctor makes of crafted facts, and what it finds on real servers.
+#include "redis/doctor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "support/redis_server.hpp"
+
+#include <setget/redis.hpp>
+
+namespace setget::inline v0::redis {
+namespace {
+
+using Level = Finding::Level;
+
+constexpr const char* kNodes =
+    "aa 127.0.0.1:7001@17001 myself,master - 0 0 1 connected 0-5460\n"
+    "bb 127.0.0.1:7002@17002 master - 0 0 2 connected 5461-10922 [93-<-aa]\n"
+    "cc 127.0.0.1:7003@17003 master - 0 0 3 connected 10923-16383\n"
+    "dd 127.0.0.1:7004@17004 slave aa 0 0 1 connected\n"
+    "ee 127.0.0.1:7005@17005 slave bb 0 0 2 connected\n"
+    "ff 127.0.0.1:7006@17006 slave cc 0 0 3 connected\n";
+
+ServerReport sound_server() {
+  ServerReport server{.name = "10.0.0.1:6379"};
+  server.info = {
+      {"redis_version", "7.0.15"},  {"maxmemory_policy", "noeviction"}, {"evicted_keys", "0"},
+      {"used_memory", "104857600"}, {"maxmemory", "1073741824"},        {"total_system_memory", "4294967296"},
+      {"aof_enabled", "1"},         {"aof_last_write_status", "ok"},    {"rdb_last_bgsave_status", "ok"},
+      {"role", "master"},           {"connected_slaves", "1"},          {"slave0", "ip=10.0.0.2,port=6379,state=online,offset=1,lag=0"},
+      {"latest_fork_usec", "900"},  {"connected_clients", "4"},         {"maxclients", "10000"}};
+  server.config = {{"appendonly", "yes"}, {"appendfsync", "always"}, {"save", ""}, {"min-replicas-to-write", "1"}};
+  server.clock_ahead = Milliseconds(3);
+  server.round_trip = Milliseconds(1);
+  return server;
+}
+
+StoreReport sound() {
+  StoreReport report{.prefix = "setget"};
+  report.root = Fields{{"format", "1"}, {"min_reader", "1"}, {"min_writer", "1"}, {"uuid", "ab"}, {"epoch", "1"}, {"shards", "1"}};
+  report.servers = {sound_server()};
+  return report;
+}
+
+std::string listed(const std::vector<Finding>& findings) {
+  std::string all;
+  for (const auto& finding : findings) {
+    all += finding.level == Level::kOk ? "ok      " : finding.level == Level::kWarning ? "warning " : "error   ";
+    all += finding.what + '\n';
+  }
+  return all;
+}
+
+bool has(const std::vector<Finding>& findings, Level level, std::string_view what) {
+  return std::ranges::any_of(findings, [&](const Finding& finding) {
+    return finding.level == level && finding.what.find(what) != std::string::npos && (level == Level::kOk || !finding.fix.empty());
+  });
+}
+
+// One fact of the server's INFO, or of its CONFIG, is different: what is found then.
+std::vector<Finding> with_info(const std::string& name, const std::string& value) {
+  auto report = sound();
+  report.servers[0].info[name] = value;
+  return judge(report);
+}
+std::vector<Finding> with_config(const std::string& name, const std::string& value) {
+  auto report = sound();
+  (*report.servers[0].config)[name] = value;
+  return judge(report);
+}
+
+#define EXPECT_FINDS(findings, level, what)                       \
+  do {                                                            \
+    const auto found = (findings);                                \
+    EXPECT_TRUE(has(found, Level::level, what)) << listed(found); \
+  } while (false)
+
+TEST(RedisDoctor, a_sound_server_is_called_sound) {
+  const auto findings = judge(sound());
+  EXPECT_TRUE(std::ranges::all_of(findings, [](const Finding& finding) { return finding.level == Level::kOk; })) << listed(findings);
+  EXPECT_FINDS(findings, kOk, "10.0.0.1:6379: eviction: noeviction");
+}
+
+TEST(RedisDoctor, eviction_of_any_key_is_an_error_and_of_keys_with_a_ttl_a_warning) {
+  for (const char* policy : {"allkeys-lru", "allkeys-lfu", "allkeys-random"})
+    EXPECT_FINDS(with_info("maxmemory_policy", policy), kError, policy);
+  for (const char* policy : {"volatile-lru", "volatile-ttl"}) EXPECT_FINDS(with_info("maxmemory_policy", policy), kWarning, policy);
+  auto report = sound();
+  report.servers[0].info["maxmemory_policy"] = "volatile-lru";
+  report.servers[0].info["evicted_keys"] = "7";
+  EXPECT_FINDS(judge(report), kError, "7 keys");
+}
+
+TEST(RedisDoctor, says_what_a_restart_takes) {
+  EXPECT_FINDS(judge(sound()), kOk, "durability \"disk\"");
+  EXPECT_FINDS(with_config("appendfsync", "everysec"), kWarning, "every second");
+  EXPECT_FINDS(with_config("appendfsync", "no"), kWarning, "appendfsync no");
+  auto report = sound();
+  report.servers[0].info["aof_enabled"] = "0";
+  (*report.servers[0].config)["appendonly"] = "no";
+  EXPECT_FINDS(judge(report), kWarning, "persistence: none");
+  (*report.servers[0].config)["save"] = "3600 1";
+  EXPECT_FINDS(judge(report), kWarning, "snapshots only");
+  EXPECT_FINDS(with_info("rdb_last_bgsave_status", "err"), kError, "snapshot failed");
+  EXPECT_FINDS(with_info("aof_last_write_status", "err"), kError, "could not be written");
+}
+
+TEST(RedisDoctor, watches_the_room_that_is_left) {
+  EXPECT_FINDS(with_info("used_memory", "912680550"), kOk, "(85 %)");  // at most 85 %
+  EXPECT_FINDS(with_info("used_memory", "934155386"), kWarning, "(87 %)");
+  EXPECT_FINDS(with_info("used_memory", "1041529569"), kError, "(97 %)");
+  EXPECT_FINDS(with_info("maxmemory", "0"), kWarning, "of the machine's 4096 MiB; maxmemory is not set");
+  auto report = sound();
+  report.servers[0].info["maxmemory"] = "0";
+  report.servers[0].info["used_memory"] = "4000000000";
+  EXPECT_FINDS(judge(report), kError, "maxmemory is not set");
+}
+
+TEST(RedisDoctor, knows_which_versions_do) {
+  EXPECT_FINDS(with_info("redis_version", "6.0.16"), kError, "too old");
+  EXPECT_FINDS(with_info("redis_version", "6.2.0"), kWarning, "6.2.0 works");
+  EXPECT_FINDS(with_info("redis_version", "10.1.0"), kOk, "10.1.0");
+  EXPECT_FINDS(with_info("redis_version", ""), kWarning, "not told");
+}
+
+TEST(RedisDoctor, looks_at_the_replicas) {
+  EXPECT_FINDS(with_info("role", "slave"), kError, "takes no writes");
+  EXPECT_FINDS(with_info("slave0", "ip=10.0.0.2,port=6379,state=wait_bgsave,offset=1,lag=0"), kWarning, "wait_bgsave");
+  EXPECT_FINDS(with_info("slave0", "ip=10.0.0.2,port=6379,state=online,offset=1,lag=42"), kWarning, "42 s ago");
+  EXPECT_FINDS(with_config("min-replicas-to-write", "0"), kWarning, "min-replicas-to-write is 0");
+  auto report = sound();
+  report.servers[0].info["connected_slaves"] = "0";
+  EXPECT_FINDS(judge(report), kOk, "replication: none");
+  report.topology = Topology::kSentinel;
+  EXPECT_FINDS(judge(report), kWarning, "nobody to take over");
+}
+
+TEST(RedisDoctor, a_cluster_must_serve_all_slots_and_each_master_have_a_replica) {
+  auto report = sound();
+  report.topology = Topology::kCluster;
+  auto& server = report.servers[0];
+  server.cluster = {{"cluster_state", "ok"}, {"cluster_slots_assigned", "16384"}, {"cluster_slots_ok", "16384"}};
+  server.nodes = kNodes;
+  auto findings = judge(report);
+  EXPECT_TRUE(std::ranges::all_of(findings, [](const Finding& finding) { return finding.level == Level::kOk; })) << listed(findings);
+  EXPECT_FINDS(findings, kOk, "3 masters serve slots");
+
+  server.cluster = {{"cluster_state", "fail"}, {"cluster_slots_assigned", "16384"}, {"cluster_slots_ok", "10923"}};
+  server.nodes.replace(server.nodes.find("slave bb"), 8, "slave,fail bb");
+  findings = judge(report);
+  EXPECT_FINDS(findings, kError, "state fail");
+  EXPECT_FINDS(findings, kError, "10923 are served");
+  EXPECT_FINDS(findings, kError, "node 127.0.0.1:7005 is down");
+  EXPECT_FINDS(findings, kWarning, "master 127.0.0.1:7002 has no replica");
+}
+
+TEST(RedisDoctor, compares_clocks_and_feels_for_slowness) {
+  auto report = sound();
+  report.servers[0].clock_ahead = Milliseconds(-1500);
+  report.servers[0].round_trip = Milliseconds(120);
+  report.servers[0].info["latest_fork_usec"] = "350000";
+  const auto findings = judge(report);
+  EXPECT_FINDS(findings, kWarning, "1500 ms behind");
+  EXPECT_FINDS(findings, kWarning, "120 ms");
+  EXPECT_FINDS(findings, kWarning, "350 ms");
+}
+
+TEST(RedisDoctor, works_where_little_is_permitted) {
+  auto report = sound();
+  auto& server = report.servers[0];
+  server.config.reset();
+  server.forbidden = {"xadd", "eval"};
+  auto findings = judge(report);
+  EXPECT_FINDS(findings, kError, "may not run xadd, eval");
+  EXPECT_FINDS(findings, kWarning, "CONFIG GET is not permitted");
+  server.info.clear();
+  findings = judge(report);
+  EXPECT_FINDS(findings, kWarning, "memory: not told");
+  EXPECT_FINDS(findings, kWarning, "eviction: the policy is not told");
+}
+
+TEST(RedisDoctor, a_root_of_another_program_or_a_newer_format_is_an_error) {
+  auto report = sound();
+  report.root->at("min_reader") = "99";
+  EXPECT_FINDS(judge(report), kError, "this version reads and writes");
+  report.root = Fields{{"name", "session"}};
+  EXPECT_FINDS(judge(report), kError, "is not the root");
+  report.root.reset();
+  EXPECT_FINDS(judge(report), kOk, "none under \"setget\" yet");
+}
+
+TEST(RedisDoctor, a_server_that_does_not_answer_is_a_finding_among_those_that_do) {
+  auto report = sound();
+  report.servers.push_back({.name = "10.0.0.9:6379", .unreachable = "refused"});
+  EXPECT_FINDS(judge(report), kError, "10.0.0.9:6379: cannot be asked: refused");
+  EXPECT_FINDS(judge(report), kOk, "10.0.0.1:6379: version");
+}
+
+TEST(RedisDoctor, examines_a_real_server_and_changes_nothing_on_it) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  auto database = open({.uri = server.uri()});
+  ASSERT_TRUE(database) << database.error().describe();
+  const auto before = server.cli({"DEBUG", "DIGEST"});
+  auto findings = database->doctor();
+  ASSERT_TRUE(findings) << findings.error().describe();
+  EXPECT_FINDS(*findings, kOk, "eviction: noeviction");
+  EXPECT_FINDS(*findings, kWarning, "maxmemory is not set");
+  EXPECT_FINDS(*findings, kOk, "rights: the user may run every command");
+  EXPECT_FINDS(*findings, kOk, "clock: as this machine's");
+  EXPECT_FINDS(*findings, kOk, "under \"setget\", epoch 1, 1 shards");
+  EXPECT_EQ(server.cli({"DEBUG", "DIGEST"}), before);
+
+  server.cli({"CONFIG", "SET", "maxmemory", "64mb"});
+  server.cli({"CONFIG", "SET", "maxmemory-policy", "allkeys-lru"});
+  server.cli({"CONFIG", "SET", "appendonly", "yes"});
+  findings = database->doctor();
+  ASSERT_TRUE(findings) << findings.error().describe();
+  EXPECT_FINDS(*findings, kError, "allkeys-lru");
+  EXPECT_FINDS(*findings, kWarning, "every second");
+  EXPECT_FALSE(has(*findings, Level::kWarning, "maxmemory is not set"));
+}
+
+TEST(RedisDoctor, names_what_the_user_may_not_do) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  server.cli({"ACL", "SETUSER", "narrow", "on", ">secret", "~*", "+@all", "-config", "-xtrim", "-unlink"});
+  auto database = open({.uri = server.uri("", "narrow:secret@")});
+  ASSERT_TRUE(database) << database.error().describe();
+  const auto findings = database->doctor();
+  ASSERT_TRUE(findings) << findings.error().describe();
+  EXPECT_FINDS(*findings, kError, "may not run unlink, xtrim");
+  EXPECT_FINDS(*findings, kWarning, "CONFIG GET is not permitted");
+  for (const auto& finding : *findings) EXPECT_EQ((finding.what + finding.fix).find("secret"), std::string::npos) << finding.what;
+}
+
+// docs/redis.md recommends this user.
+TEST(RedisDoctor, the_documented_user_may_do_all_that_is_needed) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  server.cli({"SET", "another", "program"});
+  server.cli({"ACL", "SETUSER", "app", "on", ">secret", "~setget:*", "&*", "+@all", "-@dangerous", "+info", "+config|get", "+cluster",
+              "+scan", "+memory"});
+  auto database = open({.uri = server.uri("", "app:secret@")});
+  ASSERT_TRUE(database) << database.error().describe();
+  const auto findings = database->doctor();
+  ASSERT_TRUE(findings) << findings.error().describe();
+  EXPECT_FINDS(*findings, kOk, "rights: the user may run every command");
+  const auto report = database->memory();
+  ASSERT_TRUE(report) << report.error().describe();
+  EXPECT_EQ(report->looked_at, 2u);
+}
+
+TEST(RedisDoctor, a_server_that_is_away_is_a_failure_not_a_clean_bill) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  auto database = open({.uri = server.uri("?connect_timeout=200ms")});
+  ASSERT_TRUE(database);
+  server.stop();
+  const auto findings = database->doctor(Deadline::in(Milliseconds(2'000)));
+  ASSERT_FALSE(findings) << listed(*findings);
+  EXPECT_TRUE(findings.error().retryable()) << findings.error().describe();
+}
+
+TEST(RedisDoctor, examines_every_master_of_a_cluster) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::ClusterGroup cluster;
+  ASSERT_TRUE(redis_test::eventually([&] { return cluster.healthy(); }));
+  auto database = open({.uri = cluster.uri()});
+  ASSERT_TRUE(database) << database.error().describe();
+  const auto findings = database->doctor();
+  ASSERT_TRUE(findings) << findings.error().describe();
+  EXPECT_FINDS(*findings, kOk, "all 16384 slots are served");
+  for (auto* master : cluster.masters()) EXPECT_FINDS(*findings, kOk, master->address() + ": version");
+}
+
+}  // namespace
+}  // namespace setget::inline v0::redis
