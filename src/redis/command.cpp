@@ -69,6 +69,15 @@ RedisCommands& RedisCommands::arg(std::string_view bytes) {
   return *this;
 }
 
+RedisCommands& RedisCommands::arg(std::initializer_list<std::string_view> parts) {
+  std::size_t size = 0;
+  for (const auto part : parts) size += part.size();
+  wire_.append(Head('$', size).view());
+  for (const auto part : parts) wire_.append(part);
+  wire_.append("\r\n");
+  return *this;
+}
+
 RedisCommand RedisCommands::command(std::size_t number) const {
   const auto& item = items_[number];
   RedisCommand one(RedisCommand::Ready{}, wire(number));

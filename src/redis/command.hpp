@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -94,6 +95,8 @@ class RedisCommands {
   RedisCommands& add(const RedisCommand& command);
   // Of the command that was begun last; see RedisCommand.
   RedisCommands& arg(std::string_view bytes);
+  // One argument made of parts.
+  RedisCommands& arg(std::initializer_list<std::string_view> parts);
   RedisCommands& arg(std::int64_t number) {
     std::array<char, 24> digits;
     return arg(std::string_view(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr));

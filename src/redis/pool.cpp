@@ -52,6 +52,14 @@ Result<Replies> Exclusive::pipeline(std::span<const RedisCommand> commands, Dead
   return answered;
 }
 
+Result<Replies> Exclusive::pipeline(const RedisCommands& commands, bool watching, Deadline deadline) {
+  watching_ = true;
+  auto answered = connection_->call(commands.wire(), commands.replies(), deadline);
+  if (!answered) connection_->close("a request on an exclusive connection was not answered");
+  watching_ = watching;
+  return answered;
+}
+
 Result<Reply> Exclusive::call(const RedisCommand& command, Deadline deadline) {
   auto replies = pipeline({&command, 1}, deadline);
   if (!replies) return std::move(replies).error();

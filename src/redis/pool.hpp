@@ -46,6 +46,8 @@ class Exclusive {
   Result<Reply> call(const RedisCommand& command, Deadline deadline);
   // In one piece. Error: of the connection; refusals of the server stand in the replies.
   Result<Replies> pipeline(std::span<const RedisCommand> commands, Deadline deadline);
+  // The same for many. `watching`: whether a WATCH is open behind them; no MULTI may be.
+  Result<Replies> pipeline(const RedisCommands& commands, bool watching, Deadline deadline);
 
  private:
   friend class Pool;

@@ -73,7 +73,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
 
   // --- writing (store_apply.cpp, store_step.hpp, store_phases.cpp) ------------------------------------------------------------------
   using Results = std::vector<Result<ApplyResult>>;
-  Result<Results> apply_chunk(std::span<const ApplyEntry> entries, const ApplyCommands& request);
+  Result<Results> apply_chunk(std::span<const ApplyEntry* const> entries, const ApplyCommands& request);
   // `work`(Overlay&, floor) → Result<T>, until what it did is committed in one step; its last value. All that it changes lies in one part.
   template <class Work>
   std::invoke_result_t<Work, Overlay&, Stamp> step(std::span<const std::string> names, bool fresh, Deadline deadline, Work&& work);
@@ -81,6 +81,11 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<Committed> commit(const Overlay& overlay, const PartMeta& known, const std::string& marker, Deadline deadline);
   Result<bool> left_marker(std::uint32_t shard, const std::string& marker, Deadline deadline);
   std::string new_marker();
+  // The new records of a batch, without reading (store_fresh.cpp). What it could not see to stays empty in `results`; `unsure` says of
+  // which entries it cannot be told whether they were written.
+  class Fresh;
+  Result<void> apply_fresh(const ApplyCommands& request, std::vector<std::optional<Result<ApplyResult>>>& results,
+                           std::vector<bool>& unsure);
   friend class Phases;
 
   // --- reading (store_read.cpp) -----------------------------------------------------------------------------------------------------

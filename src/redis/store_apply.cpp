@@ -1,6 +1,5 @@
-// Applying commands. Where a store is one part, a batch is one step: read all entries that it concerns, let the model decide on them, and
-// write everything at once unless something has changed meanwhile. Batches of new records skip the reading: that nothing is there yet is
-// part of what the step checks.
+// Applying commands. Where a store is one part, new records go the short way of store_fresh.cpp. All else is one step: read all entries
+// that a batch concerns, let the model decide on them, and write everything at once unless something has changed meanwhile.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,10 +17,10 @@ namespace {
 constexpr std::size_t kMostEntries = 128;     // of one step
 constexpr std::size_t kMostBytes = 4u << 20;  // of one step: other clients of the server wait for it
 
-std::vector<std::string> names_of(std::span<const ApplyEntry> entries) {
+std::vector<std::string> names_of(std::span<const ApplyEntry* const> entries) {
   std::vector<std::string> names;
-  for (const auto& entry : entries) {
-    const auto& c = entry.command;
+  for (const auto* entry : entries) {
+    const auto& c = entry->command;
     if (c.kind != CommandKind::kEraseKey) names.push_back(qualified(c.ns, c.id));
     for (const auto key : c.keys) names.push_back(qualified(c.ns, key));
   }
@@ -63,56 +62,70 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
   return Committed::kConflict;
 }
 
-Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry> entries, const ApplyCommands& request) {
+Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* const> entries, const ApplyCommands& request) {
   const auto names = names_of(entries);
-  const bool fresh = freshness_ > 0;
-  bool first = true;
-  auto results = step(names, fresh, request.deadline, [&](Overlay& overlay, Stamp floor) -> Result<Results> {
-    if (!first && fresh) freshness_ = std::max(freshness_ - 4, -64);
-    first = false;
+  return step(names, false, request.deadline, [&](Overlay& overlay, Stamp floor) -> Result<Results> {
     Results out;
     out.reserve(entries.size());
-    for (const auto& entry : entries) {
-      auto applied = overlay.apply(entry, {.now = request.now, .floor = request.ignore_floor ? 0 : floor});
+    for (const auto* entry : entries) {
+      auto applied = overlay.apply(*entry, {.now = request.now, .floor = request.ignore_floor ? 0 : floor});
       // What the model refuses at sight has changed nothing; any other error may have come in the middle.
       if (!applied && applied.error().code() != ErrorCode::kInvalidArgument) return std::move(applied).error();
       out.push_back(std::move(applied));
     }
     return out;
   });
-  // A first look now and then finds out whether records are new again.
-  if (results) freshness_ = std::min(freshness_ + 1, 8);
-  return results;
 }
 
 Result<std::vector<Result<ApplyResult>>> RedisStore::apply(const ApplyCommands& request) {
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
   if ((*parts)->count() > 1) return Phases(*this, request.deadline).apply(request);
-  Results results;
-  results.reserve(request.entries.size());
-  for (std::size_t at = 0; at < request.entries.size();) {
-    auto end = at;
-    for (std::size_t bytes = 0; end < request.entries.size() && end - at < kMostEntries && (end == at || bytes < kMostBytes); ++end) {
-      bytes += request.entries[end].encoded.size();
+  const auto count = request.entries.size();
+  std::vector<std::optional<Result<ApplyResult>>> results(count);
+  std::vector<bool> unsure(count, false);  // a lost reply: whether they were written is for the next look to tell
+  if (auto fresh = apply_fresh(request, results, unsure); !fresh) {
+    // Nothing was done, and nothing can be done: that is the answer. All else is tried again entry by entry.
+    if (std::ranges::none_of(results, [](const auto& one) { return one.has_value(); }) && std::ranges::find(unsure, true) == unsure.end()) {
+      return std::move(fresh).error();
     }
-    const auto chunk = request.entries.subspan(at, end - at);
-    auto applied = apply_chunk(chunk, request);
-    if (applied) {
-      std::ranges::move(*applied, std::back_inserter(results));
-    } else if (chunk.size() > 1 && !applied.error().retryable()) {
-      // One of them is to blame; the others must not suffer for it.
-      for (const auto& entry : chunk) {
-        auto alone = apply_chunk({&entry, 1}, request);
-        results.push_back(alone ? std::move(alone->front()) : Result<ApplyResult>(std::move(alone).error()));
-      }
-    } else {
-      if (at == 0 && !maybe_executed(applied.error())) return std::move(applied).error();
-      results.insert(results.end(), chunk.size(), Result<ApplyResult>(std::move(applied).error()));
-    }
-    at = end;
   }
-  return results;
+  std::vector<std::size_t> left;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!results[i]) left.push_back(i);
+  }
+  for (std::size_t at = 0; at < left.size();) {
+    std::vector<const ApplyEntry*> chunk;
+    std::size_t bytes = 0;
+    const auto begin = at;
+    while (at < left.size() && chunk.size() < kMostEntries && (chunk.empty() || bytes < kMostBytes)) {
+      chunk.push_back(&request.entries[left[at++]]);
+      bytes += chunk.back()->encoded.size();
+    }
+    const auto take = [&](std::size_t number, Result<ApplyResult> result) {
+      if (unsure[number] && result && result->outcome == Outcome::kDuplicate) result->outcome = Outcome::kApplied;
+      results[number] = std::move(result);
+    };
+    auto applied = apply_chunk(chunk, request);
+    for (std::size_t i = 0; i < chunk.size(); ++i) {
+      if (applied) {
+        take(left[begin + i], std::move((*applied)[i]));
+      } else if (chunk.size() > 1 && !applied.error().retryable()) {
+        // One of them is to blame; the others must not suffer for it.
+        auto alone = apply_chunk({&chunk[i], 1}, request);
+        take(left[begin + i], alone ? std::move(alone->front()) : Result<ApplyResult>(std::move(alone).error()));
+      } else {
+        results[left[begin + i]] = Result<ApplyResult>(applied.error());
+      }
+    }
+    if (!applied && begin == 0 && left.size() == count && !maybe_executed(applied.error()) && applied.error().retryable()) {
+      return std::move(applied).error();
+    }
+  }
+  Results out;
+  out.reserve(count);
+  for (auto& one : results) out.push_back(*std::move(one));
+  return out;
 }
 
 Result<std::vector<Result<bool>>> RedisStore::set_expiry(std::span<const SetExpiry> entries) {

@@ -220,10 +220,8 @@ KeyPart take_key(Decoder& in) {
 
 }  // namespace
 
-std::string encode_entry(const Entry& entry, std::string_view name, std::uint64_t token) {
+void encode_entry_head(std::string& out, const Entry& entry, std::string_view name, std::uint64_t token) {
   const bool own_key = is_own_key(entry, name);
-  std::string out;
-  out.reserve(96 + (entry.identity ? entry.identity->body.size() : 0));
   out.push_back(kEntryFormat);
   out.push_back(static_cast<char>((entry.identity ? kHasIdentity : 0) | (own_key ? kOwnKey : entry.key ? kHasKey : 0)));
   if (entry.identity) {
@@ -231,6 +229,12 @@ std::string encode_entry(const Entry& entry, std::string_view name, std::uint64_
     put_identity(out, *entry.identity);
   }
   if (entry.key && !own_key) put_key(out, *entry.key);
+}
+
+std::string encode_entry(const Entry& entry, std::string_view name, std::uint64_t token) {
+  std::string out;
+  out.reserve(96 + (entry.identity ? entry.identity->body.size() : 0));
+  encode_entry_head(out, entry, name, token);
   if (entry.identity) out.append(entry.identity->body.view());
   return out;
 }

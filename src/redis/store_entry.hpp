@@ -61,6 +61,8 @@ inline constexpr std::size_t kPrefixBytes = 2 + kTokenBytes;
 
 // `name` is what identity and key are called.
 std::string encode_entry(const Entry& entry, std::string_view name, std::uint64_t token);
+// All of it but the body, which follows.
+void encode_entry_head(std::string& out, const Entry& entry, std::string_view name, std::uint64_t token);
 // Shares the body. kCorrupted with the position; kUnsupported for a newer format.
 Result<Entry> decode_entry(const Payload& bytes, std::string_view name);
 // Whether kPrefixBytes are enough to tell it.

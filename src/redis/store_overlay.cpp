@@ -100,7 +100,7 @@ Result<Overlay::Row*> Overlay::row(std::string_view ns, std::string_view bytes) 
 
 Counts Overlay::counts(const Row& row) const {
   const auto count = [](bool before, bool now) { return static_cast<std::int64_t>(now) - static_cast<std::int64_t>(before); };
-  const auto key = [](const Entry& entry) { return entry.key && entry.key->slot.exists; };
+  const auto key = [](const Entry& entry) { return entry.key && (entry.key->slot.exists || !entry.key->pending.empty()); };
   return {.records = count(live(row.before.identity), live(row.now.identity)),
           .tombstones = count(tombstone(row.before.identity), tombstone(row.now.identity)),
           .keys = count(key(row.before), key(row.now))};
@@ -152,11 +152,22 @@ Result<void> Overlay::settle_pending(std::string_view ns, const std::vector<std:
     if (!(*found)->now.key) continue;
     const auto pending = (*found)->now.key->pending;  // a copy: adopting changes it
     for (const auto& claim : pending) {
-      if (claim.id == self_ && claim.stamp == self_stamp_) continue;
-      rivals_.insert(qualified(ns, claim.id));
+      const bool own = claim.id == self_ && claim.stamp == self_stamp_;
+      if (!own) rivals_.insert(qualified(ns, claim.id));
       auto has_come = reached(ns, claim);
       if (!has_come) return std::move(has_come).error();
       if (!*has_come) continue;
+      if (auto& part = *(*found)->now.key; part.slot.claim_stamp == 0 || part.slot.claim_id == claim.id) {
+        // It takes the key from nobody.
+        auto listed = lists(ns, claim.id, key);
+        if (!listed) return std::move(listed).error();
+        part.slot = claimed(part.slot, claim.id, claim.stamp);
+        part.slot.leads = *listed;
+        std::erase(part.pending, claim);
+        edit(**found);
+        continue;
+      }
+      if (own) continue;
       const auto self = std::exchange(self_, claim.id);
       const auto self_stamp = std::exchange(self_stamp_, claim.stamp);
       auto adopted = adopt_claim(*this, ns, key, claim.id, claim.stamp);
@@ -316,7 +327,7 @@ Result<void> Overlay::set_silent_lister(std::string_view ns, std::string_view ke
 
 void Overlay::expire_later(std::string_view ns, std::string_view id, const IdentitySlot& slot, TimePoint now) {
   if (!slot.expires_at) return;
-  const auto bucket = bucket_of(*slot.expires_at, now);
+  const auto bucket = bucket_of(bucket_number(*slot.expires_at, now));
   effects_.push_back({.kind = SideEffect::Kind::kBucket,
                       .shard = shards_.of(ns, id),
                       .name = bucket.name,
@@ -457,14 +468,17 @@ Result<bool> Overlay::forget(std::string_view ns, std::string_view bytes, Stamp 
 
 // --- forms ----------------------------------------------------------------------------------------------------------------------
 
-Bucket bucket_of(TimePoint at, TimePoint now) {
+BucketNumber bucket_number(TimePoint at, TimePoint now) noexcept {
   const auto life = static_cast<std::uint64_t>(std::clamp<std::int64_t>((at - now).count() / 64, 1000, std::int64_t{1} << 40));
   const unsigned width = static_cast<unsigned>(std::bit_width(life)) - 1;
   const auto ms = at.time_since_epoch().count();
-  const auto number = (ms < 0 ? 0 : ms) >> width;
-  return {.name = fmt::format("x:{}.{}", width, number),
-          .first = TimePoint(Milliseconds(number << width)),
-          .end = TimePoint(Milliseconds((number + 1) << width))};
+  return {.width = width, .number = (ms < 0 ? 0 : ms) >> width};
+}
+
+Bucket bucket_of(BucketNumber bucket) {
+  return {.name = fmt::format("x:{}.{}", bucket.width, bucket.number),
+          .first = TimePoint(Milliseconds(bucket.number << bucket.width)),
+          .end = TimePoint(Milliseconds((bucket.number + 1) << bucket.width))};
 }
 
 std::optional<Bucket> parse_bucket(std::string_view name) {
@@ -476,18 +490,22 @@ std::optional<Bucket> parse_bucket(std::string_view name) {
   if (failed != std::errc() || dot == end || *dot != '.' || width > 60) return std::nullopt;
   auto [last, bad] = std::from_chars(dot + 1, end, number);
   if (bad != std::errc() || last != end) return std::nullopt;
-  return Bucket{
-      .name = std::string(name), .first = TimePoint(Milliseconds(number << width)), .end = TimePoint(Milliseconds((number + 1) << width))};
+  return bucket_of({.width = width, .number = number});
 }
 
 std::string encode_log_line(const LogLine& line) {
-  std::string out(1, kLogFormat);
+  std::string out;
+  encode_log_line_head(out, line);
+  out.append(line.name);
+  return out;
+}
+
+void encode_log_line_head(std::string& out, const LogLine& line) {
+  out.push_back(kLogFormat);
   put_varint(out, line.version);
   put_varint(out, line.revision);
   put_varint(out, line.stamp);
   out.push_back(static_cast<char>(line.tombstone ? static_cast<std::uint8_t>(line.reason) : 0));
-  out.append(line.name);
-  return out;
 }
 
 std::optional<LogLine> decode_log_line(std::string_view bytes) {

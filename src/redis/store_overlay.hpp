@@ -147,7 +147,13 @@ struct Bucket {
   TimePoint first;  // when the first of it may be due
   TimePoint end;
 };
-Bucket bucket_of(TimePoint at, TimePoint now);
+struct BucketNumber {
+  unsigned width = 0;  // 2^width milliseconds
+  std::int64_t number = 0;
+  friend bool operator==(const BucketNumber&, const BucketNumber&) = default;
+};
+BucketNumber bucket_number(TimePoint at, TimePoint now) noexcept;
+Bucket bucket_of(BucketNumber number);
 std::optional<Bucket> parse_bucket(std::string_view name);
 
 // A line of the change log.
@@ -160,6 +166,8 @@ struct LogLine {
   std::string_view name{};  // qualified
 };
 std::string encode_log_line(const LogLine& line);
+// All of it but the name, which follows.
+void encode_log_line_head(std::string& out, const LogLine& line);
 std::optional<LogLine> decode_log_line(std::string_view bytes);
 
 // A listing index orders by (identity_hash, id).
