@@ -59,7 +59,8 @@ Deadline RedisStore::patience() const { return Deadline::in(Milliseconds(30'000)
 
 KeyStoreCapabilities RedisStore::capabilities() const {
   const auto known = place_->known();
-  return {.durability = known ? known->durability : Durability::kMemory, .listing = true, .change_log = true, .scan = true};
+  return {
+      .durability = known ? known->durability : Durability::kMemory, .listing = true, .change_log = true, .scan = true, .async_gets = true};
 }
 
 // Asked anew each time: whoever compares identities wants to know what is there now.
@@ -74,11 +75,10 @@ Result<StoreIdentity> RedisStore::identity() {
   return facts->identity;
 }
 
+void RedisStore::find() { (void)shards(Deadline::in(place_->client().settings().connect_timeout * 2)); }
+
 Result<const Shards*> RedisStore::shards(Deadline deadline) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (shards_ != nullptr) return shards_.get();
-  }
+  if (ready_) return shards_.get();
   auto facts = place_->facts(deadline);
   if (!facts) return std::move(facts).error();
   if (auto prepared = prepare(*facts, deadline); !prepared) return std::move(prepared).error();
@@ -107,6 +107,7 @@ Result<void> RedisStore::prepare(const Facts& facts, Deadline deadline) {
   const std::scoped_lock lock(mutex_);
   metas_.assign(facts.shards, std::nullopt);
   if (shards_ == nullptr) shards_ = std::move(parts);
+  ready_ = true;
   return {};
 }
 
@@ -198,6 +199,11 @@ Result<Payload> BodyCoder::load(std::string_view, const IdentityPart& identity, 
   return Error(ErrorCode::kUnsupported, fmt::format("a body of codec {}, which this build cannot read", static_cast<int>(identity.codec)));
 }
 
-std::shared_ptr<KeyStoreBackend> make_key_store(std::shared_ptr<Place> place) { return std::make_shared<RedisStore>(std::move(place)); }
+std::shared_ptr<KeyStoreBackend> make_key_store(std::shared_ptr<Place> place) {
+  const bool found = place->known().has_value();
+  auto store = std::make_shared<RedisStore>(std::move(place));
+  if (found) store->find();
+  return store;
+}
 
 }  // namespace setget::inline v0::redis

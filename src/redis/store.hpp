@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -40,11 +41,15 @@ std::optional<PartMeta> decode_part_meta(std::string_view text);
 class RedisStore final : public KeyStoreBackend, public EntrySource {
  public:
   explicit RedisStore(std::shared_ptr<Place> place);
+  ~RedisStore() override;
+  // Ahead of time, as far as it can be reached.
+  void find();
 
   KeyStoreCapabilities capabilities() const override;
   Result<StoreIdentity> identity() override;
   Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) override;
   Result<std::vector<Lookup>> get(const GetRecords& request) override;
+  void get_async(const GetRecords& request, GetDone done) override;
   Result<Lookup> get_by_id(const GetById& request) override;
   Result<ListPage> list(const ListRecords& request) override;
   Result<SummaryPage> scan(const ScanRecords& request) override;
@@ -99,6 +104,11 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
     std::string id{};
     friend auto operator<=>(const ScanPlace&, const ScanPlace&) = default;
   };
+  class UnderWay;
+  struct AsyncGet;
+  void ask(std::shared_ptr<AsyncGet> get);
+  static void answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Reply>> replies);
+  void find_in_background();
   Result<Record> record_of(std::string_view ns, const IdentityPart& identity, Deadline deadline);
   Result<std::vector<std::optional<Entry>>> decoded_entries(std::span<const std::string> names, Deadline deadline);
   Result<std::vector<Index>> indexes_of(const ListRecords& request);
@@ -140,7 +150,14 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::atomic<int> freshness_{8};
   std::mutex mutex_;
   std::unique_ptr<Shards> shards_;
+  std::atomic<bool> ready_{false};  // shards_ stands
   std::vector<std::optional<PartMeta>> metas_;
+
+  const std::shared_ptr<std::atomic<std::size_t>> under_way_ = std::make_shared<std::atomic<std::size_t>>(0);
+
+  std::mutex finder_mutex_;
+  std::thread finder_;
+  std::atomic<bool> finding_{false};
 
   std::mutex scan_mutex_;
   std::vector<ScanPlace> window_;
