@@ -3,7 +3,9 @@
 //
 //   m    hash: options, `id` of the queue, `born` (of this part's content), `seq` last number, `low` below which all is finished or in u,
 //        `big` longest record, `o1` … `o6` how many ended so
-//   b    hash: number -> record (queue_codec.hpp): unfinished messages and dead letters
+//   h    hash: number -> header: stamp (8 bytes), length of the body (4), group (of FIFO queues): unfinished messages and dead letters
+//   b    hash: number -> record (queue_codec.hpp). Redis' Lua hashes every byte of every string that it meets, about a nanosecond each: so
+//        scripts do without records where they can, and a receive fetches them afterwards
 //   r    list: numbers that are ready and were never received, by rising stamp
 //   z    zset: numbers that are ready again, by stamp
 //   d    zset: "number:stamp:group" of what is delayed, by when that ends
@@ -99,7 +101,7 @@ if fifo then
   end
 end
 
-local bodies, ready, delayed, ids = {}, {}, {}, {}
+local bodies, headers, ready, delayed, ids = {}, {}, {}, {}
 for n = 1, count do
   local a = 10 + stride * (n - 1)
   local due, group, id = ARGV[a], ARGV[a + 1], ARGV[a + 2]
@@ -122,7 +124,9 @@ for n = 1, count do
     end
     local name = num(seq)
     bodies[#bodies + 1] = name
-    bodies[#bodies + 1] = 'A' .. struct.pack('>I8', stamp) .. ARGV[a + 3]
+    bodies[#bodies + 1] = ARGV[a + 3]
+    headers[#headers + 1] = name
+    headers[#headers + 1] = struct.pack('>I8I4', stamp, (struct.unpack('>I4', ARGV[a + 3], 2))) .. (fifo and group or '')
     if due == '' then due = delay end
     if id ~= '' and dw > 0 then
       call('HSET', I, id, num(now + dw) .. ':' .. name .. ':' .. num(stamp))
@@ -162,6 +166,7 @@ for n = 1, count do
 end
 if #bodies > 0 then
   all('HSET', B, bodies)
+  all('HSET', V, headers)
   all('RPUSH', R, ready)
   all('ZADD', D, delayed)
   local pairs_of = {}
@@ -172,7 +177,7 @@ if #bodies > 0 then
   all('HSET', G, pairs_of)
   for group, waiting in pairs(waits) do all('ZADD', H .. 'w:' .. group, waiting) end
   call('SET', KEYS[2], num(stamp))
-  call('HSET', M, 'seq', num(seq), 'big', num(math.max(longest + 9, tonumber(o[6] or 0))))
+  call('HSET', M, 'seq', num(seq), 'big', num(math.max(longest, tonumber(o[6] or 0))))
 end
 remember(lane, number, now, out)
 return out
@@ -231,9 +236,9 @@ if ARGV[7] == '1' then
   local packed = call('HGET', T, token)
   if packed then
     for _, name in ipairs(cmsgpack.unpack(packed)) do
-      local lease, rec = call('HGET', L, name), call('HGET', B, name)
+      local lease, rec = call('HGET', L, name), call('HGET', V, name)
       if lease and rec and sub(lease, 1, 16) == token then
-        out[#out + 1], out[#out + 2] = tonumber(name), rec
+        out[#out + 1], out[#out + 2] = name, rec
         local origin = note_of(name)[4]
         local receives = tonumber(sub(lease, 32, 36))
         if receives ~= 1 or origin ~= 0 then odd[#odd + 1], odd[#odd + 2], odd[#odd + 3] = (#out - 6) / 2, receives, origin end
@@ -267,7 +272,7 @@ end
 local function take(name, stamp, rec, group, source)
   local note = source == 'r' and no_note or note_of(name)
   local since = note[3] ~= 0 and note[3] or floor(stamp / 2048)
-  local _, length = struct.unpack('>I8I4', rec, 2)
+  local length = struct.unpack('>I4', rec, 9)
   local grouped = group ~= '' and call('HEXISTS', C, group) == 1
   local outlived = since + keep <= now
   if outlived or (poison > 0 and note[1] >= poison) then
@@ -310,7 +315,7 @@ local function take(name, stamp, rec, group, source)
   leases[#leases + 1] = name
   leases[#leases + 1] = head .. fmt('%05d', math.min(note[1] + 1, 99999)) .. group
   members[taken] = name
-  out[#out + 1], out[#out + 2] = tonumber(name), rec
+  out[#out + 1], out[#out + 2] = name, rec
   if note[1] ~= 0 or note[4] ~= 0 then odd[#odd + 1], odd[#odd + 2], odd[#odd + 3] = taken, note[1] + 1, note[4] end
   if grouped then
     leased[group] = (leased[group] or 0) + 1
@@ -326,10 +331,10 @@ while taken < max and not stop and buried < 1000 do
   local rs = call('LRANGE', R, 0, wanted - 1)
   local zs = call('ZRANGE', Z, 0, wanted - 1, 'WITHSCORES')
   if #rs == 0 and #zs == 0 and #followers == 0 then break end
-  local recs = #rs > 0 and call('HMGET', B, unpack(rs)) or {}
+  local recs = #rs > 0 and call('HMGET', V, unpack(rs)) or {}
   local simple = #zs == 0 and #followers == 0 and not dry and not account and not (fifo and call('EXISTS', C) == 1)
   if simple then
-    local stamp = struct.unpack('>I8', recs[1], 2)
+    local stamp = struct.unpack('>I8', recs[1])
     simple = floor(stamp / 2048) + keep > now  -- they are in order: so is the rest
   end
   if simple then
@@ -337,15 +342,10 @@ while taken < max and not stop and buried < 1000 do
     local at, base = #out, taken
     for n = 1, #rs do
       local name, rec = rs[n], recs[n]
-      local lease = fresh
-      if fifo then
-        local length = struct.unpack('>I4', rec, 14)
-        if length > 0 then lease = fresh .. sub(rec, 18, 17 + length) end
-      end
       leases[2 * (base + n) - 1] = name
-      leases[2 * (base + n)] = lease
+      leases[2 * (base + n)] = #rec > 12 and fresh .. sub(rec, 13) or fresh
       members[base + n] = name
-      out[at + 2 * n - 1] = tonumber(name)
+      out[at + 2 * n - 1] = name
       out[at + 2 * n] = rec
     end
     taken = taken + #rs
@@ -354,10 +354,10 @@ while taken < max and not stop and buried < 1000 do
   else
     local names = {}
     for n = 1, #zs, 2 do names[#names + 1] = zs[n] end
-    local zrecs = #names > 0 and call('HMGET', B, unpack(names)) or {}
+    local zrecs = #names > 0 and call('HMGET', V, unpack(names)) or {}
     local ir, iz, before = 1, 1, buried
     while taken < max do
-      local rstamp = recs[ir] and struct.unpack('>I8', recs[ir], 2) or math.huge
+      local rstamp = recs[ir] and struct.unpack('>I8', recs[ir]) or math.huge
       local zstamp = names[iz] and tonumber(zs[2 * iz]) or math.huge
       local best, fstamp = 0, math.huge
       for n = 1, #followers do
@@ -371,11 +371,11 @@ while taken < max and not stop and buried < 1000 do
       if fstamp < rstamp and fstamp < zstamp then
         local one = followers[best]
         table.remove(followers, best)
-        if not take(one[1], one[2], call('HGET', B, one[1]), one[3], 'w') then stop = true end
+        if not take(one[1], one[2], call('HGET', V, one[1]), one[3], 'w') then stop = true end
       elseif rstamp < zstamp then
-        if take(rs[ir], rstamp, recs[ir], fifo and group_in(recs[ir]) or '', 'r') then ir = ir + 1 else stop = true end
+        if take(rs[ir], rstamp, recs[ir], sub(recs[ir], 13), 'r') then ir = ir + 1 else stop = true end
       else
-        if take(names[iz], zstamp, zrecs[iz], fifo and group_in(zrecs[iz]) or '', 'z') then iz = iz + 1 else stop = true end
+        if take(names[iz], zstamp, zrecs[iz], sub(zrecs[iz], 13), 'z') then iz = iz + 1 else stop = true end
       end
       if stop or (dry and buried > before) then break end
     end
@@ -458,6 +458,7 @@ local function acknowledge(token, outcome, reasons, from, count)
   end
   call('HDEL', L, unpack(names))
   call('HDEL', B, unpack(names))
+  call('HDEL', V, unpack(names))
   if call('EXISTS', N) == 1 then call('HDEL', N, unpack(names)) end
   mark(names, done, outcome, kept, reasons, stamps, now)
   call('HINCRBY', M, 'o' .. outcome, done)
@@ -498,7 +499,7 @@ while ARGV[at] do
           note = {tonumber(sub(lease, 32, 36)), note[2], note[3], note[4]}
           call('HDEL', L, name)
           left(token, 1)
-          bury(name, struct.unpack('>I8', call('HGET', B, name), 2), group, note, reasons, now)
+          bury(name, stamp_of(name), group, note, reasons, now)
           if group ~= '' then freed(group) end
         end
       end

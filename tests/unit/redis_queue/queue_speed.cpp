@@ -40,11 +40,13 @@ double plain_set(const redis_test::RedisServer& server, std::size_t bytes) {
 
 template <class Work>
 void measure(const char* what, const redis_test::RedisServer& server, std::size_t messages, double base, Work work) {
+  server.cli({"config", "resetstat"});
   const auto cpu = cpu_of(server);
   const auto start = Steady::now();
   work();
   const auto took = since(start);
   const auto rate = static_cast<double>(messages) / took;
+  if (std::getenv("COMMANDS") != nullptr) std::printf("%s", server.cli({"info", "commandstats"}).c_str());
   std::printf("  %-14s %9.0f/s  ratio %.2f  %5.2f us of Redis each\n", what, rate, rate / base,
               (cpu_of(server) - cpu) * 1e6 / static_cast<double>(messages));
 }
