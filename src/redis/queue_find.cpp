@@ -151,7 +151,8 @@ Result<Stamp> RedisQueues::oldest_unfinished() {
   if (!queues.empty()) {
     const auto& shards = *queues.front()->shards;
     std::vector<RedisCommand> gets;
-    for (std::uint32_t part = 0; part < shards.count(); ++part) gets.push_back(RedisCommand("GET").key(shards.name(part, "last")).idempotent());
+    for (std::uint32_t part = 0; part < shards.count(); ++part)
+      gets.push_back(RedisCommand("GET").key(shards.name(part, "last")).idempotent());
     for (auto& reply : place_->client().pipeline(gets, deadline)) {
       if (!reply) return std::move(reply).error();
       Stamp its = 0;
@@ -171,7 +172,8 @@ Result<Stamp> RedisQueues::oldest_unfinished() {
   }
   Stamp oldest = last + 1;
   for (const auto& queue : queues) {
-    auto replies = on_all_parts(queue, [&](std::uint32_t part) { return on_part(queue_scripts::oldest(), *queue, part); }, deadline);
+    auto replies = on_all_parts(
+        queue, [&](std::uint32_t part) { return on_part(queue_scripts::oldest(), *queue, part); }, deadline);
     if (!replies) {
       if (replies.error().code() == ErrorCode::kNotFound) continue;
       return std::move(replies).error();

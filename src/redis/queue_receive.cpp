@@ -11,7 +11,7 @@ namespace setget::inline v0::redis {
 namespace {
 
 constexpr Milliseconds kCallTime{10'000};
-constexpr std::size_t kExact = 32;         // up to here a receive from several parts is exactly oldest first
+constexpr std::size_t kExact = 32;           // up to here a receive from several parts is exactly oldest first
 constexpr std::size_t kMostMessages = 1000;  // of one script
 
 }  // namespace

@@ -21,8 +21,8 @@
 //   o:K  string: one byte for each number of chunk K: 0 unfinished, 255 forgotten, else outcome + 8 * receives (31: see s)
 //   s:K  hash: number -> {receives, reasons, stamp} where the byte cannot tell all
 //   f    zset: chunks by the time of their last outcome
-//   i    hash: dedup id -> "until:number:stamp"; j list: "until:id", oldest first
-//   p    hash: dedup id -> "until:part" (see pin); q list: "until:id"
+//   i    hash: dedup id -> "until:number:stamp", or "until:0:0:tokens" of pins that are refused; j list: "until:id", oldest first
+//   p    hash: dedup id -> "until:part:token:since" (a pin); q list: "until:id"
 //   k    hash: lane -> {number, now, answer}: so that a call whose answer was lost can be asked again
 #include "redis/queue_scripts.hpp"
 
@@ -77,7 +77,7 @@ local stamp, step = next_stamp(now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumb
 local stamps = {}
 local out = {'ok', o[1], seq + 1, stamp, stamps}
 -- Where a batch goes to several parts, each message says how many of the batch are before it: stamps rise in the order of the batch.
-local stride, base = step > 1 and 5 or 4, stamp
+local stride, base = step > 1 and 6 or 4, stamp
 stamp = stamp - step
 
 -- Where the groups of this batch stand: simple[group] is the number of its only message, complex[group] is true.
@@ -109,8 +109,9 @@ for n = 1, count do
   if id ~= '' and dw > 0 then
     local entry = call('HGET', I, id)
     if entry then
-      local till, other, its = string.match(entry, '^(%d+):(%d+):(%d+)$')
-      if tonumber(till) > now then
+      local till, other, its, tokens = string.match(entry, '^(%d+):(%d+):(%d+):?(%x*)$')
+      local token = stride == 6 and ARGV[a + 5] or ''
+      if tonumber(till) > now and (other ~= '0' or (token ~= '' and string.find(tokens, token, 1, true))) then
         known = true
         out[#out + 1], out[#out + 2], out[#out + 3] = n, tonumber(other), tonumber(its)
       end
@@ -118,7 +119,7 @@ for n = 1, count do
   end
   if not known then
     seq, stamp = seq + 1, stamp + step
-    if stride == 5 then
+    if stride == 6 then
       stamp = math.max(stamp, base + tonumber(ARGV[a + 4]) * step)
       stamps[#stamps + 1] = stamp
     end
@@ -188,18 +189,19 @@ return out
 const Script& pin() {
   static const Script script(join({lua::kNames, R"lua(
 if call('EXISTS', M) == 0 then return 'none' end
-local now, till, part, id, wrong = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local now, till, part, id, token, wrong = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local since = ARGV[1]
 local entry = call('HGET', P, id)
 if entry then
-  local ends, at = string.match(entry, '^(%d+):(%d+)$')
-  if tonumber(ends) > now and at ~= wrong then
-    part = at
+  local ends, at, its, from = string.match(entry, '^(%d+):(%d+):(%x+):(%d+)$')
+  if tonumber(ends) > now and its ~= wrong then
+    part, token, since = at, its, from
     if tonumber(ends) > tonumber(till) then till = ends end
   end
 end
-call('HSET', P, id, till .. ':' .. part)
+call('HSET', P, id, till .. ':' .. part .. ':' .. token .. ':' .. since)
 call('RPUSH', Q, till .. ':' .. id)
-return part
+return {tonumber(part), token, tonumber(since)}
 )lua"}));
   return script;
 }
@@ -209,12 +211,18 @@ const Script& refuse() {
 local born = call('HGET', M, 'born')
 if not born then return 'none' end
 local entry = call('HGET', I, ARGV[3])
+local refused = ''
 if entry then
-  local till, number, stamp = string.match(entry, '^(%d+):(%d+):(%d+)$')
-  if tonumber(till) > tonumber(ARGV[1]) then return {'ok', born, tonumber(number), tonumber(stamp)} end
+  local till, number, stamp, tokens = string.match(entry, '^(%d+):(%d+):(%d+):?(%x*)$')
+  if tonumber(till) > tonumber(ARGV[1]) then
+    if number ~= '0' then return {'ok', born, tonumber(number), tonumber(stamp)} end
+    refused = tokens
+  end
 end
-call('HSET', I, ARGV[3], ARGV[2] .. ':0:0')
-call('RPUSH', J, ARGV[2] .. ':' .. ARGV[3])
+if ARGV[5] == '1' then
+  call('HSET', I, ARGV[3], ARGV[2] .. ':0:0:' .. refused .. ARGV[4])
+  call('RPUSH', J, ARGV[2] .. ':' .. ARGV[3])
+end
 return {'ok', born, 0, 0}
 )lua"}));
   return script;

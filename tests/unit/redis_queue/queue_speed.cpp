@@ -32,8 +32,8 @@ double cpu_of(const redis_test::RedisServer& server) {
 }
 
 double plain_set(const redis_test::RedisServer& server, std::size_t bytes) {
-  const auto out = redis_test::run({"redis-benchmark", "-p", std::to_string(server.port()), "-P", "64", "-c", "50", "-r", "100000", "-n", "400000",
-                                    "-d", std::to_string(bytes), "-q", "-t", "set"});
+  const auto out = redis_test::run({"redis-benchmark", "-p", std::to_string(server.port()), "-P", "64", "-c", "50", "-r", "100000", "-n",
+                                    "400000", "-d", std::to_string(bytes), "-q", "-t", "set"});
   const auto at = out.rfind("SET: ");
   return at == std::string::npos ? 0 : std::atof(out.c_str() + at + 5);
 }
@@ -102,7 +102,8 @@ int main(int argc, char** argv) {
       });
     });
     const auto stats = queue.stats().value();
-    std::printf("  applied %llu of %llu\n", static_cast<unsigned long long>(stats.outcomes[1]), static_cast<unsigned long long>(stats.accepted));
+    std::printf("  applied %llu of %llu\n", static_cast<unsigned long long>(stats.outcomes[1]),
+                static_cast<unsigned long long>(stats.accepted));
   }
   return 0;
 }
