@@ -1,9 +1,19 @@
 // What the scripts of a queue have in common, as pieces of Lua that are put before them. queue_scripts.cpp tells what is stored where.
 #pragma once
 
+#include <initializer_list>
+#include <string>
 #include <string_view>
 
-namespace setget::inline v0::redis::queue_scripts::lua {
+namespace setget::inline v0::redis::queue_scripts {
+
+inline std::string join(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const auto part : parts) text += part;
+  return text;
+}
+
+namespace lua {
 
 // Names, numbers, and calls with more arguments than Lua's stack holds.
 inline constexpr std::string_view kNames = R"lua(
@@ -277,4 +287,5 @@ local function wake(now, budget)
 end
 )lua";
 
-}  // namespace setget::inline v0::redis::queue_scripts::lua
+}  // namespace lua
+}  // namespace setget::inline v0::redis::queue_scripts

@@ -1,18 +1,10 @@
 // The scripts that look, and those that deal with dead letters and housekeeping. queue_scripts.cpp tells what is stored where.
-#include <string>
-
 #include "redis/queue_lua.hpp"
 #include "redis/queue_scripts.hpp"
 
 namespace setget::inline v0::redis::queue_scripts {
 
 namespace {
-
-std::string join(std::initializer_list<std::string_view> parts) {
-  std::string text;
-  for (const auto part : parts) text += part;
-  return text;
-}
 
 // The oldest stamp that is unfinished, 0 for none.
 constexpr std::string_view kOldest = R"lua(
