@@ -89,8 +89,8 @@ void RedisQueues::pause(std::size_t attempt, Deadline deadline) {
   never.wait_until(lock, std::min(deadline.time(), Deadline::Steady::now() + wait));
 }
 
-RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls,
-                                      const std::function<Script::Call(std::size_t, bool)>& make, Deadline deadline) {
+RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls, const std::function<Script::Call(std::size_t, bool)>& make,
+                                      Deadline deadline) {
   constexpr std::size_t kMostAttempts = 6;  // after lost answers: about 600 ms
   Replies answers(calls, Result<Reply>(Reply::nil()));
   std::vector<std::size_t> open(calls);
@@ -141,9 +141,9 @@ RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls,
   for (std::size_t i = 0; i < calls; ++i) {
     if (answers[i] || !uncertain[i] || !answers[i].error().retryable()) continue;
     // Whatever the last attempt said: an earlier one may have been carried out.
-    answers[i] = Error(ErrorCode::kDeadlineExceeded,
-                       fmt::format("the answer was lost, and may have been given: {}", answers[i].error().message()))
-                     .from(ErrorSource::kRedis, static_cast<int>(Trouble::kMaybeExecuted), {});
+    answers[i] =
+        Error(ErrorCode::kDeadlineExceeded, fmt::format("the answer was lost, and may have been given: {}", answers[i].error().message()))
+            .from(ErrorSource::kRedis, static_cast<int>(Trouble::kMaybeExecuted), {});
   }
   return answers;
 }

@@ -1,6 +1,6 @@
-// The queue backend on Redis. A queue has one or more parts, each in a slot of its own, and each verb is one script per part that it touches
-// (queue_scripts.cpp). This class decides which parts those are, puts their answers together, and deals with answers that did not come
-// and with queues that are not there any more. docs/adr/0014-redis-queue.md. Thread rule: any thread.
+// The queue backend on Redis. A queue has one or more parts, each in a slot of its own, and each verb is one script per part that it
+// touches (queue_scripts.cpp). This class decides which parts those are, puts their answers together, and deals with answers that did not
+// come and with queues that are not there any more. docs/adr/0014-redis-queue.md. Thread rule: any thread.
 #pragma once
 
 #include <atomic>
@@ -97,8 +97,8 @@ class RedisQueues final : public QueueBackend {
 
   // The registry (queue_registry.cpp).
   struct Registered {
-    std::uint32_t parts = 0;   // 0: there is no registry
-    std::string text{};        // empty: no such queue
+    std::uint32_t parts = 0;  // 0: there is no registry
+    std::string text{};       // empty: no such queue
   };
   std::string registry_key() const;
   Result<Registered> look_up(std::string_view name, Deadline deadline);

@@ -69,9 +69,10 @@ bool split(std::string_view text, std::array<std::string_view, Count>& parts) {
 
 std::string encode_record(const OutgoingMessage& message) {
   std::string out;
-  std::size_t size = 16 + message.group.size() + message.body.size();
+  std::size_t size = 13 + message.group.size() + message.body.size();
   for (const auto& [name, value] : message.attributes) size += 9 + name.size() + value.data.size();
   out.reserve(size);
+  out.push_back('A');
   put(out, message.body.size());
   put(out, message.group);
   put(out, message.attributes.size());
@@ -84,12 +85,11 @@ std::string encode_record(const OutgoingMessage& message) {
   return out;
 }
 
-Result<Record> decode_record(Payload bytes) {
+Result<Record> decode_record(const Payload& bytes) {
   const auto damaged = [] { return Error(ErrorCode::kCorrupted, "a stored message is not what was written"); };
   Reader in(bytes.view());
   if (in.take(1) != "A") return damaged();
   Record record;
-  record.stamp = in.number(8);
   const auto length = in.number(4);
   record.group = in.text();
   for (auto count = in.number(4); count > 0 && in.good(); --count) {
@@ -100,6 +100,16 @@ Result<Record> decode_record(Payload bytes) {
   if (!in.good() || in.size() != length) return damaged();
   record.body = bytes.slice(bytes.size() - length);
   return record;
+}
+
+Stamp stamp_in(std::string_view header) {
+  Reader in(header);
+  return in.number(8);
+}
+
+std::uint64_t number_in(std::string_view text) {
+  std::uint64_t number = 0;
+  return parse(text, number) ? number : 0;
 }
 
 std::string encode_reasons(const std::vector<Reason>& reasons) {

@@ -1,7 +1,7 @@
 // The stored and the outward forms of a queue's parts. Thread rule: pure functions.
 //
-// A record is 'A' (the format), the stamp (8 bytes), the length of the body (4) and of the group (4), the group, the attributes, the body;
-// numbers are big-endian. What comes after the stamp is written here, what comes before by the script that gives the stamp.
+// A record is 'A' (the format), the length of the body (4 bytes) and of the group (4), the group, the attributes, the body; numbers are
+// big-endian. A header is the stamp (8 bytes), the length of the body (4), and in FIFO queues the group.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,17 @@
 
 namespace setget::inline v0::redis {
 
-// A record without its first nine bytes.
 std::string encode_record(const OutgoingMessage& message);
 struct Record {
-  Stamp stamp = 0;
   std::string group{};
   MessageAttributes attributes{};
   Payload body{};  // shares the bytes given
 };
-Result<Record> decode_record(Payload bytes);
+Result<Record> decode_record(const Payload& bytes);
+// 0 where it is no header.
+Stamp stamp_in(std::string_view header);
+// 0 where it is no number.
+std::uint64_t number_in(std::string_view text);
 
 // (length, code, length, message, length, pointer)*, so that lists can be put one behind the other.
 std::string encode_reasons(const std::vector<Reason>& reasons);

@@ -109,23 +109,24 @@ Result<std::vector<Message>> RedisQueues::peek(const PeekMessages& request) {
   std::vector<Message> messages;
   for (std::uint32_t part = 0; part < (*queue)->parts(); ++part) {
     const auto fields = (*replies)[part].elements();
-    for (std::size_t at = 2; at + 4 < fields.size(); at += 5) {
-      auto record = decode_record(fields[at + 4].take_payload());
+    for (std::size_t at = 2; at + 5 < fields.size(); at += 6) {
+      auto record = decode_record(fields[at + 5].take_payload());
       if (!record) return std::move(record).error();
-      const auto origin = static_cast<Stamp>(fields[at + 2].integer());
+      const auto stamp = static_cast<Stamp>(fields[at + 1].integer());
+      const auto origin = static_cast<Stamp>(fields[at + 3].integer());
       Message message;
       message.message_id = message_id_of({.queue = request.queue,
                                           .part = part,
                                           .number = static_cast<std::uint64_t>(fields[at].integer()),
-                                          .stamp = origin != 0 ? origin : record->stamp,
+                                          .stamp = origin != 0 ? origin : stamp,
                                           .born = fields[1].text()});
       message.body = std::move(record->body);
       message.attributes = std::move(record->attributes);
       message.group = std::move(record->group);
-      message.stamp = record->stamp;
-      message.sent_at = time_of(record->stamp);
-      message.receive_count = static_cast<std::uint32_t>(fields[at + 1].integer());
-      message.visible_at = TimePoint(Milliseconds(fields[at + 3].integer()));
+      message.stamp = stamp;
+      message.sent_at = time_of(stamp);
+      message.receive_count = static_cast<std::uint32_t>(fields[at + 2].integer());
+      message.visible_at = TimePoint(Milliseconds(fields[at + 4].integer()));
       messages.push_back(std::move(message));
     }
   }
@@ -150,7 +151,8 @@ Result<Stamp> RedisQueues::oldest_unfinished() {
   if (!queues.empty()) {
     const auto& shards = *queues.front()->shards;
     std::vector<RedisCommand> gets;
-    for (std::uint32_t part = 0; part < shards.count(); ++part) gets.push_back(RedisCommand("GET").key(shards.name(part, "last")).idempotent());
+    for (std::uint32_t part = 0; part < shards.count(); ++part)
+      gets.push_back(RedisCommand("GET").key(shards.name(part, "last")).idempotent());
     for (auto& reply : place_->client().pipeline(gets, deadline)) {
       if (!reply) return std::move(reply).error();
       Stamp its = 0;
@@ -170,7 +172,8 @@ Result<Stamp> RedisQueues::oldest_unfinished() {
   }
   Stamp oldest = last + 1;
   for (const auto& queue : queues) {
-    auto replies = on_all_parts(queue, [&](std::uint32_t part) { return on_part(queue_scripts::oldest(), *queue, part); }, deadline);
+    auto replies = on_all_parts(
+        queue, [&](std::uint32_t part) { return on_part(queue_scripts::oldest(), *queue, part); }, deadline);
     if (!replies) {
       if (replies.error().code() == ErrorCode::kNotFound) continue;
       return std::move(replies).error();

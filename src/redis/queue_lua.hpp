@@ -1,31 +1,38 @@
 // What the scripts of a queue have in common, as pieces of Lua that are put before them. queue_scripts.cpp tells what is stored where.
 #pragma once
 
+#include <initializer_list>
+#include <string>
 #include <string_view>
 
-namespace setget::inline v0::redis::queue_scripts::lua {
+namespace setget::inline v0::redis::queue_scripts {
+
+inline std::string join(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const auto part : parts) text += part;
+  return text;
+}
+
+namespace lua {
 
 // Names, numbers, and calls with more arguments than Lua's stack holds.
 inline constexpr std::string_view kNames = R"lua(
 local call, fmt, floor, sub = redis.call, string.format, math.floor, string.sub
 local H = KEYS[1]
 local M, B, R, Z, D, L, T, E, G, C = H .. 'm', H .. 'b', H .. 'r', H .. 'z', H .. 'd', H .. 'l', H .. 't', H .. 'e', H .. 'g', H .. 'c'
-local N, X, Y, U, F, I, J, P, Q, K = H .. 'n', H .. 'x', H .. 'y', H .. 'u', H .. 'f', H .. 'i', H .. 'j', H .. 'p', H .. 'q', H .. 'k'
+local V, N, X, Y, U, F, I, J, P, Q, K = H .. 'h', H .. 'n', H .. 'x', H .. 'y', H .. 'u', H .. 'f', H .. 'i', H .. 'j', H .. 'p', H .. 'q', H .. 'k'
 local function num(value) return fmt('%.0f', value) end
 local function all(verb, key, list)
   for from = 1, #list, 4000 do call(verb, key, unpack(list, from, math.min(from + 3999, #list))) end
 end
-local function group_in(rec)
-  local length = struct.unpack('>I4', rec, 14)
-  return length > 0 and sub(rec, 18, 17 + length) or ''
-end
+local function stamp_of(name) return (struct.unpack('>I8', call('HGET', V, name))) end
 )lua";
 
 inline constexpr std::string_view kWipe = R"lua(
 local function wipe()
   for _, group in ipairs(call('HKEYS', C)) do call('UNLINK', H .. 'w:' .. group) end
   for _, chunk in ipairs(call('ZRANGE', F, 0, -1)) do call('UNLINK', H .. 'o:' .. chunk, H .. 's:' .. chunk) end
-  call('UNLINK', M, B, R, Z, D, L, T, E, G, C, N, X, Y, U, F, I, J, P, Q, K)
+  call('UNLINK', M, B, V, R, Z, D, L, T, E, G, C, N, X, Y, U, F, I, J, P, Q, K)
 end
 )lua";
 
@@ -147,7 +154,7 @@ end
 local function withdraw(group, offered)
   if offered == '0' then return end
   if call('ZREM', Z, offered) == 0 then call('LREM', R, 1, offered) end
-  call('ZADD', H .. 'w:' .. group, num(struct.unpack('>I8', call('HGET', B, offered), 2)), offered)
+  call('ZADD', H .. 'w:' .. group, num(stamp_of(offered)), offered)
 end
 -- A message joins its group with the stamp it has: before later ones that nobody has taken yet.
 local function join(group, name, stamp)
@@ -193,7 +200,7 @@ local function unlease(name, lease, reasons, uncounted)
   call('HDEL', L, name)
   call('HSET', N, name, cmsgpack.pack({receives, add_history(note[2], reasons), note[3], note[4]}))
   left(sub(lease, 1, 16), 1)
-  return (struct.unpack('>I8', call('HGET', B, name), 2))
+  return stamp_of(name)
 end
 -- Ends a lease and those of later messages of its group, which must not overtake it.
 local function give_back(name, lease, now, due, reasons, uncounted)
@@ -226,8 +233,7 @@ local function give_back(name, lease, now, due, reasons, uncounted)
     end
     for n = 1, #members do
       local other = held[n]
-      if other and sub(other, 1, 16) == token and sub(other, 37) == group and
-        struct.unpack('>I8', call('HGET', B, members[n]), 2) > stamp then
+      if other and sub(other, 1, 16) == token and sub(other, 37) == group and stamp_of(members[n]) > stamp then
         call('ZADD', waiting, num(unlease(members[n], other, '', false)), members[n])
         leased = leased - 1
       end
@@ -281,4 +287,5 @@ local function wake(now, budget)
 end
 )lua";
 
-}  // namespace setget::inline v0::redis::queue_scripts::lua
+}  // namespace lua
+}  // namespace setget::inline v0::redis::queue_scripts

@@ -11,7 +11,7 @@ namespace setget::inline v0::redis {
 namespace {
 
 constexpr Milliseconds kCallTime{10'000};
-constexpr std::size_t kExact = 32;         // up to here a receive from several parts is exactly oldest first
+constexpr std::size_t kExact = 32;           // up to here a receive from several parts is exactly oldest first
 constexpr std::size_t kMostMessages = 1000;  // of one script
 
 }  // namespace
@@ -77,60 +77,93 @@ class RedisReceiver {
     std::vector<std::string> tokens;
     std::vector<std::size_t> counts(shares.size(), 0);
     auto replies = ask(shares, room, in_flight, Mode{.dry = false, .strict = strict || bytes_ > 0}, tokens);
+    std::vector<Leased> leased;
     for (std::size_t i = 0; i < shares.size(); ++i) {
       if (!replies[i]) {
         failed_ = std::move(replies[i]).error();
-      } else {
-        counts[i] = read(shares[i].part, tokens[i], replies[i]->elements());
+        continue;
       }
+      auto some = read(shares[i].part, tokens[i], replies[i]->elements());
+      counts[i] = some.messages.size();
+      if (!some.messages.empty()) leased.push_back(std::move(some));
     }
+    fetch(leased);
     return counts;
   }
 
-  std::size_t read(std::uint32_t part, std::string_view token, std::span<Reply> fields) {
+  // What one part leased: messages without what their records hold, and the command that gets those.
+  struct Leased {
+    RedisCommand records{"HMGET"};
+    std::vector<Message> messages{};
+  };
+
+  Leased read(std::uint32_t part, std::string_view token, std::span<const Reply> fields) {
     constexpr std::size_t kHead = 6;
+    Leased leased;
     if (fields.size() < kHead) {
       failed_ = Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
-      return 0;
+      return leased;
     }
-    const auto born = std::string(fields[1].text());
+    const auto born = fields[1].text();
     const TimePoint until{Milliseconds(fields[2].integer())};
     more_ = more_ || fields[3].integer() != 0;
-    const auto odd = fields[5].elements();
+    const auto odd = fields[5].elements();  // index, receives, origin of those that are not here for the first time
     std::size_t next_odd = 0;
-    std::size_t index = 0;
-    taken_.reserve(taken_.size() + (fields.size() - kHead) / 2);
+    leased.records.key(queue_->shards->name(part, queue_->name() + ":b"));
+    leased.messages.reserve((fields.size() - kHead) / 2);
     for (std::size_t at = kHead; at + 1 < fields.size(); at += 2) {
-      ++index;
-      const auto number = static_cast<std::uint64_t>(fields[at].integer());
-      auto record = decode_record(fields[at + 1].take_payload());
       std::int64_t receives = 1;
       Stamp origin = 0;
-      if (next_odd + 2 < odd.size() && static_cast<std::size_t>(odd[next_odd].integer()) == index) {
+      if (next_odd + 2 < odd.size() && static_cast<std::size_t>(odd[next_odd].integer()) == leased.messages.size() + 1) {
         receives = odd[next_odd + 1].integer();
         origin = static_cast<Stamp>(odd[next_odd + 2].integer());
         next_odd += 3;
       }
-      if (!record) {
-        failed_ = std::move(record).error();  // its lease runs out; after max_receives it is a dead letter
-        continue;
-      }
+      const auto stamp = stamp_in(fields[at + 1].text());
+      const auto number = number_in(fields[at].text());
+      leased.records.arg(fields[at].text());
       Message message;
-      message.message_id = message_id_of(
-          {.queue = queue_->name(), .part = part, .number = number, .stamp = origin != 0 ? origin : record->stamp, .born = born});
+      message.message_id =
+          message_id_of({.queue = queue_->name(), .part = part, .number = number, .stamp = origin != 0 ? origin : stamp, .born = born});
       message.receipt = receipt_of(queue_->name(), part, number, token);
-      message.body = std::move(record->body);
-      message.attributes = std::move(record->attributes);
-      message.group = std::move(record->group);
-      message.stamp = record->stamp;
-      message.sent_at = time_of(record->stamp);
+      message.stamp = stamp;
+      message.sent_at = time_of(stamp);
       message.receive_count = static_cast<std::uint32_t>(receives);
       message.visible_at = until;
-      bytes_ += message.body.size();
-      queues_.saw(message.stamp);
-      taken_.push_back(std::move(message));
+      queues_.saw(stamp);
+      leased.messages.push_back(std::move(message));
     }
-    return index;
+    return leased;
+  }
+
+  // The records come past the script (queue_scripts.cpp says why). What cannot be had stays leased until its time is over.
+  void fetch(std::vector<Leased>& leased) {
+    std::vector<RedisCommand> commands;
+    commands.reserve(leased.size());
+    for (auto& some : leased) commands.push_back(std::move(some.records).idempotent());
+    if (commands.empty()) return;
+    auto replies = queues_.place_->client().pipeline(commands, deadline_);
+    for (std::size_t i = 0; i < leased.size(); ++i) {
+      if (!replies[i]) {
+        failed_ = std::move(replies[i]).error();
+        continue;
+      }
+      const auto records = replies[i]->elements();
+      for (std::size_t k = 0; k < leased[i].messages.size() && k < records.size(); ++k) {
+        if (records[k].is_nil()) continue;  // its lease was over before we got here
+        auto record = decode_record(records[k].take_payload());
+        if (!record) {
+          failed_ = std::move(record).error();  // after max_receives it is a dead letter
+          continue;
+        }
+        auto& message = leased[i].messages[k];
+        message.body = std::move(record->body);
+        message.attributes = std::move(record->attributes);
+        message.group = std::move(record->group);
+        bytes_ += message.body.size();
+        taken_.push_back(std::move(message));
+      }
+    }
   }
 
   void take_oldest() {

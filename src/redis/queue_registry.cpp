@@ -1,8 +1,8 @@
-// Which queues there are: one hash, "PREFIX:{q0}:queues" or alike, name -> "format id created options". Its field "" says how many parts all
-// queues of the store have: the first queue decides, because stamps of parts are apart by their number modulo that.
+// Which queues there are: one hash, "PREFIX:{q0}:queues" or alike, name -> "format id created options". Its field "" says how many parts
+// all queues of the store have: the first queue decides, because stamps of parts are apart by their number modulo that.
 //
-// A queue is entered first and then installed in its parts; removed first and then dropped from them. So a part that does not know its queue
-// means that somebody is in between, or that its content is lost; the registry tells which.
+// A queue is entered first and then installed in its parts; removed first and then dropped from them. So a part that does not know its
+// queue means that somebody is in between, or that its content is lost; the registry tells which.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -66,7 +66,8 @@ struct Entry {
 
 Result<Entry> parse_entry(std::string_view name, std::string_view text) {
   const auto corrupted = [&] {
-    return Error(ErrorCode::kCorrupted, fmt::format("the registry's entry of queue \"{}\" is damaged", name)).from(ErrorSource::kRedis, 0, {});
+    return Error(ErrorCode::kCorrupted, fmt::format("the registry's entry of queue \"{}\" is damaged", name))
+        .from(ErrorSource::kRedis, 0, {});
   };
   const auto next = [&text] {
     const auto word = text.substr(0, text.find(' '));
@@ -114,8 +115,8 @@ Result<QueuePtr> RedisQueues::remember(std::string_view name, const Registered& 
   auto fresh = std::make_shared<KnownQueue>();
   fresh->info = std::move(entry->info);
   fresh->id = std::move(entry->id);
-  fresh->shards = known && known->parts() == found.parts ? known->shards
-                                                         : std::make_shared<const Shards>(place_->prefix(), found.parts, 'q');
+  fresh->shards =
+      known && known->parts() == found.parts ? known->shards : std::make_shared<const Shards>(place_->prefix(), found.parts, 'q');
   fresh->bell = known ? known->bell : std::make_shared<Bell>();
   known = std::move(fresh);
   return known;

@@ -12,11 +12,12 @@ namespace setget::inline v0::redis::queue_scripts {
 const Script& install();
 const Script& drop();
 // now, after, part, parts, lane, number, largest, longest, count; then of each message: delay, group, dedup id, record, and
-// where there are several parts its place in the batch.
+// where there are several parts its place in the batch and the token of its pin.
 const Script& send();
-// The home of a deduplication id says which part decides about it: now, until, part, id, and the part that was found to be wrong or "".
+// The home of a deduplication id says which part decides about it: now, until, part, id, token of the pin, and the token of one that is
+// refused or "". Answers part, token and age of the pin that holds.
 const Script& pin();
-// The part that was pinned will never accept this id: now, until, id.
+// What the pinned part knows of the id. If nothing, and forced, it will never accept it under this pin: now, until, id, token, force.
 const Script& refuse();
 // now, token, messages, bytes, visibility or "", limit in flight or "", again, dry, strict (not even one message may be over the
 // limit of bytes). A dry one leases nothing and gives stamp and length of each body.

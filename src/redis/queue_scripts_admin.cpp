@@ -1,18 +1,10 @@
 // The scripts that look, and those that deal with dead letters and housekeeping. queue_scripts.cpp tells what is stored where.
-#include <string>
-
 #include "redis/queue_lua.hpp"
 #include "redis/queue_scripts.hpp"
 
 namespace setget::inline v0::redis::queue_scripts {
 
 namespace {
-
-std::string join(std::initializer_list<std::string_view> parts) {
-  std::string text;
-  for (const auto part : parts) text += part;
-  return text;
-}
 
 // The oldest stamp that is unfinished, 0 for none.
 constexpr std::string_view kOldest = R"lua(
@@ -21,8 +13,8 @@ local function oldest_of()
   repeat more, low, last = advance_low() until not more
   local stamp = 0
   if low <= last then
-    local rec = call('HGET', B, num(low))
-    if rec then stamp = struct.unpack('>I8', rec, 2) end
+    local header = call('HGET', V, num(low))
+    if header then stamp = struct.unpack('>I8', header) end
   end
   local other = call('ZRANGE', U, 0, 0, 'WITHSCORES')
   if other[1] and (stamp == 0 or tonumber(other[2]) < stamp) then stamp = tonumber(other[2]) end
@@ -66,7 +58,7 @@ if rec then
   end
   local lease = call('HGET', L, name)
   local receives = lease and tonumber(sub(lease, 32, 36)) or note_of(name)[1]
-  return {'ok', born, 0, (struct.unpack('>I8', rec, 2)), receives, '', rec}
+  return {'ok', born, 0, stamp_of(name), receives, '', rec}
 end
 local number = tonumber(name)
 local chunk = num(floor(number / CHUNK))
@@ -119,7 +111,8 @@ local function show(name)
   if not rec then return end
   local note, lease, visible, receives = note_of(name), call('HGET', L, name), 0, nil
   if lease then visible, receives = tonumber(sub(lease, 17, 31)), tonumber(sub(lease, 32, 36)) end
-  out[#out + 1], out[#out + 2], out[#out + 3], out[#out + 4], out[#out + 5] = tonumber(name), receives or note[1], note[4], visible, rec
+  out[#out + 1], out[#out + 2], out[#out + 3] = tonumber(name), stamp_of(name), receives or note[1]
+  out[#out + 1], out[#out + 2], out[#out + 3] = note[4], visible, rec
 end
 local more, low, last
 repeat more, low, last = advance_low() until not more
@@ -167,8 +160,7 @@ for n = 6, #ARGV do
       if origin == 0 then origin = stamp end
       stamp = next_stamp(now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
       call('SET', KEYS[2], num(stamp))
-      local rec = call('HGET', B, name)
-      call('HSET', B, name, 'A' .. struct.pack('>I8', stamp) .. sub(rec, 10))
+      call('HSET', V, name, struct.pack('>I8', stamp) .. sub(call('HGET', V, name), 9))
     end
     -- Its retention begins anew, or it would be back at once.
     call('HSET', N, name, cmsgpack.pack({0, '', now, origin}))
@@ -194,6 +186,7 @@ for n = 2, #ARGV do
     call('HDEL', X, name)
     call('ZREM', Y, name)
     call('HDEL', B, name)
+    call('HDEL', V, name)
     mark({name}, 1, 6, {info[3]}, info[4], info[6] ~= 0 and {info[1]} or nil, tonumber(ARGV[1]))
     moved = moved + 1
   end
@@ -207,10 +200,10 @@ return {'ok', moved}
 const Script& maintain() {
   static const Script script(join({lua::kNames, lua::kOutcomes, lua::kGroups, lua::kLeases, kWalk, R"lua(
 local now, max = tonumber(ARGV[1]), tonumber(ARGV[2])
-local o = call('HMGET', M, 'kind', 'ret', 'or')
+local o = call('HMGET', M, 'born', 'ret', 'or')
 if not o[1] then return 'none' end
 if wake(now, 1000) then return 'again' end
-local fifo, keep, remembered = o[1] == '1', tonumber(o[2]), tonumber(o[3])
+local keep, remembered = tonumber(o[2]), tonumber(o[3])
 local steps = 0
 
 -- Takes a message that is not leased out of wherever it is.
@@ -234,10 +227,10 @@ local function extract(name, stamp, group)
     if leased == 0 and offered == '0' then offer_next(group) end
   end
 end
-local function outlive(name, rec, since)
+local function outlive(name, header, since)
   if since + keep > now then return false end
   if call('HEXISTS', L, name) == 1 then return true end
-  local stamp, group = struct.unpack('>I8', rec, 2), fifo and group_in(rec) or ''
+  local stamp, group = struct.unpack('>I8', header), sub(header, 13)
   extract(name, stamp, group)
   bury(name, stamp, group, note_of(name), reason('retention', 'not finished within ' .. num(keep) .. ' ms'), now)
   steps = steps + 1
@@ -247,16 +240,16 @@ end
 local more, low, last = advance_low()
 local n, walked = pending_from(low, last), 0
 while n and steps < max and walked < 1000 do
-  local rec = call('HGET', B, num(n))
-  if not rec or not outlive(num(n), rec, floor(struct.unpack('>I8', rec, 2) / 2048)) then break end
+  local header = call('HGET', V, num(n))
+  if not header or not outlive(num(n), header, floor(struct.unpack('>I8', header) / 2048)) then break end
   walked = walked + 1
   n = pending_from(n + 1, last)
 end
 if steps < max and call('EXISTS', U) == 1 then
   for _, name in ipairs(call('ZRANGE', U, 0, 999)) do
     if steps >= max then break end
-    local rec = call('HGET', B, name)
-    if rec then outlive(name, rec, note_of(name)[3]) end
+    local header = call('HGET', V, name)
+    if header then outlive(name, header, note_of(name)[3]) end
   end
 end
 advance_low()

@@ -2,11 +2,12 @@
 // one part, another one each time.
 //
 // A deduplication id that comes with different groups must still be decided in one place. So the id's home says which part decides (a pin),
-// and that part decides in the step that sends. Only if that part is not the one of the group, and does not know the id, is it told to
-// refuse the id from now on, and the pin moves.
+// and that part decides in the step that sends. Only if that part is not the one of the group, and still does not know the id after a
+// while, is it told to refuse this pin from now on, and the id is pinned anew.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "redis/queue_backend.hpp"
 #include "redis/queue_checks.hpp"
@@ -19,6 +20,8 @@ namespace {
 constexpr std::size_t kMostMessages = 1000;  // of one script: so long it may keep its server busy
 constexpr std::size_t kMostBytes = 8U << 20;
 constexpr std::int64_t kPinMargin = 3'600'000;  // ms that a pin outlives what it decides
+constexpr std::int64_t kPinGrace = 5'000;       // ms: so long somebody else's pin may be on its way
+constexpr int kPinAsks = 50;                    // at most, 10 ms apart
 
 std::size_t size_of(const OutgoingMessage& message) {
   std::size_t size = message.body.size();
@@ -88,40 +91,51 @@ class RedisSender {
   }
 
   Result<std::optional<std::uint32_t>> pinned(std::size_t i, std::uint32_t wanted) {
-    const auto& id = request_.messages[i].dedup_id;
+    const std::string& id = request_.messages[i].dedup_id;
     const auto home = queue_->shards->of(queue_->name(), id);
     const auto until = now_ + queue_->info.options.dedup_window.count() + kPinMargin;
+    const auto token = hex(queues_.place_->random().next());
     std::string wrong;
     for (int attempt = 0; attempt < 8; ++attempt) {
-      auto answer = queues_.run(
-          queue_, 1,
-          [&](std::size_t, bool) {
-            auto call = RedisQueues::on_part(queue_scripts::pin(), *queue_, home);
-            call.arg(now_).arg(until).arg(wanted).arg(id).arg(wrong);
-            return call;
-          },
-          request_.deadline);
-      if (!answer[0]) return std::move(answer[0]).error();
-      const auto part = static_cast<std::uint32_t>(std::strtoul(std::string(answer[0]->text()).c_str(), nullptr, 10));
-      if (part == wanted || part >= queue_->parts()) return std::optional(wanted);
-      // Another group's part decides. Either it knows the id, or it never will.
-      answer = queues_.run(
-          queue_, 1,
-          [&](std::size_t, bool) {
-            auto call = RedisQueues::on_part(queue_scripts::refuse(), *queue_, part);
-            call.arg(now_).arg(until).arg(id);
-            return call;
-          },
-          request_.deadline);
-      if (!answer[0]) return std::move(answer[0]).error();
-      const auto fields = answer[0]->elements();
-      if (fields.size() == 4 && fields[2].integer() != 0) {
-        results_[i] = sent(part, fields[1].text(), fields[2].integer(), fields[3].integer(), true);
-        return std::optional<std::uint32_t>();
+      auto answer =
+          ask(home, queue_scripts::pin(), {std::to_string(now_), std::to_string(until), std::to_string(wanted), id, token, wrong});
+      if (!answer) return std::move(answer).error();
+      const auto pin = answer->elements();
+      if (pin.size() != 3) return Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
+      if (pin[0].integer() == wanted || pin[0].integer() >= queue_->parts()) {
+        pins_[i] = pin[1].text();
+        return std::optional(wanted);
       }
-      wrong = std::to_string(part);
+      // Another group's part decides. Whoever pinned it is about to send, or has been gone for long; then it is refused.
+      const auto part = static_cast<std::uint32_t>(pin[0].integer());
+      wrong = pin[1].text();
+      const int patience = now_ - pin[2].integer() < kPinGrace ? kPinAsks : 0;
+      for (int asked = 0; asked <= patience; ++asked) {
+        const bool last = asked == patience;
+        answer = ask(part, queue_scripts::refuse(), {std::to_string(now_), std::to_string(until), id, wrong, last ? "1" : "0"});
+        if (!answer) return std::move(answer).error();
+        const auto fields = answer->elements();
+        if (fields.size() == 4 && fields[2].integer() != 0) {
+          results_[i] = sent(part, fields[1].text(), fields[2].integer(), fields[3].integer(), true);
+          return std::optional<std::uint32_t>();
+        }
+        if (request_.deadline.passed()) return Error(ErrorCode::kDeadlineExceeded, "nothing was sent in time");
+        if (!last) queues_.pause(0, request_.deadline);
+      }
     }
     return Error(ErrorCode::kUnavailable, "others send the same deduplication id with other groups; ask again").at_field("dedup_id");
+  }
+
+  Result<Reply> ask(std::uint32_t part, const Script& script, const std::vector<std::string>& arguments) {
+    auto answers = queues_.run(
+        queue_, 1,
+        [&](std::size_t, bool) {
+          auto call = RedisQueues::on_part(script, *queue_, part);
+          for (const auto& argument : arguments) call.arg(argument);
+          return call;
+        },
+        request_.deadline);
+    return std::move(answers[0]);
   }
 
   Chunk next_chunk(std::uint32_t part, const std::vector<std::size_t>& waiting, std::size_t& at) const {
@@ -176,7 +190,7 @@ class RedisSender {
       const auto& message = request_.messages[i];
       call.arg(message.delay ? std::string_view(std::to_string(message.delay->count())) : std::string_view());
       call.arg(message.group).arg(message.dedup_id).arg(records[k]);
-      if (queue_->parts() > 1) call.arg(static_cast<std::int64_t>(i - first_));
+      if (queue_->parts() > 1) call.arg(static_cast<std::int64_t>(i - first_)).arg(pins_.contains(i) ? pins_.at(i) : std::string());
     }
     return call;
   }
@@ -243,7 +257,8 @@ class RedisSender {
   const SendMessages& request_;
   std::int64_t now_;
   RedisQueues::LaneUse lane_;
-  std::size_t first_ = 0;  // of the messages of this round
+  std::size_t first_ = 0;                    // of the messages of this round
+  std::map<std::size_t, std::string> pins_;  // token of the pin
   std::vector<Result<SentMessage>> results_;
 };
 

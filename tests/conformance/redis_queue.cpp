@@ -1,5 +1,5 @@
-// Runs the conformance kit's queue suite on real servers: one server, the master that sentinels watch, and a cluster. Servers are started once
-// for all tests; each test has a prefix of its own.
+// Runs the conformance kit's queue suite on real servers: one server, the master that sentinels watch, and a cluster. Servers are started
+// once for all tests; each test has a prefix of its own.
 //
 //   redis, sentinel, cluster      one part: everything is exact
 //   redis_parts, cluster_parts    sixteen parts. One test does not hold there and is left out: that the first stamp of a millisecond is
@@ -74,11 +74,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", missing.c_str());
     return ci != nullptr && std::string(ci) == "true" ? 1 : 0;
   }
-  add("redis", [] { return server().uri(); }, 1);
-  add("redis_parts", [] { return server().uri(); }, 16);
-  add("sentinel", [] { return sentinels().uri(); }, 1);
-  add("cluster", [] { return cluster().uri(); }, 1);
-  add("cluster_parts", [] { return cluster().uri(); }, 16);
+  add(
+      "redis", [] { return server().uri(); }, 1);
+  add(
+      "redis_parts", [] { return server().uri(); }, 16);
+  add(
+      "sentinel", [] { return sentinels().uri(); }, 1);
+  add(
+      "cluster", [] { return cluster().uri(); }, 1);
+  add(
+      "cluster_parts", [] { return cluster().uri(); }, 16);
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

@@ -32,19 +32,21 @@ double cpu_of(const redis_test::RedisServer& server) {
 }
 
 double plain_set(const redis_test::RedisServer& server, std::size_t bytes) {
-  const auto out = redis_test::run({"redis-benchmark", "-p", std::to_string(server.port()), "-P", "64", "-c", "50", "-r", "100000", "-n", "400000",
-                                    "-d", std::to_string(bytes), "-q", "-t", "set"});
+  const auto out = redis_test::run({"redis-benchmark", "-p", std::to_string(server.port()), "-P", "64", "-c", "50", "-r", "100000", "-n",
+                                    "400000", "-d", std::to_string(bytes), "-q", "-t", "set"});
   const auto at = out.rfind("SET: ");
   return at == std::string::npos ? 0 : std::atof(out.c_str() + at + 5);
 }
 
 template <class Work>
 void measure(const char* what, const redis_test::RedisServer& server, std::size_t messages, double base, Work work) {
+  server.cli({"config", "resetstat"});
   const auto cpu = cpu_of(server);
   const auto start = Steady::now();
   work();
   const auto took = since(start);
   const auto rate = static_cast<double>(messages) / took;
+  if (std::getenv("COMMANDS") != nullptr) std::printf("%s", server.cli({"info", "commandstats"}).c_str());
   std::printf("  %-14s %9.0f/s  ratio %.2f  %5.2f us of Redis each\n", what, rate, rate / base,
               (cpu_of(server) - cpu) * 1e6 / static_cast<double>(messages));
 }
@@ -100,7 +102,8 @@ int main(int argc, char** argv) {
       });
     });
     const auto stats = queue.stats().value();
-    std::printf("  applied %llu of %llu\n", static_cast<unsigned long long>(stats.outcomes[1]), static_cast<unsigned long long>(stats.accepted));
+    std::printf("  applied %llu of %llu\n", static_cast<unsigned long long>(stats.outcomes[1]),
+                static_cast<unsigned long long>(stats.accepted));
   }
   return 0;
 }

@@ -1,0 +1,71 @@
+// What the tests of the Redis queue share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "redis/place.hpp"
+#include "redis/queue.hpp"
+#include "redis/shards.hpp"
+#include "support/redis_server.hpp"
+
+#include <setget/queue.hpp>
+#include <setget/testing/tcp_proxy.hpp>
+
+namespace redis_test {
+
+using namespace setget;
+
+class Log final : public Logger {
+ public:
+  bool enabled(LogLevel) const noexcept override { return true; }
+  void log(LogLevel level, std::string_view, std::initializer_list<LogField>) noexcept override {
+    if (level == LogLevel::kError) ++errors;
+  }
+  std::atomic<int> errors{0};
+};
+
+inline std::string fresh_prefix() {
+  static std::atomic<int> count{0};
+  return "p" + std::to_string(++count);
+}
+
+// One process's view of a store.
+struct View {
+  std::shared_ptr<Log> log = std::make_shared<Log>();
+  std::shared_ptr<QueueBackend> queues;
+  View(const std::string& uri, const std::string& prefix, std::uint32_t partitions = 1) {
+    auto place = redis::Place::open({.uri = uri, .prefix = prefix, .partitions = partitions, .logger = log});
+    queues = redis::make_queues(place.value());
+  }
+};
+
+inline OutgoingMessage message(std::string body, std::string group = {}, std::string dedup_id = {}) {
+  OutgoingMessage out;
+  out.body = Payload(std::move(body));
+  out.group = std::move(group);
+  out.dedup_id = std::move(dedup_id);
+  return out;
+}
+
+inline std::vector<OutgoingMessage> batch_of(std::size_t count, const std::string& body = "m") {
+  std::vector<OutgoingMessage> out;
+  for (std::size_t i = 0; i < count; ++i) out.push_back(message(body + std::to_string(i)));
+  return out;
+}
+
+inline void expect_ledger(Queue& queue, std::uint64_t accepted, std::uint64_t applied) {
+  const auto stats = queue.stats().value();
+  std::uint64_t finished = 0;
+  for (std::size_t i = 1; i < kOutcomeCount; ++i) finished += stats.outcomes[i];
+  EXPECT_EQ(stats.accepted, accepted);
+  EXPECT_EQ(stats.outcomes[static_cast<std::size_t>(Outcome::kApplied)], applied);
+  EXPECT_EQ(stats.accepted, finished + stats.depth + stats.in_flight + stats.delayed);
+}
+
+}  // namespace redis_test

@@ -1,0 +1,266 @@
+// Several parts, several threads, several processes' views.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <thread>
+
+#include "unit/redis_queue/queue_fixture.hpp"
+
+namespace redis_test {
+namespace {
+
+RedisServer& server() {
+  static RedisServer one;
+  return one;
+}
+
+// How many messages each part holds.
+std::vector<std::size_t> spread(const std::string& prefix, std::uint32_t partitions,
+                                const std::function<std::string(std::vector<std::string>, std::uint32_t slot)>& cli) {
+  const redis::Shards shards(prefix, partitions, 'q');
+  std::vector<std::size_t> counts;
+  for (std::uint32_t part = 0; part < partitions; ++part) {
+    counts.push_back(std::strtoul(cli({"hlen", shards.name(part, "q:b")}, shards.slot(part)).c_str(), nullptr, 10));
+  }
+  return counts;
+}
+
+void expect_even(const std::vector<std::size_t>& counts, std::size_t total) {
+  const auto even = total / counts.size();
+  for (const auto count : counts) {
+    EXPECT_GE(count, even * 8 / 10);
+    EXPECT_LE(count, even * 12 / 10);
+  }
+}
+
+TEST(RedisQueue, Messages_are_spread_evenly_over_the_masters_of_a_cluster) {
+  ClusterGroup cluster;
+  const auto cli = [&](std::vector<std::string> words, std::uint32_t slot) { return cluster.master_of(slot).cli(std::move(words)); };
+  for (const auto kind : {QueueKind::kFifo, QueueKind::kStandard}) {
+    const auto prefix = fresh_prefix();
+    View view(cluster.uri(), prefix, 0);
+    auto queue = Queue::open(view.queues, "q", {.kind = kind}).value();
+    constexpr std::size_t kTotal = 16'000;
+    for (std::size_t at = 0; at < kTotal; at += 100) {
+      auto batch = batch_of(100);
+      for (std::size_t i = 0; i < batch.size(); ++i) batch[i].group = "user:" + std::to_string(at + i);
+      for (const auto& one : queue.send(batch).value()) (void)one.value();
+    }
+    const auto counts = spread(prefix, 16, cli);
+    expect_even(counts, kTotal);
+    std::map<const RedisServer*, std::size_t> masters;
+    const redis::Shards shards(prefix, 16, 'q');
+    for (std::uint32_t part = 0; part < 16; ++part) masters[&cluster.master_of(shards.slot(part))] += counts[part];
+    EXPECT_EQ(masters.size(), 3u);
+    std::size_t got = 0;
+    for (;;) {
+      const auto some = queue.receive(500).value();
+      if (some.empty()) break;
+      got += some.size();
+      std::vector<Settlement> settlements;
+      for (const auto& one : some) settlements.push_back({.receipt = one.receipt, .reasons = {}});
+      for (const auto& one : view.queues->settle({.queue = "q", .settlements = settlements}).value()) one.value();
+    }
+    EXPECT_EQ(got, kTotal);
+    expect_ledger(queue, kTotal, kTotal);
+  }
+}
+
+TEST(RedisQueue, Stamps_of_a_batch_rise_and_no_two_parts_give_the_same) {
+  const auto prefix = fresh_prefix();
+  View one(server().uri(), prefix, 8);
+  View two(server().uri(), prefix, 8);
+  auto first = Queue::open(one.queues, "q").value();
+  Queue second(two.queues, "q");
+  std::set<Stamp> all;
+  std::vector<OutgoingMessage> batch;
+  for (int i = 0; i < 50; ++i) batch.push_back(message("m", "g" + std::to_string(i % 20)));
+  for (int round = 0; round < 10; ++round) {
+    Stamp last = 0;
+    for (const auto& sent : first.send(batch).value()) {
+      EXPECT_GT(sent.value().stamp, last) << "nobody else has sent since";
+      last = sent.value().stamp;
+      EXPECT_TRUE(all.insert(last).second);
+    }
+  }
+  for (int round = 0; round < 10; ++round) {
+    for (auto* queue : {&first, &second}) {
+      std::map<int, Stamp> last;
+      int i = 0;
+      for (const auto& sent : queue->send(batch).value()) {
+        EXPECT_GT(sent.value().stamp, last[i % 20]) << "whoever else sends: in order within the group";
+        last[i++ % 20] = sent.value().stamp;
+        EXPECT_TRUE(all.insert(sent.value().stamp).second);
+      }
+    }
+  }
+  EXPECT_EQ(one.queues->oldest_unfinished().value(), *all.begin());
+}
+
+TEST(RedisQueue, Later_stamps_are_never_below_the_oldest_unfinished_one) {
+  const auto prefix = fresh_prefix();
+  View view(server().uri(), prefix, 8);
+  View other(server().uri(), prefix, 8);
+  auto queue = Queue::open(view.queues, "q").value();
+  Queue theirs(other.queues, "q");
+  for (int round = 0; round < 50; ++round) {
+    const auto floor = view.queues->oldest_unfinished().value();
+    const auto sent = (round % 2 == 0 ? queue : theirs).send(message("m", "g" + std::to_string(round))).value();
+    EXPECT_GE(sent.stamp, floor);
+    if (round % 5 == 4) {
+      for (const auto& one : queue.receive(100).value()) queue.ack(one).value();
+      EXPECT_EQ(view.queues->oldest_unfinished().value(), sent.stamp + 1) << "all is finished";
+    }
+  }
+}
+
+TEST(RedisQueue, A_deduplication_id_is_accepted_once_whatever_its_group_and_part) {
+  const auto prefix = fresh_prefix();
+  constexpr int kThreads = 6;
+  constexpr int kIds = 60;
+  View maker(server().uri(), prefix, 8);
+  auto queue = Queue::open(maker.queues, "q").value();
+  std::mutex mutex;
+  std::map<std::string, std::set<std::string>> ids_of;
+  int fresh = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        View mine(server().uri(), prefix, 8);
+        Queue theirs(mine.queues, "q");
+        for (int i = 0; i < kIds; ++i) {
+          const auto id = "id" + std::to_string(i);
+          auto sent = theirs.send(message("m", "g" + std::to_string((t * 7 + i) % 31), id));
+          while (!sent && sent.error().code() == ErrorCode::kUnavailable) {
+            sent = theirs.send(message("m", "g" + std::to_string((t * 7 + i) % 31), id));
+          }
+          const std::lock_guard lock(mutex);
+          ids_of[id].insert(sent.value().message_id);
+          fresh += sent.value().deduplicated ? 0 : 1;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(fresh, kIds);
+  for (const auto& [id, messages] : ids_of) EXPECT_EQ(messages.size(), 1u) << id;
+  expect_ledger(queue, kIds, 0);
+}
+
+TEST(RedisQueue, Names_and_bodies_are_any_bytes) {
+  View view(server().uri(), fresh_prefix(), 4);
+  auto queue = Queue::open(view.queues, "q").value();
+  const std::vector<std::string> odd{std::string("\0", 1), "{q0}", "a}b{c", "\r\n*1\r\n", std::string("x\0:y", 4), "12:34:", "\xff\xfe"};
+  for (const auto& bytes : odd) {
+    (void)queue.send(message(bytes, bytes, bytes)).value();
+    auto late = message(bytes + "2", bytes);
+    late.delay = Milliseconds(1);
+    (void)queue.send(late).value();
+    EXPECT_TRUE(queue.send(message("again", bytes, bytes)).value().deduplicated);
+  }
+  std::map<std::string, std::vector<std::string>> got;
+  ASSERT_TRUE(eventually([&] {
+    for (const auto& one : queue.receive(5).value()) {
+      got[one.group].push_back(one.body.str());
+      queue.ack(one).value();
+    }
+    return queue.stats().value().outcomes[1] == odd.size() * 2;
+  }));
+  for (const auto& bytes : odd) EXPECT_EQ(got[bytes], (std::vector<std::string>{bytes, bytes + "2"}));
+}
+
+TEST(RedisQueue, A_send_elsewhere_wakes_a_waiting_receive_and_a_wait_costs_little) {
+  const auto prefix = fresh_prefix();
+  View one(server().uri(), prefix, 4);
+  View two(server().uri(), prefix, 4);
+  auto queue = Queue::open(one.queues, "q").value();
+  Queue theirs(two.queues, "q");
+  const auto before = server().info("total_commands_processed");
+  EXPECT_TRUE(queue.receive(1, Deadline::in(Milliseconds(500))).value().empty());
+  EXPECT_LT(server().info("total_commands_processed") - before, 4000u);
+  std::jthread sender([&] { (void)theirs.send(message("m")).value(); });
+  const auto start = Deadline::Steady::now();
+  EXPECT_EQ(queue.receive(1, Deadline::in(Milliseconds(10'000))).value().size(), 1u);
+  EXPECT_LT(Deadline::Steady::now() - start, std::chrono::seconds(5));
+}
+
+// Producers and consumers that release, forget and finish at random: at the end all is applied once, each group in its order.
+void storm(std::uint32_t partitions, std::size_t most) {
+  constexpr int kProducers = 3;
+  constexpr int kConsumers = 4;
+  constexpr int kEach = 500;
+  constexpr int kGroups = 23;
+  const auto prefix = fresh_prefix();
+  View maker(server().uri(), prefix, partitions);
+  auto queue = Queue::open(maker.queues, "q", {.visibility_timeout = Milliseconds(150), .max_receives = 0}).value();
+  std::array<std::mutex, kGroups> turns;
+  std::array<std::vector<std::string>, kGroups> done;
+  std::atomic<int> finished{0};
+  const auto until = Deadline::in(std::chrono::seconds(40));
+  {
+    std::vector<std::jthread> threads;
+    for (int p = 0; p < kProducers; ++p) {
+      threads.emplace_back([&, p] {
+        View mine(server().uri(), prefix, partitions);
+        Queue own(mine.queues, "q");
+        for (int i = 0; i < kEach; i += 5) {
+          std::vector<OutgoingMessage> batch;
+          for (int k = i; k < i + 5; ++k) {
+            const auto group = (p + kProducers * (k * 13 % 7)) % kGroups;  // one producer to a group, so that its order is known
+            batch.push_back(message(std::to_string(group) + ":" + std::to_string(p) + ":" + std::to_string(k), std::to_string(group)));
+          }
+          for (const auto& one : own.send(batch).value()) (void)one.value();
+        }
+      });
+    }
+    for (int c = 0; c < kConsumers; ++c) {
+      threads.emplace_back([&, c] {
+        View mine(server().uri(), prefix, partitions);
+        Queue own(mine.queues, "q");
+        std::uint64_t dice = static_cast<std::uint64_t>(c) * 7919 + 1;
+        while (finished.load() < kProducers * kEach && !until.passed()) {
+          for (const auto& one : own.receive(most, Deadline::in(Milliseconds(50))).value()) {
+            dice = dice * 6364136223846793005U + 1442695040888963407U;
+            const auto face = dice >> 33 & 31;
+            if (face == 0) break;  // crashed: the leases of this and of those behind it run out
+            if (face <= 2) {
+              (void)own.release(one, Milliseconds(static_cast<std::int64_t>(face * 10)));
+              continue;
+            }
+            const auto group = static_cast<std::size_t>(std::atoi(one.group.c_str()));
+            const std::lock_guard turn(turns[group]);
+            if (!own.ack(one)) continue;
+            done[group].push_back(one.body.str());
+            ++finished;
+          }
+        }
+      });
+    }
+  }
+  EXPECT_EQ(finished.load(), kProducers * kEach);
+  std::set<std::string> seen;
+  for (const auto& group : done) {
+    std::map<int, int> last;  // of each producer
+    for (const auto& body : group) {
+      EXPECT_TRUE(seen.insert(body).second) << body;
+      int g = 0;
+      int p = 0;
+      int k = 0;
+      ASSERT_EQ(std::sscanf(body.c_str(), "%d:%d:%d", &g, &p, &k), 3);
+      const auto [at, first] = last.try_emplace(p, k);
+      if (!first) {
+        EXPECT_GT(k, at->second) << body;
+        at->second = k;
+      }
+    }
+  }
+  expect_ledger(queue, kProducers * kEach, kProducers * kEach);
+}
+
+TEST(RedisQueue, A_storm_on_one_part_loses_repeats_and_reorders_nothing) { storm(1, 7); }
+TEST(RedisQueue, A_storm_on_several_parts_loses_repeats_and_reorders_nothing) { storm(8, 7); }
+TEST(RedisQueue, A_storm_of_large_receives_loses_repeats_and_reorders_nothing) { storm(4, 50); }
+
+}  // namespace
+}  // namespace redis_test
