@@ -50,7 +50,8 @@ class GatewayCore {
   GatewayResponse handle(const GatewayRequest& request);
   // The completion form: the answer, or nothing where `later` gets it from now on.
   std::optional<GatewayResponse> handle(const std::shared_ptr<Later>& later);
-  bool has_async_routes() const { return pipeline().reader().async_gets(); }
+  bool answers_later() const noexcept { return options_.public_routes && pipeline().reader().async_gets(); }
+  bool answers_later(const GatewayRequest& request) const noexcept;
   void set_draining() noexcept { draining_.store(true, std::memory_order_release); }
 
  private:
