@@ -32,7 +32,8 @@ struct Call {
 // A request in the completion form, kept until it is answered.
 class Later {
  public:
-  Later(GatewayRequest&& asked, Gateway::Done&& done) noexcept : request(std::move(asked)), done_(std::move(done)) {}
+  explicit Later(GatewayRequest&& asked) noexcept : request(std::move(asked)) {}
+  void whom(Gateway::Done&& done) noexcept { done_ = std::move(done); }
   // The first answer counts: what throws after it has answered must not answer again.
   void answer(GatewayResponse&& response) {
     if (!answered_.test_and_set()) done_(std::move(response));

@@ -192,14 +192,17 @@ GatewayResponse Gateway::handle(const GatewayRequest& request) noexcept {
 void Gateway::handle(GatewayRequest request, Done done) noexcept {
   if (!state_->core.answers_later()) return done(handle(request));
   std::shared_ptr<detail::Later> later;
+  try {
+    later = std::make_shared<detail::Later>(std::move(request));
+  } catch (const std::bad_alloc&) {
+    return done(detail::guarded([]() -> GatewayResponse { throw; }));
+  }
+  later->whom(std::move(done));
   auto failed = detail::guarded([&] {
-    later = std::make_shared<detail::Later>(std::move(request), std::move(done));
     if (auto answer = state_->core.handle(later)) later->answer(*std::move(answer));
     return GatewayResponse{.status = 0};
   });
-  if (failed.status == 0) return;
-  if (later != nullptr) return later->answer(std::move(failed));
-  done(std::move(failed));
+  if (failed.status != 0) later->answer(std::move(failed));
 }
 
 bool Gateway::answers_later() const noexcept { return state_->core.answers_later(); }
