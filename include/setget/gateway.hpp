@@ -61,6 +61,9 @@ class SETGET_API Gateway {
   // async_gets() says so; everything else blocks as handle() does. The gateway may go once every `done` has been called.
   using Done = std::function<void(GatewayResponse)>;
   void handle(GatewayRequest request, Done done) noexcept;
+  // True if the completion form does not wait for the answer to this request; without one, if there is any such request. Never changes.
+  bool answers_later() const noexcept;
+  bool answers_later(const GatewayRequest& request) const noexcept;
   // /readyz answers 503 from now on.
   void set_draining() noexcept;
 

@@ -29,7 +29,9 @@ SETGET_API Result<HttpListener> parse_listener(std::string_view text);
 
 struct HttpServerOptions {
   std::vector<HttpListener> listeners{};
-  std::size_t threads = 0;                         // of each listener; 0 = enough to keep group commit busy: 32
+  // Of each listener; 0 = enough to keep group commit busy: 32. Where the gateway answers gets without waiting (Gateway::answers_later()),
+  // up to four more look after the sockets and these gets, and these threads only do what waits.
+  std::size_t threads = 0;
   std::size_t max_connections = 1024;              // further ones wait in the backlog
   std::size_t max_body = (8u << 20) + (4u << 20);  // bytes on the wire; over it 413 (an envelope is larger than its payload)
   std::size_t max_header = 16'384;                 // bytes; over it 431

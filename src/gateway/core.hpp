@@ -32,7 +32,8 @@ struct Call {
 // A request in the completion form, kept until it is answered.
 class Later {
  public:
-  Later(GatewayRequest&& asked, Gateway::Done&& done) noexcept : request(std::move(asked)), done_(std::move(done)) {}
+  explicit Later(GatewayRequest&& asked) noexcept : request(std::move(asked)) {}
+  void whom(Gateway::Done&& done) noexcept { done_ = std::move(done); }
   // The first answer counts: what throws after it has answered must not answer again.
   void answer(GatewayResponse&& response) {
     if (!answered_.test_and_set()) done_(std::move(response));
@@ -50,7 +51,8 @@ class GatewayCore {
   GatewayResponse handle(const GatewayRequest& request);
   // The completion form: the answer, or nothing where `later` gets it from now on.
   std::optional<GatewayResponse> handle(const std::shared_ptr<Later>& later);
-  bool has_async_routes() const { return pipeline().reader().async_gets(); }
+  bool answers_later() const noexcept { return options_.public_routes && pipeline().reader().async_gets(); }
+  bool answers_later(const GatewayRequest& request) const noexcept;
   void set_draining() noexcept { draining_.store(true, std::memory_order_release); }
 
  private:

@@ -68,6 +68,12 @@ GatewayCore::GatewayCore(GatewayOptions options) : options_(std::move(options)),
   if (!options_.idempotency) options_.idempotency = memory_idempotency_store();
 }
 
+bool GatewayCore::answers_later(const GatewayRequest& request) const noexcept {
+  if (!answers_later() || (request.method != "GET" && request.method != "HEAD")) return false;
+  const auto path = split_target(request.target).path;
+  return std::ranges::any_of(routes(), [&](const Route& route) { return route.run_later != nullptr && matches(route.path, path); });
+}
+
 std::optional<GatewayResponse> GatewayCore::dispatch(const GatewayRequest& request, const std::shared_ptr<Later>& later) {
   const Target target = split_target(request.target);
   // HEAD is GET whose body the transport leaves out.
@@ -184,17 +190,23 @@ GatewayResponse Gateway::handle(const GatewayRequest& request) noexcept {
 }
 
 void Gateway::handle(GatewayRequest request, Done done) noexcept {
-  if (!state_->core.has_async_routes()) return done(handle(request));
+  if (!state_->core.answers_later()) return done(handle(request));
   std::shared_ptr<detail::Later> later;
+  try {
+    later = std::make_shared<detail::Later>(std::move(request));
+  } catch (const std::bad_alloc&) {
+    return done(detail::guarded([]() -> GatewayResponse { throw; }));
+  }
+  later->whom(std::move(done));
   auto failed = detail::guarded([&] {
-    later = std::make_shared<detail::Later>(std::move(request), std::move(done));
     if (auto answer = state_->core.handle(later)) later->answer(*std::move(answer));
     return GatewayResponse{.status = 0};
   });
-  if (failed.status == 0) return;
-  if (later != nullptr) return later->answer(std::move(failed));
-  done(std::move(failed));
+  if (failed.status != 0) later->answer(std::move(failed));
 }
+
+bool Gateway::answers_later() const noexcept { return state_->core.answers_later(); }
+bool Gateway::answers_later(const GatewayRequest& request) const noexcept { return state_->core.answers_later(request); }
 
 void Gateway::set_draining() noexcept { state_->core.set_draining(); }
 

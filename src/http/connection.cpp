@@ -47,11 +47,11 @@ std::string_view known_method(http::verb verb) {
 }  // namespace
 
 HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared,
-                               Answered& answered)
+                               Threads& threads)
     : socket_(std::move(socket)),
       listener_(listener),
       shared_(std::move(shared)),
-      answered_(answered),
+      threads_(threads),
       buffer_(std::max<std::size_t>(shared_->options.max_header, 4096) + kReadBytes) {
   // Before it is registered: the reaper must not take a connection that nobody has served yet for the longest idle one.
   phase_start_.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
@@ -247,12 +247,21 @@ GatewayRequest HttpConnection::take_request() {
 
 HttpConnection::Step HttpConnection::handle() {
   auto request = take_request();
+  const bool waits = threads_.split() && !listener_.gateway->answers_later(request);
   handoff_.store(Handoff::kOpen, std::memory_order_relaxed);
-  work_.emplace(answered_.work());
-  shared_->answering.fetch_add(1, std::memory_order_relaxed);
+  work_.emplace(threads_.work());
   // The reference travels with the answer: a foreign thread must not be the one that ends the connection.
-  listener_.gateway->handle(
-      std::move(request), [self = shared_from_this()](GatewayResponse response) mutable { answer(std::move(self), std::move(response)); });
+  auto ask = [self = shared_from_this(), asked = std::move(request)]() mutable {
+    auto& gateway = *self->listener_.gateway;
+    auto& shared = *self->shared_;
+    Gateway::Done done = [keeper = std::move(self)](GatewayResponse response) mutable { answer(std::move(keeper), std::move(response)); };
+    shared.answering.fetch_add(1, std::memory_order_relaxed);
+    gateway.handle(std::move(asked), std::move(done));
+  };
+  if (waits)
+    threads_.wait_in(std::move(ask));
+  else
+    ask();
   if (handoff_.exchange(Handoff::kAsked, std::memory_order_acq_rel) == Handoff::kOpen) return Step::kWait;
   return answered();
 }
@@ -262,9 +271,9 @@ void HttpConnection::answer(std::shared_ptr<HttpConnection> self, GatewayRespons
   const auto shared = self->shared_;
   self->response_ = std::move(response);
   if (self->handoff_.exchange(Handoff::kAnswered, std::memory_order_acq_rel) == Handoff::kAsked) {
-    auto& answered = self->answered_;
+    auto& threads = self->threads_;
     try {
-      answered.push(std::move(self));
+      threads.answered(std::move(self));
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory for it; the connection ended with its last reference
     }
   }

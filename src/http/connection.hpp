@@ -24,7 +24,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
  public:
   using Steady = std::chrono::steady_clock;
 
-  HttpConnection(boost::asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared, Answered& answered);
+  HttpConnection(boost::asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared, Threads& threads);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
@@ -74,7 +74,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   boost::asio::ip::tcp::socket socket_;
   const HttpListener& listener_;
   std::shared_ptr<HttpShared> shared_;
-  Answered& answered_;
+  Threads& threads_;
 
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
@@ -88,7 +88,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   enum class Handoff : std::uint8_t { kOpen, kAsked, kAnswered };
   std::atomic<Handoff> handoff_{Handoff::kOpen};
   GatewayResponse response_;
-  std::optional<Answered::Work> work_;
+  std::optional<Threads::Work> work_;
 
   std::string head_;
   Payload out_;              // of the response

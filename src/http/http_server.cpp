@@ -44,15 +44,14 @@ class Door {
  public:
   Door(HttpListener listener, std::size_t threads, std::shared_ptr<HttpShared> shared)
       : listener_(std::move(listener)),
-        thread_count_(threads),
         shared_(std::move(shared)),
-        io_(static_cast<int>(threads)),
-        acceptor_(asio::make_strand(io_)),
+        threads_(threads, listener_.gateway->answers_later()),
+        acceptor_(asio::make_strand(threads_.sockets())),
         retry_(acceptor_.get_executor()) {}
 
   Result<void> bind() {
     error_code error;
-    tcp::resolver resolver(io_);
+    tcp::resolver resolver(threads_.sockets());
     const auto found =
         resolver.resolve(listener_.host, std::to_string(listener_.port), tcp::resolver::passive | tcp::resolver::numeric_service, error);
     if (error || found.empty()) return listen_error(listener_, "resolve", error);
@@ -72,12 +71,7 @@ class Door {
 
   Result<void> start() {
     resume();
-    try {
-      for (std::size_t i = 0; i < thread_count_; ++i) threads_.emplace_back([this] { serve(); });
-    } catch (const std::system_error& error) {
-      return Error(ErrorCode::kUnavailable, fmt::format("cannot start {} threads: {}", thread_count_, error.what()));
-    }
-    return {};
+    return threads_.start([this](asio::io_context& io) { serve(io); }, [this] { shared_->changed.notify_all(); });
   }
 
   // Accepts again after a pause at max_connections.
@@ -91,20 +85,17 @@ class Door {
       acceptor_.close(ignored);
       retry_.cancel();
     });
-    work_.reset();
+    threads_.let_go();
   }
-  void join() {
-    for (auto& thread : threads_)
-      if (thread.joinable()) thread.join();
-  }
+  void join() { threads_.join(); }
   std::uint16_t port() const noexcept { return port_; }
-  bool finished() const noexcept { return ended_.load(std::memory_order_acquire) == threads_.size(); }
+  bool finished() const noexcept { return threads_.finished(); }
 
  private:
-  void serve() {
+  void serve(asio::io_context& io) {
     for (;;) {
       try {
-        io_.run();
+        io.run();
         break;
       } catch (const std::exception& error) {
         // Nothing of ours throws into the loop but allocations; the thread goes on for the other connections.
@@ -112,8 +103,6 @@ class Door {
           shared_->options.logger->log(LogLevel::kError, "http thread caught an exception", {{"what", error.what()}});
       }
     }
-    ended_.fetch_add(1, std::memory_order_acq_rel);
-    shared_->changed.notify_all();
   }
 
   void accept() {
@@ -127,11 +116,11 @@ class Door {
       return;
     }
     accepting_ = true;
-    acceptor_.async_accept(io_, [this](const error_code& error, tcp::socket socket) {
+    acceptor_.async_accept(threads_.sockets(), [this](const error_code& error, tcp::socket socket) {
       accepting_ = false;
       if (!error) {
-        const auto connection = std::make_shared<HttpConnection>(std::move(socket), listener_, shared_, answered_);
-        asio::post(io_, [connection] { connection->start(); });
+        const auto connection = std::make_shared<HttpConnection>(std::move(socket), listener_, shared_, threads_);
+        asio::post(threads_.sockets(), [connection] { connection->start(); });
         return accept();
       }
       if (error == asio::error::operation_aborted) return;
@@ -143,17 +132,12 @@ class Door {
   }
 
   HttpListener listener_;
-  std::size_t thread_count_;
   std::shared_ptr<HttpShared> shared_;
-  asio::io_context io_;
-  detail::Answered answered_{io_};
-  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  detail::Threads threads_;
   tcp::acceptor acceptor_;  // touched on its strand only, once started
   asio::steady_timer retry_;
   bool accepting_ = false;
   std::uint16_t port_ = 0;
-  std::vector<std::thread> threads_;
-  std::atomic<std::size_t> ended_{0};
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "http/shared.hpp"
 
-#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -8,32 +10,77 @@
 
 namespace setget::inline v0::detail {
 
-void Answered::push(std::shared_ptr<HttpConnection> connection) {
+namespace {
+
+std::size_t threads_for_sockets(std::size_t count, bool split) {
+  if (!split) return count;
+  constexpr std::size_t kMost = 4;
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 1, kMost);
+}
+
+}  // namespace
+
+Threads::Threads(std::size_t count, bool split)
+    : for_sockets_(threads_for_sockets(count, split)),
+      for_waiting_(split ? count : 0),
+      sockets_(static_cast<int>(for_sockets_)),
+      sockets_left_(for_sockets_) {
+  if (!split) return;
+  waiting_.emplace(static_cast<int>(for_waiting_));
+  keep_waiting_.emplace(waiting_->get_executor());
+}
+
+Result<void> Threads::start(const std::function<void(boost::asio::io_context&)>& run, const std::function<void()>& ended) {
+  const auto all = for_sockets_ + for_waiting_;
+  try {
+    threads_.reserve(all);
+    while (threads_.size() < all) {
+      threads_.emplace_back([this, run, ended, socket = threads_.size() < for_sockets_] {
+        run(socket ? sockets_ : *waiting_);
+        if (socket) leave_sockets(1);
+        ended_.fetch_add(1, std::memory_order_acq_rel);
+        ended();
+      });
+    }
+    return {};
+  } catch (const std::exception& error) {
+    if (threads_.size() < for_sockets_) leave_sockets(for_sockets_ - threads_.size());
+    return Error(ErrorCode::kUnavailable, fmt::format("cannot start {} threads: {}", all, error.what()));
+  }
+}
+
+// With the last of them nothing is left that could bring something to wait for.
+void Threads::leave_sockets(std::size_t threads) {
+  if (sockets_left_.fetch_sub(threads, std::memory_order_acq_rel) == threads) keep_waiting_.reset();
+}
+
+void Threads::join() {
+  for (auto& thread : threads_)
+    if (thread.joinable()) thread.join();
+}
+
+void Threads::answered(std::shared_ptr<HttpConnection> connection) {
   const std::lock_guard lock(mutex_);
-  waiting_.push_back(std::move(connection));
+  answered_.push_back(std::move(connection));
   if (posted_) return;
-  post();
+  boost::asio::post(sockets_, [this] { drain(); });
   posted_ = true;
 }
 
-void Answered::post() {
-  boost::asio::post(io_, [this] { drain(); });
-}
-
-void Answered::drain() {
+void Threads::drain() {
   constexpr std::size_t kShare = 16;  // the rest is for another thread
   std::vector<std::shared_ptr<HttpConnection>> mine;
   {
     const std::lock_guard lock(mutex_);
-    if (waiting_.size() <= kShare) {
-      mine.swap(waiting_);
+    if (answered_.size() <= kShare) {
+      mine.swap(answered_);
     } else {
-      const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(kShare);
-      mine.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
-      waiting_.erase(waiting_.begin(), end);
+      const auto end = answered_.begin() + static_cast<std::ptrdiff_t>(kShare);
+      mine.assign(std::make_move_iterator(answered_.begin()), std::make_move_iterator(end));
+      answered_.erase(answered_.begin(), end);
     }
-    posted_ = !waiting_.empty();
-    if (posted_) post();
+    posted_ = !answered_.empty();
+    if (posted_) boost::asio::post(sockets_, [this] { drain(); });
   }
   for (auto& connection : mine) {
     connection->go_on();

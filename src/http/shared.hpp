@@ -5,10 +5,14 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <thread>
 #include <unordered_set>
 #include <vector>
 
@@ -47,26 +51,50 @@ class BufferShare {
   std::size_t held_ = 0;
 };
 
-// Connections whose answer has come on a foreign thread, of one listener: they go on on its threads. One posted handler takes all that
-// have come until it runs, because each costs a wakeup. Thread rule: any thread; the io_context outlives nobody's call, see
-// HttpShared::answering.
-class Answered {
+// The threads of one listener. Where its gateway answers gets without waiting they are split: a few look after the sockets and these gets,
+// so that waking one another does not cost more than the gets; the others do what waits. Thread rule: any thread.
+class Threads {
  public:
-  explicit Answered(boost::asio::io_context& io) noexcept : io_(io) {}
-  Answered(const Answered&) = delete;
-  Answered& operator=(const Answered&) = delete;
-  void push(std::shared_ptr<HttpConnection> connection);
+  Threads(std::size_t count, bool split);
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+  boost::asio::io_context& sockets() noexcept { return sockets_; }
+  bool split() const noexcept { return waiting_.has_value(); }
+  // Runs `task` on a thread that may wait. Precondition: split().
+  template <class Task>
+  void wait_in(Task&& task) {
+    boost::asio::post(*waiting_, std::forward<Task>(task));
+  }
+  // From any thread: the connection goes on on one for sockets. One posted handler takes all that have come until it runs, because each one
+  // costs a wakeup.
+  void answered(std::shared_ptr<HttpConnection> connection);
   // Keeps the threads while an answer is on its way.
   using Work = boost::asio::executor_work_guard<boost::asio::io_context::executor_type>;
-  Work work() noexcept { return Work(io_.get_executor()); }
+  Work work() noexcept { return Work(sockets_.get_executor()); }
+
+  // Each thread runs `run`, and `ended` at its end. kUnavailable if one cannot be started.
+  Result<void> start(const std::function<void(boost::asio::io_context&)>& run, const std::function<void()>& ended);
+  // From here on they end with the last connection.
+  void let_go() { keep_sockets_.reset(); }
+  void join();
+  bool finished() const noexcept { return ended_.load(std::memory_order_acquire) == threads_.size(); }
 
  private:
-  void post();
   void drain();
-  boost::asio::io_context& io_;
+  void leave_sockets(std::size_t threads);
+  std::size_t for_sockets_;
+  std::size_t for_waiting_;
+  boost::asio::io_context sockets_;
+  std::optional<boost::asio::io_context> waiting_;
+  Work keep_sockets_{sockets_.get_executor()};
+  std::optional<Work> keep_waiting_;
   std::mutex mutex_;
-  std::vector<std::shared_ptr<HttpConnection>> waiting_;
+  std::vector<std::shared_ptr<HttpConnection>> answered_;
   bool posted_ = false;
+  std::vector<std::thread> threads_;
+  std::atomic<std::size_t> sockets_left_;
+  std::atomic<std::size_t> ended_{0};
 };
 
 struct HttpShared {

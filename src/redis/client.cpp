@@ -206,6 +206,14 @@ Result<Client::Lease> Client::lease(std::optional<std::uint32_t> slot, Deadline 
   }
 }
 
+bool Client::may_do_anew(const Error& error, unsigned tries, Deadline deadline) {
+  if (deadline.passed() || stopping_) return false;
+  // Exclusive connections do not follow ASK: they wait until the slot has moved.
+  const auto& judged = trouble_of(error) == Trouble::kAsk ? server_error("TRYAGAIN") : error;
+  const auto retry = retry_after(judged, false, router_->routed(), tries, common_->random->next());
+  return retry.next != Next::kGiveUp && pause(retry.wait, deadline);
+}
+
 Result<std::vector<std::shared_ptr<Pool>>> Client::servers(Deadline deadline) {
   if (auto any = router_->route(std::nullopt, deadline); !any) return std::move(any).error();
   return router_->servers();

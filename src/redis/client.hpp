@@ -69,21 +69,24 @@ class Client {
   Result<void> submit(RedisCommands commands, Deadline deadline, BatchCallback done);
 
   // A connection to the server of this slot (nullopt: any) for WATCH and blocking commands. MOVED and the like inside are for the caller to
-  // deal with: report() them and lease again.
+  // deal with: report() them and lease again, or see with_exclusive().
   struct Lease {
     Exclusive connection;
     std::shared_ptr<Pool> server;
   };
   Result<Lease> lease(std::optional<std::uint32_t> slot, Deadline deadline);
   void report(const Error& error, const Lease& lease) { router_->learn(error, lease.server); }
-  // `work`(Exclusive&) → Result<T>, with the connection for as long as it runs; its error is reported. Not tried again.
+  // `work`(Exclusive&) → Result<T>, with the connection for as long as it runs; its error is reported. kIfRefused: done anew, on another
+  // connection, where its error is a refusal that passes (the slot is elsewhere or on its way, the server is loading) or says that nothing
+  // was sent; only for work of which nothing counts until its last command did, as WATCH … EXEC.
+  enum class Again : bool { kNever, kIfRefused };
   template <class Work>
-  auto with_exclusive(std::optional<std::uint32_t> slot, Deadline deadline, Work&& work) -> std::invoke_result_t<Work, Exclusive&> {
-    auto leased = lease(slot, deadline);
-    if (!leased) return std::move(leased).error();
-    auto result = work(leased->connection);
-    if (!result) report(result.error(), *leased);
-    return result;
+  auto with_exclusive(std::optional<std::uint32_t> slot, Deadline deadline, Work&& work, Again again = Again::kNever)
+      -> std::invoke_result_t<Work, Exclusive&> {
+    for (unsigned tries = 0;; ++tries) {
+      auto result = with_one(slot, deadline, work);
+      if (result || again == Again::kNever || !may_do_anew(result.error(), tries, deadline)) return result;
+    }
   }
 
   // All masters, asked for now: for doctor, and for what must be done on each of them (SCRIPT LOAD).
@@ -102,6 +105,15 @@ class Client {
   Result<Reply> attempt(const RedisCommand& command, Deadline deadline, std::optional<Redirect>& ask, std::shared_ptr<Pool>& server);
   Retry judge(const Error& error, const RedisCommand& command, unsigned attempt, Deadline deadline);
   bool pause(Milliseconds wait, Deadline deadline);
+  template <class Work>
+  auto with_one(std::optional<std::uint32_t> slot, Deadline deadline, Work& work) -> std::invoke_result_t<Work, Exclusive&> {
+    auto leased = lease(slot, deadline);
+    if (!leased) return std::move(leased).error();
+    auto result = work(leased->connection);
+    if (!result) report(result.error(), *leased);
+    return result;
+  }
+  bool may_do_anew(const Error& error, unsigned tries, Deadline deadline);
   Result<std::shared_ptr<Pool>> server_for(const RedisCommand& command, const std::optional<Redirect>& ask,
                                            const std::shared_ptr<Pool>& last, Deadline deadline);
 

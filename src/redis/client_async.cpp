@@ -211,7 +211,7 @@ Result<void> Client::submit(RedisCommands commands, Deadline deadline, BatchCall
     }
     const auto connection = part->server == nullptr ? nullptr : part->server->ready();
     if (connection != nullptr) {
-      const auto sent = connection->submit(wire, replies, part);
+      auto sent = connection->submit(wire, replies, part);
       if (sent) continue;
       // Nothing of it is under way, so the caller can have it back.
       if (whole && !worth_waiting(sent.error())) return sent;

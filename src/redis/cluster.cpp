@@ -164,9 +164,9 @@ class ClusterRouter final : public Router {
   std::map<Endpoint, std::shared_ptr<Pool>> pools_;
   std::vector<std::shared_ptr<Pool>> gone_;  // of nodes that are no masters, until nobody uses them
   std::size_t turn_ = 0;
-  bool doubted_ = false;
+  bool doubted_ = false;  // the map is read again before it is used
   bool stopped_ = false;
-  std::string why_;
+  std::string why_;  // no node could be asked
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -17,6 +16,7 @@
 #include <system_error>
 
 #include "redis/errors.hpp"
+#include "redis/resolve.hpp"
 
 namespace setget::inline v0::redis {
 namespace {
@@ -91,27 +91,19 @@ Result<Socket> connect_unix(const Endpoint& endpoint, Deadline deadline) {
 }
 
 Result<Socket> connect_tcp(const Endpoint& endpoint, Deadline deadline) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const auto port = std::to_string(endpoint.port);
-  if (const int failed = ::getaddrinfo(endpoint.host.c_str(), port.c_str(), &hints, &found); failed != 0)
-    return not_reached(endpoint, failed == EAI_SYSTEM ? words(errno) : ::gai_strerror(failed));
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
-  int left = 0;
-  for (const auto* one = found; one != nullptr; one = one->ai_next) ++left;
-  std::string why = "the host has no address";
-  for (const auto* one = found; one != nullptr; one = one->ai_next, --left) {
+  const auto found = resolve(endpoint.host, endpoint.port, deadline);
+  auto left = static_cast<int>(found.addresses.size());
+  std::string why = found.why;
+  for (const auto& one : found.addresses) {
     if (deadline.passed()) break;
-    Socket socket(::socket(one->ai_family, one->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, one->ai_protocol));
+    Socket socket(::socket(one.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
     if (socket.get() < 0) {
       why = words(errno);
+      --left;
       continue;
     }
     // An address that swallows packets must leave time for the others.
-    why = connect_address(socket.get(), one->ai_addr, one->ai_addrlen, Deadline::in(deadline.left() / left));
+    why = connect_address(socket.get(), one.get(), one.size, Deadline::in(deadline.left() / left--));
     if (!why.empty()) continue;
     set_option(socket.get(), IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(socket.get(), SOL_SOCKET, SO_KEEPALIVE, 1);

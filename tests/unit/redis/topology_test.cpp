@@ -170,6 +170,17 @@ struct Load {
                 }))
               --submitted;
           }
+          if (t == 3) {
+            const auto watched = client.with_exclusive(
+                key_slot(name), soon(),
+                [&](Exclusive& connection) -> Result<Reply> {
+                  if (auto begun = connection.call(RedisCommand("WATCH").key(name + "w"), soon()); !begun) return begun;
+                  const RedisCommand one[] = {set(name + "w", "x")};
+                  return connection.call(RedisCommand::transaction(one), soon());
+                },
+                Client::Again::kIfRefused);
+            if (!watched) ++watches_failed;
+          }
           if (t == 2) {
             RedisCommands several;
             several.add("GET", 2).key(name).idempotent();
@@ -198,6 +209,7 @@ struct Load {
   std::atomic<int> unknown{0};
   std::atomic<int> backwards{0};
   std::atomic<int> transactions_failed{0};
+  std::atomic<int> watches_failed{0};
   std::atomic<int> submitted{0};
   std::atomic<int> answered{0};
   std::array<std::atomic<std::int64_t>, 4> acknowledged{};
@@ -243,6 +255,7 @@ TEST_F(RedisCluster, serves_a_slot_without_an_error_while_it_is_moved_to_and_fro
   }
   load.finish();
   EXPECT_EQ(load.failed, 0);
+  EXPECT_EQ(load.watches_failed, 0);
   EXPECT_EQ(load.backwards, 0);
   EXPECT_GT(load.rounds, 400);
   for (std::size_t t = 0; t < 4; ++t)
