@@ -54,8 +54,7 @@ void compare_applies(const Settings& settings, Report& report, RedisServer& serv
 }
 
 // Uniformly random keys, up to kWindow under way at a time, asked for by one thread.
-template <class Store>
-double get_rate(Store& store, double seconds, std::size_t bytes) {
+double get_rate(setget::KeyStoreBackend& store, double seconds, std::size_t bytes) {
   std::counting_semaphore<kWindow> room(kWindow);
   std::atomic<bool> wrong{false};
   Sequence random{42};
@@ -71,11 +70,7 @@ double get_rate(Store& store, double seconds, std::size_t bytes) {
         if (!found || !found->front().record || found->front().record->payload.size() != bytes) wrong = true;
         room.release();
       };
-      if constexpr (requires { store.get_async(request, done); }) {
-        store.get_async(request, done);
-      } else {
-        done(store.get(request));
-      }
+      store.get_async(request, done);
     }
   }
   for (int i = 0; i < kWindow; ++i) room.acquire();

@@ -1,6 +1,7 @@
 #include "redis/doctor.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -11,43 +12,28 @@
 namespace setget::inline v0::redis {
 namespace {
 
-// The commands of the store, each in a form that changes nothing: the names do not exist, and nothing here makes them. A server looks at
-// the user's rights before anything else, so any other answer means that the command is permitted.
+// The commands of the store, to be queued in a MULTI that is discarded: a server looks at the user's rights when it queues a command, and
+// nothing is carried out.
 std::vector<std::pair<std::string, RedisCommand>> trials(const std::string& prefix) {
-  const auto none = prefix + ":{doctor}:none";
+  const auto name = prefix + ":{doctor}:none";
   std::vector<std::pair<std::string, RedisCommand>> all;
   const auto add = [&](std::string_view verb, auto... rest) {
-    all.emplace_back(verb, RedisCommand::of(verb, std::string_view(none), rest...));
+    all.emplace_back(verb, RedisCommand::of(verb, std::string_view(name), rest...));
   };
-  const auto bare = [&](std::string_view verb, auto... rest) { all.emplace_back(verb, RedisCommand::of(verb, rest...)); };
-  add("get");
-  add("mget");
-  add("getrange", 0, 15);
-  add("exists");
-  add("set", "x", "XX");
-  add("del");
-  add("unlink");
-  add("pexpire", 1000);
-  add("hgetall");
-  add("hmget", "x");
-  add("hdel", "x");
-  add("zrange", 0, 0);
-  add("zrangebyscore", "-inf", "+inf");
-  add("zadd", "XX", 1, "x");
-  add("zrem", "x");
-  add("zcard");
-  add("xadd", "NOMKSTREAM", "*", "x", "x");
-  add("xrange", "-", "+", "COUNT", 1);
-  add("xrevrange", "+", "-", "COUNT", 1);
-  add("xlen");
-  add("xdel", "1-1");
-  add("xtrim", "MAXLEN", 0);
-  bare("eval", "return 1", 0);
-  bare("evalsha", "0000000000000000000000000000000000000000", 0);
-  add("watch");
-  bare("unwatch");
-  bare("multi");
-  bare("exec");
+  for (const char* verb : {"exists", "get", "mget", "del", "unlink", "hgetall", "hkeys", "hlen", "llen", "lpop", "smembers", "zcard"})
+    add(verb);
+  for (const char* verb : {"hget", "hmget", "hexists", "hdel", "rpush", "sadd", "srem", "zrem", "zscore", "set"}) add(verb, "x");
+  for (const char* verb : {"hset", "hsetnx"}) add(verb, "x", "x");
+  for (const char* verb : {"getrange", "lrange", "ltrim", "zrange"}) add(verb, 0, 0);
+  for (const char* verb : {"zrangebyscore", "zrangebylex"}) add(verb, "-", "+");
+  add("setrange", 0, "x");
+  add("hincrby", "x", 1);
+  add("hscan", 0);
+  add("lindex", 0);
+  add("lrem", 0, "x");
+  add("zadd", 1, "x");
+  all.emplace_back("eval", RedisCommand::of("eval", "return 1", 0));
+  all.emplace_back("evalsha", RedisCommand::of("evalsha", "0000000000000000000000000000000000000000", 0));
   return all;
 }
 
@@ -80,6 +66,32 @@ void ask_time(Exclusive& connection, ServerReport& report, Deadline deadline) {
   report.clock_ahead = std::chrono::duration_cast<Milliseconds>(theirs - (before + took / 2));
 }
 
+Result<void> try_commands(Exclusive& connection, const std::string& prefix, ServerReport& report, Deadline deadline) {
+  const auto refused = [&](std::string name, const Reply& reply) {
+    if (is_forbidden(reply)) report.forbidden.push_back(std::move(name));
+    return reply.is_error();
+  };
+  auto watched = connection.call(RedisCommand::of("WATCH", std::string_view(prefix + ":{doctor}:none")), deadline);
+  if (!watched && trouble_of(watched.error()) == Trouble::kNoPermission) report.forbidden.emplace_back("watch");
+  const std::array first = {RedisCommand::of("UNWATCH"), RedisCommand::of("MULTI"), RedisCommand::of("EXEC"), RedisCommand::of("MULTI")};
+  auto opened = connection.pipeline(first, deadline);
+  if (!opened) return std::move(opened).error();
+  refused("unwatch", (*opened)[0]);
+  refused("exec", (*opened)[2]);
+  // Without MULTI what follows would be carried out.
+  if (refused("multi", (*opened)[3])) return {};
+
+  auto named = trials(prefix);
+  named.emplace_back("discard", RedisCommand::of("DISCARD"));
+  std::vector<RedisCommand> commands;
+  commands.reserve(named.size());
+  for (const auto& [name, command] : named) commands.push_back(command);
+  auto tried = connection.pipeline(commands, deadline);
+  if (!tried) return std::move(tried).error();
+  for (std::size_t i = 0; i < named.size(); ++i) refused(named[i].first, (*tried)[i]);
+  return {};
+}
+
 Result<void> ask(Pool& server, const StoreReport& store, ServerReport& report, Deadline deadline) {
   // One that nobody shares: MULTI is among what is tried.
   auto connection = server.exclusive(deadline);
@@ -108,14 +120,7 @@ Result<void> ask(Pool& server, const StoreReport& store, ServerReport& report, D
     report.nodes = (*answers)[kConfigs + 2].text();
   }
 
-  const auto named = trials(store.prefix);
-  std::vector<RedisCommand> commands;
-  for (const auto& [name, command] : named) commands.push_back(command);
-  auto tried = connection->pipeline(commands, deadline);
-  if (!tried) return std::move(tried).error();
-  for (std::size_t i = 0; i < named.size(); ++i) {
-    if (is_forbidden((*tried)[i])) report.forbidden.push_back(named[i].first);
-  }
+  if (auto tried = try_commands(*connection, store.prefix, report, deadline); !tried) return tried;
   if (is_forbidden((*answers)[0])) report.forbidden.emplace_back("info");
   return {};
 }

@@ -171,9 +171,9 @@ TEST(RedisDoctor, works_where_little_is_permitted) {
   auto report = sound();
   auto& server = report.servers[0];
   server.config.reset();
-  server.forbidden = {"xadd", "eval"};
+  server.forbidden = {"zadd", "eval"};
   auto findings = judge(report);
-  EXPECT_FINDS(findings, kError, "may not run xadd, eval");
+  EXPECT_FINDS(findings, kError, "may not run zadd, eval");
   EXPECT_FINDS(findings, kWarning, "CONFIG GET is not permitted");
   server.info.clear();
   findings = judge(report);
@@ -226,12 +226,12 @@ TEST(RedisDoctor, examines_a_real_server_and_changes_nothing_on_it) {
 TEST(RedisDoctor, names_what_the_user_may_not_do) {
   SETGET_REQUIRE_REDIS();
   redis_test::RedisServer server;
-  server.cli({"ACL", "SETUSER", "narrow", "on", ">secret", "~*", "+@all", "-config", "-xtrim", "-unlink"});
+  server.cli({"ACL", "SETUSER", "narrow", "on", ">secret", "~*", "+@all", "-config", "-ltrim", "-unlink"});
   auto database = open({.uri = server.uri("", "narrow:secret@")});
   ASSERT_TRUE(database) << database.error().describe();
   const auto findings = database->doctor();
   ASSERT_TRUE(findings) << findings.error().describe();
-  EXPECT_FINDS(*findings, kError, "may not run unlink, xtrim");
+  EXPECT_FINDS(*findings, kError, "may not run unlink, ltrim");
   EXPECT_FINDS(*findings, kWarning, "CONFIG GET is not permitted");
   for (const auto& finding : *findings) EXPECT_EQ((finding.what + finding.fix).find("secret"), std::string::npos) << finding.what;
 }
@@ -251,6 +251,18 @@ TEST(RedisDoctor, the_documented_user_may_do_all_that_is_needed) {
   const auto report = database->memory();
   ASSERT_TRUE(report) << report.error().describe();
   EXPECT_EQ(report->looked_at, 2u);
+}
+
+TEST(RedisDoctor, without_multi_nothing_is_tried) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  server.cli({"ACL", "SETUSER", "narrow", "on", ">secret", "~*", "+@all", "-multi"});
+  auto database = open({.uri = server.uri("", "narrow:secret@")});
+  ASSERT_TRUE(database) << database.error().describe();
+  const auto findings = database->doctor();
+  ASSERT_TRUE(findings) << findings.error().describe();
+  EXPECT_FINDS(*findings, kError, "may not run multi");
+  EXPECT_EQ(server.cli({"KEYS", "*doctor*"}), "");
 }
 
 TEST(RedisDoctor, a_server_that_is_away_is_a_failure_not_a_clean_bill) {
