@@ -58,10 +58,8 @@ void RedisStore::ask(std::shared_ptr<AsyncGet> get) {
     }
   }
   const auto deadline = get->deadline;
-  // Kept apart, for where the callback is not taken.
-  auto& client = place_->client();
-  auto submitted = client.submit(std::move(commands), deadline,
-                                 [get](std::vector<Result<Reply>> replies) mutable { answered(std::move(get), std::move(replies)); });
+  auto submitted = place_->client().submit(
+      std::move(commands), deadline, [get](std::vector<Result<Reply>> replies) mutable { answered(std::move(get), std::move(replies)); });
   if (!submitted) get->done(std::move(submitted).error());
 }
 
@@ -95,7 +93,8 @@ void RedisStore::get_async(const GetRecords& request, GetDone done) {
     return done(connection_error(ErrorCode::kUnavailable, Trouble::kDown, "the store on Redis has not been found yet; try again"));
   }
   auto get = std::make_shared<AsyncGet>(
-      AsyncGet{.store = *this,
+      AsyncGet{.under_way = UnderWay(under_way_),
+               .store = *this,
                .steps = LookupSteps(*coder_, request.ns, request.keys, request.now, shards_->count() > 1, request.deadline),
                .deadline = request.deadline,
                .done = std::move(done)});
