@@ -106,6 +106,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   };
   class UnderWay;
   struct AsyncGet;
+  struct LoneGet;
+  void get_in_steps(const GetRecords& request, GetDone done);
   void ask(std::shared_ptr<AsyncGet> get);
   static void answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Reply>> replies);
   void find_in_background();

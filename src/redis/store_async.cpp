@@ -87,11 +87,98 @@ void RedisStore::answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Repl
   store.ask(std::move(get));
 }
 
+// One get of one key, as most are: the key's entry, and the record's where it is another one. Whatever is not plainly there goes the way of
+// all others, from the beginning. Owned by the request that is under way: a pointer is what a callback holds without an allocation.
+struct RedisStore::LoneGet {
+  UnderWay under_way;
+  RedisStore& store;
+  std::string ns;
+  std::string key;
+  TimePoint now;
+  Deadline deadline;
+  GetDone done;
+  std::optional<PendingClaim> claim{};  // which the record that was asked for must have reached
+  Stamp mark = 0;
+  bool asked_record = false;
+
+  static void ask(std::unique_ptr<LoneGet> get, std::string_view bytes) {
+    auto& parts = *get->store.shards_;
+    const auto shard = parts.of(get->ns, bytes);
+    auto command = RedisCommand::of("GET", entry_name(parts.head(shard), get->ns, bytes)).at_slot(parts.slot(shard)).idempotent();
+    auto* const under_way = get.release();
+    auto submitted = under_way->store.place_->client().submit(std::move(command), under_way->deadline, [under_way](Result<Reply> reply) {
+      answered(std::unique_ptr<LoneGet>(under_way), std::move(reply));
+    });
+    if (submitted) return;
+    get.reset(under_way);
+    get->done(std::move(submitted).error());
+  }
+
+  static void answered(std::unique_ptr<LoneGet> get, Result<Reply> reply) {
+    if (!reply) return get->done(std::move(reply).error());
+    if (reply->is_nil()) return get->asked_record ? in_full(std::move(get)) : get->done(std::vector<Lookup>(1));
+    auto entry = decode_entry(reply->take_payload(), get->asked_record ? std::string_view(get->claim->id) : std::string_view(get->key));
+    if (!entry) return get->done(std::move(entry).error());
+    if (!get->asked_record) {
+      if (!entry->key) return in_full(std::move(get));
+      auto& part = *entry->key;
+      get->mark = part.slot.mark;
+      if (part.pending.empty() && part.slot.leads) {
+        get->claim = PendingClaim{.stamp = 0, .id = std::move(part.slot.claim_id)};
+      } else if (part.pending.size() == 1 && part.slot.claim_stamp == 0) {
+        get->claim = std::move(part.pending.front());
+      } else {
+        return in_full(std::move(get));
+      }
+      if (get->claim->id != get->key) {
+        get->asked_record = true;
+        const auto id = get->claim->id;
+        return ask(std::move(get), id);
+      }
+    }
+    found(std::move(get), *entry);
+  }
+
+  static void found(std::unique_ptr<LoneGet> get, const Entry& entry) {
+    const auto& identity = entry.identity;
+    const auto& claim = *get->claim;
+    const bool there = identity && identity->slot.state == IdentitySlot::State::kLive && identity->reach >= claim.stamp &&
+                       (!claim.conditional || identity->slot.stamp == claim.stamp) && get->mark <= identity->slot.stamp &&
+                       !(identity->slot.expires_at && *identity->slot.expires_at <= get->now) && !identity->lost_keys.contains(get->key);
+    if (!there) return in_full(std::move(get));
+    auto record = get->store.record_of(get->ns, *identity, get->deadline);
+    if (!record) return get->done(std::move(record).error());
+    if (!record->keys.contains(get->key)) return in_full(std::move(get));
+    std::vector<Lookup> lookups(1);
+    lookups.front().status = Lookup::Status::kFound;
+    lookups.front().record = *std::move(record);
+    get->done(std::move(lookups));
+  }
+
+  static void in_full(std::unique_ptr<LoneGet> get) {
+    const std::string_view key = get->key;
+    auto& store = get->store;
+    store.get_in_steps({.ns = get->ns, .keys = {&key, 1}, .now = get->now, .deadline = get->deadline}, std::move(get->done));
+  }
+};
+
 void RedisStore::get_async(const GetRecords& request, GetDone done) {
   if (!ready_) {
     find_in_background();
     return done(connection_error(ErrorCode::kUnavailable, Trouble::kDown, "the store on Redis has not been found yet; try again"));
   }
+  if (request.keys.size() != 1) return get_in_steps(request, std::move(done));
+  auto get = std::make_unique<LoneGet>(LoneGet{.under_way = UnderWay(under_way_),
+                                               .store = *this,
+                                               .ns = std::string(request.ns),
+                                               .key = std::string(request.keys.front()),
+                                               .now = request.now,
+                                               .deadline = request.deadline,
+                                               .done = std::move(done)});
+  LoneGet::ask(std::move(get), request.keys.front());
+}
+
+void RedisStore::get_in_steps(const GetRecords& request, GetDone done) {
   auto get = std::make_shared<AsyncGet>(
       AsyncGet{.under_way = UnderWay(under_way_),
                .store = *this,
