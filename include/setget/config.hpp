@@ -23,6 +23,15 @@ struct RedisConfig {
   std::string prefix = "setget";
   std::uint32_t shards = 0;
   std::uint32_t partitions = 0;
+  struct Cache {
+    bool enabled = false;
+    std::size_t max_entries = 100'000;
+    std::size_t max_bytes = std::size_t{64} << 20;
+    Milliseconds max_silence{1000};
+    bool serve_stale = false;
+    Milliseconds max_stale{60'000};
+  };
+  Cache cache{};  // cache, cache_entries, cache_bytes, cache_silence, serve_stale, max_stale
 };
 
 struct Config {

@@ -58,6 +58,9 @@ struct Record {
   TimePoint created_at{};                 // time_of(stamp)
   std::optional<TimePoint> expires_at{};  // empty = never
   TtlRule ttl_rule = TtlRule::kDefault;
+  // Only where a host asked for it (redis::CacheOptions::serve_stale): the store is away, and this is what was last known of the record;
+  // for so long nothing has been heard.
+  std::optional<Milliseconds> stale{};
 
   bool expired(TimePoint now) const noexcept { return expires_at && *expires_at <= now; }
 };

@@ -25,6 +25,23 @@
 
 namespace setget::inline v0::redis {
 
+// A cache of what gets by key answered, in this process. The server says what changes (CLIENT TRACKING, Redis 6.2), so a get answers what
+// was current no longer than max_silence before it began; usually that is one network delay. A store sees its own sets at once. Answers
+// never outlive a record's expiry, and none is given that the server could not have taken back: when the connection is lost, or silent for
+// longer, gets ask the server. Lists, scans and get_by_id always do; so do gets of several keys where the store has several parts.
+struct CacheOptions {
+  bool enabled = false;
+  std::size_t max_entries = 100'000;
+  std::size_t max_bytes = std::size_t{64} << 20;
+  Milliseconds max_silence{1000};  // 10 ms to a minute; a third of it lies between heartbeats
+  // While the server is away, gets answer with the record as it was last known, marked (Record::stale), if all keys asked for have one that
+  // was confirmed no longer than max_stale ago. Else kUnavailable, as without a cache.
+  bool serve_stale = false;
+  Milliseconds max_stale{60'000};
+  // kInvalidArgument with the field.
+  SETGET_API Result<void> validate() const;
+};
+
 struct Options {
   std::string uri{};              // required
   std::string prefix = "setget";  // of every name in the database: 1..64 bytes of [A-Za-z0-9._-]
@@ -38,6 +55,7 @@ struct Options {
   std::shared_ptr<Random> random{};  // empty: system_random()
   std::shared_ptr<Logger> logger{};
   std::shared_ptr<Metrics> metrics{};
+  CacheOptions cache{};  // of the key store
   // kInvalidArgument with the field.
   SETGET_API Result<void> validate() const;
 };

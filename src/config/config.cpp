@@ -68,6 +68,15 @@ void read_redis(TomlReader& section, RedisConfig& out) {
   section.read("prefix", out.prefix);
   section.read<std::uint32_t>("shards", out.shards);
   section.read<std::uint32_t>("partitions", out.partitions);
+  section.read("cache", out.cache.enabled);
+  section.read<std::size_t>("cache_entries", out.cache.max_entries, 1);
+  section.read_bytes("cache_bytes", out.cache.max_bytes, 4096);
+  section.read("cache_silence", out.cache.max_silence, Milliseconds(10));
+  section.read("serve_stale", out.cache.serve_stale);
+  section.read("max_stale", out.cache.max_stale);
+  if (out.cache.max_silence > Milliseconds(60'000)) section.problem("cache_silence", "must be at most a minute");
+  if (out.cache.max_stale > Milliseconds(std::int64_t{7} * 24 * 3'600'000)) section.problem("max_stale", "must be at most a week");
+  if (out.cache.serve_stale && !out.cache.enabled) section.problem("serve_stale", "needs cache = true");
   if (!is_name(out.prefix)) section.problem("prefix", "a prefix has 1 to 64 bytes of [A-Za-z0-9._-]");
   const auto is_count = [](std::uint32_t number, std::uint32_t most) { return number <= most && (number & (number - 1)) == 0; };
   if (!is_count(out.shards, 4096)) section.problem("shards", "must be a power of two up to 4096, or 0");

@@ -127,6 +127,12 @@ Result<Opened> open_redis([[maybe_unused]] std::string uri, [[maybe_unused]] con
   options.prefix = config.prefix;
   options.shards = config.shards;
   options.partitions = config.partitions;
+  options.cache = {.enabled = config.cache.enabled,
+                   .max_entries = config.cache.max_entries,
+                   .max_bytes = config.cache.max_bytes,
+                   .max_silence = config.cache.max_silence,
+                   .serve_stale = config.cache.serve_stale,
+                   .max_stale = config.cache.max_stale};
   options.clock = injected.clock;
   options.logger = injected.logger;
   options.metrics = injected.metrics;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "gateway/core.hpp"
 #include "gateway/json_pointer.hpp"
@@ -64,12 +65,17 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
 
   GatewayResponse response;
   response.status = not_modified ? 304 : 200;
-  response.headers.reserve(8);
+  response.headers.reserve(9);
   response.headers.emplace_back("ETag", std::move(tag));
   response.headers.emplace_back("Cache-Control", "no-cache");
   response.headers.emplace_back("Setget-Id", percent_encode(record.id));
   response.headers.emplace_back("Setget-Version", std::to_string(record.version));
   response.headers.emplace_back("Setget-Expires-At", record.expires_at ? rfc3339(*record.expires_at) : "never");
+  // RFC 9211: a time to live below zero is what is past it.
+  if (record.stale) {
+    const auto age = std::chrono::ceil<std::chrono::seconds>(*record.stale).count();
+    response.headers.emplace_back("Cache-Status", fmt::format("setget; hit; ttl=-{}; detail=stale", std::max<std::int64_t>(age, 1)));
+  }
   if (not_modified) return response;
   if (representation == Representation::kEnvelope) {
     response.headers.emplace_back("Content-Type", "application/json");

@@ -43,6 +43,7 @@ class Breaker {
   void gave_up() noexcept { probing_ = false; }
 
   bool open() const noexcept { return failures_ > 0; }
+  bool probing() const noexcept { return probing_; }
   Time next_try() const noexcept { return next_try_; }
 
  private:

@@ -92,6 +92,10 @@ class Client {
   // All masters, asked for now: for doctor, and for what must be done on each of them (SCRIPT LOAD).
   Result<std::vector<std::shared_ptr<Pool>>> servers(Deadline deadline);
 
+  // The server of a slot, asked for where it is not known.
+  Result<std::shared_ptr<Pool>> server_of(std::uint32_t slot, Deadline deadline) { return router_->route(slot, deadline); }
+  void report(const Error& error, const std::shared_ptr<Pool>& server) { router_->learn(error, server); }
+
   const Settings& settings() const noexcept { return common_->settings; }
   // Everybody who waits gets an answer, every callback has run. Idempotent.
   void stop();
@@ -124,6 +128,7 @@ class Client {
   std::shared_ptr<Pending> part_with(const std::shared_ptr<Batch>& batch, std::size_t number);
   void again(const std::shared_ptr<Pending>& pending, bool cancelled);
   bool postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait);
+  std::optional<Error> unreachable(const std::shared_ptr<Pool>& server);
 
   const std::shared_ptr<const Common> common_;
   std::unique_ptr<Router> router_;
@@ -131,6 +136,7 @@ class Client {
   std::mutex mutex_;
   std::condition_variable stopping_changed_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> probing_{false};
 };
 
 }  // namespace setget::inline v0::redis

@@ -55,6 +55,19 @@ struct Client::Pending final : Waiter {
   std::shared_ptr<Pool> server{};  // that it was last sent to
 };
 
+// Where no other server can answer, callers are told at once that this one is away; whether it is back is found out beside them.
+std::optional<Error> Client::unreachable(const std::shared_ptr<Pool>& server) {
+  if (router_->routed()) return std::nullopt;
+  auto down = server->unreachable();
+  if (!down || !server->due() || probing_.exchange(true)) return down;
+  Later::Task probe = [this, server](bool cancelled) {
+    if (!cancelled) (void)server->connection(Deadline::in(common_->settings.connect_timeout * 2));
+    probing_ = false;
+  };
+  if (!later_.post(Deadline::Steady::now(), probe)) probing_ = false;
+  return down;
+}
+
 // --- one command ------------------------------------------------------------------------------------------------------------------
 
 Result<void> Client::submit(RedisCommand command, Deadline deadline, Callback done) {
@@ -64,6 +77,8 @@ Result<void> Client::submit(RedisCommand command, Deadline deadline, Callback do
     if (const auto connection = server->ready()) {
       auto sent = send(pending, server, connection);
       if (sent || !worth_waiting(sent.error())) return sent;
+    } else if (auto down = unreachable(server)) {
+      return *std::move(down);
     }
   }
   if (postpone(pending, Milliseconds(0))) return {};
@@ -215,6 +230,8 @@ Result<void> Client::submit(RedisCommands commands, Deadline deadline, BatchCall
       if (sent) continue;
       // Nothing of it is under way, so the caller can have it back.
       if (whole && !worth_waiting(sent.error())) return sent;
+    } else if (whole && part->server != nullptr) {
+      if (auto down = unreachable(part->server)) return *std::move(down);
     }
     const auto count = whole ? all.size() : part->items.size();
     for (std::size_t i = 0; i < count; ++i) {

@@ -133,7 +133,7 @@ Connection::Roles Connection::take_roles() noexcept {
   Roles roles;
   if (closed_) return roles;
   roles.write = !writing_ && unsent();
-  roles.read = !reading_ && !owed_.empty();
+  roles.read = !reading_ && (listening_ || !owed_.empty());
   writing_ = writing_ || roles.write;
   reading_ = reading_ || roles.read;
   return roles;

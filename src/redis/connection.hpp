@@ -111,6 +111,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
   // Called with each push message of RESP3, on whatever thread reads; set before the first request.
   void on_push(std::function<void(const Reply&)> handler) { on_push_ = std::move(handler); }
+  // Reads from now on even while nothing is owed, on the connection's own thread: push messages come as soon as they are there. `closed` is
+  // called once when the connection has closed, on that thread, unless it is closed already. Once, and before retire().
+  void listen(std::function<void()> closed);
   const std::string& name() const noexcept { return name_; }
 
  private:
@@ -212,6 +215,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::vector<Done> settling_;  // of the thread: who is being told
   std::thread thread_;
   int wakeup_ = -1;      // eventfd of the thread
+  bool listening_ = false;
+  std::function<void()> on_closed_;
   bool asleep_ = false;  // in poll; whoever clears it has written to wakeup_
   bool stop_ = false;
   bool ended_ = false;

@@ -44,6 +44,15 @@ Result<void> Connection::submit(std::string_view wire, std::size_t replies, cons
   return {};
 }
 
+void Connection::listen(std::function<void()> closed) {
+  const Lock lock(mutex_);
+  if (closed_ || stop_) return;
+  listening_ = true;
+  on_closed_ = std::move(closed);
+  if (!thread_.joinable()) start_thread();
+  wake_thread();
+}
+
 void Connection::start_thread() {
   wakeup_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   // It keeps the connection, so that the last user may be one of its callbacks.
@@ -61,6 +70,13 @@ void Connection::run() {
   Lock lock(mutex_);
   for (;;) {
     run_callbacks(lock);
+    if (closed_ && on_closed_) {
+      const auto tell = std::exchange(on_closed_, nullptr);
+      lock.unlock();
+      tell();
+      lock.lock();
+      continue;
+    }
     if (stop_ && done_.empty()) {
       ended_ = true;
       return;
@@ -69,7 +85,7 @@ void Connection::run() {
     if (earliest_ <= now) expire(now);
     if (stalled(now)) close_locked("the server sent nothing for too long though it owed a reply");
     if (!done_.empty()) continue;
-    const auto roles = async_ > 0 ? take_roles() : Roles{};
+    const auto roles = async_ > 0 || listening_ ? take_roles() : Roles{};
     if (roles.any()) {
       round(lock, roles, Deadline::at(earliest_), wakeup_);
       hand_over();

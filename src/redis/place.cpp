@@ -52,6 +52,19 @@ std::optional<std::uint64_t> number(const Reply& reply) {
 
 }  // namespace
 
+Result<void> CacheOptions::validate() const {
+  if (!enabled) return {};
+  if (max_entries == 0) return invalid("cache.max_entries", "a cache holds at least one entry");
+  if (max_bytes < 4096) return invalid("cache.max_bytes", "a cache holds at least 4 KiB");
+  if (max_silence < Milliseconds(10) || max_silence > Milliseconds(60'000)) {
+    return invalid("cache.max_silence", "must be 10 ms to a minute");
+  }
+  if (max_stale < Milliseconds(0) || max_stale > Milliseconds(std::int64_t{7} * 24 * 3'600'000)) {
+    return invalid("cache.max_stale", "must be at most a week");
+  }
+  return {};
+}
+
 Result<void> Options::validate() const {
   if (uri.empty()) return invalid("uri", "a Redis store needs a URI, such as redis://127.0.0.1:6379");
   if (!is_name(prefix)) return invalid("prefix", "a prefix has 1 to 64 bytes of [A-Za-z0-9._-]");
@@ -59,7 +72,7 @@ Result<void> Options::validate() const {
   if (partitions > 256 || !is_power_of_two(partitions)) {
     return invalid("partitions", fmt::format("{} is not a power of two up to 256", partitions));
   }
-  return {};
+  return cache.validate();
 }
 
 Result<std::shared_ptr<Place>> Place::open(Options options) {

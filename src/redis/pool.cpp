@@ -80,6 +80,8 @@ Result<std::shared_ptr<Connection>> Pool::connection(Deadline deadline) {
     auto found = best();
     if (found != nullptr && (found->load() < kBusy || opening_ || shared_.size() >= common_->settings.pool)) return found;
     if (opening_) {
+      // Somebody is trying whether it is back: only that one waits.
+      if (breaker_.open()) return down_error();
       if (deadline.passed())
         return connection_error(ErrorCode::kDeadlineExceeded, Trouble::kNotSent,
                                 "no connection to Redis at " + endpoint_.text() + " in time");
@@ -98,6 +100,24 @@ Result<std::shared_ptr<Connection>> Pool::connection(Deadline deadline) {
     if (!stopped_) shared_.push_back(*made);
     return made;
   }
+}
+
+Result<std::shared_ptr<Connection>> Pool::own(OnPush on_push, Deadline deadline) {
+  Lock lock(mutex_);
+  if (stopped_) return stopped();
+  const auto& settings = common_->settings;
+  return open(lock, {.max_reply = settings.max_reply, .timeout = settings.timeout}, deadline, &on_push);
+}
+
+std::optional<Error> Pool::unreachable() {
+  const Lock lock(mutex_);
+  if (stopped_ || !breaker_.open() || best() != nullptr) return std::nullopt;
+  return down_error();
+}
+
+bool Pool::due() const {
+  const Lock lock(mutex_);
+  return breaker_.open() && !breaker_.probing() && breaker_.next_try() <= Deadline::Steady::now();
 }
 
 std::shared_ptr<Connection> Pool::ready() {
@@ -142,17 +162,17 @@ Error Pool::down_error() const {
 }
 
 // Makes a connection, if the breaker lets it. The lock is open while it dials.
-Result<std::shared_ptr<Connection>> Pool::open(Lock& lock, ConnectionLimits limits, Deadline deadline) {
+Result<std::shared_ptr<Connection>> Pool::open(Lock& lock, ConnectionLimits limits, Deadline deadline, const OnPush* own_push) {
   if (breaker_.ask(Deadline::Steady::now()) == Breaker::Advice::kWait) return down_error();
   const auto own = Deadline::in(common_->settings.connect_timeout);
   const bool hurried = deadline.time() < own.time();
   const bool known_down = breaker_.open();
   lock.unlock();
-  auto made = dial(limits, hurried ? deadline : own);
+  auto made = dial(limits, hurried ? deadline : own, own_push);
   // A connection that was just lost may be lost again in its handshake (CLIENT KILL, a server that is starting): one failure is no proof.
   if (!made && !known_down && made.error().code() == ErrorCode::kUnavailable && trouble_of(made.error()) < Trouble::kMoved &&
       !own.passed() && !deadline.passed())
-    made = dial(limits, hurried ? deadline : own);
+    made = dial(limits, hurried ? deadline : own, own_push);
   lock.lock();
   if (made) {
     breaker_.succeeded();
@@ -172,12 +192,18 @@ Result<std::shared_ptr<Connection>> Pool::open(Lock& lock, ConnectionLimits limi
   return down_error();
 }
 
-Result<std::shared_ptr<Connection>> Pool::dial(ConnectionLimits limits, Deadline deadline) {
+Result<std::shared_ptr<Connection>> Pool::dial(ConnectionLimits limits, Deadline deadline, const OnPush* own_push) {
   auto transport = Transport::connect(endpoint_, common_->tls, deadline);
   if (!transport) return std::move(transport).error();
   auto made = Connection::create(*std::move(transport), endpoint_.text(), limits);
-  if (common_->on_push) made->on_push(common_->on_push);
-  if (auto done = shake_hands(*made, common_->settings, deadline); !done) {
+  auto settings = common_->settings;
+  if (own_push != nullptr) {
+    settings.protocol = 3;
+    made->on_push(*own_push);
+  } else if (common_->on_push) {
+    made->on_push(common_->on_push);
+  }
+  if (auto done = shake_hands(*made, settings, deadline); !done) {
     made->retire("the handshake failed");
     return std::move(done).error();
   }

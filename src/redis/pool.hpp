@@ -72,6 +72,12 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // One that is there already and not overloaded, or nullptr; never waits.
   std::shared_ptr<Connection> ready();
   Result<Exclusive> exclusive(Deadline deadline);
+  // A connection of the caller's own that speaks RESP3, not yet listening; the caller retires it. Errors as above.
+  Result<std::shared_ptr<Connection>> own(std::function<void(const Reply&)> on_push, Deadline deadline);
+  // Why nobody is to wait for this server now: it counts as unreachable, and no connection is there. Empty: try.
+  std::optional<Error> unreachable();
+  // Whether unreachable() should be followed by an attempt.
+  bool due() const;
 
   const Endpoint& endpoint() const noexcept { return endpoint_; }
   // Known after the first connection.
@@ -87,8 +93,10 @@ class Pool : public std::enable_shared_from_this<Pool> {
   using Lock = std::unique_lock<std::mutex>;
   std::shared_ptr<Connection> best();
   void drop_dead();
-  Result<std::shared_ptr<Connection>> open(Lock& lock, ConnectionLimits limits, Deadline deadline);
-  Result<std::shared_ptr<Connection>> dial(ConnectionLimits limits, Deadline deadline);
+  using OnPush = std::function<void(const Reply&)>;
+  // `own_push`: the connection speaks RESP3 and tells this one.
+  Result<std::shared_ptr<Connection>> open(Lock& lock, ConnectionLimits limits, Deadline deadline, const OnPush* own_push = nullptr);
+  Result<std::shared_ptr<Connection>> dial(ConnectionLimits limits, Deadline deadline, const OnPush* own_push);
   Error down_error() const;
   void give_back(std::shared_ptr<Connection> connection, bool clean) noexcept;
 

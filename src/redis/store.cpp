@@ -106,7 +106,13 @@ Result<void> RedisStore::prepare(const Facts& facts, Deadline deadline) {
   }
   const std::scoped_lock lock(mutex_);
   metas_.assign(facts.shards, std::nullopt);
-  if (shards_ == nullptr) shards_ = std::move(parts);
+  if (shards_ == nullptr) {
+    shards_ = std::move(parts);
+    if (const auto& cache = place_->options().cache; cache.enabled) {
+      cache_ = std::make_unique<AnswerCache>(cache, shards_->count());
+      tracker_ = std::make_unique<Tracker>(*place_, *shards_, *cache_);
+    }
+  }
   ready_ = true;
   return {};
 }

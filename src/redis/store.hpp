@@ -17,11 +17,13 @@
 #include <type_traits>
 #include <vector>
 
+#include "redis/answer_cache.hpp"
 #include "redis/place.hpp"
 #include "redis/shards.hpp"
 #include "redis/store_body.hpp"
 #include "redis/store_entry.hpp"
 #include "redis/store_overlay.hpp"
+#include "redis/tracker.hpp"
 
 #include <setget/key_store.hpp>
 
@@ -78,6 +80,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
 
   // --- writing (store_apply.cpp, store_step.hpp, store_phases.cpp) ------------------------------------------------------------------
   using Results = std::vector<Result<ApplyResult>>;
+  Result<Results> apply_all(const ApplyCommands& request);
   Result<Results> apply_chunk(std::span<const ApplyEntry* const> entries, const ApplyCommands& request);
   // `work`(Overlay&, floor) → Result<T>, until what it did is committed in one step; its last value. All that it changes lies in one part.
   template <class Work>
@@ -111,6 +114,23 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void ask(std::shared_ptr<AsyncGet> get);
   static void answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Reply>> replies);
   void find_in_background();
+  void get_from_servers(const GetRecords& request, GetDone done);
+
+  // --- with the cache (store_cached.cpp) --------------------------------------------------------------------------------------------
+  struct CachedGet;
+  std::optional<std::vector<Lookup>> cached(const GetRecords& request);
+  std::optional<std::vector<Lookup>> stale(const GetRecords& request);
+  void get_cached(const GetRecords& request, GetDone done);
+  Result<std::vector<Lookup>> wait_for_cached(const GetRecords& request);
+  void ask_tracked(std::shared_ptr<CachedGet> get);
+  void answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply);
+  void ask_without(std::shared_ptr<CachedGet> get);
+  // The store waits for whoever holds this before it goes.
+  std::shared_ptr<void> keep_open();
+  // This store has changed these entries, or may have: its own next get sees it.
+  void forget_answers(std::span<const std::string> names);
+  void forget_answers(const ApplyCommands& request);
+
   Result<Record> record_of(std::string_view ns, const IdentityPart& identity, Deadline deadline);
   Result<std::vector<std::optional<Entry>>> decoded_entries(std::span<const std::string> names, Deadline deadline);
   Result<std::vector<Index>> indexes_of(const ListRecords& request);
@@ -168,6 +188,10 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
 
   std::mutex walk_mutex_;
   std::deque<Walk> walks_;  // cursors that stand on the same one understand each other's positions
+
+  // Made with shards_; empty: no cache.
+  std::unique_ptr<AnswerCache> cache_;
+  std::unique_ptr<Tracker> tracker_;
 };
 
 }  // namespace setget::inline v0::redis

@@ -56,6 +56,11 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
   call.add_counts(counts);
   call.leave_marker(marker);
   auto reply = run_script(place_->client(), call.call(), deadline);
+  if (cache_ != nullptr) {
+    for (const auto& [name, row] : overlay.rows()) {
+      if (row.changed) forget_answers({&name, 1});
+    }
+  }
   if (!reply) return std::move(reply).error();
   if (reply->integer() == 0) return Committed::kDone;
   if (call.is_meta(reply->integer())) forget_meta(0);
@@ -78,6 +83,12 @@ Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* 
 }
 
 Result<std::vector<Result<ApplyResult>>> RedisStore::apply(const ApplyCommands& request) {
+  auto applied = apply_all(request);
+  forget_answers(request);
+  return applied;
+}
+
+Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyCommands& request) {
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
   if ((*parts)->count() > 1) return Phases(*this, request.deadline).apply(request);
@@ -132,7 +143,14 @@ Result<std::vector<Result<bool>>> RedisStore::set_expiry(std::span<const SetExpi
   const auto deadline = patience();
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
-  if ((*parts)->count() > 1) return Phases(*this, deadline).set_expiry(entries);
+  if ((*parts)->count() > 1) {
+    auto changed = Phases(*this, deadline).set_expiry(entries);
+    for (const auto& entry : entries) {
+      const auto name = qualified(entry.ns, entry.id);
+      forget_answers({&name, 1});
+    }
+    return changed;
+  }
   std::vector<Result<bool>> results;
   for (std::size_t at = 0; at < entries.size(); at += kMostEntries) {
     const auto chunk = entries.subspan(at, std::min(kMostEntries, entries.size() - at));

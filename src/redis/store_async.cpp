@@ -167,6 +167,13 @@ void RedisStore::get_async(const GetRecords& request, GetDone done) {
     find_in_background();
     return done(connection_error(ErrorCode::kUnavailable, Trouble::kDown, "the store on Redis has not been found yet; try again"));
   }
+  if (cache_ != nullptr) return get_cached(request, std::move(done));
+  get_from_servers(request, std::move(done));
+}
+
+std::shared_ptr<void> RedisStore::keep_open() { return std::make_shared<UnderWay>(under_way_); }
+
+void RedisStore::get_from_servers(const GetRecords& request, GetDone done) {
   if (request.keys.size() != 1) return get_in_steps(request, std::move(done));
   auto get = std::make_unique<LoneGet>(LoneGet{.under_way = UnderWay(under_way_),
                                                .store = *this,

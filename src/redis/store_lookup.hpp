@@ -27,6 +27,18 @@ class LookupSteps {
   const std::vector<std::string>& wanted() const noexcept { return wanted_; }
   // What they are, in that order. Error: damaged entries; or others changed the same keys all the time (kUnavailable).
   Result<void> feed(std::vector<std::optional<Payload>> values);
+  // The names that the answer for this key came from: the key, and the ids that claim it. Precondition: nothing is wanted.
+  template <class Use>
+  void each_source(std::size_t number, Use&& use) const {
+    use(std::string_view(keys_[number]));
+    const auto& entry = entries_[number];
+    if (!entry || !entry->key) return;
+    const auto claims = [&](const std::string& id) {
+      if (id != keys_[number]) use(std::string_view(id));
+    };
+    if (entry->key->slot.leads) claims(entry->key->slot.claim_id);
+    for (const auto& claim : entry->key->pending) claims(claim.id);
+  }
   // One for each key. Precondition: nothing is wanted.
   std::vector<Lookup> take() { return std::move(lookups_); }
 

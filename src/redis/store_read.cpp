@@ -53,6 +53,7 @@ Result<std::vector<std::optional<Entry>>> RedisStore::decoded_entries(std::span<
 Result<std::vector<Lookup>> RedisStore::get(const GetRecords& request) {
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
+  if (cache_ != nullptr) return wait_for_cached(request);
   LookupSteps steps(*coder_, request.ns, request.keys, request.now, (*parts)->count() > 1, request.deadline);
   while (!steps.wanted().empty()) {
     auto loaded = load_entries(steps.wanted(), request.deadline);

@@ -80,7 +80,9 @@ std::vector<std::string> texts(const Reply& reply) {
 Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, Deadline deadline) {
   std::size_t evicted = 0;
   if (shards_->count() > 1) {
-    for (auto& one : Phases(*this, deadline).evict(names)) {
+    auto gone = Phases(*this, deadline).evict(names);
+    forget_answers(names);
+    for (auto& one : gone) {
       if (!one) return std::move(one).error();
       evicted += *one ? 1 : 0;
     }
@@ -107,7 +109,9 @@ Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, 
 Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names, Stamp floor, Deadline deadline) {
   std::size_t forgotten = 0;
   if (shards_->count() > 1) {
-    for (auto& one : Phases(*this, deadline).forget(names, floor)) {
+    auto gone = Phases(*this, deadline).forget(names, floor);
+    forget_answers(names);
+    for (auto& one : gone) {
       if (!one) return std::move(one).error();
       forgotten += *one ? 1 : 0;
     }
