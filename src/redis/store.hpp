@@ -67,6 +67,12 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
 
   Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline) override;
 
+  // Empty: no cache, or the store has not been found yet.
+  std::optional<AnswerCache::Counts> cache_counts() const {
+    if (!ready_ || cache_ == nullptr) return std::nullopt;
+    return cache_->counts();
+  }
+
  private:
   // --- what must be known before anything (store.cpp) -------------------------------------------------------------------------------
   // The parts, once the store is found; fixed from then on.

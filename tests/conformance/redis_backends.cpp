@@ -5,6 +5,7 @@
 
 #include "redis/place.hpp"
 #include "redis/store.hpp"
+#include "support/redis_server.hpp"
 
 namespace setget_tests {
 
@@ -13,18 +14,36 @@ using setget::testing::ConformanceParams;
 using setget::testing::Environment;
 using setget::testing::Stores;
 
-ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards) {
-  const auto open = [uri = std::move(uri), shards](const Environment& environment, const std::shared_ptr<void>& place) -> Result<Stores> {
+namespace {
+
+// Until a get is answered by the cache, so that the tests meet it.
+void warm(setget::KeyStoreBackend& backend) {
+  auto& store = dynamic_cast<setget::redis::RedisStore&>(backend);
+  const std::string_view nobody = "nobody";
+  const auto warmed = redis_test::eventually([&] {
+    (void)store.get({.ns = "warm", .keys = {&nobody, 1}, .now = {}});
+    return store.cache_counts() && store.cache_counts()->hits > 0;
+  });
+  if (!warmed) ADD_FAILURE() << "the cache never answered";
+}
+
+}  // namespace
+
+ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards, bool cached) {
+  const auto open = [uri = std::move(uri), shards, cached](const Environment& environment, const std::shared_ptr<void>& place) -> Result<Stores> {
     setget::redis::Options options;
     options.uri = uri();
     options.prefix = *std::static_pointer_cast<std::string>(place);
     options.shards = shards;
     options.clock = environment.clock;
     options.random = environment.random;
+    options.cache.enabled = cached;
     auto opened = setget::redis::Place::open(std::move(options));
     if (!opened) return std::move(opened).error();
+    auto store = setget::redis::make_key_store(*std::move(opened));
+    if (cached) warm(*store);
     return Stores{.queues = nullptr,
-                  .key_store = setget::KeyStore(setget::redis::make_key_store(*std::move(opened))),
+                  .key_store = setget::KeyStore(std::move(store)),
                   .archive = nullptr,
                   .schedules = nullptr,
                   .place = place};
@@ -36,7 +55,7 @@ ConformanceParams redis_backend(std::string name, std::function<std::string()> u
     return open(environment, std::make_shared<std::string>(name + "." + std::to_string(++tests)));
   };
   params.reopen = open;
-  params.share = open;
+  if (!cached) params.share = open;
   params.queue = false;
   params.archive = false;
   params.schedules = false;
