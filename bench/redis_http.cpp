@@ -18,6 +18,7 @@ namespace bench {
 namespace {
 
 constexpr std::uint64_t kRecords = 50'000;
+constexpr std::uint64_t kHot = 1'000;
 constexpr std::size_t kBytes = 1024;
 constexpr std::size_t kConnections = 32;
 
@@ -47,10 +48,12 @@ class Served {
 };
 
 // `before` and `after` stand around the key in a path. Answers a second; 0 where webdis or setget gave anything but 200.
-double request_rate(const Settings& settings, bool with_wrk, std::uint16_t port, const std::string& before, const std::string& after) {
+// `records`: how many different ones are asked for.
+double request_rate(const Settings& settings, bool with_wrk, std::uint16_t port, const std::string& before, const std::string& after,
+                    std::uint64_t records = kRecords) {
   if (!with_wrk) {
     const auto make = [&](std::uint64_t n) {
-      return "GET " + before + record_key(n * 7919 % kRecords) + after + " HTTP/1.1\r\nHost: bench\r\n\r\n";
+      return "GET " + before + record_key(n * 7919 % records) + after + " HTTP/1.1\r\nHost: bench\r\n\r\n";
     };
     const auto start = Clock::now();
     const auto answers = http_load(port, kConnections, settings.seconds, make,
@@ -60,7 +63,7 @@ double request_rate(const Settings& settings, bool with_wrk, std::uint16_t port,
   const auto printed =
       output_of({"wrk", "-t1", "-c" + std::to_string(kConnections),
                  "-d" + std::to_string(std::max(1, static_cast<int>(settings.seconds))) + "s", "-s", SETGET_BENCH_SOURCE "/records.lua",
-                 "http://127.0.0.1:" + std::to_string(port), "--", before, after, std::to_string(kRecords)});
+                 "http://127.0.0.1:" + std::to_string(port), "--", before, after, std::to_string(records)});
   constexpr std::string_view kTag = "answers per second: ";
   const auto at = printed ? printed->find(kTag) : std::string::npos;
   if (at == std::string::npos) fail("wrk gave no figures, or an answer was not 200");
@@ -107,6 +110,10 @@ void bench_redis_http(const Settings& settings, Report& report) {
   server.fill(kRecords, record_key, [](std::uint64_t n) { return sized_payload(n, kBytes); });
 
   const Served served(config, stores);
+  auto cached_config = config;
+  cached_config.redis.cache.enabled = true;
+  const auto cached_stores = must(setget::open_stores(cached_config), "opening the store with a cache");
+  const Served cached(cached_config, cached_stores);
   std::optional<Program> webdis;
   const auto webdis_port = free_port();
   if (is_installed("webdis")) {
@@ -115,14 +122,19 @@ void bench_redis_http(const Settings& settings, Report& report) {
   } else {
     std::printf("redis-http-get: no webdis (Debian: webdis), so there is nothing to compare with\n");
   }
-  std::vector<double> theirs, ours;
+  std::vector<double> theirs, ours, theirs_hot, ours_hot;
   for (int trial = 0; trial < settings.trials; ++trial) {
     if (webdis) theirs.push_back(request_rate(settings, with_wrk, webdis_port, "/GET/", ".txt"));
     ours.push_back(request_rate(settings, with_wrk, served.port(), "/v1/records/", ""));
+    if (webdis) theirs_hot.push_back(request_rate(settings, with_wrk, webdis_port, "/GET/", ".txt", kHot));
+    ours_hot.push_back(request_rate(settings, with_wrk, cached.port(), "/v1/records/", "", kHot));
   }
   Line line{.name = "redis-http-get", .value = median(ours), .unit = "gets/s", .target = 1.5, .aim = 1.9};
   if (webdis) line.baseline = median(theirs);
   report.add(std::move(line));
+  Line hot{.name = "redis-http-get-cached", .value = median(ours_hot), .unit = "gets/s", .target = 2.5, .aim = 3};
+  if (webdis) hot.baseline = median(theirs_hot);
+  report.add(std::move(hot));
 }
 
 }  // namespace bench
