@@ -60,10 +60,9 @@ double request_rate(const Settings& settings, bool with_wrk, std::uint16_t port,
                                    [](std::uint64_t, int status, std::string_view body) { return status == 200 && body.size() == kBytes; });
     return static_cast<double>(answers) / seconds_since(start);
   }
-  const auto printed =
-      output_of({"wrk", "-t1", "-c" + std::to_string(kConnections),
-                 "-d" + std::to_string(std::max(1, static_cast<int>(settings.seconds))) + "s", "-s", SETGET_BENCH_SOURCE "/records.lua",
-                 "http://127.0.0.1:" + std::to_string(port), "--", before, after, std::to_string(records)});
+  const auto printed = output_of(
+      {"wrk", "-t1", "-c" + std::to_string(kConnections), "-d" + std::to_string(std::max(1, static_cast<int>(settings.seconds))) + "s",
+       "-s", SETGET_BENCH_SOURCE "/records.lua", "http://127.0.0.1:" + std::to_string(port), "--", before, after, std::to_string(records)});
   constexpr std::string_view kTag = "answers per second: ";
   const auto at = printed ? printed->find(kTag) : std::string::npos;
   if (at == std::string::npos) fail("wrk gave no figures, or an answer was not 200");

@@ -214,7 +214,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::vector<Done> done_;      // who is to be told
   std::vector<Done> settling_;  // of the thread: who is being told
   std::thread thread_;
-  int wakeup_ = -1;      // eventfd of the thread
+  int wakeup_ = -1;  // eventfd of the thread
   bool listening_ = false;
   std::function<void()> on_closed_;
   bool asleep_ = false;  // in poll; whoever clears it has written to wakeup_

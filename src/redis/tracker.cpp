@@ -182,10 +182,8 @@ void Tracker::beat(const std::shared_ptr<Pool>& server, const std::vector<std::u
   const auto sent = Steady::now();
   // A server that is silent for longer is left, and found again when it is back.
   const auto patience = std::max(place_.client().settings().timeout, place_.options().cache.max_silence);
-  auto submitted =
-      connection->submit(commands.wire(), commands.replies(), Deadline::in(patience), [=, this](Result<Replies> replies) {
-        beaten(connection, server, parts, sent, std::move(replies));
-      });
+  auto submitted = connection->submit(commands.wire(), commands.replies(), Deadline::in(patience),
+                                      [=, this](Result<Replies> replies) { beaten(connection, server, parts, sent, std::move(replies)); });
   if (!submitted) lose(connection);
 }
 

@@ -30,7 +30,8 @@ void warm(setget::KeyStoreBackend& backend) {
 }  // namespace
 
 ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards, bool cached) {
-  const auto open = [uri = std::move(uri), shards, cached](const Environment& environment, const std::shared_ptr<void>& place) -> Result<Stores> {
+  const auto open = [uri = std::move(uri), shards, cached](const Environment& environment,
+                                                           const std::shared_ptr<void>& place) -> Result<Stores> {
     setget::redis::Options options;
     options.uri = uri();
     options.prefix = *std::static_pointer_cast<std::string>(place);
@@ -42,11 +43,8 @@ ConformanceParams redis_backend(std::string name, std::function<std::string()> u
     if (!opened) return std::move(opened).error();
     auto store = setget::redis::make_key_store(*std::move(opened));
     if (cached) warm(*store);
-    return Stores{.queues = nullptr,
-                  .key_store = setget::KeyStore(std::move(store)),
-                  .archive = nullptr,
-                  .schedules = nullptr,
-                  .place = place};
+    return Stores{
+        .queues = nullptr, .key_store = setget::KeyStore(std::move(store)), .archive = nullptr, .schedules = nullptr, .place = place};
   };
   ConformanceParams params;
   params.name = std::move(name);

@@ -29,12 +29,18 @@ int main(int argc, char** argv) {
     const char* ci = std::getenv("CI");
     return ci != nullptr && std::string(ci) == "true" ? 1 : 77;
   }
-  register_conformance(redis_backend("redis", [] { return started(standalone).uri(); }, 0));
-  register_conformance(redis_backend("redis_parts", [] { return started(standalone).uri(); }, 16));
-  register_conformance(redis_backend("redis_sentinel", [] { return started(watched).uri(); }, 0));
-  register_conformance(redis_backend("redis_cluster", [] { return started(cluster).uri(); }, 64));
-  register_conformance(redis_backend("redis_cached", [] { return started(standalone).uri(); }, 0, true));
-  register_conformance(redis_backend("redis_cluster_cached", [] { return started(cluster).uri(); }, 64, true));
+  register_conformance(redis_backend(
+      "redis", [] { return started(standalone).uri(); }, 0));
+  register_conformance(redis_backend(
+      "redis_parts", [] { return started(standalone).uri(); }, 16));
+  register_conformance(redis_backend(
+      "redis_sentinel", [] { return started(watched).uri(); }, 0));
+  register_conformance(redis_backend(
+      "redis_cluster", [] { return started(cluster).uri(); }, 64));
+  register_conformance(redis_backend(
+      "redis_cached", [] { return started(standalone).uri(); }, 0, true));
+  register_conformance(redis_backend(
+      "redis_cluster_cached", [] { return started(cluster).uri(); }, 64, true));
   const int failed = RUN_ALL_TESTS();
   standalone.reset();
   watched.reset();

@@ -50,8 +50,8 @@ class OpenStore {
   }
   setget::Result<void> try_set(const std::string& id, const std::vector<std::string>& keys, std::uint64_t version,
                                const std::string& payload, std::optional<setget::TimePoint> expires_at = {}) {
-    const auto entry = setget::testing::set_entry(
-        {.id = id, .keys = keys, .stamp = version << 20, .payload = payload, .expires_at = expires_at});
+    const auto entry =
+        setget::testing::set_entry({.id = id, .keys = keys, .stamp = version << 20, .payload = payload, .expires_at = expires_at});
     auto applied = store_->apply({.entries = {&entry, 1}, .now = now(), .deadline = setget::Deadline::in(std::chrono::seconds(10))});
     if (!applied) return std::move(applied).error();
     if (!applied->front()) return std::move(applied->front()).error();
