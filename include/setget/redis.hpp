@@ -70,8 +70,8 @@ struct Retrained {
 // Where a store's memory goes: bytes as the server counts them (MEMORY USAGE), names and dictionary slots included.
 struct MemoryReport {
   struct Part {
-    std::string
-        name{};  // "records", "pointers", "change log", "expiry", "reclaim", "indexes", "bookkeeping", "queue", "hash tables", "other"
+    std::string name{};  // "records", "pointers", "change log", "expiry", "reclaim", "indexes", "bookkeeping", "dictionaries", "queue",
+                         // "hash tables", "other"
     std::uint64_t keys = 0;
     std::uint64_t bytes = 0;
   };
