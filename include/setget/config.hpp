@@ -23,6 +23,14 @@ struct RedisConfig {
   std::string prefix = "setget";
   std::uint32_t shards = 0;
   std::uint32_t partitions = 0;
+  // As redis::CodecOptions, which says what they mean.
+  bool codec = false;
+  std::uint32_t codec_level = 3;
+  std::size_t codec_min_bytes = 128;
+  std::uint32_t codec_max_percent = 90;
+  std::size_t dictionary_bytes = 32u << 10;
+  std::size_t dictionary_sample_records = 2000;
+  std::size_t dictionary_sample_bytes = 1u << 20;
 };
 
 struct Config {

@@ -127,6 +127,13 @@ Result<Opened> open_redis([[maybe_unused]] std::string uri, [[maybe_unused]] con
   options.prefix = config.prefix;
   options.shards = config.shards;
   options.partitions = config.partitions;
+  options.codec = {.enabled = config.codec,
+                   .level = config.codec_level,
+                   .min_bytes = config.codec_min_bytes,
+                   .max_percent = config.codec_max_percent,
+                   .dictionary_bytes = config.dictionary_bytes,
+                   .sample_records = config.dictionary_sample_records,
+                   .sample_bytes = config.dictionary_sample_bytes};
   options.clock = injected.clock;
   options.logger = injected.logger;
   options.metrics = injected.metrics;

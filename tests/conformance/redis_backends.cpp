@@ -13,12 +13,15 @@ using setget::testing::ConformanceParams;
 using setget::testing::Environment;
 using setget::testing::Stores;
 
-ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards) {
-  const auto open = [uri = std::move(uri), shards](const Environment& environment, const std::shared_ptr<void>& place) -> Result<Stores> {
+ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards,
+                                const setget::redis::CodecOptions& codec) {
+  const auto open = [uri = std::move(uri), shards, codec](const Environment& environment,
+                                                          const std::shared_ptr<void>& place) -> Result<Stores> {
     setget::redis::Options options;
     options.uri = uri();
     options.prefix = *std::static_pointer_cast<std::string>(place);
     options.shards = shards;
+    options.codec = codec;
     options.clock = environment.clock;
     options.random = environment.random;
     auto opened = setget::redis::Place::open(std::move(options));

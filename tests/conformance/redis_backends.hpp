@@ -12,6 +12,7 @@
 namespace setget_tests {
 
 // `uri` is asked once, when the first test runs: starting servers takes a while.
-setget::testing::ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards);
+setget::testing::ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards,
+                                                 const setget::redis::CodecOptions& codec = {});
 
 }  // namespace setget_tests

@@ -29,10 +29,22 @@ int main(int argc, char** argv) {
     const char* ci = std::getenv("CI");
     return ci != nullptr && std::string(ci) == "true" ? 1 : 77;
   }
-  register_conformance(redis_backend("redis", [] { return started(standalone).uri(); }, 0));
-  register_conformance(redis_backend("redis_parts", [] { return started(standalone).uri(); }, 16));
-  register_conformance(redis_backend("redis_sentinel", [] { return started(watched).uri(); }, 0));
-  register_conformance(redis_backend("redis_cluster", [] { return started(cluster).uri(); }, 64));
+  register_conformance(redis_backend(
+      "redis", [] { return started(standalone).uri(); }, 0));
+  register_conformance(redis_backend(
+      "redis_parts", [] { return started(standalone).uri(); }, 16));
+  register_conformance(redis_backend(
+      "redis_sentinel", [] { return started(watched).uri(); }, 0));
+  register_conformance(redis_backend(
+      "redis_cluster", [] { return started(cluster).uri(); }, 64));
+  // Every body through the codec, and dictionaries as soon as may be.
+  const setget::redis::CodecOptions codec{.enabled = true, .min_bytes = 1, .max_percent = 100, .sample_records = 10};
+  if (codec.validate()) {
+    register_conformance(redis_backend(
+        "redis_codec", [] { return started(standalone).uri(); }, 0, codec));
+    register_conformance(redis_backend(
+        "redis_codec_parts", [] { return started(standalone).uri(); }, 16, codec));
+  }
   const int failed = RUN_ALL_TESTS();
   standalone.reset();
   watched.reset();
