@@ -21,6 +21,13 @@ setget::Result<setget::redis::Database> open_redis(const setget::Config& config,
   options.prefix = config.redis.prefix;
   options.shards = config.redis.shards;
   options.partitions = config.redis.partitions;
+  options.codec = {.enabled = config.redis.codec,
+                   .level = config.redis.codec_level,
+                   .min_bytes = config.redis.codec_min_bytes,
+                   .max_percent = config.redis.codec_max_percent,
+                   .dictionary_bytes = config.redis.dictionary_bytes,
+                   .sample_records = config.redis.dictionary_sample_records,
+                   .sample_bytes = config.redis.dictionary_sample_bytes};
   return setget::redis::open(std::move(options));
 }
 
@@ -43,15 +50,49 @@ void print_report(const setget::redis::MemoryReport& report) {
               report.sampled ? "\nscaled up from a sample; --names N looks at more" : "");
 }
 
-int stats(Context& context, std::size_t names) {
+setget::Result<setget::redis::Database> open_store(Context& context) {
   auto config = resolve_config(context.common);
-  if (!config) return failed(context.common, config.error());
+  if (!config) return config.error();
   if (!is_redis(config->store)) {
-    return failed(context.common,
-                  setget::Error(setget::ErrorCode::kInvalidArgument, "the store is " + setget::shown_uri(config->store) + ", not on Redis")
-                      .at_field("store"));
+    return setget::Error(setget::ErrorCode::kInvalidArgument, "the store is " + setget::shown_uri(config->store) + ", not on Redis")
+        .at_field("store");
   }
-  auto database = open_redis(*config, config->store);
+  return open_redis(*config, config->store);
+}
+
+// What a family of records is called.
+struct Family {
+  std::string ns{};
+  std::string account{};
+  std::string flow{};
+};
+
+int retrain(Context& context, const Family& family) {
+  auto database = open_store(context);
+  if (!database) return failed(context.common, database.error());
+  const auto done = database->retrain(family.ns, family.account, family.flow);
+  if (!done) return failed(context.common, done.error());
+  if (context.common.json) {
+    print({{"samples", done->samples},
+           {"dictionary_bytes", done->dictionary_bytes},
+           {"recoded", done->recoded},
+           {"removed", done->removed},
+           {"still_used", done->still_used}});
+    return kOk;
+  }
+  const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
+  if (done->samples == 0) {
+    std::printf("no dictionary: the codec is off, or there is too little to learn from\n");
+  } else {
+    std::printf("a dictionary of %llu bytes from %llu records\n", number(done->dictionary_bytes), number(done->samples));
+  }
+  std::printf("%llu records encoded anew, %llu older dictionaries removed\n", number(done->recoded), number(done->removed));
+  if (done->still_used != 0) std::printf("%llu older ones are still counted as used: run it again\n", number(done->still_used));
+  return kOk;
+}
+
+int stats(Context& context, std::size_t names) {
+  auto database = open_store(context);
   if (!database) return failed(context.common, database.error());
   const auto report = database->memory(names);
   if (!report) return failed(context.common, report.error());
@@ -83,6 +124,12 @@ void add_redis(CLI::App& app, Context& context) {
   auto names = std::make_shared<std::size_t>(100'000);
   auto* memory = redis->add_subcommand("stats", "bytes per record, by part");
   memory->add_option("--names", *names, "names looked at on each master, at most")->capture_default_str()->check(CLI::PositiveNumber);
+  auto family = std::make_shared<Family>();
+  auto* train = redis->add_subcommand("retrain", "train the codec's dictionary anew, and drop the older ones with the text they hold");
+  train->add_option("account", family->account, "account of the records")->required();
+  train->add_option("flow", family->flow, "flow of the records")->required();
+  train->add_option("--namespace", family->ns, "namespace of the records")->capture_default_str();
+  train->callback([&context, family] { context.chosen = [&context, family] { return retrain(context, *family); }; });
   memory->callback([&context, names] { context.chosen = [&context, names] { return stats(context, *names); }; });
 }
 

@@ -32,6 +32,14 @@ struct RedisConfig {
     Milliseconds max_stale{60'000};
   };
   Cache cache{};  // cache, cache_entries, cache_bytes, cache_silence, serve_stale, max_stale
+  // As redis::CodecOptions, which says what they mean.
+  bool codec = false;
+  std::uint32_t codec_level = 3;
+  std::size_t codec_min_bytes = 128;
+  std::uint32_t codec_max_percent = 90;
+  std::size_t dictionary_bytes = 32u << 10;
+  std::size_t dictionary_sample_records = 2000;
+  std::size_t dictionary_sample_bytes = 1u << 20;
 };
 
 struct Config {

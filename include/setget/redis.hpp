@@ -42,6 +42,21 @@ struct CacheOptions {
   SETGET_API Result<void> validate() const;
 };
 
+// How records are made smaller: with zstd, by a dictionary that is trained for each namespace, account and flow from its own records and
+// stored beside them. A dictionary holds text of those records: see Database::retrain. Bodies are read whatever these options say; so all
+// processes of a store need a build with zstd once one of them has the codec on.
+struct CodecOptions {
+  bool enabled = false;                      // off: it costs the worker time, and is for the operator to know of
+  std::uint32_t level = 3;                   // of zstd: 1 to 19
+  std::size_t min_bytes = 128;               // smaller records are stored as they are
+  std::uint32_t max_percent = 90;            // of its size that a record may keep; else it is stored as it is. 1 to 100
+  std::size_t dictionary_bytes = 32u << 10;  // at most; up to 1 MiB; 0 = no dictionaries
+  std::size_t sample_records = 2000;         // a family's dictionary is trained in reclaim(), once so many records of it were stored,
+  std::size_t sample_bytes = 1u << 20;       // or so many bytes
+  // kInvalidArgument with the field; kUnsupported where it is enabled in a build without zstd.
+  SETGET_API Result<void> validate() const;
+};
+
 struct Options {
   std::string uri{};              // required
   std::string prefix = "setget";  // of every name in the database: 1..64 bytes of [A-Za-z0-9._-]
@@ -50,6 +65,7 @@ struct Options {
   std::uint32_t shards = 0;
   // Of new queues, stored with each: how many parts it has, each on one master, up to 256. 0: 1 on a single server, 16 on a cluster.
   std::uint32_t partitions = 0;
+  CodecOptions codec{};
   // The records' clock. Leases and stamps of queues live by it too, so it must be about the same on all machines. Empty: system_clock().
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Random> random{};  // empty: system_random()
@@ -60,11 +76,20 @@ struct Options {
   SETGET_API Result<void> validate() const;
 };
 
+// What Database::retrain did.
+struct Retrained {
+  std::uint64_t samples = 0;  // that the new dictionary was trained from; 0: there is none, for there was too little to learn from
+  std::uint64_t dictionary_bytes = 0;
+  std::uint64_t recoded = 0;     // records that used an older one
+  std::uint64_t removed = 0;     // older dictionaries
+  std::uint64_t still_used = 0;  // older ones that are still counted as used; retrain again
+};
+
 // Where a store's memory goes: bytes as the server counts them (MEMORY USAGE), names and dictionary slots included.
 struct MemoryReport {
   struct Part {
-    std::string
-        name{};  // "records", "pointers", "change log", "expiry", "reclaim", "indexes", "bookkeeping", "queue", "hash tables", "other"
+    std::string name{};  // "records", "pointers", "change log", "expiry", "reclaim", "indexes", "bookkeeping", "dictionaries", "queue",
+                         // "hash tables", "other"
     std::uint64_t keys = 0;
     std::uint64_t bytes = 0;
   };
@@ -88,6 +113,13 @@ class SETGET_API Database {
   // Looks at about `max_names` names of each master, in small steps that others' commands come between. For people who size servers, not
   // for every minute.
   Result<MemoryReport> memory(std::size_t max_names = 100'000, Deadline deadline = Deadline::in(Milliseconds(600'000)));
+
+  // Trains the dictionary of a namespace, account and flow anew, from the records that are there now; encodes those that use an older one
+  // anew, a few at a time, and removes the older ones. After it no text of an erased record is left in a dictionary: call it when an
+  // erasure must leave nothing behind (where all records of the family are gone, reclaim() does it by itself). Walks over the names of the
+  // namespace. Safe beside all other use, and to repeat after an error. kUnsupported without zstd.
+  Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow,
+                            Deadline deadline = Deadline::in(Milliseconds(3'600'000)));
 
   struct State;
   explicit Database(std::shared_ptr<State> state) : state_(std::move(state)) {}

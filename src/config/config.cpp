@@ -77,9 +77,18 @@ void read_redis(TomlReader& section, RedisConfig& out) {
   if (out.cache.max_silence > Milliseconds(60'000)) section.problem("cache_silence", "must be at most a minute");
   if (out.cache.max_stale > Milliseconds(std::int64_t{7} * 24 * 3'600'000)) section.problem("max_stale", "must be at most a week");
   if (out.cache.serve_stale && !out.cache.enabled) section.problem("serve_stale", "needs cache = true");
+  section.read_choice("codec", out.codec, {{"none", false}, {"zstd", true}});
+  section.read<std::uint32_t>("codec_level", out.codec_level, 1);
+  section.read_bytes("codec_min_bytes", out.codec_min_bytes);
+  section.read<std::uint32_t>("codec_max_percent", out.codec_max_percent, 1);
+  section.read_bytes("dictionary_bytes", out.dictionary_bytes);
+  section.read<std::size_t>("dictionary_sample_records", out.dictionary_sample_records, 10);
+  section.read_bytes("dictionary_sample_bytes", out.dictionary_sample_bytes, 1024);
   if (!is_name(out.prefix)) section.problem("prefix", "a prefix has 1 to 64 bytes of [A-Za-z0-9._-]");
   const auto is_count = [](std::uint32_t number, std::uint32_t most) { return number <= most && (number & (number - 1)) == 0; };
   if (!is_count(out.shards, 4096)) section.problem("shards", "must be a power of two up to 4096, or 0");
+  if (out.codec_level > 19) section.problem("codec_level", "a level of zstd is 1 to 19");
+  if (out.codec_max_percent > 100) section.problem("codec_max_percent", "must be 1 to 100");
   if (!is_count(out.partitions, 256)) section.problem("partitions", "must be a power of two up to 256, or 0");
 }
 

@@ -133,6 +133,13 @@ Result<Opened> open_redis([[maybe_unused]] std::string uri, [[maybe_unused]] con
                    .max_silence = config.cache.max_silence,
                    .serve_stale = config.cache.serve_stale,
                    .max_stale = config.cache.max_stale};
+  options.codec = {.enabled = config.codec,
+                   .level = config.codec_level,
+                   .min_bytes = config.codec_min_bytes,
+                   .max_percent = config.codec_max_percent,
+                   .dictionary_bytes = config.dictionary_bytes,
+                   .sample_records = config.dictionary_sample_records,
+                   .sample_bytes = config.dictionary_sample_bytes};
   options.clock = injected.clock;
   options.logger = injected.logger;
   options.metrics = injected.metrics;

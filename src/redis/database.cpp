@@ -13,6 +13,7 @@ namespace setget::inline v0::redis {
 struct Database::State {
   std::shared_ptr<Place> place;
   std::shared_ptr<KeyStoreBackend> key_store;
+  std::shared_ptr<RedisStore> store;  // the same
   std::shared_ptr<QueueBackend> queues;
 };
 
@@ -28,12 +29,17 @@ Result<MemoryReport> Database::memory(std::size_t max_names, Deadline deadline) 
   return measure_memory(*state_->place, max_names, deadline);
 }
 
+Result<Retrained> Database::retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline) {
+  return state_->store->retrain(ns, account, flow, deadline);
+}
+
 Result<Database> open(Options options) {
   auto place = Place::open(std::move(options));
   if (!place) return std::move(place).error();
   auto state = std::make_shared<Database::State>();
   state->place = *place;
-  state->key_store = make_key_store(*place);
+  state->store = make_key_store(*place);
+  state->key_store = state->store;
   state->queues = make_queues(*std::move(place));
   return Database(std::move(state));
 }

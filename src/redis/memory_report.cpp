@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t kStep = 500;  // names a SCAN step: a few hundred µs of the server
 
 constexpr std::array<std::string_view, kParts> kNames = {"records", "pointers",    "change log", "expiry",      "reclaim",
-                                                         "indexes", "bookkeeping", "queue",      "hash tables", "other"};
+                                                         "indexes", "bookkeeping", "dictionaries", "queue",      "hash tables", "other"};
 
 struct Sum {
   std::uint64_t keys = 0;
@@ -148,6 +148,7 @@ Part part_of(std::string_view prefix, std::string_view name) {
   if (name == "l" || name == "b") return Part::kLog;
   if (name == "x" || name.starts_with("x:")) return Part::kExpiry;
   if (name == "g") return Part::kReclaim;
+  if (name == "d" || name == "dg" || name == "u" || name.starts_with("d:")) return Part::kDictionaries;
   if (name.starts_with("L:") || name.starts_with("N:")) return Part::kIndexes;
   return Part::kBookkeeping;
 }

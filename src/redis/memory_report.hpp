@@ -12,18 +12,19 @@ namespace setget::inline v0::redis {
 class Place;
 
 enum class Part : std::uint8_t {
-  kRecords,      // entries with a record or its tombstone
-  kPointers,     // entries of webhook keys alone
-  kLog,          // change log
-  kExpiry,       // buckets of what expires when
-  kReclaim,      // what can be forgotten, and when
-  kIndexes,      // listing
-  kBookkeeping,  // roots, cursors, counters, dictionaries
+  kRecords,       // entries with a record or its tombstone
+  kPointers,      // entries of webhook keys alone
+  kLog,           // change log
+  kExpiry,        // buckets of what expires when
+  kReclaim,       // what can be forgotten, and when
+  kIndexes,       // listing
+  kBookkeeping,   // roots, cursors, counters
+  kDictionaries,  // of the codec
   kQueue,
   kHashTables,  // the server's own, of all names
   kOther,       // names of other programs, or under other prefixes
 };
-inline constexpr std::size_t kParts = 10;
+inline constexpr std::size_t kParts = 11;
 
 // Which part a name belongs to. An entry is kRecords until its value says that it is a pointer.
 Part part_of(std::string_view prefix, std::string_view name);

@@ -9,6 +9,7 @@
 #include "redis/errors.hpp"
 #include "redis/script.hpp"
 #include "redis/uri.hpp"
+#include "redis/zstd_door.hpp"
 
 namespace setget::inline v0::redis {
 namespace {
@@ -72,7 +73,22 @@ Result<void> Options::validate() const {
   if (partitions > 256 || !is_power_of_two(partitions)) {
     return invalid("partitions", fmt::format("{} is not a power of two up to 256", partitions));
   }
-  return cache.validate();
+  if (auto valid = cache.validate(); !valid) return valid;
+  return codec.validate();
+}
+
+Result<void> CodecOptions::validate() const {
+  if (enabled && !zstd_available()) {
+    return Error(ErrorCode::kUnsupported, "this build has no zstd: build it with SETGET_WITH_ZSTD").at_field("codec");
+  }
+  if (level < 1 || level > 19) return invalid("codec_level", "a level of zstd is 1 to 19");
+  if (max_percent < 1 || max_percent > 100) return invalid("codec_max_percent", "must be 1 to 100");
+  if (dictionary_bytes != 0 && (dictionary_bytes < 1024 || dictionary_bytes > (1u << 20))) {
+    return invalid("dictionary_bytes", "a dictionary has 1 KiB to 1 MiB; 0 = none");
+  }
+  if (sample_records < 10 || sample_records > 1'000'000) return invalid("dictionary_sample_records", "must be 10 to 1000000");
+  if (sample_bytes < 1024 || sample_bytes > (64u << 20)) return invalid("dictionary_sample_bytes", "must be 1 KiB to 64 MiB");
+  return {};
 }
 
 Result<std::shared_ptr<Place>> Place::open(Options options) {

@@ -19,13 +19,13 @@ namespace {
 const Script& part_script() {
   static const Script script(R"lua(
 local text = redis.call('GET', KEYS[1])
-local floor = '0'
+local rest = '0'
 if text then
-  local uuid, epoch, f = string.match(text, '^1 (%S+) (%d+) (%d+)$')
+  local uuid, epoch, r = string.match(text, '^1 (%S+) (%d+) (%d+ ?%d*)$')
   if uuid == ARGV[1] and tonumber(epoch) >= tonumber(ARGV[2]) then return text end
-  if uuid == ARGV[1] then floor = f end
+  if uuid == ARGV[1] then rest = r end
 end
-text = '1 ' .. ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. floor
+text = '1 ' .. ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. rest
 redis.call('SET', KEYS[1], text)
 return text
 )lua");
@@ -34,8 +34,10 @@ return text
 
 }  // namespace
 
-std::string encode_part_meta(const StoreIdentity& identity, Stamp floor) {
-  return fmt::format("1 {} {} {}", identity.uuid, identity.epoch, floor);
+std::string encode_part_meta(const StoreIdentity& identity, Stamp floor, std::uint64_t generation) {
+  auto text = fmt::format("1 {} {} {}", identity.uuid, identity.epoch, floor);
+  if (generation != 0) text += fmt::format(" {}", generation);
+  return text;
 }
 
 std::optional<PartMeta> decode_part_meta(std::string_view text) {
@@ -49,11 +51,14 @@ std::optional<PartMeta> decode_part_meta(std::string_view text) {
   auto [space, failed] = std::from_chars(text.data() + uuid_end + 1, end, meta.identity.epoch);
   if (failed != std::errc() || space == end || *space != ' ') return std::nullopt;
   auto [last, bad] = std::from_chars(space + 1, end, meta.floor);
-  if (bad != std::errc() || last != end) return std::nullopt;
+  if (bad != std::errc() || (last != end && *last != ' ')) return std::nullopt;
+  if (last == end) return meta;
+  auto [rest, worse] = std::from_chars(last + 1, end, meta.generation);
+  if (worse != std::errc() || rest != end) return std::nullopt;
   return meta;
 }
 
-RedisStore::RedisStore(std::shared_ptr<Place> place) : place_(std::move(place)), coder_(std::make_unique<BodyCoder>()) {}
+RedisStore::RedisStore(std::shared_ptr<Place> place) : place_(std::move(place)), coder_(std::make_unique<Coder>(*place_)) {}
 
 Deadline RedisStore::patience() const { return Deadline::in(Milliseconds(30'000)); }
 
@@ -113,6 +118,7 @@ Result<void> RedisStore::prepare(const Facts& facts, Deadline deadline) {
       tracker_ = std::make_unique<Tracker>(*place_, *shards_, *cache_);
     }
   }
+  coder_->attach(*shards_);
   ready_ = true;
   return {};
 }
@@ -136,6 +142,8 @@ Result<PartMeta> RedisStore::meta(std::uint32_t shard, Deadline deadline) {
     }
     const auto known = place_->known();
     if (found && known && found->identity == known->identity) {
+      // Whoever has this meta writes under it, with nothing that it took away.
+      if (auto seen = coder_->see(found->identity, found->generation, deadline); !seen) return std::move(seen).error();
       const std::scoped_lock lock(mutex_);
       metas_[shard] = found;
       return *std::move(found);
@@ -200,12 +208,18 @@ void BodyCoder::store(const ApplyEntry& entry, IdentityPart& identity) {
   identity.body = entry.encoded;
 }
 
-Result<Payload> BodyCoder::load(std::string_view, const IdentityPart& identity, Deadline) {
-  if (identity.codec == BodyCodec::kNone) return identity.body;
+Result<Payload> BodyCoder::load(const IdentityPart& identity, Deadline) {
+  auto loaded = try_load(identity);
+  if (!loaded) return std::move(loaded).error();
+  return **std::move(loaded);
+}
+
+Result<std::optional<Payload>> BodyCoder::try_load(const IdentityPart& identity) {
+  if (identity.codec == BodyCodec::kNone) return std::optional(identity.body);
   return Error(ErrorCode::kUnsupported, fmt::format("a body of codec {}, which this build cannot read", static_cast<int>(identity.codec)));
 }
 
-std::shared_ptr<KeyStoreBackend> make_key_store(std::shared_ptr<Place> place) {
+std::shared_ptr<RedisStore> make_key_store(std::shared_ptr<Place> place) {
   const bool found = place->known().has_value();
   auto store = std::make_shared<RedisStore>(std::move(place));
   if (found) store->find();

@@ -21,23 +21,24 @@
 #include "redis/place.hpp"
 #include "redis/shards.hpp"
 #include "redis/store_body.hpp"
+#include "redis/store_coder.hpp"
 #include "redis/store_entry.hpp"
 #include "redis/store_overlay.hpp"
 #include "redis/tracker.hpp"
 
 #include <setget/key_store.hpp>
+#include <setget/redis.hpp>
 
 namespace setget::inline v0::redis {
-
-std::shared_ptr<KeyStoreBackend> make_key_store(std::shared_ptr<Place> place);
 
 // The string m of a part.
 struct PartMeta {
   StoreIdentity identity{};
   Stamp floor = 0;
-  std::string text{};  // as stored
+  std::uint64_t generation = 0;  // of the dictionaries; see dictionaries.hpp. 0: there never was one, and it is not stored
+  std::string text{};            // as stored
 };
-std::string encode_part_meta(const StoreIdentity& identity, Stamp floor);
+std::string encode_part_meta(const StoreIdentity& identity, Stamp floor, std::uint64_t generation = 0);
 std::optional<PartMeta> decode_part_meta(std::string_view text);
 
 class RedisStore final : public KeyStoreBackend, public EntrySource {
@@ -64,6 +65,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
   Result<StoreStats> stats() override;
+  // See Database::retrain.
+  Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline);
 
   Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline) override;
 
@@ -118,6 +121,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   struct LoneGet;
   void get_in_steps(const GetRecords& request, GetDone done);
   void ask(std::shared_ptr<AsyncGet> get);
+  void ask_dictionaries(std::shared_ptr<AsyncGet> get);
+  static void go_on(std::shared_ptr<AsyncGet> get);
   static void answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Reply>> replies);
   void find_in_background();
   void get_from_servers(const GetRecords& request, GetDone done);
@@ -138,6 +143,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void forget_answers(const ApplyCommands& request);
 
   Result<Record> record_of(std::string_view ns, const IdentityPart& identity, Deadline deadline);
+  static Result<Record> record_from(const Payload& encoded, const IdentityPart& identity);
+  Result<Record> record_of(const IdentityPart& identity, Deadline deadline);
+  Result<std::vector<std::optional<Payload>>> load_dictionaries(std::span<const std::uint32_t> numbers, Deadline deadline);
   Result<std::vector<std::optional<Entry>>> decoded_entries(std::span<const std::string> names, Deadline deadline);
   Result<std::vector<Index>> indexes_of(const ListRecords& request);
   Result<void> fill_window(const std::optional<ScanPlace>& after, Deadline deadline);
@@ -172,8 +180,16 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::size_t> evict_names(std::span<const std::string> names, Deadline deadline);
   Result<std::size_t> forget_names(std::span<const std::string> names, Stamp floor, Deadline deadline);
 
+  // --- the codec's dictionaries (store_codec.cpp) -----------------------------------------------------------------------------------
+  Result<void> tend_dictionaries(Deadline deadline);
+  using NamesWork = std::function<Result<bool>(std::uint32_t shard, std::vector<std::string> names)>;
+  // All names of a namespace's entries, some at a time, qualified; until `work` answers false.
+  Result<void> walk_entries(std::string_view ns, Deadline deadline, const NamesWork& work);
+  Result<std::uint64_t> recode(std::uint32_t shard, std::span<const std::string> names,
+                               const std::function<bool(const IdentityPart&)>& which, Deadline deadline);
+
   const std::shared_ptr<Place> place_;
-  const std::unique_ptr<BodyCoder> coder_;
+  const std::unique_ptr<Coder> coder_;
   // Of late, steps found that their entries were new; then the next one does not read first.
   std::atomic<int> freshness_{8};
   std::mutex mutex_;
@@ -187,6 +203,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::thread finder_;
   std::atomic<bool> finding_{false};
 
+  std::mutex tending_mutex_;
+  std::string swept_ = "0";
+
   std::mutex scan_mutex_;
   std::vector<ScanPlace> window_;
   std::optional<ScanPlace> window_from_;
@@ -199,5 +218,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::unique_ptr<AnswerCache> cache_;
   std::unique_ptr<Tracker> tracker_;
 };
+
+std::shared_ptr<RedisStore> make_key_store(std::shared_ptr<Place> place);
 
 }  // namespace setget::inline v0::redis

@@ -47,8 +47,7 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
     if (!row.changed) continue;
     call.write_entry(name, row.now, place_->random().next());
     const auto change = overlay.counts(row);
-    counts.records += change.records;
-    counts.tombstones += change.tombstones;
+    counts.add_records(change);
     counts.keys += change.keys;
   }
   for (const auto& effect : overlay.effects()) call.add_effect(effect);
@@ -91,6 +90,10 @@ Result<std::vector<Result<ApplyResult>>> RedisStore::apply(const ApplyCommands& 
 Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyCommands& request) {
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
+  if (coder_->options().enabled) {
+    if (auto known = meta(0, request.deadline); !known) return std::move(known).error();
+    coder_->prepare(request.entries, request.deadline);
+  }
   if ((*parts)->count() > 1) return Phases(*this, request.deadline).apply(request);
   const auto count = request.entries.size();
   std::vector<std::optional<Result<ApplyResult>>> results(count);

@@ -82,9 +82,32 @@ void RedisStore::answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Repl
     }
   }
   if (auto fed = get->steps.feed(std::move(values)); !fed) return get->done(std::move(fed).error());
-  if (get->steps.wanted().empty()) return get->done(get->steps.take());
+  go_on(std::move(get));
+}
+
+void RedisStore::go_on(std::shared_ptr<AsyncGet> get) {
+  if (get->steps.done()) return get->done(get->steps.take());
   auto& store = get->store;
+  if (get->steps.wanted().empty()) return store.ask_dictionaries(std::move(get));
   store.ask(std::move(get));
+}
+
+// Bodies that this process cannot read yet: their dictionaries are asked for like entries.
+void RedisStore::ask_dictionaries(std::shared_ptr<AsyncGet> get) {
+  const Dictionaries dictionaries(*place_, *shards_);
+  RedisCommands commands;
+  for (const auto number : get->steps.dictionaries()) commands.add("GET", 2).key(dictionaries.bytes_name(number)).idempotent();
+  const auto deadline = get->deadline;
+  auto submitted = place_->client().submit(std::move(commands), deadline, [get](std::vector<Result<Reply>> replies) mutable {
+    std::vector<std::optional<Payload>> values(replies.size());
+    for (std::size_t i = 0; i < replies.size(); ++i) {
+      if (!replies[i]) return get->done(std::move(replies[i]).error());
+      if (!replies[i]->is_nil()) values[i] = replies[i]->take_payload();
+    }
+    if (auto fed = get->steps.feed_dictionaries(values); !fed) return get->done(std::move(fed).error());
+    go_on(std::move(get));
+  });
+  if (!submitted) get->done(std::move(submitted).error());
 }
 
 // One get of one key, as most are: the key's entry, and the record's where it is another one. Whatever is not plainly there goes the way of
@@ -146,7 +169,10 @@ struct RedisStore::LoneGet {
                        (!claim.conditional || identity->slot.stamp == claim.stamp) && get->mark <= identity->slot.stamp &&
                        !(identity->slot.expires_at && *identity->slot.expires_at <= get->now) && !identity->lost_keys.contains(get->key);
     if (!there) return in_full(std::move(get));
-    auto record = get->store.record_of(get->ns, *identity, get->deadline);
+    auto encoded = get->store.coder_->try_load(*identity);
+    if (!encoded) return get->done(std::move(encoded).error());
+    if (!*encoded) return in_full(std::move(get));
+    auto record = record_from(**encoded, *identity);
     if (!record) return get->done(std::move(record).error());
     if (!record->keys.contains(get->key)) return in_full(std::move(get));
     std::vector<Lookup> lookups(1);
@@ -192,8 +218,7 @@ void RedisStore::get_in_steps(const GetRecords& request, GetDone done) {
                .steps = LookupSteps(*coder_, request.ns, request.keys, request.now, shards_->count() > 1, request.deadline),
                .deadline = request.deadline,
                .done = std::move(done)});
-  if (get->steps.wanted().empty()) return get->done(get->steps.take());
-  ask(std::move(get));
+  go_on(std::move(get));
 }
 
 // For hosts that only read in this form: nothing else would find a store that was away when it was opened.

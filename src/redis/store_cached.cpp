@@ -150,6 +150,8 @@ void RedisStore::answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply) 
   }
   if (auto fed = get->steps.feed(std::move(values)); !fed) return get->done(std::move(fed).error());
   if (!get->steps.wanted().empty()) return ask_tracked(std::move(get));
+  // A dictionary that this process has not read yet: the next get has it.
+  if (!get->steps.done()) return ask_without(std::move(get));
   std::vector<AnswerCache::Sources> sources(get->keys.size());
   for (std::size_t i = 0; i < get->keys.size(); ++i) {
     bool all = true;

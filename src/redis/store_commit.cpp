@@ -120,6 +120,9 @@ void CommitCall::add_counts(const Counts& counts) {
   add("records", counts.records);
   add("tombstones", counts.tombstones);
   add("keys", counts.keys);
+  for (const auto& [number, count] : counts.uses) {
+    if (count != 0) op("HINCRBY", shards_->name(shard_, "u"), {std::to_string(number), std::to_string(count)});
+  }
 }
 
 void CommitCall::leave_marker(std::string_view marker) {

@@ -195,7 +195,7 @@ class RedisStore::Fresh {
       }
     }
     claimed_ += claimed;
-    if (!meta || !known || meta->identity != known->identity) {
+    if (!meta || !known || meta->identity != known->identity || !store_.coder_->has_seen(meta->identity, meta->generation)) {
       drop_all();
       store_.forget_meta(0);
       return {};
@@ -213,6 +213,7 @@ class RedisStore::Fresh {
     commands.add("MULTI", 1);
     std::string value;
     std::int64_t own_keys = 0;
+    std::map<std::uint32_t, std::int64_t> uses;  // of dictionaries
     for (const auto i : piece.entries) {
       const auto& one = entry(i);
       const auto& c = one.command;
@@ -227,6 +228,7 @@ class RedisStore::Fresh {
       identity.reach = one.stamp;
       if (one.listed) identity.index = c.account + "/" + c.flow;
       store_.coder_->store(one, identity);
+      if (identity.dictionary != 0) ++uses[identity.dictionary];
       if (c.keys.contains(c.id)) {
         auto& key = stored.key.emplace().slot;
         key.exists = true;
@@ -256,6 +258,9 @@ class RedisStore::Fresh {
     const auto count = static_cast<std::int64_t>(piece.entries.size());
     commands.add("HINCRBY", 4).arg({head_, "c"}).arg("records").arg(count);
     commands.add("HINCRBY", 4).arg({head_, "c"}).arg("keys").arg(own_keys + std::exchange(claimed_, 0));
+    for (const auto& [number, uses_of] : uses) {
+      commands.add("HINCRBY", 4).arg({head_, "u"}).arg(static_cast<std::int64_t>(number)).arg(uses_of);
+    }
     commands.add("EXEC", 1);
   }
 

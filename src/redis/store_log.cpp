@@ -195,7 +195,7 @@ Result<std::optional<Change>> RedisStore::change_of(Position position, const Log
     return std::optional(std::move(change));
   }
   if (!current || identity->slot.state != State::kLive) return std::optional<Change>();
-  auto record = record_of(ns, *identity, deadline);
+  auto record = record_of(*identity, deadline);
   if (!record) return std::move(record).error();
   change.record = *std::move(record);
   return std::optional(std::move(change));

@@ -1,5 +1,7 @@
 #include "redis/store_lookup.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -12,6 +14,7 @@ namespace {
 using State = IdentitySlot::State;
 
 constexpr unsigned kMostRounds = 50;
+constexpr unsigned kMostLost = 3;
 
 bool same(const std::optional<Payload>& a, const std::optional<Payload>& b) {
   if (a.has_value() != b.has_value()) return false;
@@ -89,12 +92,34 @@ Result<void> LookupSteps::take_records(std::vector<std::optional<Payload>> value
     records_.find(std::string(id))->second = *std::move(entry);
   }
   wanted_.clear();
+  return resolve_all();
+}
+
+Result<void> LookupSteps::feed_dictionaries(std::span<const std::optional<Payload>> values) {
+  const auto asked = std::exchange(dictionaries_, {});
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (values[i]) {
+      coder_.learn(asked[i], values[i]->view());
+    } else if (++lost_ == kMostLost) {
+      return Error(ErrorCode::kCorrupted, fmt::format("a record needs dictionary {}, which the store has lost", asked[i]));
+    }
+  }
+  if (++rounds_ == kMostRounds) {
+    return connection_error(ErrorCode::kUnavailable, Trouble::kNone, "dictionaries were replaced all the time; try again");
+  }
+  if (lost_ == 0) return resolve_all();
+  ask_keys(Stage::kKeys);
+  return {};
+}
+
+Result<void> LookupSteps::resolve_all() {
   bool all_sure = true;
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     bool sure = true;
     if (auto resolved = resolve(i, sure); !resolved) return std::move(resolved).error();
     all_sure = all_sure && sure;
   }
+  if (!dictionaries_.empty()) return {};
   if (!all_sure || (spread_ && keys_.size() > 1)) ask_keys(Stage::kAgain);
   return {};
 }
@@ -139,14 +164,18 @@ Result<bool> LookupSteps::resolve(std::size_t number, bool& sure) {
       if (!(found->first == key && !claim.pending)) sure = false;
       return true;
     }
-    auto encoded = coder_.load(ns_, *identity, deadline_);
+    auto encoded = coder_.try_load(*identity);
     if (!encoded) return std::move(encoded).error();
-    auto record = make_record(*encoded, {.version = slot.version,
-                                         .revision = slot.revision,
-                                         .stamp = slot.stamp,
-                                         .expires_at = slot.expires_at,
-                                         .ttl_rule = slot.ttl_rule,
-                                         .lost_keys = identity->lost_keys});
+    if (!*encoded) {
+      if (std::ranges::find(dictionaries_, identity->dictionary) == dictionaries_.end()) dictionaries_.push_back(identity->dictionary);
+      return true;
+    }
+    auto record = make_record(**encoded, {.version = slot.version,
+                                          .revision = slot.revision,
+                                          .stamp = slot.stamp,
+                                          .expires_at = slot.expires_at,
+                                          .ttl_rule = slot.ttl_rule,
+                                          .lost_keys = identity->lost_keys});
     if (!record) return std::move(record).error();
     if (!record->keys.contains(key)) {
       sure = false;

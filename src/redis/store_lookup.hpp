@@ -23,11 +23,14 @@ class LookupSteps {
   // `spread`: entries lie on several servers, so that even one request for several reads them at different moments.
   LookupSteps(BodyCoder& coder, std::string_view ns, std::span<const std::string_view> keys, TimePoint now, bool spread, Deadline deadline);
 
-  // Qualified names of the entries wanted now; empty when it is done.
+  bool done() const noexcept { return wanted_.empty() && dictionaries_.empty(); }
+  // Qualified names of the entries wanted now.
   const std::vector<std::string>& wanted() const noexcept { return wanted_; }
+  // Or, where no entries are wanted, the numbers of the dictionaries without which bodies cannot be read.
+  const std::vector<std::uint32_t>& dictionaries() const noexcept { return dictionaries_; }
   // What they are, in that order. Error: damaged entries; or others changed the same keys all the time (kUnavailable).
   Result<void> feed(std::vector<std::optional<Payload>> values);
-  // The names that the answer for this key came from: the key, and the ids that claim it. Precondition: nothing is wanted.
+  // The names that the answer for this key came from: the key, and the ids that claim it. Precondition: it is done.
   template <class Use>
   void each_source(std::size_t number, Use&& use) const {
     use(std::string_view(keys_[number]));
@@ -39,7 +42,9 @@ class LookupSteps {
     if (entry->key->slot.leads) claims(entry->key->slot.claim_id);
     for (const auto& claim : entry->key->pending) claims(claim.id);
   }
-  // One for each key. Precondition: nothing is wanted.
+  // The same for the bytes of dictionaries. One that is gone has just been replaced: everything is read anew.
+  Result<void> feed_dictionaries(std::span<const std::optional<Payload>> values);
+  // One for each key. Precondition: it is done.
   std::vector<Lookup> take() { return std::move(lookups_); }
 
  private:
@@ -53,6 +58,7 @@ class LookupSteps {
   };
   Result<void> take_keys(std::vector<std::optional<Payload>> values);
   Result<void> take_records(std::vector<std::optional<Payload>> values);
+  Result<void> resolve_all();
   Result<bool> resolve(std::size_t number, bool& sure);
   void ask_keys(Stage stage);
 
@@ -64,7 +70,9 @@ class LookupSteps {
   const Deadline deadline_;
   Stage stage_ = Stage::kKeys;
   unsigned rounds_ = 0;
+  unsigned lost_ = 0;
   std::vector<std::string> wanted_;
+  std::vector<std::uint32_t> dictionaries_;
   std::vector<std::optional<Payload>> stored_;
   std::vector<std::optional<Entry>> entries_;
   std::unordered_map<std::string, std::optional<Entry>> records_;  // by id

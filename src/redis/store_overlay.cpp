@@ -98,12 +98,23 @@ Result<Overlay::Row*> Overlay::row(std::string_view ns, std::string_view bytes) 
   return &rows_.at(name);
 }
 
+std::uint32_t dictionary_of(const Entry& entry) noexcept {
+  return live(entry.identity) && entry.identity->codec == BodyCodec::kZstd ? entry.identity->dictionary : 0;
+}
+
 Counts Overlay::counts(const Row& row) const {
   const auto count = [](bool before, bool now) { return static_cast<std::int64_t>(now) - static_cast<std::int64_t>(before); };
   const auto key = [](const Entry& entry) { return entry.key && (entry.key->slot.exists || !entry.key->pending.empty()); };
-  return {.records = count(live(row.before.identity), live(row.now.identity)),
-          .tombstones = count(tombstone(row.before.identity), tombstone(row.now.identity)),
-          .keys = count(key(row.before), key(row.now))};
+  Counts counts{.records = count(live(row.before.identity), live(row.now.identity)),
+                .tombstones = count(tombstone(row.before.identity), tombstone(row.now.identity)),
+                .keys = count(key(row.before), key(row.now))};
+  const auto before = dictionary_of(row.before);
+  const auto now = dictionary_of(row.now);
+  if (before != now) {
+    if (before != 0) --counts.uses[before];
+    if (now != 0) ++counts.uses[now];
+  }
+  return counts;
 }
 
 void Overlay::effect(SideEffect::Kind kind, std::string_view ns, std::string_view bytes, std::uint64_t score) {
@@ -126,7 +137,7 @@ Result<bool> Overlay::lists(std::string_view ns, std::string_view id, std::strin
   if (!record) return std::move(record).error();
   const auto& identity = (*record)->now.identity;
   if (!live(identity) || identity->lost_keys.contains(key)) return false;
-  auto encoded = coder_.load(ns, *identity, deadline_);
+  auto encoded = coder_.load(*identity, deadline_);
   if (!encoded) return std::move(encoded).error();
   auto command = decode_command(*encoded);
   if (!command) return std::move(command).error();
@@ -138,7 +149,7 @@ Result<std::vector<std::string>> Overlay::current_keys(std::string_view ns, std:
   if (!record) return std::move(record).error();
   const auto& identity = (*record)->now.identity;
   if (!live(identity)) return std::vector<std::string>();
-  auto encoded = coder_.load(ns, *identity, deadline_);
+  auto encoded = coder_.load(*identity, deadline_);
   if (!encoded) return std::move(encoded).error();
   auto command = decode_command(*encoded);
   if (!command) return std::move(command).error();
@@ -268,7 +279,7 @@ Result<Payload> Overlay::load_encoded(std::string_view ns, std::string_view id, 
   if (!found) return std::move(found).error();
   const auto& identity = (*found)->now.identity;
   if (!live(identity)) return Error(ErrorCode::kInternal, "the body of a record that is not there");
-  return coder_.load(ns, *identity, deadline_);
+  return coder_.load(*identity, deadline_);
 }
 
 Result<KeySlot> Overlay::load_key(std::string_view ns, std::string_view key) {

@@ -43,8 +43,17 @@ struct Counts {
   std::int64_t records = 0;
   std::int64_t tombstones = 0;
   std::int64_t keys = 0;
+  std::map<std::uint32_t, std::int64_t> uses{};  // of dictionaries, by number
+  void add_records(const Counts& other) {
+    records += other.records;
+    tombstones += other.tombstones;
+    for (const auto& [number, count] : other.uses) uses[number] += count;
+  }
   bool any() const noexcept { return records != 0 || tombstones != 0 || keys != 0; }
 };
+
+// What its body needs to be read; 0 = nothing.
+std::uint32_t dictionary_of(const Entry& entry) noexcept;
 
 class Overlay final : public ModelTransaction {
  public:

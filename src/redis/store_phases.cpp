@@ -134,8 +134,7 @@ void Phases::prepare_calls(Plan& plan) {
         call.expect_entry(name, row.stored);
         if (!row.changed) continue;
         const auto change = overlay.counts(row);
-        counts.records += change.records;
-        counts.tombstones += change.tombstones;
+        counts.add_records(change);
         // Claims that take something from a record elsewhere become final only when that record knows.
         if (claims_ahead && others_lose && is_claim(name)) {
           write_ahead(call, name, row.now, row.before.key);
@@ -167,7 +166,7 @@ void Phases::prepare_calls(Plan& plan) {
         call.expect_entry(name, stored(name, row));
         call.write_entry(name, row.now, random());
         auto change = overlay.counts(row);
-        if (left_over) change.records = change.tombstones = 0;
+        if (left_over) change = Counts{.keys = change.keys};
         call.add_counts(change);
       }
       if (!identities) break;

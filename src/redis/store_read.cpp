@@ -25,16 +25,20 @@ bool live(const std::optional<Entry>& entry) { return entry && entry->identity &
 
 }  // namespace
 
-Result<Record> RedisStore::record_of(std::string_view ns, const IdentityPart& identity, Deadline deadline) {
-  auto encoded = coder_->load(ns, identity, deadline);
+Result<Record> RedisStore::record_of(const IdentityPart& identity, Deadline deadline) {
+  auto encoded = coder_->load(identity, deadline);
   if (!encoded) return std::move(encoded).error();
+  return record_from(*encoded, identity);
+}
+
+Result<Record> RedisStore::record_from(const Payload& encoded, const IdentityPart& identity) {
   const auto& slot = identity.slot;
-  return make_record(*encoded, {.version = slot.version,
-                                .revision = slot.revision,
-                                .stamp = slot.stamp,
-                                .expires_at = slot.expires_at,
-                                .ttl_rule = slot.ttl_rule,
-                                .lost_keys = identity.lost_keys});
+  return make_record(encoded, {.version = slot.version,
+                               .revision = slot.revision,
+                               .stamp = slot.stamp,
+                               .expires_at = slot.expires_at,
+                               .ttl_rule = slot.ttl_rule,
+                               .lost_keys = identity.lost_keys});
 }
 
 Result<std::vector<std::optional<Entry>>> RedisStore::decoded_entries(std::span<const std::string> names, Deadline deadline) {
@@ -55,7 +59,13 @@ Result<std::vector<Lookup>> RedisStore::get(const GetRecords& request) {
   if (!parts) return std::move(parts).error();
   if (cache_ != nullptr) return wait_for_cached(request);
   LookupSteps steps(*coder_, request.ns, request.keys, request.now, (*parts)->count() > 1, request.deadline);
-  while (!steps.wanted().empty()) {
+  while (!steps.done()) {
+    if (steps.wanted().empty()) {
+      auto dictionaries = load_dictionaries(steps.dictionaries(), request.deadline);
+      if (!dictionaries) return std::move(dictionaries).error();
+      if (auto fed = steps.feed_dictionaries(*dictionaries); !fed) return std::move(fed).error();
+      continue;
+    }
     auto loaded = load_entries(steps.wanted(), request.deadline);
     if (!loaded) return std::move(loaded).error();
     if (auto fed = steps.feed(*std::move(loaded)); !fed) return std::move(fed).error();
@@ -67,17 +77,21 @@ Result<Lookup> RedisStore::get_by_id(const GetById& request) {
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
   const auto name = qualified(request.ns, request.id);
-  auto entries = decoded_entries({&name, 1}, request.deadline);
-  if (!entries) return std::move(entries).error();
-  const auto& entry = entries->front();
-  if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) return Lookup();
-  const auto& slot = entry->identity->slot;
-  if (slot.state != State::kLive || (slot.expires_at && *slot.expires_at <= request.now)) {
-    return Lookup{.status = Lookup::Status::kGone, .record = {}};
+  for (int attempt = 0;; ++attempt) {
+    auto entries = decoded_entries({&name, 1}, request.deadline);
+    if (!entries) return std::move(entries).error();
+    const auto& entry = entries->front();
+    if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) return Lookup();
+    const auto& slot = entry->identity->slot;
+    if (slot.state != State::kLive || (slot.expires_at && *slot.expires_at <= request.now)) {
+      return Lookup{.status = Lookup::Status::kGone, .record = {}};
+    }
+    auto record = record_of(*entry->identity, request.deadline);
+    // Its dictionary may have been replaced between the two reads.
+    if (!record && record.error().code() == ErrorCode::kUnavailable && attempt < 2) continue;
+    if (!record) return std::move(record).error();
+    return Lookup{.status = Lookup::Status::kFound, .record = *std::move(record)};
   }
-  auto record = record_of(request.ns, *entry->identity, request.deadline);
-  if (!record) return std::move(record).error();
-  return Lookup{.status = Lookup::Status::kFound, .record = *std::move(record)};
 }
 
 // --- lists ----------------------------------------------------------------------------------------------------------------------
@@ -158,7 +172,7 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
       if (!live(entry) || !entry->identity->index) continue;
       const auto& slot = entry->identity->slot;
       if (slot.expires_at && *slot.expires_at <= request.now) continue;
-      auto record = record_of(request.ns, *entry->identity, request.deadline);
+      auto record = record_of(*entry->identity, request.deadline);
       if (!record) return std::move(record).error();
       if (!request.owner.empty() && record->owner != request.owner) continue;
       page.records.push_back(*std::move(record));
@@ -278,7 +292,7 @@ Result<Summary> RedisStore::summary_of(const ScanPlace& place, const IdentityPar
   summary.revision = slot.revision;
   summary.expires_at = slot.expires_at;
   if (summary.tombstone) return summary;
-  auto record = record_of(place.ns, identity, request.deadline);
+  auto record = record_of(identity, request.deadline);
   if (!record) return std::move(record).error();
   summary.account = record->account;
   summary.flow = record->flow;

@@ -234,7 +234,7 @@ Result<void> RedisStore::raise_floor(std::uint32_t shard, Stamp floor, Deadline 
     if (!known) return std::move(known).error();
     if (known->floor >= floor) return {};
     Script::Call call(meta_script(), 1);
-    call.key(shards_->name(shard, "m")).arg(known->text).arg(encode_part_meta(known->identity, floor));
+    call.key(shards_->name(shard, "m")).arg(known->text).arg(encode_part_meta(known->identity, floor, known->generation));
     auto raised = run_script(place_->client(), call, deadline);
     if (!raised) return std::move(raised).error();
     forget_meta(shard);
@@ -312,6 +312,7 @@ Result<Reclaimed> RedisStore::reclaim(const Reclaim& request) {
     if (auto raised = raise_floor(shard, floor, deadline); !raised) return std::move(raised).error();
     if (auto forgotten = forget_gone(request, shard, done); !forgotten) return std::move(forgotten).error();
   }
+  if (auto tended = tend_dictionaries(deadline); !tended) return std::move(tended).error();
   return done;
 }
 

@@ -29,13 +29,15 @@ void warm(setget::KeyStoreBackend& backend) {
 
 }  // namespace
 
-ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards, bool cached) {
-  const auto open = [uri = std::move(uri), shards, cached](const Environment& environment,
-                                                           const std::shared_ptr<void>& place) -> Result<Stores> {
+ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards,
+                                const setget::redis::CodecOptions& codec, bool cached) {
+  const auto open = [uri = std::move(uri), shards, codec, cached](const Environment& environment,
+                                                                  const std::shared_ptr<void>& place) -> Result<Stores> {
     setget::redis::Options options;
     options.uri = uri();
     options.prefix = *std::static_pointer_cast<std::string>(place);
     options.shards = shards;
+    options.codec = codec;
     options.clock = environment.clock;
     options.random = environment.random;
     options.cache.enabled = cached;

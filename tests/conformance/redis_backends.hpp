@@ -14,6 +14,6 @@ namespace setget_tests {
 // `uri` is asked once, when the first test runs: starting servers takes a while. `cached`: with the read cache on; stores that share the
 // content see each other's changes a moment later then, so that is not asked of them.
 setget::testing::ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards,
-                                                 bool cached = false);
+                                                 const setget::redis::CodecOptions& codec = {}, bool cached = false);
 
 }  // namespace setget_tests

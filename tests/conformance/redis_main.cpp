@@ -37,10 +37,18 @@ int main(int argc, char** argv) {
       "redis_sentinel", [] { return started(watched).uri(); }, 0));
   register_conformance(redis_backend(
       "redis_cluster", [] { return started(cluster).uri(); }, 64));
+  // Every body through the codec, and dictionaries as soon as may be.
+  const setget::redis::CodecOptions codec{.enabled = true, .min_bytes = 1, .max_percent = 100, .sample_records = 10};
+  if (codec.validate()) {
+    register_conformance(redis_backend(
+        "redis_codec", [] { return started(standalone).uri(); }, 0, codec));
+    register_conformance(redis_backend(
+        "redis_codec_parts", [] { return started(standalone).uri(); }, 16, codec));
+  }
   register_conformance(redis_backend(
-      "redis_cached", [] { return started(standalone).uri(); }, 0, true));
+      "redis_cached", [] { return started(standalone).uri(); }, 0, {}, true));
   register_conformance(redis_backend(
-      "redis_cluster_cached", [] { return started(cluster).uri(); }, 64, true));
+      "redis_cluster_cached", [] { return started(cluster).uri(); }, 64, {}, true));
   const int failed = RUN_ALL_TESTS();
   standalone.reset();
   watched.reset();

@@ -256,13 +256,13 @@ bool SentinelGroup::healthy() {
   return true;
 }
 
-ClusterGroup::ClusterGroup() {
+ClusterGroup::ClusterGroup(int nodes, int replicas) {
   std::vector<std::string> create = {"redis-cli", "--cluster", "create"};
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < nodes; ++i) {
     nodes_.push_back(std::make_unique<RedisServer>(ServerOptions{.cluster = true}));
     create.push_back(nodes_.back()->address());
   }
-  create.insert(create.end(), {"--cluster-replicas", "1", "--cluster-yes"});
+  create.insert(create.end(), {"--cluster-replicas", std::to_string(replicas), "--cluster-yes"});
   int status = 0;
   const auto output = run(create, &status);
   if (status != 0) throw std::runtime_error("redis-cli --cluster create: " + output);

@@ -111,10 +111,10 @@ class SentinelGroup {
   std::vector<std::unique_ptr<RedisServer>> sentinels_;
 };
 
-// Three masters with a replica each.
+// Three masters with a replica each, unless asked for something else; `replicas` of each master are among the nodes.
 class ClusterGroup {
  public:
-  ClusterGroup();
+  explicit ClusterGroup(int nodes = 6, int replicas = 1);
   std::string uri() const;
   std::vector<std::unique_ptr<RedisServer>>& nodes() noexcept { return nodes_; }
   // The node that serves a slot, and the id of a node.
