@@ -54,6 +54,25 @@ std::vector<setget::ApplyEntry> records_from(const std::vector<std::string>& exa
   return entries;
 }
 
+// The first half, once each, beside those that are measured.
+std::vector<setget::ApplyEntry> training_records(const std::vector<std::string>& examples) {
+  const auto count = examples.size() / 2;
+  auto entries = make_entries({.bytes = kPayloadBytes, .keys = 3}, count, 10 * kRecords);
+  for (std::size_t n = 0; n < count; ++n) {
+    auto command = entries[n].command;
+    command.payload = examples[n];
+    entries[n].encoded = setget::encode_command(command);
+    entries[n].command = must(setget::decode_command(entries[n].encoded), "decoding a command");
+  }
+  return entries;
+}
+
+void print_parts(const setget::redis::MemoryReport& report) {
+  for (const auto& part : report.parts) {
+    std::fprintf(stderr, "  %-14s %8.1f bytes a record\n", part.name.c_str(), static_cast<double>(part.bytes) / kRecords);
+  }
+}
+
 }  // namespace
 
 void bench_redis_memory(const Settings& settings, Report& report) {
@@ -66,10 +85,46 @@ void bench_redis_memory(const Settings& settings, Report& report) {
   server.fill(kRecords, record_key, [&](std::uint64_t n) -> std::string_view { return bytes = distinct_payload(examples, n); });
   const auto plain = static_cast<double>(server.used_memory() - empty) / kRecords;
 
-  auto database = open_fresh(server);
-  for (std::uint64_t n = 0; n < kRecords; n += kStep) apply_all(database, records_from(examples, n, kStep));
-  const auto off = static_cast<double>(server.used_memory() - empty) / kRecords;
-  report.add({.name = "redis-memory-codec-off", .value = off, .unit = "bytes", .baseline = plain, .lower_is_better = true});
+  struct Figures {
+    double bytes = 0;  // a record
+    double applies = 0;
+    double gets = 0;
+  };
+  const auto measure = [&](setget::redis::Database& database) {
+    Figures figures;
+    std::vector<double> applies, gets;
+    for (std::uint64_t n = 0; n < kRecords; n += kStep) applies.push_back(apply_all(database, records_from(examples, n, kStep)));
+    figures.bytes = static_cast<double>(server.used_memory() - empty) / kRecords;
+    for (int trial = 0; trial < settings.trials; ++trial) {
+      gets.push_back(get_rate(*database.key_store().backend(), settings.seconds, 0));
+    }
+    figures.applies = median(std::move(applies));
+    figures.gets = median(std::move(gets));
+    return figures;
+  };
+  Figures off;
+  {
+    auto database = open_fresh(server, "?pool=1");
+    off = measure(database);
+  }
+  report.add({.name = "redis-memory-codec-off", .value = off.bytes, .unit = "bytes", .baseline = plain, .lower_is_better = true});
+
+  server.flush();
+  auto database =
+      must(setget::redis::open({.uri = server.uri("?pool=1"), .prefix = "bench", .codec = {.enabled = true}}), "opening the store");
+  apply_all(database, training_records(examples));
+  if (must(database.retrain("", "bench", "orders"), "training").samples == 0) fail("no dictionary could be trained");
+  const auto on = measure(database);
+  report.add({.name = "redis-memory-codec",
+              .value = on.bytes,
+              .unit = "bytes",
+              .baseline = plain,
+              .target = 0.20,
+              .aim = 0.15,
+              .lower_is_better = true});
+  report.add({.name = "redis-apply-codec", .value = on.applies, .unit = "records/s", .baseline = off.applies, .target = 0.5});
+  report.add({.name = "redis-get-codec", .value = on.gets, .unit = "gets/s", .baseline = off.gets, .target = 0.8});
+  print_parts(must(database.memory(10 * kRecords), "measuring memory"));
 }
 
 }  // namespace bench

@@ -78,5 +78,7 @@ std::vector<setget::ApplyEntry> make_entries(const Shape& shape, std::size_t cou
 setget::redis::Database open_fresh(RedisServer& server, const std::string& options = {});
 // Applies all, in batches of 256 by two threads; ends the process unless each is applied. Records a second.
 double apply_all(setget::redis::Database& database, std::span<const setget::ApplyEntry> entries);
+// Gets a second in completion form, of random keys among record_key(0) to record_key(99 999). `bytes`: of each payload; 0: any.
+double get_rate(setget::KeyStoreBackend& store, double seconds, std::size_t bytes);
 
 }  // namespace bench

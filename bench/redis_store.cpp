@@ -76,7 +76,9 @@ class GetLoop {
     const std::string_view view = key;
     store_.get_async({.keys = {&view, 1}, .now = setget::system_clock()->now()},
                      [this](const setget::Result<std::vector<setget::Lookup>>& found) {
-                       if (!found || !found->front().record || found->front().record->payload.size() != bytes_) wrong_ = true;
+                       if (!found || !found->front().record || (bytes_ != 0 && found->front().record->payload.size() != bytes_)) {
+                         wrong_ = true;
+                       }
                        const auto count = gets_.fetch_add(1) + 1;
                        if (count % 64 == 0 && seconds_since(start_) >= seconds_) over_ = true;
                        if (!over_ && !wrong_) return next();
@@ -100,7 +102,11 @@ class GetLoop {
   std::binary_semaphore left_{0};
 };
 
+}  // namespace
+
 double get_rate(setget::KeyStoreBackend& store, double seconds, std::size_t bytes) { return GetLoop(store, seconds, bytes).run(); }
+
+namespace {
 
 void compare_gets(const Settings& settings, Report& report, RedisServer& server, std::size_t bytes) {
   const Work works[] = {{"redis-get-inline", {.bytes = bytes, .keys = 1, .inline_id = true}, 0.5, 0.8},

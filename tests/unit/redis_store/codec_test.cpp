@@ -234,7 +234,7 @@ TEST_P(Codec, Retraining_beside_writers_loses_nothing) {
   std::atomic<bool> over{false};
   std::uint64_t written = 0;
   std::thread writer([&] {
-    for (std::uint64_t at = 10'000; !over; at += 20, written += 20) set(other, at, 20, "Jane Doe");
+    for (std::uint64_t at = 10'000; !over && written < 4000; at += 20, written += 20) set(other, at, 20, "Jane Doe");
   });
   for (int i = 0; i < 5; ++i) {
     const auto done = database.retrain("", "acme", "orders");
