@@ -134,7 +134,8 @@ Result<bool> LookupSteps::resolve(std::size_t number, bool& sure) {
     }
     const auto& slot = identity->slot;
     if (slot.stamp != claim.stamp && (keys_.size() > 1 || spread_)) sure = false;
-    if ((slot.expires_at && *slot.expires_at <= now_) || part.slot.mark > slot.stamp || identity->lost_keys.contains(key)) {
+    // A mark that is younger than the record does not count by itself: all keys of the record end together, when its tombstone comes.
+    if ((slot.expires_at && *slot.expires_at <= now_) || identity->lost_keys.contains(key)) {
       // The entry of a key that is its own record's says all of it at one moment.
       if (!(found->first == key && !claim.pending)) sure = false;
       return true;

@@ -21,6 +21,7 @@ struct Phases::Plan {
   std::function<bool()> claims_ahead{};  // whether the decision needs that
   bool look_again = false;               // decide once more when the commit point is written
   bool keys_first = false;               // the record last: for what readers see as gone anyway
+  bool own_last = false;                 // `own` is a key that says whose records end: it forgets them only when they have
   Stamp floor_override = 0;
   bool ignore_floor = false;
 
@@ -78,7 +79,7 @@ void Phases::prepare_calls(Plan& plan) {
   plan.answered = 0;
   plan.conflict = false;
   auto& overlay = *plan.overlay;
-  const bool has_own = !plan.own.empty();
+  const bool has_own = !plan.own.empty() && !plan.own_last;
   const auto own_part = has_own ? overlay.shard_of(plan.own) : 0;
   const auto is_own = [&](std::uint32_t part) { return has_own && part == own_part; };
   std::map<std::uint32_t, CommitCall> calls;
@@ -161,12 +162,22 @@ void Phases::prepare_calls(Plan& plan) {
       const bool identities = plan.phase == Phase::kOthers;
       for (const auto& [name, row] : overlay.rows()) {
         const auto part = overlay.shard_of(name);
-        const bool left_over = is_own(part) && !identities && plan.ahead.contains(name);
+        const bool last = plan.own_last && name == plan.own;
+        const bool left_over = (is_own(part) || last) && !identities && plan.ahead.contains(name);
         if (!left_over && (is_own(part) || !row.changed || row.identity_changed != identities)) continue;
         auto& call = call_of(part);
         call.expect_entry(name, stored(name, row));
-        call.write_entry(name, row.now, random());
         auto change = overlay.counts(row);
+        if (last && identities) {
+          auto entry = row.now;
+          entry.key = row.before.key;
+          const auto token = random();
+          call.write_entry(name, entry, token);
+          plan.ahead.insert_or_assign(name, Payload::adopt(encode_entry(entry, split_qualified(name).bytes, token)));
+          change.keys = 0;
+        } else {
+          call.write_entry(name, row.now, random());
+        }
         if (left_over) change.records = change.tombstones = 0;
         call.add_counts(change);
       }
@@ -342,6 +353,7 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
       if (landed && !state.final_result) state.final_result = state.unsure;
       const bool again = landed || state.now.outcome == Outcome::kDuplicate;
       if (command.kind == CommandKind::kEraseKey) {
+        raw->own_last = again;
         if (again) return finish_erase(overlay, command.ns, command.keys.front());
         overlay.discard();
         if (state.now.outcome != Outcome::kApplied) return {};
