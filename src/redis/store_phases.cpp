@@ -30,6 +30,7 @@ struct Phases::Plan {
   std::unique_ptr<Overlay> overlay{};
   std::optional<PartMeta> meta{};
   std::unordered_map<std::string, Payload> ahead{};  // entries as earlier phases left them, where that is not what they are to be
+  std::set<std::string> late{};                      // entries whose key is written last, apart from their identity
   std::vector<CommitCall> calls{};
   std::vector<std::pair<std::size_t, std::string>> wrote{};  // first phase: which call wrote which name
   std::size_t answered = 0;
@@ -62,6 +63,7 @@ void Phases::read(Plan& plan) {
   ++plan.attempts;
   plan.calls.clear();
   plan.ahead.clear();
+  plan.late.clear();
   plan.overlay = std::make_unique<Overlay>(store_, *store_.coder_, *store_.shards_, true, deadline_);
   const auto part = plan.overlay->shard_of(plan.own.empty() ? plan.names.front() : plan.own);
   auto meta = store_.meta(part, deadline_);
@@ -72,6 +74,15 @@ void Phases::read(Plan& plan) {
   plan.phase = plan.keys_first ? Phase::kOthers : Phase::kAhead;
   prepare_calls(plan);
 }
+
+namespace {
+
+bool same_key(const Overlay::Row& row) {
+  const auto bytes = [](const std::optional<KeyPart>& key) { return encode_entry({.identity = std::nullopt, .key = key}, {}, 0); };
+  return bytes(row.before.key) == bytes(row.now.key);
+}
+
+}  // namespace
 
 void Phases::prepare_calls(Plan& plan) {
   plan.calls.clear();
@@ -89,12 +100,14 @@ void Phases::prepare_calls(Plan& plan) {
     return at == plan.ahead.end() ? row.stored : std::optional(at->second);
   };
   const auto random = [&] { return store_.place_->random().next(); };
-  // An entry with the step's claim beside what was there before.
-  const auto write_ahead = [&](CommitCall& call, const std::string& name, Entry entry, const std::optional<KeyPart>& key) {
+  // An entry whose key is as it was, with the step's claim beside it where it makes one.
+  const auto write_ahead = [&](CommitCall& call, const std::string& name, Entry entry, const std::optional<KeyPart>& key, bool claims) {
     entry.key = key;
-    if (!entry.key) entry.key.emplace();
-    auto& pending = entry.key->pending;
-    if (std::ranges::find(pending, plan.claim) == pending.end()) pending.push_back(plan.claim);
+    if (claims) {
+      if (!entry.key) entry.key.emplace();
+      auto& pending = entry.key->pending;
+      if (std::ranges::find(pending, plan.claim) == pending.end()) pending.push_back(plan.claim);
+    }
     const auto token = random();
     call.write_entry(name, entry, token);
     plan.ahead.insert_or_assign(name, Payload::adopt(encode_entry(entry, split_qualified(name).bytes, token)));
@@ -119,7 +132,7 @@ void Phases::prepare_calls(Plan& plan) {
         if (row.before.key && std::ranges::find(row.before.key->pending, plan.claim) != row.before.key->pending.end()) continue;
         auto& call = call_of(part);
         call.expect_entry(name, row.stored);
-        write_ahead(call, name, row.before, row.before.key);
+        write_ahead(call, name, row.before, row.before.key, true);
       }
       break;
     }
@@ -137,9 +150,11 @@ void Phases::prepare_calls(Plan& plan) {
         const auto change = overlay.counts(row);
         counts.records += change.records;
         counts.tombstones += change.tombstones;
-        // Claims that take something from a record elsewhere become final only when that record knows.
-        if (claims_ahead && others_lose && is_claim(name)) {
-          write_ahead(call, name, row.now, row.before.key);
+        // What takes something from a record elsewhere becomes final only when that record knows: nothing else would tell it.
+        if (others_lose && !plan.keys_first && !same_key(row)) {
+          plan.late.insert(name);
+          const bool claims = claims_ahead && is_claim(name);
+          if (claims || row.identity_changed) write_ahead(call, name, row.now, row.before.key, claims);
           continue;
         }
         call.write_entry(name, row.now, random());
@@ -162,18 +177,14 @@ void Phases::prepare_calls(Plan& plan) {
       const bool identities = plan.phase == Phase::kOthers;
       for (const auto& [name, row] : overlay.rows()) {
         const auto part = overlay.shard_of(name);
-        const bool last = plan.own_last && name == plan.own;
-        const bool left_over = (is_own(part) || last) && !identities && plan.ahead.contains(name);
+        const bool left_over = !identities && plan.late.contains(name);
         if (!left_over && (is_own(part) || !row.changed || row.identity_changed != identities)) continue;
         auto& call = call_of(part);
         call.expect_entry(name, stored(name, row));
         auto change = overlay.counts(row);
-        if (last && identities) {
-          auto entry = row.now;
-          entry.key = row.before.key;
-          const auto token = random();
-          call.write_entry(name, entry, token);
-          plan.ahead.insert_or_assign(name, Payload::adopt(encode_entry(entry, split_qualified(name).bytes, token)));
+        if (identities && !same_key(row)) {
+          plan.late.insert(name);
+          write_ahead(call, name, row.now, row.before.key, claims_ahead && is_claim(name));
           change.keys = 0;
         } else {
           call.write_entry(name, row.now, random());
@@ -360,7 +371,10 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
         return overlay.mark(command.ns, command.keys.front(), entry.stamp);
       }
       if (command.kind != CommandKind::kSet) return {};
-      raw->claim.conditional = command.expected_version.has_value() && state.now.outcome == Outcome::kApplied;
+      // Where the identity has seen a younger set already, its claims would count before the record has come.
+      const auto& known = overlay.rows().at(raw->own).before.identity;
+      const bool early = known && known->slot.state != IdentitySlot::State::kAbsent && known->reach >= entry.stamp;
+      raw->claim.conditional = (command.expected_version.has_value() || early) && state.now.outcome == Outcome::kApplied;
       if (state.now.outcome == Outcome::kStale || state.now.outcome == Outcome::kDuplicate) {
         if (auto raised = overlay.raise_reach(command.ns, command.id, entry.stamp); !raised) return raised;
       }

@@ -112,7 +112,7 @@ class Messages {
   }
   static std::string payload(Stamp stamp) {
     kit::SeededRandom dice(stamp);
-    return std::to_string(stamp) + "|" + std::string(dice.next() % 300, static_cast<char>('a' + stamp % 26));
+    return std::to_string(stamp) + "|" + std::string(dice.next() % 30, static_cast<char>('a' + stamp % 26));
   }
 
   std::uint64_t seed_;

@@ -84,6 +84,16 @@ std::string joined(const std::vector<std::string>& keys, const std::vector<std::
   return out;
 }
 
+std::string text_of(const ApplyEntry& entry) {
+  const auto& c = entry.command;
+  static const char* const kKinds[] = {"?", "set", "erase", "erase by key", "touch"};
+  const auto kind = static_cast<std::size_t>(c.kind);
+  std::string out = std::string(kind < 5 ? kKinds[kind] : "?") + " " + std::string(c.id) + " v" +
+                    std::to_string(c.version.value_or(entry.stamp)) + " s" + std::to_string(entry.stamp) + " [";
+  for (const auto key : c.keys) out += std::string(key) + " ";
+  return out + "]";
+}
+
 struct Bench {
   explicit Bench(std::uint32_t parts)
       : shards(parts), prefix(new_prefix()), direct(open_store(server().uri(), prefix, parts)), cutter(server().port()) {}
@@ -211,7 +221,6 @@ TEST_P(WriterDies, in_the_middle_of_anything) {
   const auto scenarios = rounds() != 0 ? rounds() / 2 : 60;
   std::size_t cuts = 0;
   for (std::uint64_t seed = 1; seed <= scenarios; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
     kit::SeededRandom dice(seed);
     const Messages random(seed);
     const auto pick = [&](std::size_t most) {
@@ -222,6 +231,14 @@ TEST_P(WriterDies, in_the_middle_of_anything) {
     const auto before = pick(6);
     const auto batch = std::vector<std::uint64_t>{1 + dice.next() % 40};
     const auto after = pick(2);
+    std::string told = "seed " + std::to_string(seed);
+    const auto tell = [&](const char* when, const std::vector<std::uint64_t>& numbers) {
+      for (const auto n : numbers) told += std::string("\n") + when + text_of(random.at(n, "x"));
+    };
+    tell("  before: ", before);
+    tell("  cut:    ", batch);
+    tell("  after:  ", after);
+    SCOPED_TRACE(told);
     cuts += bench.run(
         random,
         [&](const std::string& ns) {
