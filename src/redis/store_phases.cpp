@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "redis/errors.hpp"
@@ -10,6 +11,10 @@
 #include "redis/store_step.hpp"
 
 namespace setget::inline v0::redis {
+
+namespace {
+constexpr unsigned kMostInStep = 4;  // attempts
+}
 
 struct Phases::Plan {
   // What is asked for.
@@ -287,14 +292,24 @@ void Phases::run(Plans& plans) {
       active.push_back(&plan);
     }
     if (active.empty()) return;
-    for (auto* plan : active) {
+    // Two that disturb each other would do so for ever, in step: then the first goes alone, and not in step with other processes.
+    auto turn = std::span(active);
+    if (std::ranges::any_of(active, [](const Plan* plan) { return plan->attempts > kMostInStep; })) {
+      turn = turn.subspan(0, 1);
+      const auto attempts = turn.front()->attempts;
+      if (turn.front()->phase == Phase::kRead && attempts > kMostInStep) {
+        const auto most = std::min<std::uint64_t>(attempts, 32) * 1000;
+        std::this_thread::sleep_for(std::chrono::microseconds(store_.place_->random().next() % most));
+      }
+    }
+    for (auto* plan : turn) {
       if (plan->phase != Phase::kRead) continue;
       read(*plan);
       if (plan->open()) (void)advance(*plan);
     }
     std::vector<Script::Call> calls;
     std::vector<std::pair<Plan*, std::size_t>> whose;
-    for (auto* plan : active) {
+    for (auto* plan : turn) {
       if (!plan->open()) continue;
       for (std::size_t i = 0; i < plan->calls.size(); ++i) {
         calls.push_back(plan->calls[i].call());
