@@ -18,7 +18,8 @@ namespace setget::inline v0::redis {
 struct PendingClaim {
   Stamp stamp = 0;
   std::string id{};
-  // Of a conditional set, which may be refused: it counts only while the record's current version is the one of that set.
+  // Of a conditional set, which may be refused, or of one that is older than what its identity has seen: it counts only while the
+  // record's current version is the one of that set.
   bool conditional = false;
   friend bool operator==(const PendingClaim&, const PendingClaim&) = default;
 };

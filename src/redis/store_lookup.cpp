@@ -137,8 +137,10 @@ Result<bool> LookupSteps::resolve(std::size_t number, bool& sure) {
     claims.push_back({.stamp = claim.stamp, .id = claim.id, .pending = true, .conditional = claim.conditional, .leads = true});
   }
   if (part.slot.claim_stamp != 0) {
-    claims.push_back(
-        {.stamp = part.slot.claim_stamp, .id = part.slot.claim_id, .pending = false, .conditional = false, .leads = part.slot.leads});
+    // A record that claims once more what it holds already lists the key now, though it did not when the slot was written.
+    const bool leads =
+        part.slot.leads || std::ranges::any_of(part.pending, [&](const auto& claim) { return claim.id == part.slot.claim_id; });
+    claims.push_back({.stamp = part.slot.claim_stamp, .id = part.slot.claim_id, .pending = false, .conditional = false, .leads = leads});
   }
   std::ranges::sort(claims, [](const Claimed& a, const Claimed& b) { return a.stamp != b.stamp ? a.stamp > b.stamp : a.id > b.id; });
   if (part.slot.exists) lookup.status = Lookup::Status::kGone;
@@ -159,7 +161,8 @@ Result<bool> LookupSteps::resolve(std::size_t number, bool& sure) {
     }
     const auto& slot = identity->slot;
     if (slot.stamp != claim.stamp && (keys_.size() > 1 || spread_)) sure = false;
-    if ((slot.expires_at && *slot.expires_at <= now_) || part.slot.mark > slot.stamp || identity->lost_keys.contains(key)) {
+    // A mark that is younger than the record does not count by itself: all keys of the record end together, when its tombstone comes.
+    if ((slot.expires_at && *slot.expires_at <= now_) || identity->lost_keys.contains(key)) {
       // The entry of a key that is its own record's says all of it at one moment.
       if (!(found->first == key && !claim.pending)) sure = false;
       return true;

@@ -181,11 +181,14 @@ Result<void> Overlay::settle_pending(std::string_view ns, const std::vector<std:
       if (own) continue;
       const auto self = std::exchange(self_, claim.id);
       const auto self_stamp = std::exchange(self_stamp_, claim.stamp);
+      // Under its other keys the record's claims count as they did.
+      self_key_ = key;
       auto adopted = adopt_claim(*this, ns, key, claim.id, claim.stamp);
       // Where the claim changed nothing the model did not write the key.
       if (adopted && (*found)->now.key && std::erase(edit(**found).now.key->pending, claim) > 0) (*found)->now.key->slot.exists = true;
       self_ = self;
       self_stamp_ = self_stamp;
+      self_key_.reset();
       if (!adopted) return adopted;
     }
   }
@@ -292,7 +295,7 @@ Result<KeySlot> Overlay::load_key(std::string_view ns, std::string_view key) {
   auto pending = part->pending;
   std::ranges::sort(pending, {}, &PendingClaim::stamp);
   for (const auto& claim : pending) {
-    if (claim.id == self_ && claim.stamp == self_stamp_) continue;
+    if (is_self(claim, key)) continue;
     auto has_come = reached(ns, claim);
     if (!has_come) return std::move(has_come).error();
     if (!*has_come) continue;
@@ -425,7 +428,7 @@ Result<void> Overlay::store_key(std::string_view ns, std::string_view key, const
   // What has come is part of the slot by now, and so is what this step does.
   std::vector<PendingClaim> left;
   for (auto& claim : part.pending) {
-    if (claim.id == self_ && claim.stamp == self_stamp_) continue;
+    if (is_self(claim, key)) continue;
     auto has_come = reached(ns, claim);
     if (!has_come) return std::move(has_come).error();
     if (*has_come) continue;

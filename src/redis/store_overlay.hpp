@@ -126,6 +126,9 @@ class Overlay final : public ModelTransaction {
   Result<Row> decode(std::string_view name, std::optional<Payload> bytes) const;
   Result<bool> reached(std::string_view ns, const PendingClaim& claim);
   Result<bool> lists(std::string_view ns, std::string_view id, std::string_view key);
+  bool is_self(const PendingClaim& claim, std::string_view key) const {
+    return claim.id == self_ && claim.stamp == self_stamp_ && (!self_key_ || *self_key_ == key);
+  }
   Row& edit(Row& row) {
     row.changed = true;
     return row;
@@ -144,6 +147,7 @@ class Overlay final : public ModelTransaction {
   // The pending claims of the step's own command do not count: it is about to make them.
   std::string self_{};
   Stamp self_stamp_ = 0;
+  std::optional<std::string> self_key_{};  // only under this key, if one is named
   Rows rows_;
   std::vector<SideEffect> effects_;
   std::set<std::string> touched_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "redis/errors.hpp"
@@ -10,6 +11,10 @@
 #include "redis/store_step.hpp"
 
 namespace setget::inline v0::redis {
+
+namespace {
+constexpr unsigned kMostInStep = 4;  // attempts
+}
 
 struct Phases::Plan {
   // What is asked for.
@@ -21,6 +26,7 @@ struct Phases::Plan {
   std::function<bool()> claims_ahead{};  // whether the decision needs that
   bool look_again = false;               // decide once more when the commit point is written
   bool keys_first = false;               // the record last: for what readers see as gone anyway
+  bool own_last = false;                 // `own` is a key that says whose records end: it forgets them only when they have
   Stamp floor_override = 0;
   bool ignore_floor = false;
 
@@ -29,6 +35,7 @@ struct Phases::Plan {
   std::unique_ptr<Overlay> overlay{};
   std::optional<PartMeta> meta{};
   std::unordered_map<std::string, Payload> ahead{};  // entries as earlier phases left them, where that is not what they are to be
+  std::set<std::string> late{};                      // entries whose key is written last, apart from their identity
   std::vector<CommitCall> calls{};
   std::vector<std::pair<std::size_t, std::string>> wrote{};  // first phase: which call wrote which name
   std::size_t answered = 0;
@@ -61,6 +68,7 @@ void Phases::read(Plan& plan) {
   ++plan.attempts;
   plan.calls.clear();
   plan.ahead.clear();
+  plan.late.clear();
   plan.overlay = std::make_unique<Overlay>(store_, *store_.coder_, *store_.shards_, true, deadline_);
   const auto part = plan.overlay->shard_of(plan.own.empty() ? plan.names.front() : plan.own);
   auto meta = store_.meta(part, deadline_);
@@ -72,13 +80,22 @@ void Phases::read(Plan& plan) {
   prepare_calls(plan);
 }
 
+namespace {
+
+bool same_key(const Overlay::Row& row) {
+  const auto bytes = [](const std::optional<KeyPart>& key) { return encode_entry({.identity = std::nullopt, .key = key}, {}, 0); };
+  return bytes(row.before.key) == bytes(row.now.key);
+}
+
+}  // namespace
+
 void Phases::prepare_calls(Plan& plan) {
   plan.calls.clear();
   plan.wrote.clear();
   plan.answered = 0;
   plan.conflict = false;
   auto& overlay = *plan.overlay;
-  const bool has_own = !plan.own.empty();
+  const bool has_own = !plan.own.empty() && !plan.own_last;
   const auto own_part = has_own ? overlay.shard_of(plan.own) : 0;
   const auto is_own = [&](std::uint32_t part) { return has_own && part == own_part; };
   std::map<std::uint32_t, CommitCall> calls;
@@ -88,12 +105,14 @@ void Phases::prepare_calls(Plan& plan) {
     return at == plan.ahead.end() ? row.stored : std::optional(at->second);
   };
   const auto random = [&] { return store_.place_->random().next(); };
-  // An entry with the step's claim beside what was there before.
-  const auto write_ahead = [&](CommitCall& call, const std::string& name, Entry entry, const std::optional<KeyPart>& key) {
+  // An entry whose key is as it was, with the step's claim beside it where it makes one.
+  const auto write_ahead = [&](CommitCall& call, const std::string& name, Entry entry, const std::optional<KeyPart>& key, bool claims) {
     entry.key = key;
-    if (!entry.key) entry.key.emplace();
-    auto& pending = entry.key->pending;
-    if (std::ranges::find(pending, plan.claim) == pending.end()) pending.push_back(plan.claim);
+    if (claims) {
+      if (!entry.key) entry.key.emplace();
+      auto& pending = entry.key->pending;
+      if (std::ranges::find(pending, plan.claim) == pending.end()) pending.push_back(plan.claim);
+    }
     const auto token = random();
     call.write_entry(name, entry, token);
     plan.ahead.insert_or_assign(name, Payload::adopt(encode_entry(entry, split_qualified(name).bytes, token)));
@@ -118,7 +137,7 @@ void Phases::prepare_calls(Plan& plan) {
         if (row.before.key && std::ranges::find(row.before.key->pending, plan.claim) != row.before.key->pending.end()) continue;
         auto& call = call_of(part);
         call.expect_entry(name, row.stored);
-        write_ahead(call, name, row.before, row.before.key);
+        write_ahead(call, name, row.before, row.before.key, true);
       }
       break;
     }
@@ -135,9 +154,11 @@ void Phases::prepare_calls(Plan& plan) {
         if (!row.changed) continue;
         const auto change = overlay.counts(row);
         counts.add_records(change);
-        // Claims that take something from a record elsewhere become final only when that record knows.
-        if (claims_ahead && others_lose && is_claim(name)) {
-          write_ahead(call, name, row.now, row.before.key);
+        // What takes something from a record elsewhere becomes final only when that record knows: nothing else would tell it.
+        if (others_lose && !plan.keys_first && !same_key(row)) {
+          plan.late.insert(name);
+          const bool claims = claims_ahead && is_claim(name);
+          if (claims || row.identity_changed) write_ahead(call, name, row.now, row.before.key, claims);
           continue;
         }
         call.write_entry(name, row.now, random());
@@ -160,12 +181,18 @@ void Phases::prepare_calls(Plan& plan) {
       const bool identities = plan.phase == Phase::kOthers;
       for (const auto& [name, row] : overlay.rows()) {
         const auto part = overlay.shard_of(name);
-        const bool left_over = is_own(part) && !identities && plan.ahead.contains(name);
+        const bool left_over = !identities && plan.late.contains(name);
         if (!left_over && (is_own(part) || !row.changed || row.identity_changed != identities)) continue;
         auto& call = call_of(part);
         call.expect_entry(name, stored(name, row));
-        call.write_entry(name, row.now, random());
         auto change = overlay.counts(row);
+        if (identities && !same_key(row)) {
+          plan.late.insert(name);
+          write_ahead(call, name, row.now, row.before.key, claims_ahead && is_claim(name));
+          change.keys = 0;
+        } else {
+          call.write_entry(name, row.now, random());
+        }
         if (left_over) change = Counts{.keys = change.keys};
         call.add_counts(change);
       }
@@ -264,14 +291,24 @@ void Phases::run(Plans& plans) {
       active.push_back(&plan);
     }
     if (active.empty()) return;
-    for (auto* plan : active) {
+    // Two that disturb each other would do so for ever, in step: then the first goes alone, and not in step with other processes.
+    auto turn = std::span(active);
+    if (std::ranges::any_of(active, [](const Plan* plan) { return plan->attempts > kMostInStep; })) {
+      turn = turn.subspan(0, 1);
+      const auto attempts = turn.front()->attempts;
+      if (turn.front()->phase == Phase::kRead && attempts > kMostInStep) {
+        const auto most = std::min<std::uint64_t>(attempts, 32) * 1000;
+        std::this_thread::sleep_for(std::chrono::microseconds(store_.place_->random().next() % most));
+      }
+    }
+    for (auto* plan : turn) {
       if (plan->phase != Phase::kRead) continue;
       read(*plan);
       if (plan->open()) (void)advance(*plan);
     }
     std::vector<Script::Call> calls;
     std::vector<std::pair<Plan*, std::size_t>> whose;
-    for (auto* plan : active) {
+    for (auto* plan : turn) {
       if (!plan->open()) continue;
       for (std::size_t i = 0; i < plan->calls.size(); ++i) {
         calls.push_back(plan->calls[i].call());
@@ -341,13 +378,17 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
       if (landed && !state.final_result) state.final_result = state.unsure;
       const bool again = landed || state.now.outcome == Outcome::kDuplicate;
       if (command.kind == CommandKind::kEraseKey) {
+        raw->own_last = again;
         if (again) return finish_erase(overlay, command.ns, command.keys.front());
         overlay.discard();
         if (state.now.outcome != Outcome::kApplied) return {};
         return overlay.mark(command.ns, command.keys.front(), entry.stamp);
       }
       if (command.kind != CommandKind::kSet) return {};
-      raw->claim.conditional = command.expected_version.has_value() && state.now.outcome == Outcome::kApplied;
+      // Where the identity has seen a younger set already, its claims would count before the record has come.
+      const auto& known = overlay.rows().at(raw->own).before.identity;
+      const bool early = known && known->slot.state != IdentitySlot::State::kAbsent && known->reach >= entry.stamp;
+      raw->claim.conditional = (command.expected_version.has_value() || early) && state.now.outcome == Outcome::kApplied;
       if (state.now.outcome == Outcome::kStale || state.now.outcome == Outcome::kDuplicate) {
         if (auto raised = overlay.raise_reach(command.ns, command.id, entry.stamp); !raised) return raised;
       }
