@@ -75,6 +75,14 @@ Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* 
       auto applied = overlay.apply(*entry, {.now = request.now, .floor = request.ignore_floor ? 0 : floor});
       // What the model refuses at sight has changed nothing; any other error may have come in the middle.
       if (!applied && applied.error().code() != ErrorCode::kInvalidArgument) return std::move(applied).error();
+      // What was refused may have made its claims ahead of that (store_fresh.cpp): they go again.
+      if (applied && !applied->reasons.empty() && entry->command.kind == CommandKind::kSet) {
+        const auto& c = entry->command;
+        for (const auto key : c.keys) {
+          if (auto gone = overlay.drop_pending(qualified(c.ns, key), {.stamp = entry->stamp, .id = c.id}); !gone)
+            return std::move(gone).error();
+        }
+      }
       out.push_back(std::move(applied));
     }
     return out;

@@ -21,7 +21,10 @@ local checks = tonumber(take())
 for check = 1, checks do
   local key, kind, bytes = KEYS[tonumber(take())], take(), take()
   if kind == 'n' then
-    if redis.call('EXISTS', key) ~= 0 then return check end
+    if redis.call('EXISTS', key) ~= 0 then
+      redis.call('STRLEN', key) -- WRONGTYPE where something else than an entry has its name: MGET does not say so
+      return check
+    end
   elseif kind == 'w' then
     if redis.call('GET', key) ~= bytes then return check end
   else

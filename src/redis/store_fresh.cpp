@@ -160,7 +160,7 @@ class RedisStore::Fresh {
           const auto& one = entry(piece.entries[at]);
           const auto& c = one.command;
           if (others(piece.entries[at]) == 0) continue;
-          pointer.key.emplace().pending.push_back({.stamp = one.stamp, .id = c.id, .conditional = false});
+          pointer.key.emplace().pending.push_back({.stamp = one.stamp, .id = c.id, .conditional = true});  // it may be refused yet
           value.clear();
           encode_entry_head(value, pointer, {}, 0);
           for (const auto key : c.keys) {

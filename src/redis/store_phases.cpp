@@ -60,11 +60,6 @@ void Phases::end(Plan& plan, std::optional<Error> failed) {
 // Decides anew on what is there now.
 void Phases::read(Plan& plan) {
   if (deadline_.passed()) return end(plan, too_late());
-  if (plan.unsure && !plan.landed) {
-    auto left = store_.left_marker(plan.overlay ? plan.overlay->shard_of(plan.own) : 0, plan.marker, deadline_);
-    if (!left) return end(plan, std::move(left).error());
-    if (*left) plan.landed = true;
-  }
   ++plan.attempts;
   plan.calls.clear();
   plan.ahead.clear();
@@ -75,6 +70,12 @@ void Phases::read(Plan& plan) {
   if (!meta) return end(plan, std::move(meta).error());
   plan.meta = *std::move(meta);
   if (auto loaded = plan.overlay->preload(plan.names); !loaded) return end(plan, std::move(loaded).error());
+  // After reading: an attempt whose reply was lost, and that is carried out later still, makes this one fail.
+  if (plan.unsure && !plan.landed) {
+    auto left = store_.left_marker(part, plan.marker, deadline_);
+    if (!left) return end(plan, std::move(left).error());
+    if (*left) plan.landed = true;
+  }
   if (auto worked = plan.work(*plan.overlay, plan.meta->floor, plan.landed); !worked) return end(plan, std::move(worked).error());
   plan.phase = plan.keys_first ? Phase::kOthers : Phase::kAhead;
   prepare_calls(plan);
@@ -463,7 +464,7 @@ Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> 
   return results;
 }
 
-std::vector<Result<bool>> Phases::evict(std::span<const std::string> names) {
+std::vector<Result<bool>> Phases::evict(std::span<const std::string> names, TimePoint cutoff) {
   std::vector<char> evicted(names.size(), 0);
   Plans plans;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -471,15 +472,17 @@ std::vector<Result<bool>> Phases::evict(std::span<const std::string> names) {
     plan->own = names[i];
     plan->names.push_back(names[i]);
     plan->keys_first = true;
-    plan->work = [&name = names[i], &out = evicted[i]](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+    plan->work = [&name = names[i], &out = evicted[i], cutoff](Overlay& overlay, Stamp, bool landed) -> Result<void> {
       if (landed) return {};
       const auto [ns, id] = split_qualified(name);
+      auto slot = overlay.load_identity(ns, id);
+      if (!slot) return std::move(slot).error();
+      // Set or touched since it was found expired: it stays.
+      out = slot->state == IdentitySlot::State::kLive && slot->expires_at && *slot->expires_at <= cutoff ? 1 : 0;
+      if (out == 0) return {};
       auto keys = overlay.current_keys(ns, id);
       if (!keys) return std::move(keys).error();
       if (auto settled = overlay.settle_pending(ns, *keys); !settled) return settled;
-      auto slot = overlay.load_identity(ns, id);
-      if (!slot) return std::move(slot).error();
-      out = slot->state == IdentitySlot::State::kLive ? 1 : 0;
       return evict_expired(overlay, ns, id);
     };
     plans.push_back(std::move(plan));

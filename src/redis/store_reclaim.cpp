@@ -77,10 +77,10 @@ std::vector<std::string> texts(const Reply& reply) {
 
 }  // namespace
 
-Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, Deadline deadline) {
+Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, TimePoint cutoff, Deadline deadline) {
   std::size_t evicted = 0;
   if (shards_->count() > 1) {
-    auto gone = Phases(*this, deadline).evict(names);
+    auto gone = Phases(*this, deadline).evict(names, cutoff);
     forget_answers(names);
     for (auto& one : gone) {
       if (!one) return std::move(one).error();
@@ -94,7 +94,8 @@ Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, 
       const auto [ns, id] = split_qualified(name);
       auto slot = overlay.load_identity(ns, id);
       if (!slot) return std::move(slot).error();
-      if (slot->state != IdentitySlot::State::kLive) continue;
+      // Set or touched since it was found expired: it stays.
+      if (slot->state != IdentitySlot::State::kLive || !slot->expires_at || *slot->expires_at > cutoff) continue;
       auto keys = overlay.current_keys(ns, id);
       if (!keys) return std::move(keys).error();
       if (auto settled = overlay.settle_pending(ns, *keys); !settled) return std::move(settled).error();
@@ -175,7 +176,7 @@ Result<void> RedisStore::reclaim_expired(const Reclaim& request, std::uint32_t s
         expired.push_back(names[i]);
       }
       if (!expired.empty()) {
-        auto evicted = evict_names(expired, deadline);
+        auto evicted = evict_names(expired, cutoff, deadline);
         if (!evicted) return std::move(evicted).error();
         done.expired += *evicted;
         done.steps += *evicted;

@@ -1,0 +1,272 @@
+// Many writers at once, and random faults of the network between them and the server, under an oracle: readers look all the time and never
+// see a mixture; what was acknowledged is there; in the end the store holds what the messages amount to.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "redis/messages.hpp"
+#include "redis/opened_store.hpp"
+#include "support/redis_server.hpp"
+
+#include <setget/testing/tcp_proxy.hpp>
+
+namespace redis_test {
+namespace {
+
+using setget::testing::TcpProxy;
+
+RedisServer& server() {
+  static RedisServer one;
+  return one;
+}
+
+std::uint64_t rounds() {
+  const char* given = std::getenv("SETGET_CRASH_ROUNDS");
+  return given == nullptr ? 30 : std::strtoull(given, nullptr, 10) / 2;
+}
+
+// Applies the messages [from, to) in random order and batches until each is acknowledged, as a worker would.
+void deliver(KeyStoreBackend& store, const Messages& messages, const std::string& ns, std::vector<std::uint64_t> numbers,
+             std::uint64_t seed, Milliseconds patience, std::string& failed) {
+  kit::SeededRandom dice(seed);
+  for (std::size_t i = numbers.size(); i > 1; --i) std::swap(numbers[i - 1], numbers[dice.next() % i]);
+  const auto until = Deadline::in(Milliseconds(60'000));
+  while (!numbers.empty() && !until.passed()) {
+    const auto count = std::min<std::size_t>(numbers.size(), 1 + dice.next() % 8);
+    std::vector<ApplyEntry> batch;
+    for (std::size_t i = 0; i < count; ++i) batch.push_back(messages.at(numbers[i], ns));
+    auto results = store.apply({.entries = batch, .now = Messages::now(), .deadline = Deadline::in(patience)});
+    if (!results) continue;
+    std::vector<std::uint64_t> left(numbers.begin() + static_cast<std::ptrdiff_t>(count), numbers.end());
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!(*results)[i]) {
+        left.push_back(numbers[i]);
+      } else if ((*results)[i]->outcome == Outcome::kDeadLettered) {
+        failed = "a message was refused";
+      }
+    }
+    numbers = std::move(left);
+  }
+  if (!numbers.empty()) failed = "not acknowledged in a minute";
+}
+
+// Looks at all keys until it is told to stop.
+void watch(KeyStoreBackend& store, const Messages& messages, const std::string& ns, bool lag, const std::atomic<bool>& over,
+           std::atomic<std::uint64_t>& looks, std::string& wrong) {
+  const auto keys = messages.keys();
+  while (!over && wrong.empty()) {
+    auto found = look(store, messages, ns, keys, lag, Deadline::in(Milliseconds(500)));
+    if (!found) continue;  // busy, or away
+    wrong = found->wrong;
+    ++looks;
+  }
+}
+
+class RedisFaults : public ::testing::TestWithParam<std::uint32_t> {
+ protected:
+  void SetUp() override { SETGET_REQUIRE_REDIS(); }
+  void expect_reference(KeyStoreBackend& store, const Messages& messages, const std::string& ns, std::uint64_t count) {
+    Reference reference;
+    for (std::uint64_t n = 1; n <= count; ++n) reference.apply(messages.at(n, ns));
+    EXPECT_EQ(state_of(store, messages, ns), state_of(reference.store(), messages, ns)) << ns;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Parts, RedisFaults, ::testing::Values(1, 16));
+
+TEST_P(RedisFaults, Writers_at_once_leave_what_their_messages_amount_to) {
+  constexpr std::uint64_t kMessages = 120;
+  const auto prefix = new_prefix();
+  std::atomic<std::uint64_t> looks{0};
+  const auto many = std::max<std::uint64_t>(rounds() / 3, 1);
+  for (std::uint64_t round = 1; round <= many; ++round) {
+    const Messages messages(round);
+    const auto ns = "c" + std::to_string(round);
+    std::vector<std::string> failed(4);
+    std::vector<std::jthread> writers;
+    for (std::size_t w = 0; w < 3; ++w) {
+      std::vector<std::uint64_t> mine;
+      for (std::uint64_t n = 1; n <= kMessages; ++n) {
+        if (n % 3 == w || n % 7 == w) mine.push_back(n);  // some come twice
+      }
+      writers.emplace_back([&, w, mine, store = open_store(server().uri(), prefix, GetParam())] {
+        deliver(*store, messages, ns, mine, round * 10 + w, Milliseconds(10'000), failed[w]);
+      });
+    }
+    std::atomic<bool> over{false};
+    auto reader = open_store(server().uri(), prefix, GetParam());
+    std::jthread watcher([&] { watch(*reader, messages, ns, GetParam() > 1, over, looks, failed[3]); });
+    writers.clear();
+    over = true;
+    watcher.join();
+    for (const auto& one : failed) EXPECT_EQ(one, "") << "round " << round;
+    expect_reference(*reader, messages, ns, kMessages);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(looks.load(), many);
+  std::printf("%llu rounds, %llu looks, %u parts\n", static_cast<unsigned long long>(many), static_cast<unsigned long long>(looks.load()),
+              GetParam());
+}
+
+void disturb(TcpProxy& proxy, kit::SeededRandom& dice) {
+  const auto way = dice.next() % 2 == 0 ? TcpProxy::Way::kToServer : TcpProxy::Way::kToClient;
+  switch (dice.next() % 9) {
+    case 0:
+      proxy.refuse(true);
+      proxy.reset_all();
+      break;
+    case 1:
+      proxy.reset_all();
+      break;
+    case 2:
+      proxy.close_all();
+      break;
+    case 3:
+      proxy.cut_after(way, dice.next() % 5000);
+      break;
+    case 4:
+      proxy.stall(way, true);
+      break;
+    case 5:
+      proxy.swallow(way, true);
+      break;
+    case 6:
+      proxy.delay(way, Milliseconds(1 + dice.next() % 30));
+      break;
+    case 7:
+      proxy.limit(way, 20'000 + dice.next() % 100'000);
+      break;
+    default:
+      proxy.inject(TcpProxy::Way::kToClient, "\r\n$-7\r\nnonsense\r\n");
+  }
+}
+
+TEST_P(RedisFaults, Nothing_acknowledged_is_lost_whatever_the_network_does) {
+  constexpr std::uint64_t kMessages = 60;
+  auto proxy = TcpProxy::start("127.0.0.1", server().port()).value();
+  const auto uri = "redis://127.0.0.1:" + std::to_string(proxy->port());
+  const auto prefix = new_prefix();
+  // The same clients all along: they recover without a restart.
+  std::vector<std::shared_ptr<KeyStoreBackend>> writers = {open_store(uri, prefix, GetParam()), open_store(uri, prefix, GetParam())};
+  auto near = open_store(server().uri(), prefix, GetParam());
+  kit::SeededRandom dice(4711);
+  std::atomic<std::uint64_t> looks{0};
+  for (std::uint64_t round = 1; round <= rounds(); ++round) {
+    const Messages messages(round + 100'000);
+    const auto ns = "f" + std::to_string(round);
+    std::vector<std::string> failed(4);
+    std::atomic<bool> over{false};
+    {
+      std::vector<std::jthread> threads;
+      threads.emplace_back([&] { watch(*near, messages, ns, GetParam() > 1, over, looks, failed[2]); });
+      {
+        std::vector<std::jthread> load;
+        for (std::size_t w = 0; w < 2; ++w) {
+          std::vector<std::uint64_t> mine;
+          for (std::uint64_t n = 1; n <= kMessages; ++n) {
+            if (n % 2 == w || n % 5 == 0) mine.push_back(n);
+          }
+          load.emplace_back([&, w, mine] { deliver(*writers[w], messages, ns, mine, round * 10 + w, Milliseconds(300), failed[w]); });
+        }
+        for (int fault = 0; fault < 3; ++fault) {
+          const auto passed = proxy->passed(TcpProxy::Way::kToServer);
+          (void)proxy->wait_for(TcpProxy::Way::kToServer, passed + dice.next() % 20'000, Deadline::in(Milliseconds(30)));
+          disturb(*proxy, dice);
+          (void)proxy->wait_for(TcpProxy::Way::kToServer, ~std::uint64_t{0}, Deadline::in(Milliseconds(20 + dice.next() % 60)));
+          proxy->heal();
+        }
+      }
+      over = true;
+    }
+    for (const auto& one : failed) EXPECT_EQ(one, "") << "round " << round;
+    expect_reference(*near, messages, ns, kMessages);
+    EXPECT_TRUE(eventually([&] { return writers[0]->get_by_id({.ns = ns, .id = "i0", .now = Messages::now()}).has_value(); })) << round;
+    if (HasFailure()) return;
+  }
+  std::printf("%llu rounds, %llu looks, %u parts\n", static_cast<unsigned long long>(rounds()),
+              static_cast<unsigned long long>(looks.load()), GetParam());
+}
+
+TEST_P(RedisFaults, A_refused_set_claims_nothing) {
+  auto store = open_store(server().uri(), new_prefix(), GetParam());
+  const auto set = [&](const char* id, std::vector<std::string> keys, Stamp stamp, std::string payload, Version version) {
+    auto entry = kit::set_entry(
+        {.id = id, .keys = std::move(keys), .stamp = Messages::base() + stamp, .payload = std::move(payload), .version = version});
+    return store->apply({.entries = std::span(&entry, 1), .now = Messages::now()}).value().at(0).value().outcome;
+  };
+  EXPECT_EQ(set("a", {"k"}, 9, "first", 1), Outcome::kApplied);
+  EXPECT_EQ(set("a", {"l"}, 8, "second", 1), Outcome::kDeadLettered);
+  EXPECT_EQ(store->get({.keys = std::vector<std::string_view>{"l"}, .now = Messages::now()}).value()[0].status, Lookup::Status::kUnknown);
+  EXPECT_EQ(set("b", {"l"}, 5, "third", 1), Outcome::kApplied);
+  EXPECT_EQ(store->get({.keys = std::vector<std::string_view>{"l"}, .now = Messages::now()}).value()[0].status, Lookup::Status::kFound);
+}
+
+TEST_P(RedisFaults, Something_else_under_the_name_of_an_entry_is_said_to_be_so) {
+  const auto prefix = new_prefix();
+  auto store = open_store(server().uri(), prefix, GetParam());
+  auto entry = kit::set_entry({.id = "a", .keys = {"k"}, .stamp = Messages::base() + 1});
+  const auto apply = [&] {
+    return store->apply({.entries = std::span(&entry, 1), .now = Messages::now(), .deadline = Deadline::in(Milliseconds(2000))});
+  };
+  ASSERT_TRUE(apply().value().at(0));
+  const auto name = server().cli({"KEYS", prefix + ":*e:/k"});
+  ASSERT_NE(name, "");
+  server().cli({"DEL", name});
+  server().cli({"LPUSH", name, "x"});
+  entry = kit::set_entry({.id = "a", .keys = {"k"}, .stamp = Messages::base() + 2});
+  auto refused = apply();
+  const auto error = refused ? refused->at(0).error() : refused.error();
+  EXPECT_NE(error.message().find("WRONGTYPE") != std::string::npos || error.native_text().find("WRONGTYPE") != std::string::npos, false)
+      << error.message();
+  server().cli({"DEL", name});
+  EXPECT_TRUE(apply().value().at(0));
+}
+
+TEST_P(RedisFaults, Memory_full_is_said_and_nothing_is_half_written) {
+  RedisServer small;
+  auto store = open_store(small.uri(), new_prefix(), GetParam());
+  const Messages messages(5);
+  const auto apply = [&](std::uint64_t n) {
+    auto entry = messages.at(n, "m");
+    auto results = store->apply({.entries = std::span(&entry, 1), .now = Messages::now()});
+    return results ? results->at(0) : Result<ApplyResult>(results.error());
+  };
+  for (std::uint64_t n = 1; n <= 20; ++n) ASSERT_TRUE(apply(n));
+  const auto before = state_of(*store, messages, "m");
+  small.cli({"CONFIG", "SET", "maxmemory-policy", "noeviction"});
+  small.cli({"CONFIG", "SET", "maxmemory", "1"});
+  for (std::uint64_t n = 21; n <= 30; ++n) {
+    const auto refused = apply(n);
+    if (refused) continue;  // it needed no memory
+    EXPECT_EQ(refused.error().code(), ErrorCode::kOutOfSpace) << refused.error().message();
+  }
+  EXPECT_EQ(state_of(*store, messages, "m"), before);
+  small.cli({"CONFIG", "SET", "maxmemory", "0"});
+  for (std::uint64_t n = 21; n <= 60; ++n) ASSERT_TRUE(apply(n));
+  expect_reference(*store, messages, "m", 60);
+}
+
+TEST_P(RedisFaults, Killed_connections_and_forgotten_scripts_are_not_noticed) {
+  const auto prefix = new_prefix();
+  auto store = open_store(server().uri(), prefix, GetParam());
+  const Messages messages(77);
+  std::atomic<bool> over{false};
+  std::jthread nuisance([&] {
+    while (!over) {
+      server().cli({"CLIENT", "KILL", "TYPE", "normal"});
+      server().cli({"SCRIPT", "FLUSH"});
+    }
+  });
+  std::vector<std::uint64_t> numbers;
+  for (std::uint64_t n = 1; n <= 300; ++n) numbers.push_back(n);
+  std::string failed;
+  deliver(*store, messages, "k", numbers, 1, Milliseconds(5000), failed);
+  over = true;
+  nuisance.join();
+  EXPECT_EQ(failed, "");
+  expect_reference(*store, messages, "k", 300);
+}
+
+}  // namespace
+}  // namespace redis_test
