@@ -32,24 +32,29 @@ void deliver(KeyStoreBackend& store, const Messages& messages, const std::string
              std::uint64_t seed, Milliseconds patience, std::string& failed) {
   kit::SeededRandom dice(seed);
   for (std::size_t i = numbers.size(); i > 1; --i) std::swap(numbers[i - 1], numbers[dice.next() % i]);
-  const auto until = Deadline::in(Milliseconds(60'000));
+  std::string last;
+  const auto until = Deadline::in(Milliseconds(15'000));
   while (!numbers.empty() && !until.passed()) {
     const auto count = std::min<std::size_t>(numbers.size(), 1 + dice.next() % 8);
     std::vector<ApplyEntry> batch;
     for (std::size_t i = 0; i < count; ++i) batch.push_back(messages.at(numbers[i], ns));
     auto results = store.apply({.entries = batch, .now = Messages::now(), .deadline = Deadline::in(patience)});
-    if (!results) continue;
+    if (!results) {
+      last = results.error().message();
+      continue;
+    }
     std::vector<std::uint64_t> left(numbers.begin() + static_cast<std::ptrdiff_t>(count), numbers.end());
     for (std::size_t i = 0; i < count; ++i) {
       if (!(*results)[i]) {
         left.push_back(numbers[i]);
+        last = (*results)[i].error().message();
       } else if ((*results)[i]->outcome == Outcome::kDeadLettered) {
         failed = "a message was refused";
       }
     }
     numbers = std::move(left);
   }
-  if (!numbers.empty()) failed = "not acknowledged in a minute";
+  if (!numbers.empty()) failed = "not acknowledged in 15 s: " + last;
 }
 
 // Looks at all keys until it is told to stop.
