@@ -170,7 +170,9 @@ void Connection::write_some(Lock& lock) {
     }
     write_blocked_ = moved.state == Moved::State::kBlocked;
     if (write_blocked_) break;
-    progress_ = Deadline::Steady::now();
+    // What the server takes counts only until it has the request that it must answer next: it would take bytes for ever where it waits for
+    // the rest of something that was lost on the way.
+    if (!owed_.empty() && owed_.front().end > sent_) progress_ = Deadline::Steady::now();
     sent_ += moved.bytes;
     sending_at_ += moved.bytes;
     if (sending_at_ < sending_.size()) continue;

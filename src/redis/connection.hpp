@@ -188,7 +188,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string out_;           // queued
   std::uint64_t queued_ = 0;  // bytes ever queued: where out_ ends in the stream
   std::uint64_t sent_ = 0;    // bytes that the socket took
-  Time progress_{};           // when bytes last went either way
+  Time progress_{};           // when bytes last came, or went for the reply that is next
   Time large_until_{};        // so long it is known for large replies
   bool writing_ = false;
   bool reading_ = false;

@@ -251,6 +251,19 @@ TEST_F(RedisConnection, tells_what_may_have_been_carried_out_when_a_reply_is_los
   EXPECT_FALSE(maybe_executed(after.error()));
 }
 
+// A server that waits for the rest of a request which was lost on the way takes bytes for ever and answers nothing.
+TEST_F(RedisConnection, requests_that_go_on_do_not_keep_a_silent_server_alive) {
+  RedisServer server;
+  const auto connection = connect(server.uri(), {.timeout = Milliseconds(300)});
+  ASSERT_TRUE(ask(*connection, echo("x")).has_value());
+  server.pause();
+  const auto begin = Deadline::Steady::now();
+  while (connection->usable() && Deadline::Steady::now() - begin < Milliseconds(5000)) (void)ask(*connection, echo("y"), soon(20));
+  EXPECT_FALSE(connection->usable());
+  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(2000));
+  server.resume();
+}
+
 TEST_F(RedisConnection, ends_when_the_server_talks_nonsense) {
   RedisServer server;
   for (const char* garbage : {"?what\r\n", "$5000000000\r\n"}) {
