@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::int64_t kStep = 500;  // names a SCAN step: a few hundred µs of the server
 
-constexpr std::array<std::string_view, kParts> kNames = {"records", "pointers",    "change log", "expiry",      "reclaim",
-                                                         "indexes", "bookkeeping", "dictionaries", "queue",      "hash tables", "other"};
+constexpr std::array<std::string_view, kParts> kNames = {"records",     "pointers",     "change log", "expiry",      "reclaim", "indexes",
+                                                         "bookkeeping", "dictionaries", "queue",      "hash tables", "other"};
 
 struct Sum {
   std::uint64_t keys = 0;

@@ -43,7 +43,7 @@ return 0
 }
 
 constexpr std::size_t kMostArguments = 4000;  // of one command: Lua's stack ends at about 8000
-constexpr const char* kMarkerLife = "300000";
+constexpr const char* kMarkerLife = "60000";  // milliseconds; longer than callers wait for a step
 
 }  // namespace
 
