@@ -329,8 +329,8 @@ Result<StoreStats> RedisStore::stats() {
   }
   auto replies = place_->client().pipeline(commands, deadline);
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
-    auto& counts = replies[2 * shard];
-    auto& length = replies[2 * shard + 1];
+    auto& counts = replies[std::size_t{2} * shard];
+    auto& length = replies[std::size_t{2} * shard + 1];
     if (!counts) return std::move(counts).error();
     if (!length) return std::move(length).error();
     const auto fields = texts(*counts);
