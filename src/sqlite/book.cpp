@@ -9,7 +9,6 @@ namespace setget::inline v0::sqlite {
 namespace {
 constexpr std::int64_t kMetaKind = static_cast<std::int64_t>(StateKind::kMeta);
 constexpr std::int64_t kCountersKind = static_cast<std::int64_t>(StateKind::kCounters);
-constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
 constexpr const char* kReadState = "SELECT v FROM state WHERE kind=?1 AND queue=?2 AND n=0";
 constexpr const char* kWriteState = "REPLACE INTO state(kind, queue, n, v) VALUES(?1, ?2, ?3, ?4)";
 }  // namespace

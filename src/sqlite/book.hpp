@@ -26,6 +26,7 @@ enum class StateKind : int {
   kCounters = 1,  // per queue: Counters
   kReady = 2,     // per run of ready messages: n = first stamp, v = last stamp and flags
 };
+inline constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
 
 struct Meta {
   Stamp last_stamp = 0;

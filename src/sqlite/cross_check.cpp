@@ -16,11 +16,6 @@ namespace {
 using State = IdentitySlot::State;
 
 constexpr std::size_t kListed = 20;
-constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
-
-std::optional<std::int64_t> row_column(const Query& query, int column) {
-  return query.is_null(column) ? std::nullopt : std::optional(query.integer(column));
-}
 
 std::string printable(std::string_view name) {
   std::string text;

@@ -31,6 +31,9 @@ struct Room {
   std::span<const char* const> migrations;
 };
 
+// Of long work, such as housekeeping: other callers wait no longer than that takes.
+inline constexpr std::size_t kStepsPerCommit = 256;
+
 class Engine;
 class Book;
 

@@ -16,9 +16,7 @@ Result<void> check_name(std::string_view name) {
   return Error(ErrorCode::kInvalidArgument, "a queue's name has 1 to 64 bytes of [A-Za-z0-9._-]").at_field("name");
 }
 
-constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
 constexpr std::int64_t kCountersKind = static_cast<std::int64_t>(StateKind::kCounters);
-constexpr std::size_t kStepsPerCommit = 256;  // of housekeeping: other callers wait no longer than that takes
 
 }  // namespace
 

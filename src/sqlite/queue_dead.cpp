@@ -9,7 +9,6 @@ namespace setget::inline v0::sqlite {
 
 namespace {
 
-constexpr std::size_t kStepsPerCommit = 256;
 
 struct DeadRow {
   Stamp stamp = 0;

@@ -8,7 +8,6 @@ namespace setget::inline v0::sqlite {
 
 namespace {
 
-constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
 
 Error no_such_message() { return Error(ErrorCode::kNotFound, "no such message, or it is forgotten").at_field("message_id"); }
 

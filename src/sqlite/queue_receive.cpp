@@ -9,7 +9,6 @@ namespace setget::inline v0::sqlite {
 
 namespace {
 
-constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
 
 // What one receive leased. The bodies are read afterwards by the receiver's own thread.
 struct Taken {

@@ -18,7 +18,6 @@ std::optional<std::uint64_t> parse_hex(std::string_view text) {
   return value;
 }
 
-constexpr std::int64_t kReadyKind = static_cast<std::int64_t>(StateKind::kReady);
 
 }  // namespace
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "sqlite/sqlite3.hpp"
+
 #include <setget/model.hpp>
 
 namespace setget::inline v0::sqlite {
@@ -20,6 +22,12 @@ struct Qualified {
   std::string_view name;
 };
 Qualified split_qualified(std::string_view text);
+
+// Columns as they are in the tables.
+inline std::int64_t hash_column(std::uint64_t hash) noexcept { return static_cast<std::int64_t>(hash); }
+inline std::optional<std::int64_t> row_column(const Query& query, int column) {
+  return query.is_null(column) ? std::nullopt : std::optional(query.integer(column));
+}
 
 // A row of `ident`.
 struct IdentRow {

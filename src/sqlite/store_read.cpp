@@ -11,11 +11,6 @@ namespace {
 
 using State = IdentitySlot::State;
 
-std::int64_t hash_column(std::uint64_t hash) noexcept { return static_cast<std::int64_t>(hash); }
-std::optional<std::int64_t> row_column(const Query& query, int column) {
-  return query.is_null(column) ? std::nullopt : std::optional(query.integer(column));
-}
-
 StoredMeta meta_of(const IdentRow& ident) {
   const auto& slot = ident.slot;
   return {.version = slot.version,

@@ -11,7 +11,6 @@ namespace {
 
 using State = IdentitySlot::State;
 
-constexpr std::size_t kStepsPerCommit = 256;  // other callers wait no longer than that takes
 
 class Reclaimer {
  public:

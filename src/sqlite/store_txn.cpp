@@ -14,13 +14,7 @@ using State = IdentitySlot::State;
 // Rows of records that are not messages of this file: below all stamps, rising, so that they fill their pages.
 constexpr std::int64_t kFirstOwnRow = -(std::int64_t{1} << 62);
 
-std::optional<std::int64_t> row_column(const Query& query, int column) {
-  return query.is_null(column) ? std::nullopt : std::optional(query.integer(column));
-}
-
 constexpr const char* kFindKey = "SELECT row, more FROM keys WHERE nskey=?1";
-
-std::int64_t hash_column(std::uint64_t hash) noexcept { return static_cast<std::int64_t>(hash); }
 
 }  // namespace
 

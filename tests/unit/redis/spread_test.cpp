@@ -40,7 +40,7 @@ TEST(RedisSpread, AllMastersOfAClusterDoTheSameWork) {
   options.uri = cluster.uri();
   const auto store = redis::make_key_store(redis::Place::open(options).value());
   const auto now = system_clock()->now();
-  for (const std::size_t keys : {1, 4}) {
+  for (const std::size_t keys : {1U, 4U}) {
     std::vector<ApplyEntry> entries;
     for (std::uint64_t n = 0; n < kRecords; ++n) {
       ApplyEntry entry;
