@@ -135,7 +135,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Lookup>> wait_for_cached(const GetRecords& request);
   void ask_tracked(std::shared_ptr<CachedGet> get);
   void answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply);
-  void ask_without(std::shared_ptr<CachedGet> get);
+  void ask_without(const std::shared_ptr<CachedGet>& get);
   // The store waits for whoever holds this before it goes.
   std::shared_ptr<void> keep_open();
   // This store has changed these entries, or may have: its own next get sees it.

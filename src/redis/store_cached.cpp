@@ -99,7 +99,7 @@ void RedisStore::get_cached(const GetRecords& request, GetDone done) {
 }
 
 // As if there were no cache.
-void RedisStore::ask_without(std::shared_ptr<CachedGet> get) {
+void RedisStore::ask_without(const std::shared_ptr<CachedGet>& get) {
   const std::vector<std::string_view> keys(get->keys.begin(), get->keys.end());
   get->store.get_from_servers({.ns = get->ns, .keys = keys, .now = get->now, .deadline = get->deadline}, std::move(get->done));
 }
@@ -112,11 +112,11 @@ void RedisStore::ask_tracked(std::shared_ptr<CachedGet> get) {
   };
   const auto part = part_of(names.front());
   const auto connection = tracker_->connection(part, Steady::now());
-  if (connection == nullptr) return ask_without(std::move(get));
+  if (connection == nullptr) return ask_without(get);
   RedisCommands commands;
   commands.add(names.size() == 1 ? "GET" : "MGET", 1 + names.size());
   for (const auto& name : names) {
-    if (part_of(name) != part) return ask_without(std::move(get));
+    if (part_of(name) != part) return ask_without(get);
     // How it was when it was first asked for: what changed since makes the answer one that is not kept.
     const auto [ns, bytes] = split_qualified(name);
     if (get->seen_of(name) == nullptr) get->seen.emplace_back(name, cache_->look_at(part, key_hash(ns, bytes)));
@@ -125,15 +125,15 @@ void RedisStore::ask_tracked(std::shared_ptr<CachedGet> get) {
   auto submitted = connection->submit(commands.wire(), 1, get->deadline, [get, part, connection](Result<Replies> replies) mutable {
     auto& store = get->store;
     if (!replies && replies.error().code() == ErrorCode::kDeadlineExceeded) return get->done(std::move(replies).error());
-    if (!replies) return store.ask_without(std::move(get));
+    if (!replies) return store.ask_without(get);
     auto& reply = replies->front();
     if (reply.is_error()) {
       store.tracker_->refused(part, connection, server_error(reply.text()));
-      return store.ask_without(std::move(get));
+      return store.ask_without(get);
     }
     store.answered_tracked(std::move(get), reply);
   });
-  if (!submitted) ask_without(std::move(get));
+  if (!submitted) ask_without(get);
 }
 
 void RedisStore::answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply) {
@@ -151,7 +151,7 @@ void RedisStore::answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply) 
   if (auto fed = get->steps.feed(std::move(values)); !fed) return get->done(std::move(fed).error());
   if (!get->steps.wanted().empty()) return ask_tracked(std::move(get));
   // A dictionary that this process has not read yet: the next get has it.
-  if (!get->steps.done()) return ask_without(std::move(get));
+  if (!get->steps.done()) return ask_without(get);
   std::vector<AnswerCache::Sources> sources(get->keys.size());
   for (std::size_t i = 0; i < get->keys.size(); ++i) {
     bool all = true;
