@@ -73,6 +73,7 @@ struct Replicas::Use {
   bool under_way = false;
   Deadline::Steady::time_point since{};
   std::optional<Error> failed{};
+  bool late = false;  // gave up waiting for the round
 };
 
 Replicas::Replicas(Client& client, std::uint32_t wanted, Milliseconds timeout, std::shared_ptr<Metrics> metrics)
@@ -208,6 +209,7 @@ void Replicas::wait(Use& use, Deadline deadline) {
       return;
     }
     if (deadline.passed()) {
+      use.late = true;
       use.failed = connection_error(ErrorCode::kDeadlineExceeded, Trouble::kNotReplicated,
                                     "it was written, but whether replicas have it was not known in time; try again");
       return;
@@ -245,7 +247,7 @@ Result<void> Replicas::once(std::span<const std::string_view> heads, const Seen&
   }
   for (const auto& use : uses) {
     const auto& endpoint = use->server->endpoint();
-    if (!use->round->done) return *std::move(use->failed);
+    if (use->late) return *std::move(use->failed);
     if (use->round->failed) {
       client_.report(*use->round->failed, use->server);
       return *use->round->failed;

@@ -263,6 +263,9 @@ Lost after_a_failover(std::uint32_t replicas) {
       const std::scoped_lock lock(mutex);
       return applied.size() > 60;
     }));
+    // With the machine goes what was on its way.
+    proxy->refuse(true);
+    proxy->reset_all();
     master.kill();
     stop = true;
   }
