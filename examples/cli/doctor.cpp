@@ -102,7 +102,10 @@ void check_durability(Session& session, Findings& found) {
   const auto store = session.stores().key_store.backend()->capabilities().durability;
   const auto& config = session.config();
   if (queue != setget::Durability::kDisk) {
-    found.push_back({Level::kError, "queue " + setget::shown_uri(config.queue) + level(queue) + ": what was accepted can be lost",
+    const bool replicated = queue == setget::Durability::kReplica;
+    found.push_back({replicated ? Level::kWarning : Level::kError,
+                     "queue " + setget::shown_uri(config.queue) + level(queue) + ": what was accepted can be lost" +
+                         (replicated ? " where master and replicas fail together" : ""),
                      "[queue] uri = \"sqlite:setget-queue.db\""});
   }
   if (store == setget::Durability::kDisk) return;

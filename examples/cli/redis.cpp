@@ -1,9 +1,11 @@
-// redis stats: where the memory of a store on Redis goes.
+// redis stats, retrain, drop: what only stores on Redis have.
 #include "redis.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
+
+#include <setget/redis_config.hpp>
 
 #include "cli.hpp"
 #include "output.hpp"
@@ -16,19 +18,11 @@ bool is_redis(const std::string& uri) {
 }
 
 setget::Result<setget::redis::Database> open_redis(const setget::Config& config, const std::string& uri) {
-  setget::redis::Options options;
-  options.uri = uri;
-  options.prefix = config.redis.prefix;
-  options.shards = config.redis.shards;
-  options.partitions = config.redis.partitions;
-  options.codec = {.enabled = config.redis.codec,
-                   .level = config.redis.codec_level,
-                   .min_bytes = config.redis.codec_min_bytes,
-                   .max_percent = config.redis.codec_max_percent,
-                   .dictionary_bytes = config.redis.dictionary_bytes,
-                   .sample_records = config.redis.dictionary_sample_records,
-                   .sample_bytes = config.redis.dictionary_sample_bytes};
-  return setget::redis::open(std::move(options));
+  // Reads and looks: nobody waits for replicas here, and what is asked once needs no cache.
+  auto section = config.redis;
+  section.wait_replicas = 0;
+  section.cache.enabled = false;
+  return setget::redis::open(setget::redis::options_of(section, uri));
 }
 
 namespace {
@@ -91,6 +85,34 @@ int retrain(Context& context, const Family& family) {
   return kOk;
 }
 
+// What says that it is meant.
+struct Drop {
+  std::string prefix{};
+  bool sure = false;
+};
+
+int drop(Context& context, const Drop& asked) {
+  auto config = resolve_config(context.common);
+  if (!config) return failed(context.common, config.error());
+  const auto refuse = [&](const char* field, const std::string& why) {
+    return failed(context.common, setget::Error(setget::ErrorCode::kInvalidArgument, why).at_field(field));
+  };
+  if (asked.prefix != config->redis.prefix) {
+    return refuse("prefix", "the store's prefix is \"" + config->redis.prefix + "\", not \"" + asked.prefix + "\"");
+  }
+  if (!asked.sure) return refuse("yes", "everything under \"" + asked.prefix + "\" would be removed for good; --yes says that it is meant");
+  auto database = open_store(context);
+  if (!database) return failed(context.common, database.error());
+  const auto dropped = database->drop();
+  if (!dropped) return failed(context.common, dropped.error());
+  if (context.common.json) {
+    print({{"dropped", *dropped}});
+  } else {
+    std::printf("%llu names removed\n", static_cast<unsigned long long>(*dropped));
+  }
+  return kOk;
+}
+
 int stats(Context& context, std::size_t names) {
   auto database = open_store(context);
   if (!database) return failed(context.common, database.error());
@@ -130,6 +152,11 @@ void add_redis(CLI::App& app, Context& context) {
   train->add_option("flow", family->flow, "flow of the records")->required();
   train->add_option("--namespace", family->ns, "namespace of the records")->capture_default_str();
   train->callback([&context, family] { context.chosen = [&context, family] { return retrain(context, *family); }; });
+  auto asked = std::make_shared<Drop>();
+  auto* gone = redis->add_subcommand("drop", "remove a store for good: records, queues, everything under its prefix");
+  gone->add_option("--prefix", asked->prefix, "the store's prefix once more, as [redis] of the configuration names it")->required();
+  gone->add_flag("--yes", asked->sure, "it is meant");
+  gone->callback([&context, asked] { context.chosen = [&context, asked] { return drop(context, *asked); }; });
   memory->callback([&context, names] { context.chosen = [&context, names] { return stats(context, *names); }; });
 }
 

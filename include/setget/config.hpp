@@ -40,6 +40,8 @@ struct RedisConfig {
   std::size_t dictionary_bytes = 32u << 10;
   std::size_t dictionary_sample_records = 2000;
   std::size_t dictionary_sample_bytes = 1u << 20;
+  std::uint32_t wait_replicas = 0;  // of each master; 0: none is waited for
+  Milliseconds wait_timeout{1000};
 };
 
 struct Config {

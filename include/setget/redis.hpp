@@ -66,6 +66,12 @@ struct Options {
   // Of new queues, stored with each: how many parts it has, each on one master, up to 256. 0: 1 on a single server, 16 on a cluster.
   std::uint32_t partitions = 0;
   CodecOptions codec{};
+  // Of each master: how many replicas must have what was written (sent, acknowledged, applied, …) before it counts as written; 0: none is
+  // waited for. Store and queues then declare at least Durability::kReplica. What they do not have within wait_timeout (1 ms to a minute,
+  // less than the URI's `timeout`) is a retryable error: it is written and may stay, so whoever tries again gives the same id and version,
+  // or the same deduplication id.
+  std::uint32_t wait_replicas = 0;  // up to 16
+  Milliseconds wait_timeout{1000};
   // The records' clock. Leases and stamps of queues live by it too, so it must be about the same on all machines. Empty: system_clock().
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Random> random{};  // empty: system_random()
@@ -121,6 +127,11 @@ class SETGET_API Database {
   Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow,
                             Deadline deadline = Deadline::in(Milliseconds(3'600'000)));
 
+  // Removes everything under the prefix, for good: records, change log, queues with their messages, dictionaries. Nobody may use the store
+  // meanwhile, and this object is of no use afterwards. Looks at all names of the database, in small steps that others' commands come
+  // between, and touches none of another prefix. Answers how many names it removed. Safe to repeat after an error.
+  Result<std::uint64_t> drop(Deadline deadline = Deadline::in(Milliseconds(600'000)));
+
   struct State;
   explicit Database(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
@@ -130,7 +141,8 @@ class SETGET_API Database {
 
 // Connects, and makes the store when it is missing. A server that cannot be reached is no error: every verb answers kUnavailable until it
 // can be, and what it would have said about durability counts as the weakest. Errors: kInvalidArgument (the options), kUnauthenticated and
-// kPermissionDenied (the server's), kUnsupported (a newer format, or a server that is too old).
+// kPermissionDenied (the server's), kUnsupported (a newer format, or a server that is too old), kFailedPrecondition with field
+// wait_replicas (a master has fewer replicas online).
 SETGET_API Result<Database> open(Options options);
 
 }  // namespace setget::inline v0::redis

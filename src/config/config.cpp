@@ -84,6 +84,15 @@ void read_redis(TomlReader& section, RedisConfig& out) {
   section.read_bytes("dictionary_bytes", out.dictionary_bytes);
   section.read<std::size_t>("dictionary_sample_records", out.dictionary_sample_records, 10);
   section.read_bytes("dictionary_sample_bytes", out.dictionary_sample_bytes, 1024);
+  section.read<std::uint32_t>("wait_replicas", out.wait_replicas);
+  section.read("wait_timeout", out.wait_timeout, Milliseconds(1));
+  if (out.wait_replicas > 16) section.problem("wait_replicas", "must be at most 16");
+  if (out.wait_timeout > Milliseconds(60'000)) section.problem("wait_timeout", "must be at most a minute");
+  if (out.dictionary_bytes != 0 && (out.dictionary_bytes < 1024 || out.dictionary_bytes > (1u << 20))) {
+    section.problem("dictionary_bytes", "must be 1KiB to 1MiB, or 0");
+  }
+  if (out.dictionary_sample_records > 1'000'000) section.problem("dictionary_sample_records", "must be at most 1000000");
+  if (out.dictionary_sample_bytes > (64u << 20)) section.problem("dictionary_sample_bytes", "must be at most 64MiB");
   if (!is_name(out.prefix)) section.problem("prefix", "a prefix has 1 to 64 bytes of [A-Za-z0-9._-]");
   const auto is_count = [](std::uint32_t number, std::uint32_t most) { return number <= most && (number & (number - 1)) == 0; };
   if (!is_count(out.shards, 4096)) section.problem("shards", "must be a power of two up to 4096, or 0");

@@ -14,7 +14,7 @@
 #include <setget/memory.hpp>
 #endif
 #ifdef SETGET_WITH_REDIS
-#include <setget/redis.hpp>
+#include <setget/redis_config.hpp>
 #endif
 #ifdef SETGET_WITH_SQLITE
 #include <setget/sqlite.hpp>
@@ -122,29 +122,18 @@ Result<Opened> open_memory([[maybe_unused]] const Injected& injected) {
 Result<Opened> open_redis([[maybe_unused]] std::string uri, [[maybe_unused]] const RedisConfig& config,
                           [[maybe_unused]] const Injected& injected) {
 #ifdef SETGET_WITH_REDIS
-  redis::Options options;
-  options.uri = std::move(uri);
-  options.prefix = config.prefix;
-  options.shards = config.shards;
-  options.partitions = config.partitions;
-  options.cache = {.enabled = config.cache.enabled,
-                   .max_entries = config.cache.max_entries,
-                   .max_bytes = config.cache.max_bytes,
-                   .max_silence = config.cache.max_silence,
-                   .serve_stale = config.cache.serve_stale,
-                   .max_stale = config.cache.max_stale};
-  options.codec = {.enabled = config.codec,
-                   .level = config.codec_level,
-                   .min_bytes = config.codec_min_bytes,
-                   .max_percent = config.codec_max_percent,
-                   .dictionary_bytes = config.dictionary_bytes,
-                   .sample_records = config.dictionary_sample_records,
-                   .sample_bytes = config.dictionary_sample_bytes};
+  auto options = redis::options_of(config, std::move(uri));
   options.clock = injected.clock;
   options.logger = injected.logger;
   options.metrics = injected.metrics;
   auto database = redis::open(std::move(options));
-  if (!database) return std::move(database).error();
+  if (!database) {
+    // What the section says wrong is named as the section names it.
+    auto failed = std::move(database).error();
+    const auto field = failed.field();
+    if (!field.empty() && !field.starts_with("uri")) failed.at_field(fmt::format("redis.{}", field));
+    return failed;
+  }
   return Opened{database->queues(), database->key_store(), nullptr, nullptr, nullptr, false};
 #else
   return Error(ErrorCode::kUnsupported, fmt::format("Redis is not built in; this build knows {}", built_schemes()));
@@ -162,7 +151,11 @@ class Opener {
     const auto name = identity(*uri);
     if (const auto it = opened_.find(name); it != opened_.end()) return it->second;
     auto opened = open_new(*uri);
-    if (!opened) return std::move(opened).error().at_field(std::string(field));
+    if (!opened) {
+      auto failed = std::move(opened).error();
+      if (!failed.field().starts_with("redis.")) failed.at_field(std::string(field));
+      return failed;
+    }
     opened_.emplace(name, *opened);
     return opened;
   }

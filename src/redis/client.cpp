@@ -21,6 +21,7 @@ Result<std::shared_ptr<Client>> Client::create(const ClientOptions& options) {
   common->settings = options.settings;
   common->random = options.random == nullptr ? system_random() : options.random;
   common->on_push = options.on_push;
+  common->telemetry = std::make_shared<Telemetry>(options.metrics);
   if (common->settings.use_tls) {
     auto tls = TlsContext::create(common->settings.tls);
     if (!tls) return std::move(tls).error();
@@ -90,13 +91,21 @@ Retry Client::judge(const Error& error, const RedisCommand& command, unsigned at
 Result<Reply> Client::call(const RedisCommand& command, Deadline deadline) {
   std::optional<Redirect> ask;
   std::shared_ptr<Pool> server;
+  const auto since = telemetry().begin();
   for (unsigned tries = 0;; ++tries) {
     auto result = attempt(command, deadline, ask, server);
-    if (result) return result;
+    if (result) {
+      telemetry().answered(since, 1);
+      return result;
+    }
     if (server != nullptr) router_->learn(result.error(), server);
     const auto retry = judge(result.error(), command, tries, deadline);
     if (retry.next == Next::kAsk) ask = redirect_of(result.error());
-    if (retry.next == Next::kGiveUp || !pause(retry.wait, deadline)) return result;
+    if (retry.next == Next::kGiveUp || !pause(retry.wait, deadline)) {
+      telemetry().missed(result.error());
+      telemetry().answered(since, 1);
+      return result;
+    }
   }
 }
 
@@ -132,6 +141,7 @@ std::vector<Result<Reply>> Client::pipeline(std::span<const RedisCommand> comman
     std::shared_ptr<Pool> server{};
     bool open = true;
   };
+  const auto since = telemetry().begin();
   std::vector<State> states(commands.size());
   std::vector<Result<Reply>> results(commands.size(), cancelled());
   for (unsigned tries = 0;; ++tries) {
@@ -184,7 +194,12 @@ std::vector<Result<Reply>> Client::pipeline(std::span<const RedisCommand> comman
       state.open = more = true;
       wait = std::max(wait, retry.wait);
     }
-    if (!more || !pause(wait, deadline)) return results;
+    if (more && pause(wait, deadline)) continue;
+    for (const auto& result : results) {
+      if (!result) telemetry().missed(result.error());
+    }
+    telemetry().answered(since, commands.size());
+    return results;
   }
 }
 

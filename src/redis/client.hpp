@@ -41,6 +41,7 @@ struct ClientOptions {
   Settings settings{};
   std::shared_ptr<Random> random{};             // nullptr: the system's
   std::function<void(const Reply&)> on_push{};  // push messages of RESP3, on whatever thread reads
+  std::shared_ptr<Metrics> metrics{};           // nullptr: none
   std::size_t max_waiting = 65536;              // of the completion form: requests that wait for a connection or another attempt
 };
 
@@ -96,6 +97,7 @@ class Client {
   Result<std::shared_ptr<Pool>> server_of(std::uint32_t slot, Deadline deadline) { return router_->route(slot, deadline); }
   void report(const Error& error, const std::shared_ptr<Pool>& server) { router_->learn(error, server); }
 
+  Telemetry& telemetry() const noexcept { return *common_->telemetry; }
   const Settings& settings() const noexcept { return common_->settings; }
   // Everybody who waits gets an answer, every callback has run. Idempotent.
   void stop();

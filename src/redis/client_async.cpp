@@ -32,14 +32,14 @@ void tell(Done& done, Answer&& answer) noexcept {
 // One command: what the connection waits with, and what is needed to send it again.
 struct Client::Pending final : Waiter {
   Pending(Client& owner, RedisCommand&& one, Deadline until, Callback&& callback)
-      : Waiter(until), client(owner), command(std::move(one)), done(std::move(callback)) {}
+      : Waiter(until), client(owner), command(std::move(one)), done(std::move(callback)), since(owner.telemetry().begin()) {}
 
   void settled(std::shared_ptr<Waiter> self, std::optional<Error> failed) override {
     const bool asked = std::exchange(ask, std::nullopt).has_value();
     auto replies = take_replies();
     if (!failed) {
       auto outcome = outcome_of(std::span(replies).subspan(asked ? 1 : 0));
-      if (outcome) return tell(done, std::move(outcome));
+      if (outcome) return end(std::move(outcome));
       failed = std::move(outcome).error();
     }
     const auto from = std::exchange(server, nullptr);
@@ -47,9 +47,18 @@ struct Client::Pending final : Waiter {
   }
   using Waiter::deadline;
 
+  void end(Result<Reply> result) {
+    // Part of a batch: that is measured as a whole.
+    if (alone) client.telemetry().answered(since, 1);
+    if (!result) client.telemetry().missed(result.error());
+    tell(done, std::move(result));
+  }
+
   Client& client;
   RedisCommand command;
   Callback done;
+  Telemetry::Time since;
+  bool alone = true;
   unsigned tries = 0;
   std::optional<Redirect> ask{};
   std::shared_ptr<Pool> server{};  // that it was last sent to
@@ -102,7 +111,7 @@ void Client::failed(const std::shared_ptr<Pending>& pending, const std::shared_p
   pending->server = server;
   if (retry.next != Next::kGiveUp && Deadline::Steady::now() + retry.wait < pending->deadline().time() && postpone(pending, retry.wait))
     return;
-  tell(pending->done, std::move(error));
+  pending->end(std::move(error));
 }
 
 bool Client::postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait) {
@@ -112,7 +121,7 @@ bool Client::postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait
 
 // On the thread of `Later`, which may wait.
 void Client::again(const std::shared_ptr<Pending>& pending, bool cancelled) {
-  if (cancelled || stopping_) return tell(pending->done, closing());
+  if (cancelled || stopping_) return pending->end(closing());
   auto server = server_for(pending->command, pending->ask, pending->server, pending->deadline());
   if (!server) return failed(pending, nullptr, std::move(server).error());
   auto connection = (*server)->connection(pending->deadline());
@@ -129,17 +138,27 @@ void Client::again(const std::shared_ptr<Pending>& pending, bool cancelled) {
 
 // What all parts of a batch share.
 struct Client::Batch {
-  Batch(RedisCommands&& all, Deadline until, BatchCallback&& callback)
-      : commands(std::move(all)), deadline(until), done(std::move(callback)), results(commands.size(), Reply()), left(commands.size()) {}
+  Batch(Telemetry& told, RedisCommands&& all, Deadline until, BatchCallback&& callback)
+      : telemetry(told),
+        since(told.begin()),
+        commands(std::move(all)),
+        deadline(until),
+        done(std::move(callback)),
+        results(commands.size(), Reply()),
+        left(commands.size()) {}
 
   void answer(std::size_t number, Result<Reply> result) {
     results[number] = std::move(result);
     settle(1);
   }
   void settle(std::size_t answers) {
-    if (left.fetch_sub(answers, std::memory_order_acq_rel) == answers) tell(done, std::move(results));
+    if (left.fetch_sub(answers, std::memory_order_acq_rel) != answers) return;
+    telemetry.answered(since, commands.size());
+    tell(done, std::move(results));
   }
 
+  Telemetry& telemetry;
+  const Telemetry::Time since;
   const RedisCommands commands;
   const Deadline deadline;
   BatchCallback done;
@@ -186,8 +205,10 @@ struct Client::Part final : Waiter {
 };
 
 std::shared_ptr<Client::Pending> Client::part_with(const std::shared_ptr<Batch>& batch, std::size_t number) {
-  return std::make_shared<Pending>(*this, batch->commands.command(number), batch->deadline,
-                                   [batch, number](Result<Reply> result) { batch->answer(number, std::move(result)); });
+  auto part = std::make_shared<Pending>(*this, batch->commands.command(number), batch->deadline,
+                                        [batch, number](Result<Reply> result) { batch->answer(number, std::move(result)); });
+  part->alone = false;
+  return part;
 }
 
 Result<void> Client::submit(RedisCommands commands, Deadline deadline, BatchCallback done) {
@@ -196,7 +217,7 @@ Result<void> Client::submit(RedisCommands commands, Deadline deadline, BatchCall
     tell(done, std::vector<Result<Reply>>());
     return {};
   }
-  const auto batch = std::make_shared<Batch>(std::move(commands), deadline, std::move(done));
+  const auto batch = std::make_shared<Batch>(telemetry(), std::move(commands), deadline, std::move(done));
   const auto& all = batch->commands;
   std::vector<std::shared_ptr<Part>> parts;
   if (!router_->routed()) {

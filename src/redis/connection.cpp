@@ -322,6 +322,7 @@ Error Connection::lost(const Owed& owed) const {
 void Connection::close_locked(const std::string& why) {
   if (closed_) return;
   closed_ = why;
+  held_.reset();
   transport_->shut_down();
   for (auto& owed : owed_) settle(owed, lost(owed));
   owed_.clear();

@@ -114,6 +114,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Reads from now on even while nothing is owed, on the connection's own thread: push messages come as soon as they are there. `closed` is
   // called once when the connection has closed, on that thread, unless it is closed already. Once, and before retire().
   void listen(std::function<void()> closed);
+  // Let go of when it closes.
+  void hold(std::shared_ptr<void> held) {
+    const Lock lock(mutex_);
+    if (!closed_) held_ = std::move(held);
+  }
   const std::string& name() const noexcept { return name_; }
 
  private:
@@ -217,6 +222,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   int wakeup_ = -1;  // eventfd of the thread
   bool listening_ = false;
   std::function<void()> on_closed_;
+  std::shared_ptr<void> held_;
   bool asleep_ = false;  // in poll; whoever clears it has written to wakeup_
   bool stop_ = false;
   bool ended_ = false;

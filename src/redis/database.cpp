@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "redis/doctor.hpp"
+#include "redis/drop.hpp"
 #include "redis/memory_report.hpp"
 #include "redis/place.hpp"
 #include "redis/queue.hpp"
@@ -32,6 +33,8 @@ Result<MemoryReport> Database::memory(std::size_t max_names, Deadline deadline) 
 Result<Retrained> Database::retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline) {
   return state_->store->retrain(ns, account, flow, deadline);
 }
+
+Result<std::uint64_t> Database::drop(Deadline deadline) { return drop_store(*state_->place, deadline); }
 
 Result<Database> open(Options options) {
   auto place = Place::open(std::move(options));

@@ -77,6 +77,8 @@ bool maybe_executed(const Error& error) noexcept {
     case Trouble::kNone:
     case Trouble::kMaybeExecuted:
     case Trouble::kProtocol:
+    case Trouble::kNotReplicated:
+    case Trouble::kOtherMaster:
     case Trouble::kUnblocked:
     case Trouble::kOther:  // a script may have failed half-way
       return true;

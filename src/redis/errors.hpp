@@ -22,6 +22,8 @@ enum class Trouble : int {
   kRefused = 3,        // by the SDK, before anything was sent (limits, bad arguments, closed)
   kProtocol = 4,       // the server sent what is not RESP, or over a limit
   kDown = 5,           // the server could not be reached, or is known to be down: nothing was sent
+  kNotReplicated = 6,  // carried out, but too few replicas had it in time
+  kOtherMaster = 7,    // carried out, but perhaps by a server that is not the master any more
   // Answers of the server: the command was not carried out.
   kMoved = 10,
   kAsk,

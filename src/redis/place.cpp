@@ -9,7 +9,6 @@
 #include "redis/errors.hpp"
 #include "redis/script.hpp"
 #include "redis/uri.hpp"
-#include "redis/zstd_door.hpp"
 
 namespace setget::inline v0::redis {
 namespace {
@@ -73,43 +72,46 @@ Result<void> Options::validate() const {
   if (partitions > 256 || !is_power_of_two(partitions)) {
     return invalid("partitions", fmt::format("{} is not a power of two up to 256", partitions));
   }
+  if (wait_replicas > 16) return invalid("wait_replicas", "must be at most 16");
+  if (wait_timeout < Milliseconds(1) || wait_timeout > Milliseconds(60'000)) return invalid("wait_timeout", "must be 1 ms to a minute");
   if (auto valid = cache.validate(); !valid) return valid;
   return codec.validate();
-}
-
-Result<void> CodecOptions::validate() const {
-  if (enabled && !zstd_available()) {
-    return Error(ErrorCode::kUnsupported, "this build has no zstd: build it with SETGET_WITH_ZSTD").at_field("codec");
-  }
-  if (level < 1 || level > 19) return invalid("codec_level", "a level of zstd is 1 to 19");
-  if (max_percent < 1 || max_percent > 100) return invalid("codec_max_percent", "must be 1 to 100");
-  if (dictionary_bytes != 0 && (dictionary_bytes < 1024 || dictionary_bytes > (1u << 20))) {
-    return invalid("dictionary_bytes", "a dictionary has 1 KiB to 1 MiB; 0 = none");
-  }
-  if (sample_records < 10 || sample_records > 1'000'000) return invalid("dictionary_sample_records", "must be 10 to 1000000");
-  if (sample_bytes < 1024 || sample_bytes > (64u << 20)) return invalid("dictionary_sample_bytes", "must be 1 KiB to 64 MiB");
-  return {};
 }
 
 Result<std::shared_ptr<Place>> Place::open(Options options) {
   if (auto valid = options.validate(); !valid) return std::move(valid).error();
   auto settings = parse_uri(options.uri);
   if (!settings) return std::move(settings).error();
+  if (options.wait_replicas > 0 && options.wait_timeout >= settings->timeout) {
+    return invalid("wait_timeout", "must be less than the URI's timeout: a server that says nothing for so long counts as dead");
+  }
   if (options.clock == nullptr) options.clock = system_clock();
   if (options.random == nullptr) options.random = system_random();
   if (options.logger == nullptr) options.logger = no_logger();
   if (options.metrics == nullptr) options.metrics = no_metrics();
   const auto where = describe(*settings);
-  auto client = Client::create({.settings = std::move(*settings), .random = options.random});
+  auto client = Client::create({.settings = std::move(*settings), .random = options.random, .metrics = options.metrics});
   if (!client) return std::move(client).error();
   std::shared_ptr<Place> place(new Place(std::move(options), *std::move(client)));
   auto facts = place->facts(Deadline::in(place->client().settings().connect_timeout * 2));
+  if (facts && facts->replicas < place->options().wait_replicas) {
+    return Error(ErrorCode::kFailedPrecondition, fmt::format("a master of {} has {} replicas online, and wait_replicas asks for {}", where,
+                                                             facts->replicas, place->options().wait_replicas))
+        .at_field("wait_replicas");
+  }
   if (facts) return place;
   if (!facts.error().retryable()) return std::move(facts).error();
   place->logger().log(LogLevel::kWarning, "Redis cannot be reached yet; every use of it fails until it can",
                       {{"where", where}, {"why", facts.error().message()}});
   return place;
 }
+
+Place::Place(Options options, std::shared_ptr<Client> client)
+    : options_(std::move(options)),
+      client_(std::move(client)),
+      replicas_(options_.wait_replicas == 0
+                    ? nullptr
+                    : std::make_unique<Replicas>(*client_, options_.wait_replicas, options_.wait_timeout, options_.metrics)) {}
 
 Place::~Place() { client_->stop(); }
 
@@ -174,15 +176,22 @@ Result<Facts> Place::find(const StoreIdentity* lost, bool only_missing, Deadline
   if (*stored_shards == 0 || *stored_shards > 4096 || !is_power_of_two(static_cast<std::uint32_t>(*stored_shards))) return corrupted();
   auto durability = ask_durability(deadline);
   if (!durability) return std::move(durability).error();
+  std::uint32_t replicas = 0;
+  if (waits()) {
+    auto online = replicas_->look(deadline);
+    if (!online) return std::move(online).error();
+    replicas = *online;
+  }
   Facts found{.identity = {.uuid = std::string(fields[3].text()), .epoch = *epoch},
               .shards = static_cast<std::uint32_t>(*stored_shards),
-              .durability = *durability};
+              .durability = *durability,
+              .replicas = replicas};
   const std::scoped_lock lock(mutex_);
   facts_ = found;
   return found;
 }
 
-// By the settings of the servers: what the weakest of them keeps.
+// By the settings of the servers: what the weakest of them keeps, with what is waited for.
 Result<Durability> Place::ask_durability(Deadline deadline) {
   auto servers = client_->servers(deadline);
   if (!servers) return std::move(servers).error();
@@ -200,7 +209,7 @@ Result<Durability> Place::ask_durability(Deadline deadline) {
       if (settings[i].text() == "appendonly") on = settings[i + 1].text() == "yes";
       if (settings[i].text() == "appendfsync") always = settings[i + 1].text() == "always";
     }
-    if (!on || !always) weakest = Durability::kMemory;
+    if (!on || !always) weakest = waits() ? Durability::kReplica : Durability::kMemory;
   }
   return weakest;
 }

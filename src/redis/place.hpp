@@ -5,9 +5,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "redis/client.hpp"
+#include "redis/replicas.hpp"
 
 #include <setget/redis.hpp>
 
@@ -19,6 +22,7 @@ struct Facts {
   StoreIdentity identity{};
   std::uint32_t shards = 1;
   Durability durability = Durability::kMemory;
+  std::uint32_t replicas = 0;  // online, of the master that has the fewest; counted where they are waited for
 };
 
 class Place {
@@ -47,13 +51,22 @@ class Place {
   // `lost` is the identity that the caller knew; nothing happens if another one has seen to it.
   Result<Facts> begin_epoch(const StoreIdentity& lost, Deadline deadline);
 
+  // Around what must be on replicas before it counts (Options::wait_replicas; else both do nothing): began() before the first write, and
+  // confirm() when all were answered; see Replicas.
+  bool waits() const noexcept { return replicas_ != nullptr; }
+  Replicas::Seen began() const { return waits() ? replicas_->seen() : nullptr; }
+  Result<void> confirm(std::span<const std::string_view> heads, const Replicas::Seen& before, Deadline deadline) {
+    return waits() ? replicas_->confirm(heads, before, deadline) : Result<void>();
+  }
+
  private:
-  Place(Options options, std::shared_ptr<Client> client) : options_(std::move(options)), client_(std::move(client)) {}
+  Place(Options options, std::shared_ptr<Client> client);
   Result<Facts> find(const StoreIdentity* lost, bool only_missing, Deadline deadline);
   Result<Durability> ask_durability(Deadline deadline);
 
   const Options options_;
   const std::shared_ptr<Client> client_;
+  const std::unique_ptr<Replicas> replicas_;
   mutable std::mutex mutex_;
   std::optional<Facts> facts_;
 };

@@ -46,7 +46,7 @@ Result<Replies> Exclusive::pipeline(std::span<const RedisCommand> commands, Dead
     replies += command.replies();
     note(command);
   }
-  auto answered = connection_->call(wire, replies, deadline);
+  auto answered = call(wire, replies, commands.size(), deadline);
   // Whatever the server still sends has nobody to go to.
   if (!answered) connection_->close("a request on an exclusive connection was not answered");
   return answered;
@@ -54,9 +54,18 @@ Result<Replies> Exclusive::pipeline(std::span<const RedisCommand> commands, Dead
 
 Result<Replies> Exclusive::pipeline(const RedisCommands& commands, bool watching, Deadline deadline) {
   watching_ = true;
-  auto answered = connection_->call(commands.wire(), commands.replies(), deadline);
+  auto answered = call(commands.wire(), commands.replies(), commands.size(), deadline);
   if (!answered) connection_->close("a request on an exclusive connection was not answered");
   watching_ = watching;
+  return answered;
+}
+
+Result<Replies> Exclusive::call(std::string_view wire, std::size_t replies, std::size_t commands, Deadline deadline) {
+  auto& telemetry = *pool_->common_->telemetry;
+  const auto since = telemetry.begin();
+  auto answered = connection_->call(wire, replies, deadline);
+  if (!answered) telemetry.missed(answered.error());
+  telemetry.answered(since, commands);
   return answered;
 }
 
@@ -144,6 +153,7 @@ void Pool::drop_dead() {
       one->retire("the connection was lost");
       retired_.push_back(std::move(one));
       lost = true;
+      ++lost_;
     }
     if (lost) std::erase(*list, nullptr);
   }
@@ -175,7 +185,11 @@ Result<std::shared_ptr<Connection>> Pool::open(Lock& lock, ConnectionLimits limi
     made = dial(limits, hurried ? deadline : own, own_push);
   lock.lock();
   if (made) {
+    const bool was_down = breaker_.open();
     breaker_.succeeded();
+    if (was_down && !stopped_) common_->telemetry->unreachable(false);
+    (*made)->hold(common_->telemetry->connected(lost_ > 0));
+    if (lost_ > 0) --lost_;
     if (stopped_) {
       (*made)->retire("the client is closing");
       return stopped();
@@ -188,6 +202,7 @@ Result<std::shared_ptr<Connection>> Pool::open(Lock& lock, ConnectionLimits limi
                             made.error().describe());
   }
   last_failure_ = made.error();
+  if (!breaker_.open() && !stopped_) common_->telemetry->unreachable(true);
   breaker_.failed(Deadline::Steady::now(), common_->random->next());
   return down_error();
 }
@@ -280,7 +295,7 @@ void Pool::stop() {
   std::vector<std::shared_ptr<Connection>> all;
   {
     const Lock lock(mutex_);
-    stopped_ = true;
+    if (!std::exchange(stopped_, true) && breaker_.open()) common_->telemetry->unreachable(false);
     for (auto* list : {&shared_, &idle_, &retired_}) {
       all.insert(all.end(), list->begin(), list->end());
       list->clear();

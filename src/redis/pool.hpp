@@ -16,6 +16,7 @@
 #include "redis/breaker.hpp"
 #include "redis/connection.hpp"
 #include "redis/handshake.hpp"
+#include "redis/telemetry.hpp"
 #include "redis/uri.hpp"
 
 #include <setget/clock.hpp>
@@ -29,6 +30,7 @@ struct Common {
   std::shared_ptr<TlsContext> tls{};
   std::shared_ptr<Random> random{};
   std::function<void(const Reply&)> on_push{};
+  std::shared_ptr<Telemetry> telemetry = std::make_shared<Telemetry>(nullptr);
   Milliseconds first_wait{20};  // of the breaker
   Milliseconds longest_wait{2000};
 };
@@ -54,6 +56,7 @@ class Exclusive {
   Exclusive(std::shared_ptr<Pool> pool, std::shared_ptr<Connection> connection) noexcept
       : pool_(std::move(pool)), connection_(std::move(connection)) {}
   void note(const RedisCommand& command);
+  Result<Replies> call(std::string_view wire, std::size_t replies, std::size_t commands, Deadline deadline);
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<Connection> connection_;
   bool watching_ = false;
@@ -109,6 +112,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::vector<std::shared_ptr<Connection>> idle_;     // exclusive, not lent
   std::vector<std::shared_ptr<Connection>> retired_;  // their last callbacks may still run
   std::size_t lent_ = 0;
+  std::size_t lost_ = 0;  // connections that none was made for since
   bool opening_ = false;  // a shared connection
   bool stopped_ = false;
   Breaker breaker_;

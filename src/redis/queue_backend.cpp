@@ -4,11 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "redis/errors.hpp"
 #include "redis/queue.hpp"
 
 namespace setget::inline v0::redis {
+namespace {
+
+// "PREFIX:{TAG}:" of a name.
+std::string head_of(std::string_view name) { return std::string(name.substr(0, name.find("}:") + 2)); }
+
+}  // namespace
 
 std::uint64_t Bell::count() const {
   const std::scoped_lock lock(mutex_);
@@ -146,6 +153,45 @@ RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls, 
             .from(ErrorSource::kRedis, static_cast<int>(Trouble::kMaybeExecuted), {});
   }
   return answers;
+}
+
+RedisQueues::Replies RedisQueues::run_surely(const QueuePtr& queue, std::size_t calls,
+                                             const std::function<Script::Call(std::size_t, bool)>& make, Deadline deadline) {
+  if (!place_->waits()) return run(queue, calls, make, deadline);
+  constexpr unsigned kMostTries = 4;
+  for (unsigned tries = 0;; ++tries) {
+    std::vector<std::string> heads(calls);
+    const auto before = place_->began();
+    auto answers = run(
+        queue, calls,
+        [&](std::size_t i, bool again) {
+          auto call = make(i, again || tries > 0);
+          heads[i] = head_of(call.first_key());
+          return call;
+        },
+        deadline);
+    if (std::none_of(answers.begin(), answers.end(), [](const auto& answer) { return answer.has_value(); })) return answers;
+    const std::set<std::string_view> parts(heads.begin(), heads.end());
+    auto sure = place_->confirm(std::vector(parts.begin(), parts.end()), before, deadline);
+    if (sure) return answers;
+    // The lanes tell what was done already.
+    if (trouble_of(sure.error()) == Trouble::kOtherMaster && tries < kMostTries && !deadline.passed()) {
+      pause(tries, deadline);
+      continue;
+    }
+    for (auto& answer : answers) {
+      if (answer) answer = sure.error();
+    }
+    return answers;
+  }
+}
+
+Result<void> RedisQueues::confirm(const KnownQueue& queue, const Replicas::Seen& before, Deadline deadline) {
+  if (!place_->waits()) return {};
+  const auto registry = registry_key();
+  std::vector<std::string> heads{head_of(registry)};
+  for (std::uint32_t part = 0; part < queue.parts(); ++part) heads.emplace_back(queue.shards->head(part));
+  return place_->confirm(std::vector<std::string_view>(heads.begin(), heads.end()), before, deadline);
 }
 
 Result<std::vector<Reply>> RedisQueues::on_all_parts(const QueuePtr& queue, const std::function<Script::Call(std::uint32_t)>& make,

@@ -114,6 +114,11 @@ class RedisQueues final : public QueueBackend {
   // Runs one script per call on parts of the queue. `make`(i, again): call i; `again` if it may have been carried out before. Repeats what
   // got no answer, and what the script has asked to repeat. One answer for each.
   Replies run(const QueuePtr& queue, std::size_t calls, const std::function<Script::Call(std::size_t, bool)>& make, Deadline deadline);
+  // The same for what must be on replicas before it counts; where the master changed on the way, all is repeated.
+  Replies run_surely(const QueuePtr& queue, std::size_t calls, const std::function<Script::Call(std::size_t, bool)>& make,
+                     Deadline deadline);
+  // What was written since `before` is on as many replicas as are asked for, in all parts of the queue and in the registry.
+  Result<void> confirm(const KnownQueue& queue, const Replicas::Seen& before, Deadline deadline);
   // The same script on every part; the first error ends it.
   Result<std::vector<Reply>> on_all_parts(const QueuePtr& queue, const std::function<Script::Call(std::uint32_t)>& make, Deadline deadline);
   // A call on one part: KEYS[1].

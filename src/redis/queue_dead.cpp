@@ -141,7 +141,7 @@ Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {
   // Those that get fresh stamps go to the end of the list only once they are dead again: the walk ends where it began.
   return for_each_letter(request.queue, request.filter, request.limit,
                          [&](const QueuePtr& queue, std::span<const Letter> letters) -> Result<std::size_t> {
-                           auto answers = run(
+                           auto answers = run_surely(
                                queue, 1,
                                [&](std::size_t, bool) {
                                  auto call = on_part_with_stamps(queue_scripts::redrive(), *queue, letters.front().part);
@@ -160,7 +160,7 @@ Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {
 Result<std::size_t> RedisQueues::purge(const PurgeDeadLetters& request) {
   return for_each_letter(request.queue, request.filter, request.limit,
                          [&](const QueuePtr& queue, std::span<const Letter> letters) -> Result<std::size_t> {
-                           auto answers = run(
+                           auto answers = run_surely(
                                queue, 1,
                                [&](std::size_t, bool) {
                                  auto call = on_part(queue_scripts::purge(), *queue, letters.front().part);

@@ -147,6 +147,7 @@ Result<Stamp> RedisQueues::oldest_unfinished() {
     if (queue) queues.push_back(*queue);
     if (!queue && queue.error().code() != ErrorCode::kNotFound) return std::move(queue).error();
   }
+  const auto before = place_->began();
   Stamp last = 0;
   if (!queues.empty()) {
     const auto& shards = *queues.front()->shards;
@@ -182,6 +183,10 @@ Result<Stamp> RedisQueues::oldest_unfinished() {
       if (reply.elements().size() != 2) return not_the_answer();
       if (const auto stamp = reply.elements()[1].integer(); stamp != 0) oldest = std::min(oldest, static_cast<Stamp>(stamp));
     }
+  }
+  // What a failover could bring back is not finished. All queues lie in the same parts.
+  if (!queues.empty()) {
+    if (auto sure = confirm(*queues.front(), before, deadline); !sure) return std::move(sure).error();
   }
   return oldest;
 }

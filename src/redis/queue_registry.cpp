@@ -170,9 +170,11 @@ Result<QueueInfo> RedisQueues::create(const CreateQueue& request) {
   if (auto facts = place_->facts(deadline); !facts) return std::move(facts).error();
   const auto wanted = place_->options().partitions;
   const auto parts = wanted != 0 ? wanted : place_->clustered() ? 16U : 1U;
+  const auto before = place_->began();
   auto queue = enter(request.name, request.options, hex(place_->random().next()), parts, deadline);
   if (!queue) return std::move(queue).error();
   if (auto done = install(**queue, deadline); !done) return std::move(done).error();
+  if (auto sure = confirm(**queue, before, deadline); !sure) return std::move(sure).error();
   const std::scoped_lock lock(mutex_);
   ours_.insert_or_assign(std::string(request.name), request.options);
   return (*queue)->info;
@@ -203,6 +205,7 @@ Result<void> RedisQueues::remove(std::string_view name) {
   }
   auto queue = remember(name, *found);
   if (!queue) return std::move(queue).error();
+  const auto before = place_->began();
   auto gone = place_->client().call(RedisCommand("HDEL").key(registry_key()).arg(name).idempotent(), deadline);
   if (!gone) return std::move(gone).error();
   std::vector<Script::Call> calls;
@@ -213,7 +216,7 @@ Result<void> RedisQueues::remove(std::string_view name) {
   for (auto& reply : replies) {
     if (!reply) return std::move(reply).error();
   }
-  return {};
+  return confirm(**queue, before, deadline);
 }
 
 void RedisQueues::forget(std::string_view name) {

@@ -127,7 +127,7 @@ class RedisSender {
   }
 
   Result<Reply> ask(std::uint32_t part, const Script& script, const std::vector<std::string>& arguments) {
-    auto answers = queues_.run(
+    auto answers = queues_.run_surely(
         queue_, 1,
         [&](std::size_t, bool) {
           auto call = RedisQueues::on_part(script, *queue_, part);
@@ -153,7 +153,7 @@ class RedisSender {
     first_ = chunks.front().messages.front();
     for (const auto& chunk : chunks) first_ = std::min(first_, chunk.messages.front());
     const auto after = queues_.last_stamp_.load(std::memory_order_relaxed);
-    auto answers = queues_.run(
+    auto answers = queues_.run_surely(
         queue_, chunks.size(), [&](std::size_t i, bool) { return call_for(chunks[i], after); }, request_.deadline);
     for (std::size_t i = 0; i < chunks.size(); ++i) {
       const auto& messages = chunks[i].messages;

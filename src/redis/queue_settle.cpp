@@ -108,7 +108,7 @@ Result<std::vector<Result<void>>> RedisQueues::settle(const SettleMessages& requ
     if (round.empty()) break;
     any = true;
     ++lane->number;
-    auto answers = run(
+    auto answers = run_surely(
         queue, round.size(),
         [&](std::size_t i, bool) {
           auto call = on_part(queue_scripts::settle(), *queue, round[i].part);

@@ -29,6 +29,8 @@ class Script {
       return *this;
     }
     Call& arg(std::int64_t number);
+    // Precondition: there is one.
+    std::string_view first_key() const noexcept { return names_.front(); }
     RedisCommand by_digest() const { return command("EVALSHA", script_->digest_); }
     RedisCommand in_full() const { return command("EVAL", script_->text_); }
 

@@ -68,6 +68,16 @@ KeyStoreCapabilities RedisStore::capabilities() const {
       .durability = known ? known->durability : Durability::kMemory, .listing = true, .change_log = true, .scan = true, .async_gets = true};
 }
 
+// All parts, whichever were written: what was found done already counts as well, and may have been done by an attempt that was not
+// confirmed.
+Result<void> RedisStore::confirm(const Replicas::Seen& before, Deadline deadline) {
+  if (!place_->waits()) return {};
+  const auto root = fmt::format("{0}:{{{0}:m}}:", place_->prefix());  // in the slot of the store's root
+  std::vector<std::string_view> heads{root};
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) heads.push_back(shards_->head(shard));
+  return place_->confirm(heads, before, deadline);
+}
+
 // Asked anew each time: whoever compares identities wants to know what is there now.
 Result<StoreIdentity> RedisStore::identity() {
   const auto deadline = patience();

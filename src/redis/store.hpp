@@ -86,10 +86,13 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   // A part says that it belongs to another epoch, or nothing at all.
   Result<void> find_again(Deadline deadline);
   Deadline patience() const;
+  // What was written since `before` is on as many replicas as are asked for, in all parts.
+  Result<void> confirm(const Replicas::Seen& before, Deadline deadline);
 
   // --- writing (store_apply.cpp, store_step.hpp, store_phases.cpp) ------------------------------------------------------------------
   using Results = std::vector<Result<ApplyResult>>;
   Result<Results> apply_all(const ApplyCommands& request);
+  Result<std::vector<Result<bool>>> set_all_expiries(std::span<const SetExpiry> entries, Deadline deadline);
   Result<Results> apply_chunk(std::span<const ApplyEntry* const> entries, const ApplyCommands& request);
   // `work`(Overlay&, floor) → Result<T>, until what it did is committed in one step; its last value. All that it changes lies in one part.
   template <class Work>

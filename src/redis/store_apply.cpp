@@ -90,8 +90,12 @@ Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* 
 }
 
 Result<std::vector<Result<ApplyResult>>> RedisStore::apply(const ApplyCommands& request) {
+  if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
+  const auto before = place_->began();
   auto applied = apply_all(request);
   forget_answers(request);
+  if (!applied) return applied;
+  if (auto sure = confirm(before, request.deadline); !sure) return std::move(sure).error();
   return applied;
 }
 
@@ -154,7 +158,15 @@ Result<std::vector<Result<bool>>> RedisStore::set_expiry(std::span<const SetExpi
   const auto deadline = patience();
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
-  if ((*parts)->count() > 1) {
+  const auto before = place_->began();
+  auto changed = set_all_expiries(entries, deadline);
+  if (!changed) return changed;
+  if (auto sure = confirm(before, deadline); !sure) return std::move(sure).error();
+  return changed;
+}
+
+Result<std::vector<Result<bool>>> RedisStore::set_all_expiries(std::span<const SetExpiry> entries, Deadline deadline) {
+  if (shards_->count() > 1) {
     auto changed = Phases(*this, deadline).set_expiry(entries);
     for (const auto& entry : entries) {
       const auto name = qualified(entry.ns, entry.id);

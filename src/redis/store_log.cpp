@@ -173,7 +173,9 @@ Result<CursorInfo> RedisStore::open_cursor(const OpenCursor& request) {
   }
   state->max_lag = request.max_lag;
   state->updated_at = place_->now();
+  const auto before = place_->began();
   if (auto written = write_cursor(request.name, *state, deadline); !written) return std::move(written).error();
+  if (auto sure = confirm(before, deadline); !sure) return std::move(sure).error();
   return info_of(request.name, *state);
 }
 
@@ -309,7 +311,9 @@ Result<void> RedisStore::commit_cursor(std::string_view name, Position position)
     state->positions = position > walk.end() ? state->ends : walk.at(position);
   }
   state->updated_at = place_->now();
-  return write_cursor(name, *state, deadline);
+  const auto before = place_->began();
+  if (auto written = write_cursor(name, *state, deadline); !written) return written;
+  return confirm(before, deadline);
 }
 
 Result<std::vector<std::string>> RedisStore::cursor_names(Deadline deadline) {
@@ -351,10 +355,11 @@ Result<void> RedisStore::drop_cursor(std::string_view name) {
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
     commands.push_back(RedisCommand("HDEL").key(shards_->name(shard, "r")).arg(name).idempotent());
   }
+  const auto before = place_->began();
   for (auto& dropped : place_->client().pipeline(commands, deadline)) {
     if (!dropped) return std::move(dropped).error();
   }
-  return {};
+  return confirm(before, deadline);
 }
 
 Result<std::vector<Position>> RedisStore::ends(Deadline deadline) {

@@ -27,6 +27,9 @@ struct FreeContext {
 constexpr std::string_view kMagic("\x28\xb5\x2f\xfd", 4);
 constexpr std::size_t kFewestSamples = 8;
 constexpr std::size_t kMostScratch = 1u << 20;  // kept between calls
+// Of a zstd frame: a block has at least 4 bytes and comes to at most 128 KiB (RFC 8878, 3.1.1.2).
+constexpr std::size_t kLeastBlock = 4;
+constexpr std::size_t kMostOfBlock = 128u << 10;
 
 // Of the thread; nullptr where there is no memory for it.
 ZSTD_CCtx* compressor() {
@@ -59,11 +62,15 @@ struct ZstdDictionary::Tables {
   mutable std::unique_ptr<ZSTD_DDict, FreeContext> expanding{};
 
   const ZSTD_CDict* for_shrinking() const {
-    std::call_once(to_shrink, [this] { shrinking.reset(ZSTD_createCDict(bytes.data(), bytes.size(), level)); });
+    std::call_once(to_shrink, [this] {
+      if (bytes.size() <= kMostDictionaryBytes) shrinking.reset(ZSTD_createCDict(bytes.data(), bytes.size(), level));
+    });
     return shrinking.get();
   }
   const ZSTD_DDict* for_expanding() const {
-    std::call_once(to_expand, [this] { expanding.reset(ZSTD_createDDict(bytes.data(), bytes.size())); });
+    std::call_once(to_expand, [this] {
+      if (bytes.size() <= kMostDictionaryBytes) expanding.reset(ZSTD_createDDict(bytes.data(), bytes.size()));
+    });
     return expanding.get();
   }
 };
@@ -110,6 +117,7 @@ Result<Payload> expand(std::string_view frame, const ZstdDictionary* dictionary)
   const auto size = ZSTD_getFrameContentSize(in.data(), in.size());
   if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN) return damaged("no zstd frame");
   if (size > kMostBodyBytes) return damaged("a frame that claims to be larger than any body");
+  if (size > (frame.size() / kLeastBlock + 1) * kMostOfBlock) return damaged("a frame that claims more than it can hold");
   const ZSTD_DDict* tables = nullptr;
   if (dictionary != nullptr) {
     tables = dictionary->tables().for_expanding();
@@ -167,6 +175,7 @@ std::optional<std::string> train_dictionary(std::span<const Payload> samples, st
 struct ZstdDictionary::Tables {};
 
 bool zstd_available() noexcept { return false; }
+// NOLINTNEXTLINE(performance-unnecessary-value-param): as with zstd
 ZstdDictionary::ZstdDictionary(std::string, int) : tables_(std::make_unique<Tables>()) {}
 ZstdDictionary::~ZstdDictionary() = default;
 std::optional<std::string> shrink(std::string_view, const ZstdDictionary*, int, std::size_t) { return std::nullopt; }

@@ -2,7 +2,7 @@
 // nothing can be made smaller and nothing can be read; zstd_available() says so. Thread rule: any thread; a dictionary is immutable.
 //
 // A frame is a zstd frame with content size and checksum, without the four magic bytes and without the dictionary's number, which the entry
-// has. Damaged bytes are told by the checksum, and never allocate more than kMostBodyBytes.
+// has. Damaged bytes are told by the checksum, and never allocate more than kMostBodyBytes, nor more than a frame of their size can hold.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,8 @@ namespace setget::inline v0::redis {
 
 // Larger bodies are stored as they are; frames that claim to be larger are damaged.
 inline constexpr std::size_t kMostBodyBytes = 64u << 20;
+// Larger dictionaries are damaged: none is ever made so (CodecOptions::dictionary_bytes).
+inline constexpr std::size_t kMostDictionaryBytes = 1u << 20;
 
 bool zstd_available() noexcept;
 

@@ -16,6 +16,18 @@ class OnRedis : public Command {
   void TearDown() override {
     if (!folder.empty()) Command::TearDown();
   }
+  // So many records of one flow that look alike.
+  void load(const std::string& uri, int count) {
+    std::string lines;
+    for (int i = 0; i < count; ++i) {
+      const auto number = std::to_string(i);
+      lines += R"({"keys":["k)" + number + R"("],"account":"acme","flow":"orders","payload":{"customer":"Emilia Example",)" +
+               R"("street":"Main Street )" + number + R"(","country":"Freedonia","article":"socks, grey, large"}})" + "\n";
+    }
+    write("records.ndjson", lines);
+    const Ran ran = run({"load", "--json", "records.ndjson", "--store", uri, "--config", "codec.toml"});
+    ASSERT_EQ(ran.code, 0) << ran.out << ran.err;
+  }
 };
 
 TEST_F(OnRedis, sets_gets_archives_and_verifies) {
@@ -66,6 +78,74 @@ TEST_F(OnRedis, stats_say_where_the_memory_goes) {
   EXPECT_EQ(names.count("other"), 0u) << ran.out;
   EXPECT_LT(bytes, report["used_memory"].get<std::uint64_t>());
   EXPECT_EQ(run({"redis", "stats"}).code, 1);  // a file
+}
+
+TEST_F(OnRedis, retrain_leaves_one_dictionary_made_of_what_is_there) {
+  redis_test::RedisServer server;
+  const auto uri = server.uri();
+  write("codec.toml", "[redis]\ncodec = \"zstd\"\ncodec_min_bytes = 16\ndictionary_bytes = \"4KiB\"\n");
+#ifndef SETGET_WITH_ZSTD
+  const Ran refused = run({"set", "-k", "a", "--account", "acme", "--flow", "orders", "-p", "1", "--store", uri, "--config", "codec.toml"});
+  EXPECT_EQ(refused.code, 1) << refused.out;
+  EXPECT_NE(refused.err.find("SETGET_WITH_ZSTD"), std::string::npos) << refused.err;
+  set("a", "1", {"--store", uri});
+  const Ran without = run({"redis", "retrain", "acme", "orders", "--store", uri});
+  EXPECT_EQ(without.code, 1) << without.out;
+  EXPECT_NE(without.err.find("zstd"), std::string::npos) << without.err;
+  GTEST_SKIP() << "this build has no zstd";
+#endif
+  load(uri, 200);
+  const auto retrain = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"redis", "retrain", "acme", "orders", "--store", uri};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  const Ran first = retrain({"--json", "--config", "codec.toml"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.json()["samples"], 200);
+  EXPECT_GT(first.json()["dictionary_bytes"], 256);
+  EXPECT_LE(first.json()["dictionary_bytes"], 4096);
+  EXPECT_EQ(first.json()["recoded"], 0) << "nothing used an older one";
+  EXPECT_EQ(first.json()["removed"], 0);
+  // What is set now uses it; trained anew, those are encoded anew and it goes.
+  load(uri, 200);
+  const Ran second = retrain({"--json", "--config", "codec.toml"});
+  ASSERT_EQ(second.code, 0) << second.err;
+  EXPECT_EQ(second.json()["recoded"], 200);
+  EXPECT_EQ(second.json()["removed"], 1);
+  EXPECT_EQ(second.json()["still_used"], 0);
+  EXPECT_NE(run({"get", "k7", "--store", uri}).out.find("Main Street 7"), std::string::npos);
+  // With the codec off again there is none; records are read all the same.
+  const Ran off = retrain({});
+  ASSERT_EQ(off.code, 0) << off.err;
+  EXPECT_NE(off.out.find("no dictionary"), std::string::npos) << off.out;
+  EXPECT_NE(off.out.find("200 records encoded anew, 1 older dictionaries removed"), std::string::npos) << off.out;
+  EXPECT_NE(run({"get", "k199", "--store", uri}).out.find("Main Street 199"), std::string::npos);
+  // Another namespace has nothing to learn from.
+  EXPECT_EQ(retrain({"--json", "--namespace", "other", "--config", "codec.toml"}).json()["samples"], 0);
+  EXPECT_EQ(run({"redis", "retrain", "acme", "orders"}).code, 1) << "a file";
+  EXPECT_NE(run({"redis", "retrain", "acme", "--store", uri}).code, 0) << "no flow";
+}
+
+TEST_F(OnRedis, drop_removes_the_store_that_is_named_and_nothing_else) {
+  redis_test::RedisServer server;
+  const auto uri = server.uri();
+  write("app.toml", "[redis]\nprefix = \"app\"\n");
+  write("app2.toml", "[redis]\nprefix = \"app2\"\n");
+  set("a", "1", {"--store", uri, "--queue", uri, "--config", "app.toml"});
+  set("b", "2", {"--store", uri, "--config", "app2.toml"});
+  server.cli({"SET", "appendix", "somebody else's"});
+  const auto before = server.cli({"DBSIZE"});
+  EXPECT_EQ(run({"redis", "drop", "--prefix", "app", "--store", uri, "--config", "app.toml"}).code, 1) << "not sure";
+  EXPECT_EQ(run({"redis", "drop", "--prefix", "app2", "--yes", "--store", uri, "--config", "app.toml"}).code, 1) << "another store";
+  EXPECT_NE(run({"redis", "drop", "--yes", "--store", uri, "--config", "app.toml"}).code, 0) << "none named";
+  EXPECT_EQ(server.cli({"DBSIZE"}), before);
+  const Ran ran = run({"redis", "drop", "--prefix", "app", "--yes", "--json", "--store", uri, "--config", "app.toml"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_GT(ran.json()["dropped"], 3);
+  EXPECT_EQ(server.cli({"KEYS", "app:*"}), "");
+  EXPECT_EQ(server.cli({"GET", "appendix"}), "somebody else's");
+  EXPECT_EQ(run({"get", "b", "--store", uri, "--config", "app2.toml"}).out, "2");
 }
 
 TEST_F(OnRedis, no_password_is_shown) {

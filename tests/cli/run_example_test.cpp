@@ -20,8 +20,10 @@ void expect_success(const std::string& uri) {
 TEST(RunExample, on_one_server_and_its_socket) {
   SETGET_REQUIRE_REDIS();
   redis_test::RedisServer server;
+  server.cli({"SET", "setget-running:other", "somebody else's"});
   expect_success(server.uri());
   expect_success("unix://" + server.socket_path());
+  EXPECT_EQ(server.cli({"KEYS", "*"}), "setget-running:other") << "it cleans up what it made, and nothing else";
 }
 
 TEST(RunExample, on_a_cluster) {
@@ -29,6 +31,7 @@ TEST(RunExample, on_a_cluster) {
   redis_test::ClusterGroup cluster;
   ASSERT_TRUE(redis_test::eventually([&] { return cluster.healthy(); }));
   expect_success(cluster.uri());
+  for (auto* master : cluster.masters()) EXPECT_EQ(master->cli({"DBSIZE"}), "0");
 }
 
 TEST(RunExample, on_a_master_with_sentinels) {

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <utility>
 
-#include "redis/place.hpp"
 #include "redis/store.hpp"
 #include "support/redis_server.hpp"
 
@@ -16,7 +15,7 @@ using setget::testing::Stores;
 
 namespace {
 
-// Until a get is answered by the cache, so that the tests meet it.
+// Until a get is answered by the cache, so that the tests meet it. The one look behind the public door: nothing else tells at once.
 void warm(setget::KeyStoreBackend& backend) {
   auto& store = dynamic_cast<setget::redis::RedisStore&>(backend);
   const std::string_view nobody = "nobody";
@@ -29,33 +28,31 @@ void warm(setget::KeyStoreBackend& backend) {
 
 }  // namespace
 
-ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards,
-                                const setget::redis::CodecOptions& codec, bool cached) {
-  const auto open = [uri = std::move(uri), shards, codec, cached](const Environment& environment,
-                                                                  const std::shared_ptr<void>& place) -> Result<Stores> {
+ConformanceParams redis_backend(RedisBackend backend) {
+  const auto open = [backend](const Environment& environment, const std::shared_ptr<void>& place) -> Result<Stores> {
     setget::redis::Options options;
-    options.uri = uri();
+    options.uri = backend.uri();
     options.prefix = *std::static_pointer_cast<std::string>(place);
-    options.shards = shards;
-    options.codec = codec;
+    options.shards = backend.shards;
+    options.wait_replicas = backend.wait_replicas;
+    options.codec = backend.codec;
     options.clock = environment.clock;
     options.random = environment.random;
-    options.cache.enabled = cached;
-    auto opened = setget::redis::Place::open(std::move(options));
+    options.cache.enabled = backend.cached;
+    auto opened = setget::redis::open(std::move(options));
     if (!opened) return std::move(opened).error();
-    auto store = setget::redis::make_key_store(*std::move(opened));
-    if (cached) warm(*store);
-    return Stores{
-        .queues = nullptr, .key_store = setget::KeyStore(std::move(store)), .archive = nullptr, .schedules = nullptr, .place = place};
+    auto store = opened->key_store();
+    if (backend.cached) warm(*store.backend());
+    return Stores{.queues = nullptr, .key_store = std::move(store), .archive = nullptr, .schedules = nullptr, .place = place};
   };
   ConformanceParams params;
-  params.name = std::move(name);
-  params.make = [open, name = params.name](const Environment& environment) {
+  params.name = backend.name;
+  params.make = [open, name = backend.name](const Environment& environment) {
     static std::atomic<unsigned> tests{0};
     return open(environment, std::make_shared<std::string>(name + "." + std::to_string(++tests)));
   };
   params.reopen = open;
-  if (!cached) params.share = open;
+  if (!backend.cached) params.share = open;
   params.queue = false;
   params.archive = false;
   params.schedules = false;

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include <setget/redis.hpp>
@@ -11,9 +10,17 @@
 
 namespace setget_tests {
 
-// `uri` is asked once, when the first test runs: starting servers takes a while. `cached`: with the read cache on; stores that share the
-// content see each other's changes a moment later then, so that is not asked of them.
-setget::testing::ConformanceParams redis_backend(std::string name, std::function<std::string()> uri, std::uint32_t shards,
-                                                 const setget::redis::CodecOptions& codec = {}, bool cached = false);
+struct RedisBackend {
+  std::string name{};
+  std::function<std::string()> uri{};  // asked when the first test runs: starting servers takes a while
+  std::uint32_t shards = 0;
+  setget::redis::CodecOptions codec{};
+  // With the read cache on. Stores that share the content see each other's changes a moment later then, so that is not asked of them.
+  bool cached = false;
+  std::uint32_t wait_replicas = 0;
+};
+
+// Opened as hosts do it: with redis::open().
+setget::testing::ConformanceParams redis_backend(RedisBackend backend);
 
 }  // namespace setget_tests

@@ -29,26 +29,26 @@ int main(int argc, char** argv) {
     const char* ci = std::getenv("CI");
     return ci != nullptr && std::string(ci) == "true" ? 1 : 77;
   }
-  register_conformance(redis_backend(
-      "redis", [] { return started(standalone).uri(); }, 0));
-  register_conformance(redis_backend(
-      "redis_parts", [] { return started(standalone).uri(); }, 16));
-  register_conformance(redis_backend(
-      "redis_sentinel", [] { return started(watched).uri(); }, 0));
-  register_conformance(redis_backend(
-      "redis_cluster", [] { return started(cluster).uri(); }, 64));
+  const auto on_server = [] { return started(standalone).uri(); };
+  const auto on_watched = [] { return started(watched).uri(); };
+  const auto on_cluster = [] { return started(cluster).uri(); };
+  register_conformance(redis_backend({.name = "redis", .uri = on_server}));
+  register_conformance(redis_backend({.name = "redis_parts", .uri = on_server, .shards = 16}));
+  // Where there is a replica it is waited for.
+  register_conformance(redis_backend({.name = "redis_sentinel", .uri = on_watched, .wait_replicas = 1}));
+  register_conformance(redis_backend({.name = "redis_cluster", .uri = on_cluster, .shards = 64, .wait_replicas = 1}));
+  register_conformance(redis_backend({.name = "redis_cached", .uri = on_server, .cached = true}));
   // Every body through the codec, and dictionaries as soon as may be.
   const setget::redis::CodecOptions codec{.enabled = true, .min_bytes = 1, .max_percent = 100, .sample_records = 10};
   if (codec.validate()) {
-    register_conformance(redis_backend(
-        "redis_codec", [] { return started(standalone).uri(); }, 0, codec));
-    register_conformance(redis_backend(
-        "redis_codec_parts", [] { return started(standalone).uri(); }, 16, codec));
+    register_conformance(redis_backend({.name = "redis_codec", .uri = on_server, .codec = codec}));
+    register_conformance(redis_backend({.name = "redis_codec_parts", .uri = on_server, .shards = 16, .codec = codec}));
+    register_conformance(redis_backend({.name = "redis_sentinel_codec_cached", .uri = on_watched, .codec = codec, .cached = true}));
+    register_conformance(
+        redis_backend({.name = "redis_cluster_codec_cached", .uri = on_cluster, .shards = 64, .codec = codec, .cached = true}));
+  } else {
+    register_conformance(redis_backend({.name = "redis_cluster_cached", .uri = on_cluster, .shards = 64, .cached = true}));
   }
-  register_conformance(redis_backend(
-      "redis_cached", [] { return started(standalone).uri(); }, 0, {}, true));
-  register_conformance(redis_backend(
-      "redis_cluster_cached", [] { return started(cluster).uri(); }, 64, {}, true));
   const int failed = RUN_ALL_TESTS();
   standalone.reset();
   watched.reset();

@@ -1,7 +1,7 @@
 # The queue suite on real Redis servers.
 add_executable(conformance_redis_queue redis_queue.cpp "${PROJECT_SOURCE_DIR}/tests/support/redis_server.cpp")
 setget_settings(conformance_redis_queue)
-target_include_directories(conformance_redis_queue PRIVATE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
+target_include_directories(conformance_redis_queue PRIVATE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/tests")
 target_link_libraries(conformance_redis_queue PRIVATE setget-room-redis setget-testing setget-core fmt::fmt OpenSSL::SSL GTest::gtest)
 foreach(topology redis redis_parts sentinel cluster cluster_parts)
   set(without "")

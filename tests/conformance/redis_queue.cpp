@@ -2,6 +2,7 @@
 // once for all tests; each test has a prefix of its own.
 //
 //   redis, sentinel, cluster      one part: everything is exact
+//   sentinel, cluster_parts       what is written is waited for until a replica has it
 //   redis_parts, cluster_parts    sixteen parts. One test does not hold there and is left out: that the first stamp of a millisecond is
 //                                 stamp_at() of it. Stamps of part p are p modulo 16.
 #include <gtest/gtest.h>
@@ -10,10 +11,9 @@
 #include <memory>
 #include <string>
 
-#include "redis/place.hpp"
-#include "redis/queue.hpp"
 #include "support/redis_server.hpp"
 
+#include <setget/redis.hpp>
 #include <setget/testing/conformance.hpp>
 
 namespace {
@@ -36,30 +36,33 @@ redis_test::ClusterGroup& cluster() {
   return group;
 }
 
-Result<Stores> open(const Environment& environment, std::string uri, std::uint32_t partitions, const std::shared_ptr<std::string>& prefix) {
+// As hosts do it: with redis::open().
+Result<Stores> open(const Environment& environment, std::string uri, std::uint32_t partitions, std::uint32_t replicas,
+                    const std::shared_ptr<std::string>& prefix) {
   setget::redis::Options options;
   options.uri = std::move(uri);
   options.prefix = *prefix;
   options.partitions = partitions;
   options.clock = environment.clock;
   // Not the environment's: two openings must not draw the same tokens.
-  auto place = setget::redis::Place::open(std::move(options));
-  if (!place) return std::move(place).error();
+  options.wait_replicas = replicas;
+  auto database = setget::redis::open(std::move(options));
+  if (!database) return std::move(database).error();
   Stores stores;
-  stores.queues = setget::redis::make_queues(*place);
+  stores.queues = database->queues();
   stores.place = prefix;
   return stores;
 }
 
-void add(const std::string& name, std::string (*uri)(), std::uint32_t partitions) {
+void add(const std::string& name, std::string (*uri)(), std::uint32_t partitions, std::uint32_t replicas = 0) {
   static std::atomic<int> count{0};
   ConformanceParams params;
   params.name = name;
   params.make = [=](const Environment& environment) {
-    return open(environment, uri(), partitions, std::make_shared<std::string>("t" + std::to_string(++count)));
+    return open(environment, uri(), partitions, replicas, std::make_shared<std::string>("t" + std::to_string(++count)));
   };
   params.reopen = [=](const Environment& environment, const std::shared_ptr<void>& place) {
-    return open(environment, uri(), partitions, std::static_pointer_cast<std::string>(place));
+    return open(environment, uri(), partitions, replicas, std::static_pointer_cast<std::string>(place));
   };
   params.share = params.reopen;
   params.key_store = params.archive = params.schedules = false;
@@ -79,11 +82,11 @@ int main(int argc, char** argv) {
   add(
       "redis_parts", [] { return server().uri(); }, 16);
   add(
-      "sentinel", [] { return sentinels().uri(); }, 1);
+      "sentinel", [] { return sentinels().uri(); }, 1, 1);
   add(
       "cluster", [] { return cluster().uri(); }, 1);
   add(
-      "cluster_parts", [] { return cluster().uri(); }, 16);
+      "cluster_parts", [] { return cluster().uri(); }, 16, 1);
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

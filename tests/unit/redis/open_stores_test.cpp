@@ -3,6 +3,9 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <memory>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "support/redis_server.hpp"
@@ -92,6 +95,43 @@ TEST_F(OpenRedis, every_scheme_is_known) {
     const auto stores = open_stores(with_store(uri));
     EXPECT_TRUE(stores) << uri << ' ' << stores.error().describe();
   }
+}
+
+// What a running pipeline tells of this store and queue.
+std::set<std::string> told(const std::string& uri) {
+  Config config;
+  config.store = uri;
+  config.queue = uri;
+  config.archive = "none";
+  const auto metrics = std::make_shared<PrometheusMetrics>();
+  const auto stores = open_stores(config, nullptr, nullptr, metrics).value();
+  auto options = pipeline_options(config, stores);
+  options.metrics = metrics;
+  options.maintenance_interval = Milliseconds(10);
+  auto pipeline = Pipeline::create(std::move(options)).value();
+  pipeline->start().value();
+  const auto receipt = pipeline->set({.keys = {"k"}, .account = "acme", .flow = "orders", .payload = Payload(std::string("1"))}).value();
+  (void)pipeline->wait(receipt, Deadline::in(Milliseconds(10'000))).value();
+  const auto names = [&] {
+    std::set<std::string> found;
+    std::istringstream lines(metrics->expose());
+    for (std::string line; std::getline(lines, line);) {
+      const auto name = line.substr(0, line.find_first_of("{ "));
+      const bool gauge = !name.ends_with("_total");  // a counter is there once it has counted
+      if (gauge && (name.starts_with("setget_queue_") || name.starts_with("setget_store_"))) found.insert(name);
+    }
+    return found;
+  };
+  EXPECT_TRUE(redis_test::eventually([&] { return names().contains("setget_store_records") && names().contains("setget_queue_depth"); }));
+  return names();
+}
+
+TEST_F(OpenRedis, a_pipeline_on_redis_tells_what_one_on_a_file_tells) {
+  redis_test::RedisServer server;
+  const auto of_file = told("sqlite:both.db");
+  const auto of_redis = told(server.uri());
+  EXPECT_TRUE(of_file.contains("setget_queue_oldest_age_seconds"));
+  EXPECT_EQ(of_redis, of_file);
 }
 
 TEST_F(OpenRedis, what_the_uri_and_the_section_say_wrong_is_refused_at_once) {
