@@ -177,12 +177,20 @@ TEST_P(RedisFaults, Something_else_under_the_name_of_an_entry_is_said_to_be_so) 
   server().cli({"DEL", name});
   server().cli({"LPUSH", name, "x"});
   entry = kit::set_entry({.id = "a", .keys = {"k"}, .stamp = Messages::base() + 2});
-  auto refused = apply();
-  const auto error = refused ? refused->at(0).error() : refused.error();
-  EXPECT_NE(error.message().find("WRONGTYPE") != std::string::npos || error.native_text().find("WRONGTYPE") != std::string::npos, false)
-      << error.message();
+  const auto refused = apply();
+  ASSERT_FALSE(refused && refused->at(0)) << "it was written over";
+  const auto& error = refused ? refused->at(0).error() : refused.error();
+  EXPECT_EQ(error.code(), ErrorCode::kFailedPrecondition) << error.describe();
+  EXPECT_FALSE(error.retryable());
+  EXPECT_TRUE(error.native_text().starts_with("WRONGTYPE")) << error.describe();
+  EXPECT_EQ(server().cli({"LRANGE", name, "0", "-1"}), "x") << "it is another program's";
+  EXPECT_EQ(store->get_by_id({.id = "a", .now = Messages::now()}).value().record.value().stamp, Messages::base() + 1)
+      << "a refused set has changed its record";
   server().cli({"DEL", name});
-  EXPECT_TRUE(apply().value().at(0));
+  EXPECT_EQ(apply().value().at(0).value().outcome, Outcome::kApplied);
+  const auto found = store->get({.keys = std::vector<std::string_view>{"k"}, .now = Messages::now()}).value();
+  ASSERT_EQ(found[0].status, Lookup::Status::kFound);
+  EXPECT_EQ(found[0].record->stamp, Messages::base() + 2);
 }
 
 TEST_P(RedisFaults, Memory_full_is_said_and_nothing_is_half_written) {

@@ -15,7 +15,7 @@ namespace redis_test {
 
 // Applies messages in random order and batches until each is acknowledged, as a worker would.
 inline void deliver(KeyStoreBackend& store, const Messages& messages, const std::string& ns, std::vector<std::uint64_t> numbers,
-             std::uint64_t seed, Milliseconds patience, std::string& failed) {
+                    std::uint64_t seed, Milliseconds patience, std::string& failed) {
   kit::SeededRandom dice(seed);
   for (std::size_t i = numbers.size(); i > 1; --i) std::swap(numbers[i - 1], numbers[dice.next() % i]);
   std::string last;
@@ -45,7 +45,7 @@ inline void deliver(KeyStoreBackend& store, const Messages& messages, const std:
 
 // Looks at all keys until it is told to stop.
 inline void watch(KeyStoreBackend& store, const Messages& messages, const std::string& ns, bool lag, const std::atomic<bool>& over,
-           std::atomic<std::uint64_t>& looks, std::string& wrong) {
+                  std::atomic<std::uint64_t>& looks, std::string& wrong) {
   const auto keys = messages.keys();
   while (!over && wrong.empty()) {
     auto found = look(store, messages, ns, keys, lag, Deadline::in(Milliseconds(500)));

@@ -48,6 +48,8 @@ class Trial {
   void confirm(const std::set<std::uint64_t>& numbers);
   // From now on what was acknowledged and is not confirmed may be lost; with several parts also a part of its keys.
   void losses_begin();
+  // Nothing more is lost of what is handed out from now on.
+  void losses_end();
   // What was handed out so far has been thrown away; what comes from now on may not be lost.
   void thrown_away();
   // Ends the load and asserts everything.
@@ -64,7 +66,7 @@ class Trial {
   void keep();
   void follow();
   bool follow_once(bool commit);
-  // Unsure which of these were written; empty: nothing is wrong.
+  // What is wrong with it; empty: nothing.
   std::string look_at(std::uint64_t number, bool& lost);
   ApplyEntry own(std::uint64_t number) const;
   std::vector<std::string> own_keys(std::uint64_t number) const;
@@ -86,8 +88,8 @@ class Trial {
   std::string wrong_;
   std::set<std::uint64_t> acknowledged_;
   std::set<std::uint64_t> confirmed_;
-  std::uint64_t thrown_ = 0;  // numbers up to here were
-  std::uint64_t thrown_parts_ = 0;
+  std::uint64_t thrown_ = 0;    // numbers up to here were thrown away
+  std::uint64_t doubtful_ = 0;  // and those up to here may be lost, unless they are confirmed
   std::atomic<std::uint64_t> numbers_{0};
   std::atomic<bool> lossy_{false};
   std::atomic<bool> gaps_{false};
@@ -98,7 +100,6 @@ class Trial {
   std::atomic<std::uint64_t> kept_looks_{0};
   std::atomic<std::uint64_t> changes_{0};
   std::uint64_t lost_ = 0;
-  std::uint64_t gapped_ = 0;
 
   struct Told {
     bool live = false;

@@ -320,7 +320,7 @@ void ClusterGroup::move_slot(std::uint32_t slot, RedisServer& to, const std::fun
   must(from, {"CLUSTER", "SETSLOT", number, "MIGRATING", to_id});
   if (midway) midway();
   for (;;) {
-    const auto keys = from.cli({"CLUSTER", "GETKEYSINSLOT", number, "20"});
+    const auto keys = from.cli({"CLUSTER", "GETKEYSINSLOT", number, "50"});
     if (keys.empty()) break;
     std::vector<std::string> migrate = {"MIGRATE", "127.0.0.1", std::to_string(to.port()), "", "0", "5000", "KEYS"};
     std::istringstream lines(keys);
