@@ -99,7 +99,7 @@ struct CursorInfo {
   Position position = 0;
   std::uint64_t lag = 0;      // entries behind it
   std::uint64_t max_lag = 0;  // 0 = unlimited
-  bool dropped = false;       // fell behind its limit: reads answer kFailedPrecondition until it is opened anew
+  bool dropped = false;  // fell behind its limit, or the content was replaced: reads answer kFailedPrecondition until it is opened anew
   TimePoint updated_at{};
 };
 
@@ -272,9 +272,14 @@ class SETGET_API KeyStoreBackend {
 
   // Idempotent by name: opening an existing cursor keeps its position (a dropped one starts anew as asked).
   virtual Result<CursorInfo> open_cursor(const OpenCursor& request) = 0;
-  // Entries after max(`after`, the cursor's position), oldest first. Does not move the cursor.
+  // Entries after max(`after`, the cursor's position), oldest first. Does not move the cursor. Where what lay before `after` is not known
+  // to this object, or was lost (the master that had the end of the log died before its replica had it), reading begins again at the
+  // cursor: `next` may lie before `after`. Go on from `next`. kNotFound: no such cursor. kFailedPrecondition with the field "cursor": it
+  // was dropped; with the field "identity": the store's content was replaced since the cursor was opened (see identity()). Open it anew and
+  // copy everything once.
   virtual Result<ChangeBatch> changes(const ReadChanges& request) = 0;
-  // Moves a cursor forward (never back). Entries that every cursor has passed may be trimmed. Idempotent.
+  // Moves a cursor forward (never back). Entries that every cursor has passed may be trimmed. Idempotent. kUnavailable also where what was
+  // read up to there was lost meanwhile; errors else as changes() has them.
   virtual Result<void> commit_cursor(std::string_view name, Position position) = 0;
   virtual Result<std::vector<CursorInfo>> cursors() = 0;
   virtual Result<void> drop_cursor(std::string_view name) = 0;

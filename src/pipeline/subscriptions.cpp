@@ -143,7 +143,10 @@ Subscriptions::Step Subscriptions::step(One& one) {
     one.not_before = clock_->now() + failed(one, batch.error());
     return Step::kFailed;
   }
-  if (batch->next <= one.position && batch->changes.empty()) return Step::kNothing;
+  if (batch->next <= one.position && batch->changes.empty()) {
+    one.position = batch->next;  // it may lie before: see KeyStoreBackend::changes()
+    return Step::kNothing;
+  }
   // Entries may all have been replaced by later ones: then there is nothing to say, and the cursor moves.
   if (!batch->changes.empty()) {
     if (auto done = deliver(one, *batch); !done) {

@@ -32,6 +32,8 @@ return text
   return script;
 }
 
+Error keeps_changing() { return Error(ErrorCode::kUnavailable, "the store keeps changing its identity"); }
+
 }  // namespace
 
 std::string encode_part_meta(const StoreIdentity& identity, Stamp floor, std::uint64_t generation) {
@@ -82,9 +84,8 @@ Result<void> RedisStore::confirm(const Replicas::Seen& before, Deadline deadline
 Result<StoreIdentity> RedisStore::identity() {
   const auto deadline = patience();
   if (auto parts = shards(deadline); !parts) return std::move(parts).error();
-  forget_meta(0);
-  auto first = meta(0, deadline);
-  if (!first) return std::move(first).error();
+  // Each part: on a cluster one master can lose what it held while the others have theirs.
+  if (auto checked = check_parts(deadline); !checked) return std::move(checked).error();
   auto facts = place_->facts(deadline);
   if (!facts) return std::move(facts).error();
   return facts->identity;
@@ -158,8 +159,36 @@ Result<PartMeta> RedisStore::meta(std::uint32_t shard, Deadline deadline) {
       metas_[shard] = found;
       return *std::move(found);
     }
-    if (attempt == 3) return Error(ErrorCode::kUnavailable, "the store keeps changing its identity");
+    if (attempt == 3) return keeps_changing();
     if (auto again = find_again(deadline); !again) return std::move(again).error();
+  }
+}
+
+Result<bool> RedisStore::is_current(std::uint32_t shard, const Reply& meta) {
+  if (meta.is_nil()) return false;
+  const auto found = decode_part_meta(meta.text());
+  if (!found) return Error(ErrorCode::kCorrupted, fmt::format("{} is not the meta of a part of a store", shards_->name(shard, "m")));
+  const auto known = place_->known();
+  return known && found->identity == known->identity;
+}
+
+Result<void> RedisStore::check_parts(Deadline deadline) {
+  for (int attempt = 0;; ++attempt) {
+    std::vector<RedisCommand> commands;
+    for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+      commands.push_back(RedisCommand("GET").key(shards_->name(shard, "m")).idempotent());
+    }
+    auto replies = place_->client().pipeline(commands, deadline);
+    bool all = true;
+    for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+      if (!replies[shard]) return std::move(replies[shard]).error();
+      auto current = is_current(shard, *replies[shard]);
+      if (!current) return std::move(current).error();
+      all = all && *current;
+    }
+    if (all) return {};
+    if (attempt == 3) return keeps_changing();
+    if (auto again = find_again(deadline); !again) return again;
   }
 }
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "redis/answer_cache.hpp"
+#include "redis/log_walk.hpp"
 #include "redis/place.hpp"
 #include "redis/shards.hpp"
 #include "redis/store_body.hpp"
@@ -83,6 +84,10 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<void> prepare(const Facts& facts, Deadline deadline);
   Result<PartMeta> meta(std::uint32_t shard, Deadline deadline);
   void forget_meta(std::uint32_t shard);
+  // Whether what a part says of itself is what this process knows of the store.
+  Result<bool> is_current(std::uint32_t shard, const Reply& meta);
+  // That all parts belong to the store as this process knows it, which may learn of another epoch, or begin one.
+  Result<void> check_parts(Deadline deadline);
   // A part says that it belongs to another epoch, or nothing at all.
   Result<void> find_again(Deadline deadline);
   Deadline patience() const;
@@ -156,18 +161,16 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
 
   // --- the change log (store_log.cpp) -----------------------------------------------------------------------------------------------
   struct CursorState;
-  // Which part each position behind `from` belongs to, as far as it was handed out.
-  struct Walk {
-    std::vector<Position> from{};
-    Position begin = 0;  // the sum of `from`
-    std::deque<std::uint32_t> steps{};
-    Position end() const noexcept { return begin + steps.size(); }
-    // Precondition: begin <= position <= end().
-    std::vector<Position> at(Position position) const;
-  };
-  Walk& walk_through(const std::vector<Position>& positions);
+  LogWalk& walk_through(const std::vector<Position>& positions);
   Result<CursorState> cursor_state(std::string_view name, Deadline deadline);
-  Result<void> write_cursor(std::string_view name, const CursorState& state, Deadline deadline);
+  // How the position of a cursor may be changed: `lines` says of each part which line lies before it; empty: whichever.
+  enum class Move : std::uint8_t { kForward, kAnywhere };
+  Result<void> write_cursor(std::string_view name, const CursorState& state, Move move, std::span<const std::string> lines,
+                            Deadline deadline);
+  // The lines before a place, as they were handed out.
+  Result<std::vector<std::string>> lines_before(const LogWalk::Place& place, const CursorState& state, Deadline deadline);
+  // The content that this object last saw a cursor in; see CursorState::replaced.
+  void remember_cursor(std::string_view name, std::uint64_t epoch);
   Result<std::vector<Position>> ends(Deadline deadline);
   Result<std::optional<Change>> change_of(Position position, const LogLine& line, const std::optional<Entry>& entry, Deadline deadline);
   CursorInfo info_of(std::string_view name, const CursorState& state) const;
@@ -214,8 +217,10 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::optional<ScanPlace> window_from_;
   bool window_ends_ = false;
 
+  std::map<std::string, std::uint64_t, std::less<>> cursor_epochs_;  // under mutex_
+
   std::mutex walk_mutex_;
-  std::deque<Walk> walks_;  // cursors that stand on the same one understand each other's positions
+  std::deque<LogWalk> walks_;  // cursors that stand on the same one understand each other's positions
 
   // Made with shards_; empty: no cache.
   std::unique_ptr<AnswerCache> cache_;

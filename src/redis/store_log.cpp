@@ -1,6 +1,7 @@
 // The change log and its named cursors. Each part has a log of its own with dense positions from 1; a position of the store is how many
-// entries of all parts lie before it. With more than one part the way there is not unique, so the way that was handed out is remembered;
-// only this store object knows it. After a crash reading goes on from what was committed.
+// entries of all parts lie before it. The way there is not unique, and not all of it survives a failover, so the way that was handed out is
+// remembered (log_walk.hpp); only this store object knows it. After a crash reading goes on from what was committed. A cursor also says in
+// which epoch it was opened: one from before a flush means nothing in the content that came after it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,11 +22,17 @@ namespace {
 
 using State = IdentitySlot::State;
 
-// KEYS: the cursors of a part. ARGV: name, value, and whether the position may only rise. A value begins with its position.
+// KEYS: cursors, log and trimmed count of a part. ARGV: name, value, whether the position may only rise, and the line that lies before it
+// (empty: whichever). A value begins with its position. 2: another line lies there.
 const Script& cursor_script() {
   static const Script script(R"lua(
 local old = redis.call('HGET', KEYS[1], ARGV[1])
-if ARGV[3] == '1' and old and tonumber(string.match(old, '^%d+')) > tonumber(string.match(ARGV[2], '^%d+')) then return 0 end
+local position = tonumber(string.match(ARGV[2], '^%d+'))
+if ARGV[3] == '1' and old and tonumber(string.match(old, '^%d+')) > position then return 0 end
+if ARGV[4] ~= '' then
+  local index = position - tonumber(redis.call('GET', KEYS[3]) or '0') - 1
+  if index >= 0 and redis.call('LINDEX', KEYS[2], index) ~= ARGV[4] then return 2 end
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 )lua");
@@ -45,6 +52,19 @@ Error dropped_cursor(std::string_view name) {
   return Error(ErrorCode::kFailedPrecondition,
                fmt::format("cursor \"{}\" was dropped because it fell behind its limit; open it anew and copy everything once", name))
       .at_field("cursor");
+}
+
+Error replaced_content(std::string_view name) {
+  return Error(
+             ErrorCode::kFailedPrecondition,
+             fmt::format("cursor \"{}\" belongs to content that is gone (a flush, a restart without persistence); identity() tells the new "
+                         "epoch: open the cursor anew and copy everything once",
+                         name))
+      .at_field("identity");
+}
+Error lost_end() {
+  return Error(ErrorCode::kUnavailable,
+               "the end of the change log was lost, with the master that had it, before it was confirmed; read again from the cursor");
 }
 
 Result<void> check_name(std::string_view name) {
@@ -70,29 +90,26 @@ struct RedisStore::CursorState {
   std::uint64_t max_lag = 0;
   bool dropped = false;
   TimePoint updated_at{};
+  std::uint64_t epoch = 0;  // that it is
+  bool replaced = false;    // the cursor is of another one
 };
 
-std::vector<Position> RedisStore::Walk::at(Position position) const {
-  auto positions = from;
-  for (std::size_t i = 0; i < position - begin; ++i) ++positions[steps[i]];
-  return positions;
-}
-
 // The walk that leads through a cursor's place, or a new one from there. Precondition: walk_mutex_ is held.
-RedisStore::Walk& RedisStore::walk_through(const std::vector<Position>& positions) {
+LogWalk& RedisStore::walk_through(const std::vector<Position>& positions) {
   const auto place = total(positions);
   for (auto& walk : walks_) {
-    if (place < walk.begin || place > walk.end() || walk.at(place) != positions) continue;
+    if (place < walk.begin() || place > walk.end() || walk.at(place).positions != positions) continue;
     // What lies far behind is of no use but to cursors that lag as far; they begin a walk of their own.
-    while (walk.steps.size() > kLongestWalk && walk.begin < place) {
-      ++walk.from[walk.steps.front()];
-      walk.steps.pop_front();
-      ++walk.begin;
-    }
+    walk.shorten(place, kLongestWalk);
     return walk;
   }
   if (walks_.size() == kMostWalks) walks_.pop_front();
-  return walks_.emplace_back(Walk{.from = positions, .begin = place, .steps = {}});
+  return walks_.emplace_back(positions);
+}
+
+void RedisStore::remember_cursor(std::string_view name, std::uint64_t epoch) {
+  const std::scoped_lock lock(mutex_);
+  cursor_epochs_.insert_or_assign(std::string(name), epoch);
 }
 
 Result<RedisStore::CursorState> RedisStore::cursor_state(std::string_view name, Deadline deadline) {
@@ -100,55 +117,106 @@ Result<RedisStore::CursorState> RedisStore::cursor_state(std::string_view name, 
   std::vector<RedisCommand> commands;
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
     const RedisCommand asked[] = {RedisCommand("HGET").key(shards_->name(shard, "r")).arg(name),
-                                  RedisCommand("GET").key(shards_->name(shard, "b")), RedisCommand("LLEN").key(shards_->name(shard, "l"))};
+                                  RedisCommand("GET").key(shards_->name(shard, "b")), RedisCommand("LLEN").key(shards_->name(shard, "l")),
+                                  RedisCommand("GET").key(shards_->name(shard, "m"))};
     commands.push_back(RedisCommand::transaction(asked).idempotent());
   }
   CursorState state;
-  auto replies = place_->client().pipeline(commands, deadline);
-  for (auto& reply : replies) {
-    if (!reply) return std::move(reply).error();
-    const auto answers = reply->elements();
-    if (answers.size() != 3) return Error(ErrorCode::kCorrupted, "a transaction answered something else");
-    for (const auto& answer : answers) {
-      if (answer.is_error()) return server_error(answer.text());
+  for (int attempt = 0;; ++attempt) {
+    state = {};
+    const auto known = place_->known();
+    state.epoch = known ? known->identity.epoch : 0;
+    bool current = true;
+    auto replies = place_->client().pipeline(commands, deadline);
+    for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+      auto& reply = replies[shard];
+      if (!reply) return std::move(reply).error();
+      const auto answers = reply->elements();
+      if (answers.size() != 4) return Error(ErrorCode::kCorrupted, "a transaction answered something else");
+      for (const auto& answer : answers) {
+        if (answer.is_error()) return server_error(answer.text());
+      }
+      auto ours = is_current(shard, answers[3]);
+      if (!ours) return std::move(ours).error();
+      current = current && *ours;
+      const auto base = number(answers[1].text());
+      state.bases.push_back(base);
+      state.ends.push_back(base + static_cast<std::uint64_t>(answers[2].integer()));
+      std::uint64_t fields[5] = {};
+      auto text = answers[0].text();
+      for (auto& field : fields) {
+        const auto space = std::min(text.find(' '), text.size());
+        field = number(text.substr(0, space));
+        text.remove_prefix(std::min(space + 1, text.size()));
+      }
+      state.positions.push_back(fields[0]);
+      state.max_lag = std::max(state.max_lag, fields[1]);
+      state.dropped = state.dropped || fields[2] != 0;
+      state.updated_at = std::max(state.updated_at, TimePoint(Milliseconds(static_cast<std::int64_t>(fields[3]))));
+      if (answers[0].is_nil()) continue;
+      state.exists = true;
+      // 0: written before cursors had an epoch.
+      state.replaced = state.replaced || (fields[4] != 0 && fields[4] != state.epoch);
     }
-    const auto base = number(answers[1].text());
-    state.bases.push_back(base);
-    state.ends.push_back(base + static_cast<std::uint64_t>(answers[2].integer()));
-    std::uint64_t fields[4] = {};
-    auto text = answers[0].text();
-    if (!answers[0].is_nil()) state.exists = true;
-    for (auto& field : fields) {
-      const auto space = std::min(text.find(' '), text.size());
-      field = number(text.substr(0, space));
-      text.remove_prefix(std::min(space + 1, text.size()));
-    }
-    state.positions.push_back(fields[0]);
-    state.max_lag = std::max(state.max_lag, fields[1]);
-    state.dropped = state.dropped || fields[2] != 0;
-    state.updated_at = std::max(state.updated_at, TimePoint(Milliseconds(static_cast<std::int64_t>(fields[3]))));
+    if (current) break;
+    if (attempt == 3) return Error(ErrorCode::kUnavailable, "the store keeps changing its identity");
+    if (auto again = find_again(deadline); !again) return std::move(again).error();
+  }
+  if (!state.exists) {
+    // Gone with all else, or dropped by somebody: this object may know.
+    const std::scoped_lock lock(mutex_);
+    const auto seen = cursor_epochs_.find(name);
+    state.replaced = seen != cursor_epochs_.end() && seen->second != state.epoch;
+  } else if (!state.replaced) {
+    remember_cursor(name, state.epoch);
   }
   // A cursor that fell too far behind is dropped by whoever sees it first.
-  if (state.exists && !state.dropped && state.max_lag != 0 && total(state.ends) > total(state.positions) + state.max_lag) {
+  if (state.exists && !state.dropped && !state.replaced && state.max_lag != 0 &&
+      total(state.ends) > total(state.positions) + state.max_lag) {
     state.dropped = true;
     state.updated_at = place_->now();
-    if (auto written = write_cursor(name, state, deadline); !written) return std::move(written).error();
+    if (auto written = write_cursor(name, state, Move::kForward, {}, deadline); !written) return std::move(written).error();
     place_->logger().log(LogLevel::kError, "a change-log cursor fell behind its limit and was dropped", {{"cursor", name}});
   }
   return state;
 }
 
-Result<void> RedisStore::write_cursor(std::string_view name, const CursorState& state, Deadline deadline) {
+Result<void> RedisStore::write_cursor(std::string_view name, const CursorState& state, Move move, std::span<const std::string> lines,
+                                      Deadline deadline) {
   std::vector<Script::Call> calls;
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
-    const auto value = fmt::format("{} {} {} {}", state.positions[shard], state.max_lag, state.dropped ? 1 : 0,
-                                   std::max<std::int64_t>(0, state.updated_at.time_since_epoch().count()));
-    calls.emplace_back(cursor_script(), 1).key(shards_->name(shard, "r")).arg(name).arg(value).arg("1");
+    const auto value = fmt::format("{} {} {} {} {}", state.positions[shard], state.max_lag, state.dropped ? 1 : 0,
+                                   std::max<std::int64_t>(0, state.updated_at.time_since_epoch().count()), state.epoch);
+    auto& call = calls.emplace_back(cursor_script(), 3).key(shards_->name(shard, "r")).key(shards_->name(shard, "l"));
+    call.key(shards_->name(shard, "b")).arg(name).arg(value).arg(move == Move::kForward ? "1" : "0");
+    call.arg(lines.empty() ? std::string_view() : std::string_view(lines[shard]));
   }
   for (auto& written : run_scripts(place_->client(), calls, deadline)) {
     if (!written) return std::move(written).error();
+    if (written->integer() == 2) return lost_end();
   }
   return {};
+}
+
+Result<std::vector<std::string>> RedisStore::lines_before(const LogWalk::Place& place, const CursorState& state, Deadline deadline) {
+  std::vector<std::string> lines(shards_->count());
+  std::vector<RedisCommand> commands;
+  std::vector<std::uint32_t> whose;
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    if (!place.last[shard] || place.positions[shard] <= state.bases[shard]) continue;
+    commands.push_back(RedisCommand("LINDEX")
+                           .key(shards_->name(shard, "l"))
+                           .arg(static_cast<std::int64_t>(place.positions[shard] - state.bases[shard]) - 1)
+                           .idempotent());
+    whose.push_back(shard);
+  }
+  auto replies = place_->client().pipeline(commands, deadline);
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    if (!replies[i]) return std::move(replies[i]).error();
+    if (replies[i]->is_nil() || LogWalk::digest_of(replies[i]->text()) != *place.last[whose[i]]) return lost_end();
+    lines[whose[i]] = replies[i]->text();
+  }
+  return lines;
 }
 
 CursorInfo RedisStore::info_of(std::string_view name, const CursorState& state) const {
@@ -158,7 +226,7 @@ CursorInfo RedisStore::info_of(std::string_view name, const CursorState& state) 
           .position = position,
           .lag = end > position ? end - position : 0,
           .max_lag = state.max_lag,
-          .dropped = state.dropped,
+          .dropped = state.dropped || state.replaced,
           .updated_at = state.updated_at};
 }
 
@@ -167,15 +235,18 @@ Result<CursorInfo> RedisStore::open_cursor(const OpenCursor& request) {
   const auto deadline = patience();
   auto state = cursor_state(request.name, deadline);
   if (!state) return std::move(state).error();
-  if (!state->exists || state->dropped) {
+  auto move = Move::kForward;
+  if (!state->exists || state->dropped || state->replaced) {
     state->positions = request.from_now ? state->ends : state->bases;
-    state->dropped = false;
+    state->dropped = state->replaced = false;
+    move = Move::kAnywhere;
   }
   state->max_lag = request.max_lag;
   state->updated_at = place_->now();
   const auto before = place_->began();
-  if (auto written = write_cursor(request.name, *state, deadline); !written) return std::move(written).error();
+  if (auto written = write_cursor(request.name, *state, move, {}, deadline); !written) return std::move(written).error();
   if (auto sure = confirm(before, deadline); !sure) return std::move(sure).error();
+  remember_cursor(request.name, state->epoch);
   return info_of(request.name, *state);
 }
 
@@ -207,41 +278,52 @@ Result<ChangeBatch> RedisStore::changes(const ReadChanges& request) {
   const auto deadline = patience();
   auto state = cursor_state(request.cursor, deadline);
   if (!state) return std::move(state).error();
+  if (state->replaced) return replaced_content(request.cursor);
   if (!state->exists) return no_such_cursor(request.cursor);
   if (state->dropped) return dropped_cursor(request.cursor);
   const std::scoped_lock lock(walk_mutex_);
   ChangeBatch batch;
   const auto start = total(state->positions);
   batch.next = std::max(request.after, start);
-  auto at = state->positions;
-  Walk* walk = nullptr;
-  if (shards_->count() == 1) {
-    at[0] = batch.next;
-  } else {
-    walk = &walk_through(state->positions);
-    // What this object has not handed out is not known to it: then reading begins where the cursor stands.
-    if (batch.next > walk->end()) batch.next = start;
-    at = walk->at(batch.next);
-  }
+  auto* walk = &walk_through(state->positions);
+  // What this object has not handed out is not known to it: then reading begins where the cursor stands.
+  if (batch.next > walk->end()) batch.next = start;
 
-  // One piece of each log; then along the way that was handed out before, and on by stamps.
-  std::vector<RedisCommand> commands;
-  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
-    const auto first = at[shard] - std::min(at[shard], state->bases[shard]);
-    commands.push_back(RedisCommand("LRANGE")
-                           .key(shards_->name(shard, "l"))
-                           .arg(static_cast<std::int64_t>(first))
-                           .arg(static_cast<std::int64_t>(first + request.limit) - 1)
-                           .idempotent());
-  }
-  auto pieces = place_->client().pipeline(commands, deadline);
-  std::vector<std::size_t> used(pieces.size(), 0);
-  for (auto& piece : pieces) {
-    if (!piece) return std::move(piece).error();
+  // One piece of each log, with the line before it; then along the way that was handed out before, and on by stamps.
+  std::vector<Result<Reply>> pieces;
+  std::vector<std::size_t> used;
+  for (;;) {
+    const auto at = walk->at(batch.next);
+    std::vector<RedisCommand> commands;
+    used.assign(shards_->count(), 0);
+    for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+      const auto first = at.positions[shard] - std::min(at.positions[shard], state->bases[shard]);
+      if (first > 0 && at.last[shard]) used[shard] = 1;
+      commands.push_back(RedisCommand("LRANGE")
+                             .key(shards_->name(shard, "l"))
+                             .arg(static_cast<std::int64_t>(first - used[shard]))
+                             .arg(static_cast<std::int64_t>(first + request.limit) - 1)
+                             .idempotent());
+    }
+    pieces = place_->client().pipeline(commands, deadline);
+    bool whole = true;
+    for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+      if (!pieces[shard]) return std::move(pieces[shard]).error();
+      const auto lines = pieces[shard]->elements();
+      whole = whole && (used[shard] == 0 || (!lines.empty() && LogWalk::digest_of(lines[0].text()) == *at.last[shard]));
+    }
+    if (whole) break;
+    place_->logger().log(LogLevel::kWarning,
+                         "the end of the change log was lost, with the master that had it; it is read again from the cursor",
+                         {{"cursor", request.cursor}});
+    walks_.clear();
+    walk = &walk_through(state->positions);
+    batch.next = start;
   }
   struct Picked {
     LogLine line;
     std::uint32_t shard;
+    LogWalk::Digest digest;
   };
   std::vector<Picked> picked;
   std::vector<std::string> names;
@@ -250,19 +332,27 @@ Result<ChangeBatch> RedisStore::changes(const ReadChanges& request) {
     const auto look = [&](std::uint32_t shard) -> Result<void> {
       const auto lines = pieces[shard]->elements();
       if (used[shard] == lines.size()) return {};
-      const auto line = decode_log_line(lines[used[shard]].text());
+      const auto text = lines[used[shard]].text();
+      const auto line = decode_log_line(text);
       if (!line) return Error(ErrorCode::kCorrupted, fmt::format("a damaged line in {}", shards_->name(shard, "l")));
-      if (!next || line->stamp < next->line.stamp) next = Picked{*line, shard};
+      if (!next || line->stamp < next->line.stamp) next = Picked{*line, shard, LogWalk::digest_of(text)};
       return {};
     };
     const auto position = batch.next + picked.size();
-    if (walk != nullptr && position < walk->end()) {
-      if (auto looked = look(walk->steps[position - walk->begin]); !looked) return std::move(looked).error();
-    } else {
+    if (position < walk->end()) {
+      const auto step = walk->behind(position);
+      if (auto looked = look(step.part); !looked) return std::move(looked).error();
+      if (!next || next->digest != step.digest) {
+        // So far the way was as it had been; from here on another one was taken.
+        walk->cut(position);
+        next.reset();
+      }
+    }
+    if (!next) {
       for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
         if (auto looked = look(shard); !looked) return std::move(looked).error();
       }
-      if (next && walk != nullptr) walk->steps.push_back(next->shard);
+      if (next) walk->add({next->shard, next->digest});
     }
     if (!next) break;
     ++used[next->shard];
@@ -292,27 +382,32 @@ Result<void> RedisStore::commit_cursor(std::string_view name, Position position)
   const auto deadline = patience();
   auto state = cursor_state(name, deadline);
   if (!state) return std::move(state).error();
+  if (state->replaced) return replaced_content(name);
   if (!state->exists) return no_such_cursor(name);
   if (state->dropped) return dropped_cursor(name);
-  if (position > total(state->ends)) {
-    return Error(ErrorCode::kInvalidArgument, "the position lies behind the end of the change log").at_field("position");
-  }
-  if (position <= total(state->positions)) return {};
   const std::scoped_lock lock(walk_mutex_);
-  if (shards_->count() == 1) {
+  if (position <= total(state->positions)) return {};
+  const auto& walk = walk_through(state->positions);
+  std::vector<std::string> lines;
+  if (position <= walk.end()) {
+    auto place = walk.at(position);
+    auto found = lines_before(place, *state, deadline);
+    if (!found) return std::move(found).error();
+    lines = *std::move(found);
+    state->positions = std::move(place.positions);
+  } else if (position > total(state->ends)) {
+    return Error(ErrorCode::kInvalidArgument, "the position lies behind the end of the change log").at_field("position");
+  } else if (shards_->count() == 1) {
     state->positions[0] = position;
+  } else if (position == total(state->ends)) {
+    state->positions = state->ends;
   } else {
-    const auto& walk = walk_through(state->positions);
-    if (position > walk.end() && position != total(state->ends)) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "the position was not read through this store object, so it is not known what lies before it")
-          .at_field("position");
-    }
-    state->positions = position > walk.end() ? state->ends : walk.at(position);
+    return Error(ErrorCode::kInvalidArgument, "the position was not read through this store object, so it is not known what lies before it")
+        .at_field("position");
   }
   state->updated_at = place_->now();
   const auto before = place_->began();
-  if (auto written = write_cursor(name, *state, deadline); !written) return written;
+  if (auto written = write_cursor(name, *state, Move::kForward, lines, deadline); !written) return written;
   return confirm(before, deadline);
 }
 
@@ -329,7 +424,7 @@ Result<std::vector<std::string>> RedisStore::cursor_names(Deadline deadline) {
 Result<std::vector<Position>> RedisStore::cursor_positions(std::string_view name, Deadline deadline) {
   auto state = cursor_state(name, deadline);
   if (!state) return std::move(state).error();
-  if (!state->exists || state->dropped) return std::vector<Position>();
+  if (!state->exists || state->dropped || state->replaced) return std::vector<Position>();
   return std::move(state->positions);
 }
 
@@ -359,7 +454,10 @@ Result<void> RedisStore::drop_cursor(std::string_view name) {
   for (auto& dropped : place_->client().pipeline(commands, deadline)) {
     if (!dropped) return std::move(dropped).error();
   }
-  return confirm(before, deadline);
+  if (auto sure = confirm(before, deadline); !sure) return sure;
+  const std::scoped_lock lock(mutex_);
+  cursor_epochs_.erase(std::string(name));
+  return {};
 }
 
 Result<std::vector<Position>> RedisStore::ends(Deadline deadline) {

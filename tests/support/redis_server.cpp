@@ -227,9 +227,10 @@ SentinelGroup::SentinelGroup() {
                       .config = "sentinel monitor main 127.0.0.1 " + port +
                                 " 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"}));
   }
-  // By default they look around every ten seconds.
+  // By default they look around every ten seconds. A replica that was asked longer ago than five pings is not made a master, and while the
+  // master is down they ask once a second: with faster pings votes come to nothing, again and again.
   for (const auto& one : sentinels_)
-    one->cli({"SENTINEL", "DEBUG", "INFO-PERIOD", "300", "PUBLISH-PERIOD", "200", "ASK-PERIOD", "200", "PING-PERIOD", "100"});
+    one->cli({"SENTINEL", "DEBUG", "INFO-PERIOD", "300", "PUBLISH-PERIOD", "200", "ASK-PERIOD", "200", "PING-PERIOD", "250"});
   if (!eventually([&] { return healthy(); })) throw std::runtime_error("the sentinels do not agree");
 }
 
@@ -256,10 +257,10 @@ bool SentinelGroup::healthy() {
   return true;
 }
 
-ClusterGroup::ClusterGroup(int nodes, int replicas) {
+ClusterGroup::ClusterGroup(int nodes, int replicas, const std::vector<std::string>& arguments) {
   std::vector<std::string> create = {"redis-cli", "--cluster", "create"};
   for (int i = 0; i < nodes; ++i) {
-    nodes_.push_back(std::make_unique<RedisServer>(ServerOptions{.cluster = true}));
+    nodes_.push_back(std::make_unique<RedisServer>(ServerOptions{.arguments = arguments, .cluster = true}));
     create.push_back(nodes_.back()->address());
   }
   create.insert(create.end(), {"--cluster-replicas", std::to_string(replicas), "--cluster-yes"});
@@ -305,6 +306,33 @@ RedisServer& ClusterGroup::master_of(std::uint32_t slot) {
 }
 
 std::string ClusterGroup::id_of(const RedisServer& node) { return node.cli({"CLUSTER", "MYID"}); }
+
+void ClusterGroup::move_slot(std::uint32_t slot, RedisServer& to, const std::function<void()>& midway) {
+  auto& from = master_of(slot);
+  if (&from == &to) return;
+  const auto number = std::to_string(slot);
+  const auto from_id = id_of(from);
+  const auto to_id = id_of(to);
+  const auto must = [](const RedisServer& node, const std::vector<std::string>& words) {
+    const auto answer = node.cli(words);
+    if (answer != "OK" && answer != "NOKEY") throw std::runtime_error(words[0] + " " + words[1] + ": " + answer);
+  };
+  must(to, {"CLUSTER", "SETSLOT", number, "IMPORTING", from_id});
+  must(from, {"CLUSTER", "SETSLOT", number, "MIGRATING", to_id});
+  if (midway) midway();
+  for (;;) {
+    const auto keys = from.cli({"CLUSTER", "GETKEYSINSLOT", number, "50"});
+    if (keys.empty()) break;
+    std::vector<std::string> migrate = {"MIGRATE", "127.0.0.1", std::to_string(to.port()), "", "0", "5000", "KEYS"};
+    std::istringstream lines(keys);
+    for (std::string key; std::getline(lines, key);) migrate.push_back(key);
+    must(from, migrate);
+  }
+  if (midway) midway();
+  must(to, {"CLUSTER", "SETSLOT", number, "NODE", to_id});
+  must(from, {"CLUSTER", "SETSLOT", number, "NODE", to_id});
+  for (auto* other : masters()) other->cli({"CLUSTER", "SETSLOT", number, "NODE", to_id});
+}
 
 bool ClusterGroup::healthy() {
   for (const auto& node : nodes_) {

@@ -114,13 +114,17 @@ class SentinelGroup {
 // Three masters with a replica each, unless asked for something else; `replicas` of each master are among the nodes.
 class ClusterGroup {
  public:
-  explicit ClusterGroup(int nodes = 6, int replicas = 1);
+  // `arguments`: of every node's command line.
+  explicit ClusterGroup(int nodes = 6, int replicas = 1, const std::vector<std::string>& arguments = {});
   std::string uri() const;
   std::vector<std::unique_ptr<RedisServer>>& nodes() noexcept { return nodes_; }
   // The node that serves a slot, and the id of a node.
   RedisServer& master_of(std::uint32_t slot);
   std::vector<RedisServer*> masters();
   static std::string id_of(const RedisServer& node);
+  // Moves a slot with all its keys to another master, a few keys at a time; `midway` is called while the slot is open on both sides: before
+  // the first key has moved, and after the last. What a server refuses is thrown.
+  void move_slot(std::uint32_t slot, RedisServer& to, const std::function<void()>& midway = {});
   // True once all live nodes agree that all slots are served.
   bool healthy();
 

@@ -225,7 +225,6 @@ TEST_F(RedisCluster, serves_a_slot_without_an_error_while_it_is_moved_to_and_fro
   const auto client = client_of(group_->uri());
   const std::string tag = "moving";
   const auto slot = key_slot(tag);
-  const auto number = std::to_string(slot);
   for (int i = 0; i < 200; ++i)
     ASSERT_TRUE(client->call(set("{" + tag + "}filler" + std::to_string(i), std::string(1000, 'x')), soon()).has_value());
   Load load(*client, tag);
@@ -233,25 +232,10 @@ TEST_F(RedisCluster, serves_a_slot_without_an_error_while_it_is_moved_to_and_fro
     auto& from = group_->master_of(slot);
     const auto masters = group_->masters();
     auto& to = *(masters[0] == &from ? masters[1] : masters[0]);
-    const auto from_id = ClusterGroup::id_of(from);
-    const auto to_id = ClusterGroup::id_of(to);
-    ASSERT_EQ(to.cli({"CLUSTER", "SETSLOT", number, "IMPORTING", from_id}), "OK");
-    ASSERT_EQ(from.cli({"CLUSTER", "SETSLOT", number, "MIGRATING", to_id}), "OK");
-    const int seen = load.rounds;
-    EXPECT_TRUE(eventually([&] { return load.rounds > seen + 50; }));
-    for (;;) {
-      const auto keys = from.cli({"CLUSTER", "GETKEYSINSLOT", number, "20"});
-      if (keys.empty()) break;
-      std::vector<std::string> migrate = {"MIGRATE", "127.0.0.1", std::to_string(to.port()), "", "0", "5000", "KEYS"};
-      std::istringstream lines(keys);
-      for (std::string key; std::getline(lines, key);) migrate.push_back(key);
-      from.cli(migrate);
-    }
-    const int before = load.rounds;
-    EXPECT_TRUE(eventually([&] { return load.rounds > before + 50; }));
-    ASSERT_EQ(to.cli({"CLUSTER", "SETSLOT", number, "NODE", to_id}), "OK");
-    ASSERT_EQ(from.cli({"CLUSTER", "SETSLOT", number, "NODE", to_id}), "OK");
-    for (auto* other : group_->masters()) other->cli({"CLUSTER", "SETSLOT", number, "NODE", to_id});
+    group_->move_slot(slot, to, [&] {
+      const int seen = load.rounds;
+      EXPECT_TRUE(eventually([&] { return load.rounds > seen + 50; }));
+    });
   }
   load.finish();
   EXPECT_EQ(load.failed, 0);
