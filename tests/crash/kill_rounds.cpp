@@ -141,7 +141,7 @@ void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds) {
     }
     archiver.read_lines(nothing, microseconds(random.next() % 4'000));
     ASSERT_EQ(archiver.kill(nothing), "") << "round " << round;
-    if (round % 5 != 4) continue;
+    if (round % 5 != 4 && round + 1 != rounds) continue;
     ASSERT_EQ(oracle.check(*pipeline), "") << "round " << round;
     ASSERT_TRUE(pipeline->archiver()->run()) << "round " << round;
     const auto verified = pipeline->archiver()->verify({.deep = true}).value();
