@@ -1,5 +1,5 @@
 // What a process knows of a store may be over: others have raised the floor, or the content is gone and another process has begun a new
-// epoch. Nothing that was decided on it is written.
+// epoch. Nothing that was decided on it is written. And what it may forget: each thing by its own stamp.
 #include <gtest/gtest.h>
 
 #include "redis/opened_store.hpp"
@@ -91,6 +91,37 @@ TEST_P(OtherContent, what_is_applied_again_after_the_content_is_gone_is_said_to_
   const auto erase = kit::erase_entry({.id = "a", .stamp = stamp(2), .version = {}, .expires_at = {}, .ns = {}});
   EXPECT_EQ(apply(*mine, erase).outcome, Outcome::kApplied);
   EXPECT_EQ(mine->identity().value().epoch, before.epoch + 1);
+}
+
+// An identity and a key of one name share an entry, and a place in the list of what can be forgotten.
+TEST_P(OtherContent, an_identity_and_a_key_of_one_name_are_forgotten_each_by_its_own_stamp) {
+  const auto store = open();
+  const auto reclaim = [&](Stamp floor) { (void)store->reclaim({.now = kNow, .floor = stamp(floor)}).value(); };
+  EXPECT_EQ(apply(*store, kit::erase_key_entry("a", stamp(100), {})).outcome, Outcome::kApplied);
+  const auto erase = kit::erase_entry({.id = "a", .stamp = stamp(3), .version = {}, .expires_at = {}, .ns = {}});
+  EXPECT_EQ(apply(*store, erase).outcome, Outcome::kApplied);
+  reclaim(50);
+  auto marked = set("b", 60);
+  marked.command.keys = KeyList({"a"});
+  marked.encoded = encode_command(marked.command);
+  apply(*store, marked);
+  EXPECT_FALSE(there(*store, "b")) << "it was accepted before the mark";
+  reclaim(200);
+  const auto stats = store->stats().value();
+  EXPECT_EQ(stats.tombstones, 0u);
+  EXPECT_EQ(stats.keys, 0u);
+}
+
+TEST_P(OtherContent, a_name_that_is_noted_again_with_a_lower_stamp_is_not_kept_for_ever) {
+  const auto store = open();
+  const auto reclaim = [&](Stamp floor) { (void)store->reclaim({.now = kNow, .floor = stamp(floor)}).value(); };
+  apply(*store, kit::erase_key_entry("a", stamp(100), {}));
+  const auto erase = kit::erase_entry({.id = "a", .stamp = stamp(3), .version = {}, .expires_at = {}, .ns = {}});
+  apply(*store, erase);
+  reclaim(50);
+  reclaim(200);
+  EXPECT_EQ(store->stats().value().tombstones, 0u);
+  EXPECT_EQ(store->stats().value().keys, 0u) << "the mark";
 }
 
 }  // namespace
