@@ -1,6 +1,7 @@
 // Two processes at the same entry at the same moment, again and again: what each of them read is old by the time it writes.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <barrier>
 #include <functional>
 #include <thread>
@@ -104,6 +105,33 @@ TEST_P(RedisRaces, a_key_that_two_records_claim_is_of_the_later_one) {
         ASSERT_TRUE(lost.record) << round;
         EXPECT_TRUE(lost.record->lost_keys.contains(key)) << round;
       });
+}
+
+// A version that moves to other keys is seen under all of its keys or not at all, though the reader came in between.
+TEST_P(RedisRaces, a_record_whose_keys_move_is_never_seen_in_part) {
+  const auto writer = open();
+  const std::vector<std::vector<std::string>> keys{{"k", "l"}, {"l", "m"}};
+  apply(*writer, set("r", keys[0], 1));
+  std::atomic<bool> over{false};
+  std::atomic<int> looks{0};
+  std::jthread reader([&, store = open()] {
+    const std::vector<std::string_view> all{"k", "l", "m"};
+    for (; !over; ++looks) {
+      const auto found = store->get({.ns = {}, .keys = all, .now = kNow}).value();
+      ASSERT_TRUE(found[1].record) << "a gap under the key that both versions list";
+      const auto& listed = found[1].record->keys;
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        ASSERT_EQ(found[i].record.has_value(), listed.contains(all[i])) << all[i];
+        if (found[i].record) {
+          ASSERT_EQ(found[i].record->version, found[1].record->version);
+        }
+      }
+    }
+  });
+  for (Stamp number = 2; number < 2'000; ++number) apply(*writer, set("r", keys[number % 2 == 0 ? 1 : 0], number));
+  over = true;
+  reader.join();
+  EXPECT_GT(looks, 20);
 }
 
 }  // namespace
