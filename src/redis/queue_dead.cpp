@@ -153,7 +153,10 @@ Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {
                                Deadline::in(kCallTime));
                            if (!answers[0]) return std::move(answers[0]).error();
                            const auto fields = answers[0]->elements();
-                           return fields.size() == 2 ? static_cast<std::size_t>(fields[1].integer()) : 0;
+                           if (fields.size() != 3) return std::size_t{0};
+                           // What this process sends from now on comes after them, in whatever part.
+                           saw(static_cast<Stamp>(fields[2].integer()));
+                           return static_cast<std::size_t>(fields[1].integer());
                          });
 }
 

@@ -147,7 +147,7 @@ const Script& redrive() {
   static const Script script(join({lua::kNames, lua::kGroups, lua::kStamps, R"lua(
 if call('EXISTS', M) == 0 then return 'none' end
 local now, restamp = tonumber(ARGV[1]), ARGV[5] == '1'
-local moved = 0
+local moved, last = 0, 0
 for n = 6, #ARGV do
   local name = ARGV[n]
   local dead = call('HGET', X, name)
@@ -160,6 +160,7 @@ for n = 6, #ARGV do
       if origin == 0 then origin = stamp end
       stamp = next_stamp(now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
       call('SET', KEYS[2], num(stamp))
+      last = stamp
       call('HSET', V, name, struct.pack('>I8', stamp) .. sub(call('HGET', V, name), 9))
     end
     -- Its retention begins anew, or it would be back at once.
@@ -169,7 +170,7 @@ for n = 6, #ARGV do
     moved = moved + 1
   end
 end
-return {'ok', moved}
+return {'ok', moved, last}
 )lua"}));
   return script;
 }

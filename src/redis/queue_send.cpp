@@ -1,9 +1,9 @@
 // Sending. Messages of a FIFO group go where the group lives, those with a deduplication id where that lives, all others of a batch go to
 // one part, another one each time.
 //
-// A deduplication id that comes with different groups must still be decided in one place. So the id's home says which part decides (a pin),
-// and that part decides in the step that sends. Only if that part is not the one of the group, and still does not know the id after a
-// while, is it told to refuse this pin from now on, and the id is pinned anew.
+// A deduplication id that comes with different groups, or with and without one, must still be decided in one place. So the id's home says
+// which part decides (a pin), and that part decides in the step that sends. Only if that part is not the one of the group, and still does
+// not know the id after a while, is it told to refuse this pin from now on, and the id is pinned anew.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -84,9 +84,10 @@ class RedisSender {
     if (queue_->parts() == 1) return std::optional<std::uint32_t>(0);
     const bool deduplicates = !message.dedup_id.empty() && queue_->info.options.dedup_window > Milliseconds(0);
     const bool grouped = queue_->fifo() && !message.group.empty();
-    if (!grouped) return std::optional(deduplicates ? shards.of(queue_->name(), message.dedup_id) : any);
-    const auto part = shards.of(queue_->name(), message.group);
-    if (!deduplicates) return std::optional(part);
+    if (!grouped && !deduplicates) return std::optional(any);
+    const auto part = shards.of(queue_->name(), grouped ? message.group : message.dedup_id);
+    // Without groups an id has one part. With them also what has no group is pinned: the id may have come with one.
+    if (!deduplicates || !queue_->fifo()) return std::optional(part);
     return pinned(i, part);
   }
 

@@ -134,10 +134,14 @@ void CommitCall::leave_marker(std::string_view marker) {
 
 Script::Call CommitCall::call() const {
   auto whole = *this;
-  const auto chunked = [&](const char* command, const std::string& key, const std::vector<std::string>& arguments) {
+  const auto chunked = [&](const char* command, const std::string& key, const std::vector<std::string>& arguments,
+                           const char* option = nullptr) {
     for (std::size_t at = 0; at < arguments.size(); at += kMostArguments) {
       const auto end = std::min(arguments.size(), at + kMostArguments);
-      whole.op(command, key, {arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.begin() + static_cast<std::ptrdiff_t>(end)});
+      std::vector<std::string> piece;
+      if (option != nullptr) piece.emplace_back(option);
+      piece.insert(piece.end(), arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.begin() + static_cast<std::ptrdiff_t>(end));
+      whole.op(command, key, std::move(piece));
     }
   };
   if (!lines_.empty()) chunked("RPUSH", shards_->name(shard_, "l"), lines_);
@@ -147,7 +151,8 @@ Script::Call CommitCall::call() const {
       arguments.push_back(std::to_string(score));
       arguments.push_back(member);
     }
-    chunked("ZADD", shards_->name(shard_, "g"), arguments);
+    // An identity and a key of one name share a place in it. What is looked at too early is taken out and never looked at again.
+    chunked("ZADD", shards_->name(shard_, "g"), arguments, "GT");
   }
   if (!buckets_.empty()) {
     std::vector<std::string> firsts;

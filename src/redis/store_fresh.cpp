@@ -107,11 +107,12 @@ class RedisStore::Fresh {
       now = std::move(next);
       next = take();
     }
-    if (claimed_ == 0) return {};
-    // Claims of what was not new after all: they are there, so they count.
+    if (claimed_ == 0 && overtaken_ == 0) return {};
+    // Claims of what was not new after all: they are there, so they count. Records that others were faster with do not.
     RedisCommands rest;
     rest.add("UNWATCH", 1);
     rest.add("HINCRBY", 4).arg({head_, "c"}).arg("keys").arg(claimed_);
+    rest.add("HINCRBY", 4).arg({head_, "c"}).arg("records").arg(-overtaken_);
     auto replies = connection.pipeline(rest, false, request_.deadline);
     return replies ? Result<void>() : Result<void>(std::move(replies).error());
   }
@@ -305,8 +306,12 @@ class RedisStore::Fresh {
     if (!outcome.is_list()) return;  // the meta has changed, or the server refused
     const auto answers = outcome.elements();
     for (std::size_t at = 0; at < piece.entries.size() && at < answers.size(); ++at) {
-      if (answers[at].is_nil() || answers[at].is_error()) continue;
       const auto& one = entry(piece.entries[at]);
+      if (answers[at].is_nil() || answers[at].is_error()) {
+        ++overtaken_;
+        if (one.command.keys.contains(one.command.id)) --claimed_;
+        continue;
+      }
       results_[piece.entries[at]] =
           ApplyResult{.outcome = Outcome::kApplied, .reasons = {}, .version = one.command.version.value_or(one.stamp), .revision = 0};
       ++done_;
@@ -321,7 +326,8 @@ class RedisStore::Fresh {
   std::vector<std::size_t> chosen_;
   std::size_t at_ = 0;
   std::size_t done_ = 0;
-  std::int64_t claimed_ = 0;  // keys that were claimed and are not counted yet
+  std::int64_t overtaken_ = 0;  // records that were counted and not written
+  std::int64_t claimed_ = 0;    // keys that were claimed and are not counted yet
 };
 
 Result<void> RedisStore::apply_fresh(const ApplyCommands& request, std::vector<std::optional<Result<ApplyResult>>>& results,

@@ -454,10 +454,11 @@ Result<void> RedisStore::drop_cursor(std::string_view name) {
   for (auto& dropped : place_->client().pipeline(commands, deadline)) {
     if (!dropped) return std::move(dropped).error();
   }
-  if (auto sure = confirm(before, deadline); !sure) return sure;
-  const std::scoped_lock lock(mutex_);
-  cursor_epochs_.erase(std::string(name));
-  return {};
+  {
+    const std::scoped_lock lock(mutex_);
+    cursor_epochs_.erase(std::string(name));
+  }
+  return confirm(before, deadline);
 }
 
 Result<std::vector<Position>> RedisStore::ends(Deadline deadline) {

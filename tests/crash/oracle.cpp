@@ -68,19 +68,24 @@ QueueOptions queue_options() {
   return options;
 }
 
-Result<std::unique_ptr<Pipeline>> make_pipeline(sqlite::Database database, std::shared_ptr<const Clock> clock,
-                                                std::shared_ptr<Random> random) {
-  auto queue = database.queue("records", queue_options());
-  if (!queue) return std::move(queue).error();
+PipelineOptions pipeline_options() {
   PipelineOptions options;
-  options.queue = *std::move(queue);
-  options.key_store = database.key_store();
-  options.archive = database.archive();
-  options.schedule_store = database.schedules();
   options.archive_schedule = "";
   options.linger = Milliseconds(0);
   options.prefetch_batches = 1;
   options.worker_batch = 16;
+  return options;
+}
+
+Result<std::unique_ptr<Pipeline>> make_pipeline(sqlite::Database database, std::shared_ptr<const Clock> clock,
+                                                std::shared_ptr<Random> random) {
+  auto queue = database.queue("records", queue_options());
+  if (!queue) return std::move(queue).error();
+  auto options = pipeline_options();
+  options.queue = *std::move(queue);
+  options.key_store = database.key_store();
+  options.archive = database.archive();
+  options.schedule_store = database.schedules();
   options.clock = std::move(clock);
   options.random = std::move(random);
   return Pipeline::create(std::move(options));
@@ -104,9 +109,11 @@ void Oracle::acknowledged_erase(int identity, Version version) {
 
 void Oracle::will_erase(int identity) { known_[identity].erase_under_way = true; }
 
-void Oracle::seen(int identity, Version version) {
+bool Oracle::seen(int identity, Version version) {
   auto& known = known_[identity];
-  known.seen = std::max(known.seen, version);
+  if (version < known.seen) return false;
+  known.seen = version;
+  return true;
 }
 
 bool Oracle::line(std::string_view text) {
@@ -118,7 +125,7 @@ bool Oracle::line(std::string_view text) {
   in >> kind >> identity;
   if (kind == 'S' && in >> n >> version) return acknowledged_set(identity, n, version), true;
   if (kind == 'E' && in >> version) return acknowledged_erase(identity, version), true;
-  if (kind == 'G' && in >> version) return seen(identity, version), true;
+  if (kind == 'G' && in >> version) return seen(identity, version);
   if (kind == 'T' && in) return will_erase(identity), true;
   return false;
 }
@@ -129,7 +136,29 @@ std::string Oracle::check(Pipeline& pipeline) {
   for (int identity = 0; identity < kIdentities; ++identity) {
     if (auto lost = check_identity(pipeline, identity); !lost.empty()) return lost;
   }
-  return {};
+  return check_log(pipeline);
+}
+
+std::string Oracle::check_log(Pipeline& pipeline) {
+  auto& store = *pipeline.options().key_store.backend();
+  auto cursor = store.open_cursor({.name = "oracle"});
+  if (!cursor) return "log cannot be read: " + text_of(cursor.error());
+  for (auto at = cursor->position;;) {
+    const auto batch = store.changes({.cursor = "oracle", .after = at, .limit = 500});
+    if (!batch) return "log cannot be read: " + text_of(batch.error());
+    for (const auto& change : batch->changes) {
+      const auto now = std::pair(change.version, change.revision);
+      const auto [last, fresh] = logged_.try_emplace(change.id, now);
+      if (!fresh && now <= last->second) {
+        return change.id + ": the log says version " + std::to_string(now.first) + "." + std::to_string(now.second) + " after " +
+               std::to_string(last->second.first) + "." + std::to_string(last->second.second);
+      }
+      last->second = now;
+    }
+    at = batch->next;
+    if (auto committed = store.commit_cursor("oracle", at); !committed) return "log: " + text_of(committed.error());
+    if (batch->at_end) return {};
+  }
 }
 
 std::string Oracle::drain(Pipeline& pipeline) {

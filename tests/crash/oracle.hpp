@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <setget/pipeline.hpp>
@@ -25,7 +26,9 @@ setget::SetRequest request_of(int identity, std::uint64_t n);
 
 // A queue without a limit of receives: each kill counts as one, and that many would be poison.
 setget::QueueOptions queue_options();
-// A pipeline over one file that runs nothing by itself but what start() starts.
+// What every pipeline under test has in common: nothing runs by itself but what start() starts, and batches are small.
+setget::PipelineOptions pipeline_options();
+// A pipeline over one file.
 setget::Result<std::unique_ptr<setget::Pipeline>> make_pipeline(setget::sqlite::Database database,
                                                                 std::shared_ptr<const setget::Clock> clock = {},
                                                                 std::shared_ptr<setget::Random> random = {});
@@ -36,11 +39,13 @@ class Oracle {
   void acknowledged_set(int identity, std::uint64_t n, setget::Version version);
   void acknowledged_erase(int identity, setget::Version version);
   void will_erase(int identity);  // from now on the record may be gone, answered or not
-  void seen(int identity, setget::Version version);
-  // A line as victims print it; false if it is none.
+  // False: it had been read in a later version before.
+  bool seen(int identity, setget::Version version);
+  // A line as victims print it; false if it is none, or says that a reader was taken back.
   bool line(std::string_view text);
 
-  // Lets the pipeline work off its queue, then compares. Empty: all holds. Else what was lost.
+  // Lets the pipeline work off its queue, then compares. Empty: all holds. Else what was lost. From the first check on a cursor of the
+  // store is the oracle's: each identity's changes come to it in order and once, however often its messages were delivered.
   std::string check(setget::Pipeline& pipeline);
   std::uint64_t acknowledged() const { return acknowledged_; }
 
@@ -55,8 +60,10 @@ class Oracle {
   std::string check_ledger(setget::Pipeline& pipeline) const;
   std::string check_identity(setget::Pipeline& pipeline, int identity);
   std::string check_keys(setget::Pipeline& pipeline, const setget::Record& record) const;
+  std::string check_log(setget::Pipeline& pipeline);
 
   std::map<int, Known> known_;
+  std::map<std::string, std::pair<setget::Version, setget::Revision>> logged_;  // by identity: what its subscribers heard last
   std::uint64_t acknowledged_ = 0;
 };
 

@@ -5,6 +5,8 @@
 
 #include "crash/temporary_folder.hpp"
 
+#include <setget/testing/forwarding.hpp>
+
 namespace {
 
 using namespace setget;
@@ -70,6 +72,34 @@ TEST_F(OracleOf, keys_that_nobody_set_are_noticed) {
   request.keys = KeyList({"own/1", "part/1/2"});
   pipeline_->set(std::move(request)).value();
   EXPECT_NE(check().find("keys are not what was set"), std::string::npos);
+}
+
+TEST_F(OracleOf, a_version_that_a_reader_was_taken_back_from_is_noticed) {
+  EXPECT_TRUE(oracle_.line("G 1 12"));
+  EXPECT_TRUE(oracle_.line("G 1 12"));
+  EXPECT_FALSE(oracle_.line("G 1 11"));
+}
+
+// What an apply that is not settled by its version would leave.
+class TellsTwice final : public setget::testing::ForwardingKeyStore {
+ public:
+  using ForwardingKeyStore::ForwardingKeyStore;
+  Result<ChangeBatch> changes(const ReadChanges& request) override {
+    auto batch = ForwardingKeyStore::changes(request);
+    if (batch && !batch->changes.empty()) batch->changes.push_back(batch->changes.front());
+    return batch;
+  }
+};
+
+TEST_F(OracleOf, a_change_that_is_logged_twice_is_noticed) {
+  const auto database = sqlite::open({.path = folder_.path("twice.db")}).value();
+  auto options = crash::pipeline_options();
+  options.queue = sqlite::Database(database).queue("records", crash::queue_options()).value();
+  options.key_store = KeyStore(std::make_shared<TellsTwice>(sqlite::Database(database).key_store().backend()));
+  const auto pipeline = Pipeline::create(std::move(options)).value();
+  ASSERT_EQ(oracle_.check(*pipeline), "") << "from now on its cursor keeps the log";
+  oracle_.acknowledged_set(1, 1, pipeline->set(crash::request_of(1, 1)).value().version);
+  EXPECT_NE(oracle_.check(*pipeline).find("the log says version"), std::string::npos);
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 // parent could read was acknowledged:
 //   S identity n version   a set      T identity   an erase is about to be sent      E identity version   an erase
 //   G identity version     a get      R            ready                             A                    an archive run is complete
-// victim all|work|archive PATH N SEED: sets are numbered from N.
+// victim all|patient|work|archive N SEED PLACE…: sets are numbered from N; PLACE as Place::words() says. "patient" is "all" where the
+// servers may die: what could not be done for their sake is done again, and nothing is said of it until it was answered.
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "crash/oracle.hpp"
+#include "crash/place.hpp"
 
 #include <setget/testing/clock.hpp>
 
@@ -40,6 +42,21 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
+// Until a server answers, if that is what is amiss.
+bool patient = false;
+template <class Call>
+auto insist(Call call) {
+  for (;;) {
+    auto result = call();
+    if (!patient || result || !(result.error().retryable() || result.error().code() == ErrorCode::kDeadlineExceeded)) {
+      return must(std::move(result));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+Deadline soon() { return Deadline::in(patient ? Milliseconds(1'000) : Milliseconds(30'000)); }
+
 void say_set(int identity, std::uint64_t n, const Receipt& receipt) {
   say("S " + std::to_string(identity) + " " + std::to_string(n) + " " + std::to_string(receipt.version));
 }
@@ -52,7 +69,7 @@ void produce(Pipeline& pipeline, int producer, std::uint64_t first, std::uint64_
     const int identity = pick();
     const auto choice = random.next() % 10;
     if (choice < 6) {
-      say_set(identity, n, must(pipeline.set(crash::request_of(identity, n))));
+      say_set(identity, n, insist([&] { return pipeline.set(crash::request_of(identity, n), soon()); }));
     } else if (choice < 7) {
       std::vector<SetRequest> batch;
       std::vector<int> identities;
@@ -60,15 +77,18 @@ void produce(Pipeline& pipeline, int producer, std::uint64_t first, std::uint64_
         identities.push_back(i);
         batch.push_back(crash::request_of(i, n));
       }
-      auto receipts = must(pipeline.set(std::move(batch)));
-      for (std::size_t i = 0; i < receipts.size(); ++i) say_set(identities[i], n, must(std::move(receipts[i])));
+      auto receipts = insist([&] { return pipeline.set(batch, soon()); });
+      for (std::size_t i = 0; i < receipts.size(); ++i) {
+        if (receipts[i] || !patient) say_set(identities[i], n, must(std::move(receipts[i])));
+      }
     } else if (choice < 8) {
       say("T " + std::to_string(identity));
       EraseRequest erase;
       erase.id = crash::id_of(identity);
-      say("E " + std::to_string(identity) + " " + std::to_string(must(pipeline.erase(std::move(erase))).version));
+      const auto receipt = insist([&] { return pipeline.erase(erase, soon()); });
+      say("E " + std::to_string(identity) + " " + std::to_string(receipt.version));
     } else {
-      const auto found = must(pipeline.get("own/" + std::to_string(identity)));
+      const auto found = insist([&] { return pipeline.get("own/" + std::to_string(identity)); });
       if (found) say("G " + std::to_string(identity) + " " + std::to_string(found->version));
     }
   }
@@ -94,13 +114,14 @@ void archive(Pipeline& pipeline) {
 int main(int argc, char** argv) {
   // Never outlives the test.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (argc != 5) return 2;
+  if (argc != 9) return 2;
   const std::string mode = argv[1];
-  const auto first = std::strtoull(argv[3], nullptr, 10);
-  const auto seed = std::strtoull(argv[4], nullptr, 10);
-  auto pipeline = must(crash::make_pipeline(must(sqlite::open({.path = argv[2], .checkpoint_pages = 100}))));
+  const auto first = std::strtoull(argv[2], nullptr, 10);
+  const auto seed = std::strtoull(argv[3], nullptr, 10);
+  auto pipeline = must(crash::open_pipeline(crash::Place::of({argv + 4, argv + argc})));
   say("R");
-  if (mode == "all") do_all(*pipeline, first, seed);
+  patient = mode == "patient";
+  if (mode == "all" || patient) do_all(*pipeline, first, seed);
   if (mode == "archive") archive(*pipeline);
   if (mode == "work") must(pipeline->start());
   while (true) ::pause();

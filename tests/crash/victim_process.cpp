@@ -11,20 +11,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <stdexcept>
+#include <vector>
 
 extern char** environ;
 
 namespace crash {
 
-VictimProcess::VictimProcess(const std::string& mode, const std::string& path, std::uint64_t first, std::uint64_t seed) {
+VictimProcess::VictimProcess(const std::string& mode, const Place& place, std::uint64_t first, std::uint64_t seed) {
   const auto program = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "setget-crash-victim").string();
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  std::array<std::string, 5> words{program, mode, path, std::to_string(first), std::to_string(seed)};
-  std::array<char*, 6> arguments{words[0].data(), words[1].data(), words[2].data(), words[3].data(), words[4].data(), nullptr};
+  std::vector<std::string> words{program, mode, std::to_string(first), std::to_string(seed)};
+  for (auto& word : place.words()) words.push_back(std::move(word));
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
   const int failed = ::posix_spawn(&pid_, program.c_str(), &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);

@@ -8,12 +8,14 @@
 #include <string>
 #include <string_view>
 
+#include "crash/place.hpp"
+
 namespace crash {
 
 class VictimProcess {
  public:
-  // Starts `victim mode path first seed`, which lies beside this executable. Throws std::runtime_error.
-  VictimProcess(const std::string& mode, const std::string& path, std::uint64_t first, std::uint64_t seed);
+  // Starts `victim mode first seed place…`, which lies beside this executable. Throws std::runtime_error.
+  VictimProcess(const std::string& mode, const Place& place, std::uint64_t first, std::uint64_t seed);
   ~VictimProcess();
   VictimProcess(const VictimProcess&) = delete;
   VictimProcess& operator=(const VictimProcess&) = delete;

@@ -125,6 +125,10 @@ ReferenceResult KeyStoreReference::apply_touch(const ApplyEntry& entry, TimePoin
   return {.outcome = Outcome::kApplied, .code = {}};
 }
 
+void KeyStoreReference::set_expiry(const std::string& id, std::optional<TimePoint> expires_at) {
+  identities_.at(id).expires_at = expires_at;
+}
+
 void KeyStoreReference::reclaim(TimePoint now, Stamp floor) {
   floor_ = std::max(floor_, floor);
   std::set<std::string> listed;

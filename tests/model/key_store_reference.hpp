@@ -40,6 +40,8 @@ class KeyStoreReference {
  public:
   explicit KeyStoreReference(Stamp floor = 0) : floor_(floor) {}
   ReferenceResult apply(const ApplyEntry& entry, TimePoint now);
+  // Of a record that is live.
+  void set_expiry(const std::string& id, std::optional<TimePoint> expires_at);
   // Evicts what has expired, and forgets all that is gone, as a store without cursors does when `floor` is above every stamp so far.
   void reclaim(TimePoint now, Stamp floor);
 

@@ -59,17 +59,29 @@ std::vector<std::size_t> QueueReference::receive(std::size_t max_messages, TimeP
       continue;
     }
     message.leased = false;
-    const bool old = now - message.sent_at > options_.retention;
-    const bool poison = options_.max_receives != 0 && message.receives >= options_.max_receives;
-    if (old || poison) {
-      message.outcome = Outcome::kDeadLettered;
-      message.code = !old ? "max_receives" : !poison ? "retention" : "max_receives or retention";
-      message.dead_at = now;
+    if (old(message, now) || poison(message)) {
+      buried(index, now);
       continue;
     }
     out.push_back(index);
   }
   return out;
+}
+
+std::vector<std::size_t> QueueReference::doomed(TimePoint now) const {
+  std::vector<std::size_t> out;
+  for (const auto index : by_stamp()) {
+    const auto& message = messages_[index];
+    if (message.outcome == Outcome::kPending && message.visible_at <= now && (old(message, now) || poison(message))) out.push_back(index);
+  }
+  return out;
+}
+
+void QueueReference::buried(std::size_t index, TimePoint now) {
+  auto& message = messages_[index];
+  message.outcome = Outcome::kDeadLettered;
+  message.code = !old(message, now) ? "max_receives" : !poison(message) ? "retention" : "max_receives or retention";
+  message.dead_at = now;
 }
 
 void QueueReference::leased(std::size_t index, const std::string& receipt, TimePoint until) {

@@ -43,6 +43,10 @@ class QueueReference {
 
   // What a receive must give, in order. What it finds too old or too often received on its way becomes a dead letter.
   std::vector<std::size_t> receive(std::size_t max_messages, TimePoint now);
+  // What that receive may have made a dead letter too, because its parts look ahead on their own: visible, and too old or too often
+  // received.
+  std::vector<std::size_t> doomed(TimePoint now) const;
+  void buried(std::size_t index, TimePoint now);
   void leased(std::size_t index, const std::string& receipt, TimePoint until);
 
   // True if the receipt still holds its message, which then is settled.
@@ -65,6 +69,8 @@ class QueueReference {
 
  private:
   bool holds_lease(const ReferenceMessage& message, TimePoint now) const { return message.leased && message.visible_at > now; }
+  bool old(const ReferenceMessage& message, TimePoint now) const { return now - message.sent_at > options_.retention; }
+  bool poison(const ReferenceMessage& message) const { return options_.max_receives != 0 && message.receives >= options_.max_receives; }
   void release_later(const ReferenceMessage& message, TimePoint now);
   std::vector<std::size_t> by_stamp() const;
 

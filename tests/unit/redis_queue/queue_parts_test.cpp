@@ -148,6 +148,38 @@ TEST(RedisQueue, A_deduplication_id_is_accepted_once_whatever_its_group_and_part
   expect_ledger(queue, kIds, 0);
 }
 
+TEST(RedisQueue, A_deduplication_id_is_accepted_once_with_and_without_a_group) {
+  View view(server().uri(), fresh_prefix(), 8);
+  auto queue = Queue::open(view.queues, "q").value();
+  for (int i = 0; i < 20; ++i) {
+    const auto id = "id" + std::to_string(i);
+    const auto group = "g" + std::to_string(i);
+    const auto first = queue.send(message("m", i % 2 == 0 ? group : "", id)).value();
+    const auto second = queue.send(message("m", i % 2 == 0 ? "" : group, id)).value();
+    EXPECT_FALSE(first.deduplicated) << id;
+    EXPECT_TRUE(second.deduplicated) << id;
+    EXPECT_EQ(first.message_id, second.message_id) << id;
+  }
+  expect_ledger(queue, 20, 0);
+}
+
+TEST(RedisQueue, What_is_sent_after_a_redrive_that_restamps_comes_after_it_in_every_part) {
+  View view(server().uri(), fresh_prefix(), 8);
+  auto queue = Queue::open(view.queues, "q").value();
+  for (int round = 0; round < 10; ++round) {
+    std::vector<OutgoingMessage> batch;
+    for (int i = 0; i < 30; ++i) batch.push_back(message("m", "g" + std::to_string(i)));
+    for (const auto& sent : queue.send(batch).value()) (void)sent.value();
+    for (const auto& one : queue.receive(30).value()) queue.dead_letter(one, {{.code = "bad", .message = {}, .pointer = {}}}).value();
+    // The stamps that the first ones get now run ahead of the clock in their parts.
+    EXPECT_EQ(view.queues->redrive({.queue = "q", .filter = {}, .limit = 100, .restamp = true}).value(), 30u);
+    Stamp highest = 0;
+    for (const auto& one : view.queues->peek({.queue = "q", .limit = 100}).value()) highest = std::max(highest, one.stamp);
+    EXPECT_GT(queue.send(message("later", "h" + std::to_string(round))).value().stamp, highest);
+    for (const auto& one : queue.receive(31).value()) queue.ack(one).value();
+  }
+}
+
 TEST(RedisQueue, Names_and_bodies_are_any_bytes) {
   View view(server().uri(), fresh_prefix(), 4);
   auto queue = Queue::open(view.queues, "q").value();

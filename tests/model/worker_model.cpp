@@ -7,6 +7,7 @@
 #include <setget/testing/faults.hpp>
 
 #include "model/key_store_reference.hpp"
+#include "model/models.hpp"
 #include "model/property.hpp"
 #include "model/subject.hpp"
 
@@ -223,6 +224,8 @@ class World {
   int stalls_ = 0;
 };
 
+}  // namespace
+
 void faults_do_not_show(const ConformanceParams& params, bool fused, int cases) {
   Subject subject(params);
   check_property(cases, [&] {
@@ -234,12 +237,5 @@ void faults_do_not_show(const ConformanceParams& params, bool fused, int cases) 
     world.compare();
   });
 }
-
-TEST(WorkerModel, memory_ends_in_the_references_state_whatever_fails) { faults_do_not_show(memory_backend(), false, 400); }
-TEST(WorkerModel, memory_fused_ends_in_the_references_state_whatever_fails) { faults_do_not_show(memory_backend(), true, 400); }
-TEST(WorkerModel, sqlite_ends_in_the_references_state_whatever_fails) { faults_do_not_show(quick_sqlite_backend(), false, 150); }
-TEST(WorkerModel, sqlite_fused_ends_in_the_references_state_whatever_fails) { faults_do_not_show(quick_sqlite_backend(), true, 150); }
-
-}  // namespace
 
 }  // namespace setget_tests

@@ -1,0 +1,43 @@
+#include "crash/place.hpp"
+
+#include <cstdlib>
+
+#include "crash/oracle.hpp"
+
+#include <setget/config.hpp>
+
+namespace crash {
+
+using namespace setget;
+
+std::vector<std::string> Place::words() const { return {file, redis, prefix, std::to_string(parts), redis_queue ? "redis" : "file"}; }
+
+Place Place::of(const std::vector<std::string>& words) {
+  return {.file = words.at(0),
+          .redis = words.at(1),
+          .prefix = words.at(2),
+          .parts = static_cast<std::uint32_t>(std::strtoul(words.at(3).c_str(), nullptr, 10)),
+          .redis_queue = words.at(4) == "redis"};
+}
+
+Result<std::unique_ptr<Pipeline>> open_pipeline(const Place& place) {
+  if (place.redis.empty()) {
+    auto database = sqlite::open({.path = place.file, .checkpoint_pages = 100});
+    if (!database) return std::move(database).error();
+    return make_pipeline(*std::move(database));
+  }
+  Config config;
+  config.store = place.redis;
+  config.archive = "sqlite:" + place.file;
+  config.queue = place.redis_queue ? place.redis : config.archive;
+  config.queue_options = queue_options();
+  config.redis.prefix = place.prefix;
+  config.redis.shards = config.redis.partitions = place.parts;
+  config.pipeline = pipeline_options();
+  config.archive_schedule = config.pipeline.archive_schedule;
+  auto stores = open_stores(config);
+  if (!stores) return std::move(stores).error();
+  return Pipeline::create(setget::pipeline_options(config, *stores));
+}
+
+}  // namespace crash
