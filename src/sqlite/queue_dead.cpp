@@ -9,7 +9,6 @@ namespace setget::inline v0::sqlite {
 
 namespace {
 
-
 struct DeadRow {
   Stamp stamp = 0;
   std::int64_t at = 0;

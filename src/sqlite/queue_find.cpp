@@ -8,7 +8,6 @@ namespace setget::inline v0::sqlite {
 
 namespace {
 
-
 Error no_such_message() { return Error(ErrorCode::kNotFound, "no such message, or it is forgotten").at_field("message_id"); }
 
 std::optional<QueueRow> queue_by_id(Connection& db, std::int64_t id) {

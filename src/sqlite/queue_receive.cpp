@@ -9,7 +9,6 @@ namespace setget::inline v0::sqlite {
 
 namespace {
 
-
 // What one receive leased. The bodies are read afterwards by the receiver's own thread.
 struct Taken {
   std::int64_t queue = 0;

@@ -18,7 +18,6 @@ std::optional<std::uint64_t> parse_hex(std::string_view text) {
   return value;
 }
 
-
 }  // namespace
 
 Error no_such_queue(std::string_view name) {

@@ -11,7 +11,6 @@ namespace {
 
 using State = IdentitySlot::State;
 
-
 class Reclaimer {
  public:
   Reclaimer(WriteTxn& txn, const Reclaim& request, std::size_t steps) : txn_(txn), db_(txn.db()), request_(request), left_(steps) {}
