@@ -10,6 +10,7 @@
 #include "support/redis_server.hpp"
 
 #include <setget/testing/commands.hpp>
+#include <setget/testing/tcp_proxy.hpp>
 
 namespace redis_test {
 namespace {
@@ -135,6 +136,86 @@ TEST_P(RedisRaces, a_record_whose_keys_move_is_never_seen_in_part) {
   over = true;
   reader.join();
   EXPECT_GT(looks, 20);
+}
+
+// One process stands still in the middle of a set, its claims made and their answer held back, while another goes on.
+class RedisOvertaken : public ::testing::TestWithParam<std::uint32_t> {
+ protected:
+  using Way = kit::TcpProxy::Way;
+  void SetUp() override {
+    SETGET_REQUIRE_REDIS();
+    direct_ = open_store(server().uri(), prefix_, GetParam());
+    proxy_ = kit::TcpProxy::start("127.0.0.1", server().port()).value();
+    slow_ = open_store("redis://127.0.0.1:" + std::to_string(proxy_->port()), prefix_, GetParam());
+    // It is connected, and knows what it needs to know of the store.
+    for (const char* id : {"a", "b", "c"}) apply(*slow_, set(id, {id}, 1));
+  }
+  // The slow one sets `late`, which claims the new key `key`; meanwhile `early` is set, so many exchanges after the claim.
+  void overtake(const ApplyEntry& late, const std::string& key, const ApplyEntry& early, int exchanges = 0) {
+    // So slow that what follows the claim's answer can still be stopped once the claim is seen.
+    proxy_->delay(Way::kToClient, Milliseconds(200));
+    std::jthread writer([&] { apply(*slow_, late); });
+    const auto deadline = Deadline::in(Milliseconds(4'000));
+    while (server().cli({"--scan", "--pattern", prefix_ + ":*/" + key}).empty()) ASSERT_FALSE(deadline.passed());
+    // Where it has already come to its end, what is expected is the same.
+    for (; exchanges > 0; --exchanges)
+      (void)proxy_->wait_for(Way::kToServer, proxy_->passed(Way::kToServer) + 1, Deadline::in(Milliseconds(1'000)));
+    proxy_->stall(Way::kToClient, true);
+    apply(*direct_, early);
+    proxy_->heal();
+  }
+  std::optional<Record> record(const std::string& id) const { return direct_->get_by_id({.ns = {}, .id = id, .now = kNow}).value().record; }
+  std::optional<Record> leads(std::string_view key) const {
+    return direct_->get({.ns = {}, .keys = {&key, 1}, .now = kNow}).value().at(0).record;
+  }
+  std::uint64_t records() const { return direct_->stats().value().records; }
+
+ private:
+  const std::string prefix_ = new_prefix();
+  std::shared_ptr<KeyStoreBackend> direct_;
+  std::shared_ptr<KeyStoreBackend> slow_;
+  std::unique_ptr<kit::TcpProxy> proxy_;
+};
+INSTANTIATE_TEST_SUITE_P(Parts, RedisOvertaken, ::testing::Values(1U, 16U));
+
+TEST_P(RedisOvertaken, a_record_that_came_since_the_look_is_not_overwritten) {
+  overtake(set("r", {"r", "k"}, 2), "k", set("r", {"r"}, 3));
+  ASSERT_TRUE(record("r"));
+  EXPECT_EQ(record("r")->stamp, stamp_at(kNow) + 3);
+  EXPECT_FALSE(leads("k")) << "a key that only the older version lists";
+  EXPECT_EQ(records(), 4U);
+}
+
+// How far the slow one gets on several parts; on one, its next step is its last.
+int most_exchanges(std::uint32_t parts) { return parts == 1 ? 0 : 2; }
+
+TEST_P(RedisOvertaken, a_record_whose_key_another_took_meanwhile_says_so) {
+  for (int after = 0; after <= most_exchanges(GetParam()); ++after) {
+    for (const bool is_new : {false, true}) {
+      const auto number = std::to_string(after) + (is_new ? "n" : "o");
+      const auto key = "k" + number;
+      const auto other = "r" + number;
+      const auto id = is_new ? "n" + number : std::string("a");
+      const Stamp stamp = 2 + 2 * static_cast<Stamp>(after);
+      overtake(set(id, {id, key}, stamp), key, set(other, {other, key}, stamp + 1), after);
+      ASSERT_TRUE(leads(key)) << number;
+      EXPECT_EQ(leads(key)->id, other) << number;
+      ASSERT_TRUE(record(id)) << number;
+      EXPECT_EQ(record(id)->stamp, stamp_at(kNow) + stamp) << number;
+      EXPECT_TRUE(record(id)->lost_keys.contains(key)) << number;
+    }
+  }
+}
+
+TEST_P(RedisOvertaken, a_record_whose_only_key_another_took_meanwhile_is_superseded) {
+  for (int after = 0; after <= most_exchanges(GetParam()); ++after) {
+    const auto number = std::to_string(after);
+    const auto id = std::string(1, static_cast<char>('a' + after));
+    overtake(set(id, {"k" + number}, 2), "k" + number, set("r" + number, {"k" + number}, 3), after);
+    ASSERT_TRUE(leads("k" + number)) << number;
+    EXPECT_EQ(leads("k" + number)->id, "r" + number);
+    EXPECT_FALSE(record(id)) << number;
+  }
 }
 
 }  // namespace
