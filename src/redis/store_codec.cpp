@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "redis/errors.hpp"
+#include "redis/scan.hpp"
 #include "redis/store.hpp"
 #include "redis/store_commit.hpp"
 #include "redis/store_names.hpp"
@@ -72,42 +73,25 @@ Result<void> RedisStore::tend_dictionaries(Deadline deadline) {
 }
 
 Result<void> RedisStore::walk_entries(std::string_view ns, Deadline deadline, const NamesWork& work) {
-  auto servers = place_->client().servers(deadline);
-  if (!servers) return std::move(servers).error();
-  const auto pattern = fmt::format("{}:{{k*}}:e:{}/*", place_->prefix(), ns);
-  for (const auto& server : *servers) {
-    std::string cursor = "0";
-    do {
-      if (deadline.passed()) return connection_error(ErrorCode::kDeadlineExceeded, Trouble::kNone, "the walk was not finished in time");
-      auto connection = server->connection(deadline);
-      if (!connection) return std::move(connection).error();
-      const auto command = RedisCommand::of("SCAN", cursor, "MATCH", pattern, "COUNT", "500", "TYPE", "string");
-      auto replies = (*connection)->call(command.wire(), 1, deadline);
-      if (!replies) return std::move(replies).error();
-      auto reply = outcome_of(*replies);
-      if (!reply) return std::move(reply).error();
-      const auto parts = reply->elements();
-      if (parts.size() != 2) return Error(ErrorCode::kCorrupted, "SCAN answered something else");
-      cursor = std::string(parts[0].text());
-      std::map<std::uint32_t, std::vector<std::string>> by_part;
-      for (const auto& element : parts[1].elements()) {
-        const auto at = element.text().find("}:e:");
-        if (at == std::string_view::npos) continue;
-        const auto name = element.text().substr(at + 4);
-        const auto [its_ns, bytes] = split_qualified(name);
-        by_part[shards_->of(its_ns, bytes)].emplace_back(name);
+  const NameScan entries{.pattern = fmt::format("{}:{{k*}}:e:{}/*", place_->prefix(), ns), .type = "string"};
+  return scan_names(place_->client(), entries, deadline, [&](std::span<const Reply> page) -> Result<bool> {
+    std::map<std::uint32_t, std::vector<std::string>> by_part;
+    for (const auto& element : page) {
+      const auto at = element.text().find("}:e:");
+      if (at == std::string_view::npos) continue;
+      const auto name = element.text().substr(at + 4);
+      const auto [its_ns, bytes] = split_qualified(name);
+      by_part[shards_->of(its_ns, bytes)].emplace_back(name);
+    }
+    for (auto& [shard, names] : by_part) {
+      for (std::size_t at = 0; at < names.size(); at += kTogether) {
+        const auto end = std::min(names.size(), at + kTogether);
+        auto go_on = work(shard, {names.begin() + static_cast<std::ptrdiff_t>(at), names.begin() + static_cast<std::ptrdiff_t>(end)});
+        if (!go_on || !*go_on) return go_on;
       }
-      for (auto& [shard, names] : by_part) {
-        for (std::size_t at = 0; at < names.size(); at += kTogether) {
-          const auto end = std::min(names.size(), at + kTogether);
-          auto go_on = work(shard, {names.begin() + static_cast<std::ptrdiff_t>(at), names.begin() + static_cast<std::ptrdiff_t>(end)});
-          if (!go_on) return std::move(go_on).error();
-          if (!*go_on) return {};
-        }
-      }
-    } while (cursor != "0");
-  }
-  return {};
+    }
+    return true;
+  });
 }
 
 // Encodes those of them anew whose bodies are `which`; their records do not change.

@@ -8,6 +8,7 @@
 
 #include "core/scan_cursor.hpp"
 #include "redis/errors.hpp"
+#include "redis/scan.hpp"
 #include "redis/store.hpp"
 #include "redis/store_lookup.hpp"
 #include "redis/store_names.hpp"
@@ -194,44 +195,30 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
 Result<void> RedisStore::fill_window(const std::optional<ScanPlace>& after, Deadline deadline) {
   std::priority_queue<ScanPlace> first;  // the last of them on top
   bool more = false;
-  auto servers = place_->client().servers(deadline);
-  if (!servers) return std::move(servers).error();
-  const auto pattern = fmt::format("{}:{{k*}}:e:*", place_->prefix());
-  std::set<ScanPlace> seen;  // SCAN may name something twice
-  for (const auto& server : *servers) {
-    std::string cursor = "0";
-    do {
-      if (deadline.passed()) return connection_error(ErrorCode::kDeadlineExceeded, Trouble::kNone, "the scan was not finished in time");
-      auto connection = server->connection(deadline);
-      if (!connection) return std::move(connection).error();
-      const auto command = RedisCommand::of("SCAN", cursor, "MATCH", pattern, "COUNT", "2000", "TYPE", "string");
-      auto replies = (*connection)->call(command.wire(), 1, deadline);
-      if (!replies) return std::move(replies).error();
-      auto reply = outcome_of(*replies);
-      if (!reply) return std::move(reply).error();
-      const auto parts = reply->elements();
-      if (parts.size() != 2) return Error(ErrorCode::kCorrupted, "SCAN answered something else");
-      cursor = std::string(parts[0].text());
-      for (const auto& element : parts[1].elements()) {
-        const auto at = element.text().find("}:e:");
-        if (at == std::string_view::npos) continue;
-        const auto [ns, id] = split_qualified(element.text().substr(at + 4));
-        ScanPlace place{.hash = identity_hash(ns, id), .ns = std::string(ns), .id = std::string(id)};
-        if (after && !(*after < place)) continue;
-        if (first.size() == kWindow && !(place < first.top())) {
-          more = true;
-          continue;
-        }
-        if (!seen.insert(place).second) continue;
-        first.push(std::move(place));
-        if (first.size() > kWindow) {
-          seen.erase(first.top());
-          first.pop();
-          more = true;
-        }
+  const NameScan entries{.pattern = fmt::format("{}:{{k*}}:e:*", place_->prefix()), .type = "string", .step = 2000};
+  std::set<ScanPlace> seen;  // a name may come twice
+  auto walked = scan_names(place_->client(), entries, deadline, [&](std::span<const Reply> page) -> Result<bool> {
+    for (const auto& element : page) {
+      const auto at = element.text().find("}:e:");
+      if (at == std::string_view::npos) continue;
+      const auto [ns, id] = split_qualified(element.text().substr(at + 4));
+      ScanPlace place{.hash = identity_hash(ns, id), .ns = std::string(ns), .id = std::string(id)};
+      if (after && !(*after < place)) continue;
+      if (first.size() == kWindow && !(place < first.top())) {
+        more = true;
+        continue;
       }
-    } while (cursor != "0");
-  }
+      if (!seen.insert(place).second) continue;
+      first.push(std::move(place));
+      if (first.size() > kWindow) {
+        seen.erase(first.top());
+        first.pop();
+        more = true;
+      }
+    }
+    return true;
+  });
+  if (!walked) return walked;
   window_.assign(seen.begin(), seen.end());
   window_from_ = after;
   window_ends_ = !more;
