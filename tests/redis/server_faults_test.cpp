@@ -36,7 +36,7 @@ bool replicate(Trial& trial, const std::vector<std::pair<const RedisServer*, con
   const auto numbers = trial.acknowledged();
   for (const auto& [master, replica] : pairs) {
     const auto offset = master->info("master_repl_offset");
-    if (!eventually([&] { return replica->info("slave_repl_offset") >= offset; }, Milliseconds(5000))) return false;
+    if (!eventually([&, replica = replica] { return replica->info("slave_repl_offset") >= offset; }, Milliseconds(5000))) return false;
   }
   trial.confirm(numbers);
   return true;
@@ -253,7 +253,9 @@ class ClusterFaults : public ::testing::Test {
   static void demote_a_master(Trial& trial, kit::SeededRandom& dice) {
     const auto known = pairs();
     ASSERT_EQ(known.size(), 3U);
-    const auto& [master, replica] = known[dice.next() % known.size()];
+    const auto at = dice.next() % known.size();
+    const auto* const master = known[at].first;
+    const auto* const replica = known[at].second;
     ASSERT_EQ(replica->cli({"CLUSTER", "FAILOVER"}), "OK");
     EXPECT_TRUE(eventually([&] { return replica->cli({"ROLE"}).starts_with("master") && master->cli({"ROLE"}).starts_with("slave"); }));
     trial.go_on();
