@@ -111,7 +111,7 @@ Result<std::shared_ptr<Connection>> Pool::connection(Deadline deadline) {
   }
 }
 
-Result<std::shared_ptr<Connection>> Pool::own(OnPush on_push, Deadline deadline) {
+Result<std::shared_ptr<Connection>> Pool::own(const OnPush& on_push, Deadline deadline) {
   Lock lock(mutex_);
   if (stopped_) return stopped();
   const auto& settings = common_->settings;

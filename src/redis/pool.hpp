@@ -76,7 +76,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::shared_ptr<Connection> ready();
   Result<Exclusive> exclusive(Deadline deadline);
   // A connection of the caller's own that speaks RESP3, not yet listening; the caller retires it. Errors as above.
-  Result<std::shared_ptr<Connection>> own(std::function<void(const Reply&)> on_push, Deadline deadline);
+  Result<std::shared_ptr<Connection>> own(const std::function<void(const Reply&)>& on_push, Deadline deadline);
   // Why nobody is to wait for this server now: it counts as unreachable, and no connection is there. Empty: try.
   std::optional<Error> unreachable();
   // Whether unreachable() should be followed by an attempt.

@@ -122,6 +122,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
     std::uint64_t hash = 0;
     std::string ns{};
     std::string id{};
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees a pointer in the comparisons that this makes
     friend auto operator<=>(const ScanPlace&, const ScanPlace&) = default;
   };
   class UnderWay;
