@@ -92,7 +92,7 @@ TEST_F(OnRedis, retrain_leaves_one_dictionary_made_of_what_is_there) {
   const Ran without = run({"redis", "retrain", "acme", "orders", "--store", uri});
   EXPECT_EQ(without.code, 1) << without.out;
   EXPECT_NE(without.err.find("zstd"), std::string::npos) << without.err;
-  GTEST_SKIP() << "this build has no zstd";
+  return;  // and that is all that such a build can say
 #endif
   load(uri, 200);
   const auto retrain = [&](std::vector<std::string> more) {
