@@ -160,16 +160,31 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<void> fill_window(const std::optional<ScanPlace>& after, Deadline deadline);
   Result<Summary> summary_of(const ScanPlace& place, const IdentityPart& identity, const ScanRecords& request);
 
-  // --- the change log (store_log.cpp) -----------------------------------------------------------------------------------------------
+  // --- the change log and its cursors (store_log.cpp, store_cursors.cpp) -------------------------------------------------------------
   struct CursorState;
+  struct LogPiece;
+  // A line of the log on its way to a reader.
+  struct Picked {
+    LogLine line;
+    std::uint32_t shard;
+    LogWalk::Digest digest;
+  };
   LogWalk& walk_through(const std::vector<Position>& positions);
   Result<CursorState> cursor_state(std::string_view name, Deadline deadline);
-  // How the position of a cursor may be changed: `lines` says of each part which line lies before it; empty: whichever.
+  Result<CursorState> usable_cursor(std::string_view name, Deadline deadline);
+  // How the position of a cursor may be changed: `lines` says of each part which line lies before it; empty: whichever. False: what lies
+  // behind the position has been trimmed.
   enum class Move : std::uint8_t { kForward, kAnywhere };
-  Result<void> write_cursor(std::string_view name, const CursorState& state, Move move, std::span<const std::string> lines,
+  Result<bool> write_cursor(std::string_view name, const CursorState& state, Move move, std::span<const std::string> lines,
                             Deadline deadline);
-  // The lines before a place, as they were handed out.
-  Result<std::vector<std::string>> lines_before(const LogWalk::Place& place, const CursorState& state, Deadline deadline);
+  Result<bool> move_to(Position position, CursorState& state, std::vector<std::string>& lines, Deadline deadline);
+  // The lines before a place, as they were handed out. Empty: the log was trimmed since the state was asked.
+  Result<std::optional<std::vector<std::string>>> lines_before(const LogWalk::Place& place, const CursorState& state, Deadline deadline);
+  Result<std::optional<std::vector<LogPiece>>> pieces_behind(const LogWalk::Place& place, const CursorState& state, std::size_t limit,
+                                                             Deadline deadline);
+  static bool goes_on(const LogWalk::Place& place, std::span<const LogPiece> pieces);
+  Result<std::vector<Picked>> pick(LogWalk& walk, Position from, std::span<LogPiece> pieces, std::size_t limit);
+  Result<std::optional<ChangeBatch>> read_changes(const ReadChanges& request, const CursorState& state, Deadline deadline);
   // The content that this object last saw a cursor in; see CursorState::replaced.
   void remember_cursor(std::string_view name, std::uint64_t epoch);
   Result<std::vector<Position>> ends(Deadline deadline);

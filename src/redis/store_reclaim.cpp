@@ -30,13 +30,20 @@ return 0
   return script;
 }
 
-// KEYS: log, trimmed count, garbage. ARGV: the trimmed count as it was, how many lines go, then score and name of what they leave behind.
+// KEYS: log, trimmed count, garbage, cursors. ARGV: the trimmed count as it was, how many lines go, the epoch, then score and name of what
+// they leave behind. 0: somebody else trimmed. 2: a cursor that was opened meanwhile has yet to read them. A cursor's value: position,
+// limit, whether it was dropped, time, epoch (none or 0: written before cursors had one).
 const Script& trim_script() {
   static const Script script(R"lua(
 if (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then return 0 end
+local base = tonumber(ARGV[1]) + tonumber(ARGV[2])
+for _, cursor in ipairs(redis.call('HVALS', KEYS[4])) do
+  local position, dropped, epoch = string.match(cursor, '^(%d+) %d+ (%d) %d+ ?(%d*)')
+  if position and dropped == '0' and (epoch == '' or epoch == '0' or epoch == ARGV[3]) and tonumber(position) < base then return 2 end
+end
 redis.call('LTRIM', KEYS[1], ARGV[2], -1)
-redis.call('SET', KEYS[2], string.format('%.0f', tonumber(ARGV[1]) + tonumber(ARGV[2])))
-for i = 3, #ARGV, 2 do redis.call('ZADD', KEYS[3], 'GT', ARGV[i], ARGV[i + 1]) end
+redis.call('SET', KEYS[2], string.format('%.0f', base))
+for i = 4, #ARGV, 2 do redis.call('ZADD', KEYS[3], 'GT', ARGV[i], ARGV[i + 1]) end
 return 1
 )lua");
   return script;
@@ -212,9 +219,11 @@ Result<void> RedisStore::trim_log(const Reclaim& request, std::uint32_t shard, s
     if (!piece) return std::move(piece).error();
     const auto lines = piece->elements();
     if (lines.empty()) return {};
-    Script::Call call(trim_script(), 3);
-    call.key(log).key(trimmed).key(shards_->name(shard, "g"));
+    const auto known = place_->known();
+    Script::Call call(trim_script(), 4);
+    call.key(log).key(trimmed).key(shards_->name(shard, "g")).key(shards_->name(shard, "r"));
     call.arg(static_cast<std::int64_t>(first)).arg(static_cast<std::int64_t>(lines.size()));
+    call.arg(static_cast<std::int64_t>(known ? known->identity.epoch : 0));
     for (const auto& element : lines) {
       const auto line = decode_log_line(element.text());
       if (!line) return Error(ErrorCode::kCorrupted, fmt::format("a damaged line in {}", log));
@@ -223,6 +232,7 @@ Result<void> RedisStore::trim_log(const Reclaim& request, std::uint32_t shard, s
     auto cut = run_script(client, call, deadline);
     if (!cut) return std::move(cut).error();
     if (cut->integer() == 0) continue;  // another process was faster
+    if (cut->integer() == 2) return {};
     done.log_trimmed += lines.size();
     done.steps += lines.size();
   }

@@ -218,5 +218,64 @@ TEST_P(RedisOvertaken, a_record_whose_only_key_another_took_meanwhile_is_superse
   }
 }
 
+// Reclaims in small steps, as often as it can, until it goes.
+class Trimmer {
+ public:
+  explicit Trimmer(std::shared_ptr<KeyStoreBackend> store)
+      : thread_([store = std::move(store)](const std::stop_token& stop) {
+          while (!stop.stop_requested()) {
+            EXPECT_TRUE(store->reclaim({.now = kNow, .floor = 0, .max_steps = 16}));
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
+TEST_P(RedisRaces, a_reader_misses_no_change_while_another_process_trims_what_it_confirmed) {
+  const auto writer = open();
+  const auto reader = open();
+  ASSERT_TRUE(reader->open_cursor({.name = "c"}));
+  const Trimmer trimmer(open());
+  Position position = 0;
+  int told = 0;
+  const auto read_on = [&](int until) {
+    for (int tries = 0; told < until && tries < 100; ++tries) {
+      const auto batch = reader->changes({.cursor = "c", .after = position, .limit = 2}).value();
+      for (const auto& change : batch.changes) ASSERT_EQ(change.id, "r" + std::to_string(told++));
+      position = batch.next;
+      ASSERT_TRUE(reader->commit_cursor("c", position));
+    }
+    ASSERT_EQ(told, until) << "missed";
+  };
+  for (int n = 0; n < 2 * kRounds; ++n) {
+    apply(*writer, set("r" + std::to_string(n), {"k" + std::to_string(n)}, static_cast<Stamp>(n) + 1));
+    if (n % 3 == 2) {
+      ASSERT_NO_FATAL_FAILURE(read_on(n + 1));
+    }
+  }
+}
+
+TEST_P(RedisRaces, a_cursor_that_is_opened_while_another_process_trims_misses_no_change) {
+  const auto store = open();
+  const Trimmer trimmer(open());
+  for (int round = 0; round < kRounds; ++round) {
+    const bool from_now = round % 2 == 0;
+    ASSERT_TRUE(store->open_cursor({.name = "c", .from_now = from_now}));
+    const auto id = "r" + std::to_string(round);
+    apply(*store, set(id, {id}, static_cast<Stamp>(round) + 1));
+    bool told = false;
+    Position position = 0;
+    for (bool end = false; !end;) {
+      const auto batch = store->changes({.cursor = "c", .after = position}).value();
+      for (const auto& change : batch.changes) told = told || change.id == id;
+      position = batch.next;
+      end = batch.at_end;
+    }
+    ASSERT_TRUE(told) << "round " << round;
+    ASSERT_TRUE(store->drop_cursor("c"));
+  }
+}
+
 }  // namespace
 }  // namespace redis_test
