@@ -19,7 +19,7 @@
 namespace setget::inline v0::jmespath {
 
 namespace detail {
-struct Node;
+struct Block;
 struct Member;
 struct Program;
 struct Access;
@@ -70,19 +70,22 @@ class SETGET_API Value {
 
  private:
   friend struct detail::Access;
-  enum class Kind : std::uint8_t { kNull, kFalse, kTrue, kInteger, kUnsigned, kDouble, kString, kArray, kObject, kNode };
+  // "Read": parts of a document, which know where they came from.
+  enum class Kind : std::uint8_t {
+    kNull, kFalse, kTrue, kInteger, kUnsigned, kDouble, kString, kArray, kObject,
+    kReadNull, kReadFalse, kReadTrue, kReadNumber, kReadString, kReadEscaped, kReadArray, kReadObject,
+  };
   Kind kind_ = Kind::kNull;
   std::uint32_t size_ = 0;
   union Content {
-    const void* nothing;
     std::int64_t integer;
     std::uint64_t natural;
     double number;
     const char* text;
     const Value* elements;
     const detail::Member* members;
-    const detail::Node* node;
-  } content_{nullptr};
+    const detail::Block* block;
+  } content_{0};
 };
 
 struct DocumentLimits {
@@ -102,12 +105,13 @@ class SETGET_API Document {
   Document& operator=(Document&&) noexcept;
   ~Document();
 
-  Value root() const noexcept;
+  Value root() const noexcept { return root_; }
   std::string_view text() const noexcept;
 
  private:
   struct State;
   explicit Document(std::unique_ptr<State> state);
+  Value root_;
   std::unique_ptr<State> state_;
 };
 

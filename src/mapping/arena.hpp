@@ -32,10 +32,12 @@ class Arena {
   // Bytes given out since the last clear, as they were asked for.
   std::size_t used() const noexcept { return used_; }
   void clear() noexcept {
+    stack.clear();
+    if (used_ == 0) return;
     // The last chunk is the largest.
-    if (!chunks_.empty() && chunks_.back().size <= kKeptBytes) {
-      chunks_.front() = std::move(chunks_.back());
-      chunks_.resize(1);
+    if (chunks_.back().size <= kKeptBytes) {
+      if (chunks_.size() > 1) std::swap(chunks_.front(), chunks_.back());
+      chunks_.erase(chunks_.begin() + 1, chunks_.end());
       at_ = chunks_.front().bytes.get();
       end_ = at_ + chunks_.front().size;
     } else {
@@ -44,14 +46,13 @@ class Arena {
     }
     used_ = 0;
     if (stack.capacity() * sizeof(Value) > kKeptBytes) std::vector<Value>().swap(stack);
-    stack.clear();
   }
 
   // Where projections collect before they know how many they have.
   std::vector<Value> stack;
 
  private:
-  static constexpr std::size_t kAlignment = 8;
+  static constexpr std::size_t kAlignment = 16;  // what operator new gives
   static constexpr std::size_t kFirstBytes = 4096;
   static constexpr std::size_t kKeptBytes = 1u << 20;
   struct Chunk {
@@ -60,6 +61,7 @@ class Arena {
   };
 
   void* bytes(std::size_t size) {
+    if (size == 0) return nullptr;
     const std::size_t rounded = (size + kAlignment - 1) & ~(kAlignment - 1);
     if (static_cast<std::size_t>(end_ - at_) < rounded) grow(rounded);
     char* out = at_;

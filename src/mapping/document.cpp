@@ -67,13 +67,13 @@ struct Document::State {
   Payload owner{};
   std::string_view text{};
   Arena arena{};
-  const Node* root = nullptr;
+  Value root{};
 };
 
 namespace {
 
 // Bytes that nodes take for each token: a member (its name, a colon, a value, a comma) needs the most.
-constexpr std::size_t kBytesForToken = (sizeof(Node) + sizeof(std::string_view) + 2 * sizeof(std::uint32_t)) / 4 + 6;
+constexpr std::size_t kBytesForToken = (sizeof(Value) + sizeof(Name) + 1) / 4 + 4;
 
 template <class State>
 Result<void> build(State& state, DocumentLimits limits) {
@@ -90,14 +90,15 @@ Result<void> build(State& state, DocumentLimits limits) {
   if (!tokens) return scratch.tokens.problem();
   state.arena.reserve(tokens->size() * kBytesForToken + 64);
   DocumentBuilder builder(state.text, *tokens, std::min<std::size_t>(limits.max_depth, 1024), state.arena, scratch.stack);
-  state.root = builder.build();
-  if (state.root == nullptr) return builder.error();
+  const auto root = builder.build();
+  if (!root) return builder.error();
+  state.root = *root;
   return {};
 }
 
 }  // namespace
 
-Document::Document(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Document::Document(std::unique_ptr<State> state) : root_(state->root), state_(std::move(state)) {}
 Document::Document(Document&&) noexcept = default;
 Document& Document::operator=(Document&&) noexcept = default;
 Document::~Document() = default;
@@ -117,7 +118,6 @@ Result<Document> Document::parse_borrowed(std::string_view text, DocumentLimits 
   return Document(std::move(state));
 }
 
-Value Document::root() const noexcept { return Access::of_node(state_->root); }
 std::string_view Document::text() const noexcept { return state_->text; }
 
 }  // namespace setget::inline v0::jmespath

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bitset>
+#include <new>
 #include <numeric>
 
 #include "mapping/json_string.hpp"
@@ -25,12 +26,12 @@ std::string_view DocumentBuilder::token() const noexcept {
 
 DocumentBuilder::Next DocumentBuilder::fail(std::string message) {
   const std::size_t position = at_ < tokens_.size() ? tokens_[at_] : text_.size();
-  error_.emplace(ErrorCode::kInvalidArgument, fmt::format("not JSON: byte {}: {}", position, message));
+  error_.emplace(ErrorCode::kInvalidArgument, fmt::format("not JSON: {}", message));
   error_->at_position(position);
   return Next::kFailed;
 }
 
-const Node* DocumentBuilder::build() {
+std::optional<Value> DocumentBuilder::build() {
   Next next = Next::kValue;
   for (;;) {
     switch (next) {
@@ -54,18 +55,16 @@ const Node* DocumentBuilder::build() {
           next = fail("nothing may follow the value");
           break;
         }
-        auto* root = arena_->take<Node>(1);
-        *root = stack_->values.back();
-        return root;
+        return stack_->values.back();
       }
       case Next::kFailed:
-        return nullptr;
+        return std::nullopt;
     }
   }
 }
 
-DocumentBuilder::Next DocumentBuilder::add(const Node& node) {
-  stack_->values.push_back(node);
+DocumentBuilder::Next DocumentBuilder::add(const Value& value) {
+  stack_->values.push_back(value);
   return stack_->frames.empty() ? Next::kDone : Next::kAfter;
 }
 
@@ -73,66 +72,59 @@ DocumentBuilder::Next DocumentBuilder::value() {
   const char first = peek();
   if (first == '{' || first == '[') return open(first == '{');
   if (at_ == tokens_.size()) return fail("the text ends where a value is expected");
-  Node node;
-  return scalar(node);
+  return scalar();
 }
 
-DocumentBuilder::Next DocumentBuilder::scalar(Node& node) {
+DocumentBuilder::Next DocumentBuilder::scalar() {
   if (peek() == '"') {
-    if (!string(node)) return Next::kFailed;
+    const auto text = string();
+    if (!text) return Next::kFailed;
     ++at_;
-    return add(node);
+    return add(*text);
   }
   const auto word = token();
-  node.text = word.data();
-  node.size = static_cast<std::uint32_t>(word.size());
-  node.block = nullptr;
+  auto kind = Access::Kind::kReadNumber;
   if (word == "null") {
-    node.type = NodeType::kNull;
+    kind = Access::Kind::kReadNull;
   } else if (word == "true") {
-    node.type = NodeType::kTrue;
+    kind = Access::Kind::kReadTrue;
   } else if (word == "false") {
-    node.type = NodeType::kFalse;
-  } else if (is_number(word)) {
-    node.type = NodeType::kNumber;
-  } else {
+    kind = Access::Kind::kReadFalse;
+  } else if (!is_number(word)) {
     return fail("expected a value");
   }
   ++at_;
-  return add(node);
+  return add(Access::of_text(kind, word));
 }
 
-bool DocumentBuilder::string(Node& node) {
+std::optional<Value> DocumentBuilder::string() {
   const auto quoted = token();
   const auto inner = quoted.substr(1, quoted.size() - 2);
-  node.type = NodeType::kString;
-  node.text = inner.data();
-  node.size = static_cast<std::uint32_t>(inner.size());
-  node.start = quoted.data();
-  if (inner.empty() || std::memchr(inner.data(), '\\', inner.size()) == nullptr) return true;
-  auto* decoded = arena_->take<char>(inner.size());
+  if (inner.empty() || std::memchr(inner.data(), '\\', inner.size()) == nullptr) return Access::of_text(Access::Kind::kReadString, inner);
+  // Before the decoded characters stands where they were read.
+  auto* decoded = arena_->take<char>(sizeof(const char*) + inner.size());
+  const char* start = quoted.data();
+  std::memcpy(decoded, &start, sizeof start);
+  decoded += sizeof start;
   const auto done = decode_string(inner, decoded);
   if (!done.problem.empty()) {
     const auto position = static_cast<std::size_t>(inner.data() - text_.data()) + done.size;
-    error_.emplace(ErrorCode::kInvalidArgument, fmt::format("not JSON: byte {}: {}", position, done.problem));
+    error_.emplace(ErrorCode::kInvalidArgument, fmt::format("not JSON: {}", done.problem));
     error_->at_position(position);
-    return false;
+    return std::nullopt;
   }
-  node.text = decoded;
-  node.size = static_cast<std::uint32_t>(done.size);
-  node.escaped = true;
-  return true;
+  return Access::of_text(Access::Kind::kReadEscaped, {decoded, done.size});
 }
 
 DocumentBuilder::Next DocumentBuilder::name() {
   if (peek() != '"') return fail("expected the name of a member");
-  Node node;
-  if (!string(node)) return Next::kFailed;
+  const auto text = string();
+  if (!text) return Next::kFailed;
   ++at_;
   if (peek() != ':') return fail("expected ':' after the name of a member");
   ++at_;
-  stack_->names.push_back(node.view());
-  stack_->hashes.push_back(name_hash(node.view()));
+  stack_->names.emplace_back(Access::text(*text));
+  stack_->hashes.push_back(name_hash(Access::text(*text)));
   return Next::kValue;
 }
 
@@ -163,35 +155,33 @@ DocumentBuilder::Next DocumentBuilder::close() {
   stack_->frames.pop_back();
   if (frame.object) keep_last_of_repeated(frame.first_name, frame.first_value);
   const std::size_t count = stack_->values.size() - frame.first_value;
-  const auto fill = [](auto* to, const auto& from, std::size_t first) {
-    std::copy(from.begin() + static_cast<std::ptrdiff_t>(first), from.end(), to);
+  const Block* made = block(frame, count);
+  stack_->values.resize(frame.first_value);
+  ++at_;
+  return add(Access::of_block(frame.object ? Access::Kind::kReadObject : Access::Kind::kReadArray, made, count));
+}
+
+const Block* DocumentBuilder::block(const BuildStack::Frame& frame, std::size_t count) {
+  const std::size_t tags = frame.object ? padded_tags(count) : 0;
+  char* at = arena_->take<char>(sizeof(Block) + tags + count * ((frame.object ? sizeof(Name) : 0) + sizeof(Value)));
+  const auto bytes = static_cast<std::uint32_t>(text_.data() + tokens_[at_] + 1 - frame.start);
+  const auto* made = new (at) Block{frame.start, bytes};
+  at += sizeof(Block);
+  const auto copy = [&at]<class T>(const std::vector<T>& from, std::size_t first) {
+    const std::size_t size = (from.size() - first) * sizeof(T);
+    if (size != 0) std::memcpy(at, from.data() + first, size);
+    at += size;
   };
-  auto* block = arena_->take<Block>(1);
-  *block = {};
-  block->count = static_cast<std::uint32_t>(count);
-  auto* values = arena_->take<Node>(count);
-  fill(values, stack_->values, frame.first_value);
-  block->values = values;
   if (frame.object) {
-    auto* names = arena_->take<std::string_view>(count);
-    fill(names, stack_->names, frame.first_name);
-    const std::size_t padded = (count + kHashBlock - 1) / kHashBlock * kHashBlock;
-    auto* hashes = arena_->take<std::uint32_t>(padded);
-    fill(hashes, stack_->hashes, frame.first_name);
-    std::fill(hashes + count, hashes + padded, 0u);
-    block->names = names;
-    block->hashes = hashes;
+    for (std::size_t i = 0; i < count; ++i) at[i] = static_cast<char>(tag_of(stack_->hashes[frame.first_name + i]));
+    std::memset(at + count, 0, tags - count);
+    at += tags;
+    copy(stack_->names, frame.first_name);
     stack_->names.resize(frame.first_name);
     stack_->hashes.resize(frame.first_name);
   }
-  stack_->values.resize(frame.first_value);
-  Node node;
-  node.text = frame.start;
-  node.size = static_cast<std::uint32_t>(text_.data() + tokens_[at_] + 1 - frame.start);
-  node.type = frame.object ? NodeType::kObject : NodeType::kArray;
-  node.block = block;
-  ++at_;
-  return add(node);
+  copy(stack_->values, frame.first_value);
+  return made;
 }
 
 // Objects are small, and repeated names rare: a filter says which names are worth a search.
@@ -203,12 +193,12 @@ void DocumentBuilder::keep_last_of_repeated(std::size_t first_name, std::size_t 
   std::vector<bool> dropped;
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint32_t hash = stack_->hashes[first_name + i];
-    if (!seen.test(hash >> 22)) {
-      seen.set(hash >> 22);
+    if (!seen.test(hash & 1023)) {
+      seen.set(hash & 1023);
       continue;
     }
     for (std::size_t before = 0; before < i; ++before) {
-      if (stack_->hashes[first_name + before] != hash || stack_->names[first_name + before] != stack_->names[first_name + i]) continue;
+      if (stack_->hashes[first_name + before] != hash || !(stack_->names[first_name + before] == stack_->names[first_name + i])) continue;
       stack_->values[first_value + before] = stack_->values[first_value + i];
       dropped.resize(count);
       dropped[i] = true;
@@ -226,13 +216,13 @@ void DocumentBuilder::keep_last_sorted(std::size_t first_name, std::size_t first
   std::iota(order.begin(), order.end(), 0u);
   std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
     if (hashes[a] != hashes[b]) return hashes[a] < hashes[b];
-    const int names_differ = names[a].compare(names[b]);
-    return names_differ != 0 ? names_differ < 0 : a < b;
+    const int order_of_names = names[a].view().compare(names[b].view());
+    return order_of_names != 0 ? order_of_names < 0 : a < b;
   });
   std::vector<bool> dropped;
   std::size_t first = 0;  // in `order`: of those with the same name
   for (std::size_t i = 1; i < count; ++i) {
-    if (hashes[order[i]] != hashes[order[first]] || names[order[i]] != names[order[first]]) {
+    if (hashes[order[i]] != hashes[order[first]] || !(names[order[i]] == names[order[first]])) {
       first = i;
       continue;
     }

@@ -23,8 +23,8 @@ struct BuildStack {
     bool object = false;
   };
   std::vector<Frame> frames;
-  std::vector<Node> values;
-  std::vector<std::string_view> names;
+  std::vector<Value> values;
+  std::vector<Name> names;
   std::vector<std::uint32_t> hashes;  // of those names
 };
 
@@ -33,8 +33,8 @@ class DocumentBuilder {
   // `tokens`: where in `text` each operator, string, number and word starts, in order.
   DocumentBuilder(std::string_view text, std::span<const std::uint32_t> tokens, std::size_t max_depth, Arena& arena, BuildStack& stack)
       : text_(text), tokens_(tokens), max_depth_(max_depth), arena_(&arena), stack_(&stack) {}
-  // The root, which lives in the arena; nothing: see error().
-  const Node* build();
+  // The root; nothing: see error().
+  std::optional<Value> build();
   const Error& error() const { return *error_; }
 
  private:
@@ -45,9 +45,10 @@ class DocumentBuilder {
   Next after();
   Next open(bool object);
   Next close();
-  Next scalar(Node& node);
-  bool string(Node& node);
-  Next add(const Node& node);
+  Next scalar();
+  std::optional<Value> string();
+  Next add(const Value& value);
+  const Block* block(const BuildStack::Frame& frame, std::size_t count);
   void keep_last_of_repeated(std::size_t first_name, std::size_t first_value);
   void keep_last_sorted(std::size_t first_name, std::size_t first_value);
   void drop_marked(std::size_t first_name, std::size_t first_value, const std::vector<bool>& dropped);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -48,23 +49,19 @@ struct Total {
 
 }  // namespace
 
-void Interpreter::fail(const Part& part, std::string_view code, std::string message) {
-  throw Failure{mistake(code, part.position, std::move(message))};
+Value Interpreter::fail(const Part& part, std::string_view code, std::string message) {
+  if (!failure_) failure_.emplace(mistake(code, part.position, std::move(message)));
+  return {};
 }
 
-void Interpreter::wrong_type(const Part& part, std::size_t argument, std::string_view wanted, const Value& given) const {
-  fail(part, "invalid-type",
-       fmt::format("argument {} of {}() must be {}, not {}", argument + 1, name_of(part.function), wanted, to_string(given.type())));
-}
-
-std::string_view Interpreter::text_argument(const Part& part, Arguments arguments, std::size_t index) const {
-  const auto text = arguments[index].string();
-  if (!text) wrong_type(part, index, "a string", arguments[index]);
-  return *text;
-}
-
-void Interpreter::list_argument(const Part& part, std::size_t index, const Value& value, std::string_view wanted) const {
-  if (value.type() != Type::kArray) wrong_type(part, index, wanted, value);
+Value Interpreter::wrong_type(const Part& part, std::size_t argument, std::string_view wanted, Value given) {
+  // Common in mappings, hence without fmt.
+  const auto function = name_of(part.function);
+  std::string message;
+  message.reserve(96);
+  message.append("argument ").append(std::to_string(argument + 1)).append(" of ").append(function).append("() must be ");
+  message.append(wanted).append(", not ").append(to_string(given.type()));
+  return fail(part, "invalid-type", std::move(message));
 }
 
 Value Interpreter::apply(const Part& part, Arguments arguments) {
@@ -81,9 +78,8 @@ Value Interpreter::apply(const Part& part, Arguments arguments) {
     case Function::kContains:
       return contains(part, arguments);
     case Function::kEndsWith:
-      return Value::of(text_argument(part, arguments, 0).ends_with(text_argument(part, arguments, 1)));
     case Function::kStartsWith:
-      return Value::of(text_argument(part, arguments, 0).starts_with(text_argument(part, arguments, 1)));
+      return ends(part, arguments);
     case Function::kJoin:
       return join(part, arguments);
     case Function::kKeys:
@@ -96,10 +92,10 @@ Value Interpreter::apply(const Part& part, Arguments arguments) {
       return map(part, arguments[1]);
     case Function::kMax:
     case Function::kMin:
-      return extreme(part, first, part.function == Function::kMax);
+      return extreme(part, first, part.function == Function::kMax, false);
     case Function::kMaxBy:
     case Function::kMinBy:
-      return extreme_by(part, first, part.function == Function::kMaxBy);
+      return extreme(part, first, part.function == Function::kMaxBy, true);
     case Function::kMerge:
       return merge(part, arguments);
     case Function::kNotNull: {
@@ -113,7 +109,7 @@ Value Interpreter::apply(const Part& part, Arguments arguments) {
     case Function::kSortBy:
       return sort(part, first, true);
     case Function::kToArray: {
-      if (first.type() == Type::kArray) return first;
+      if (is_array(first)) return first;
       auto* one = make<Value>(1);
       *one = first;
       return Access::of_elements(one, 1);
@@ -128,15 +124,15 @@ Value Interpreter::apply(const Part& part, Arguments arguments) {
   return {};
 }
 
-Value Interpreter::aggregate(const Part& part, const Value& list) {
-  list_argument(part, 0, list, "an array of numbers");
+Value Interpreter::aggregate(const Part& part, Value list) {
+  if (!is_array(list)) return wrong_type(part, 0, "an array of numbers", list);
   Total total;
   const std::size_t count = list.size();
   meter_.spend(count);
   for (std::size_t i = 0; i < count; ++i) {
     const auto number = number_of(list.at(i));
     if (!number)
-      fail(part, "invalid-type",
+      return fail(part, "invalid-type",
            fmt::format("argument 1 of {}() must be an array of numbers; element {} is {}", name_of(part.function), i, to_string(list.at(i).type())));
     total.add(*number);
   }
@@ -153,13 +149,13 @@ Value Interpreter::aggregate(const Part& part, const Value& list) {
     }
   }
   if (sum.kind == Number::Kind::kDouble && !std::isfinite(sum.real))
-    fail(part, "invalid-value", fmt::format("{}() is beyond the range of numbers", name_of(part.function)));
+    return fail(part, "invalid-value", fmt::format("{}() is beyond the range of numbers", name_of(part.function)));
   return value_of(sum);
 }
 
-Value Interpreter::absolute(const Part& part, const Value& argument) {
+Value Interpreter::absolute(const Part& part, Value argument) {
   const auto number = number_of(argument);
-  if (!number) wrong_type(part, 0, "a number", argument);
+  if (!number) return wrong_type(part, 0, "a number", argument);
   switch (number->kind) {
     case Number::Kind::kInteger:
       if (number->integer >= 0) return argument;
@@ -175,17 +171,25 @@ Value Interpreter::absolute(const Part& part, const Value& argument) {
       break;
   }
   if (!std::signbit(number->real)) return argument;
-  if (!std::isfinite(number->real)) fail(part, "invalid-value", "abs() of what is beyond the range of numbers");
+  if (!std::isfinite(number->real)) return fail(part, "invalid-value", "abs() of what is beyond the range of numbers");
   return Value::of(-number->real);
 }
 
-Value Interpreter::round(const Part& part, const Value& argument) {
+Value Interpreter::round(const Part& part, Value argument) {
   const auto number = number_of(argument);
-  if (!number) wrong_type(part, 0, "a number", argument);
+  if (!number) return wrong_type(part, 0, "a number", argument);
   if (number->kind != Number::Kind::kDouble) return argument;
   const double rounded = part.function == Function::kCeil ? std::ceil(number->real) : std::floor(number->real);
   // Already an integer: its digits may be more than a double has.
   return rounded == number->real ? argument : Value::of(rounded);
+}
+
+Value Interpreter::ends(const Part& part, Arguments arguments) {
+  const auto text = arguments[0].string();
+  if (!text) return wrong_type(part, 0, "a string", arguments[0]);
+  const auto end = arguments[1].string();
+  if (!end) return wrong_type(part, 1, "a string", arguments[1]);
+  return Value::of(part.function == Function::kStartsWith ? text->starts_with(*end) : text->ends_with(*end));
 }
 
 Value Interpreter::contains(const Part& part, Arguments arguments) {
@@ -195,23 +199,24 @@ Value Interpreter::contains(const Part& part, Arguments arguments) {
     meter_.spend(text->size() / kTextStep);
     return Value::of(what && text->find(*what) != std::string_view::npos);
   }
-  list_argument(part, 0, where, "an array or a string");
+  if (!is_array(where)) return wrong_type(part, 0, "an array or a string", where);
   for (std::size_t i = 0, count = where.size(); i < count; ++i)
     if (equal(where.at(i), arguments[1], &meter_)) return Value::of(true);
   return Value::of(false);
 }
 
 Value Interpreter::join(const Part& part, Arguments arguments) {
-  const auto glue = text_argument(part, arguments, 0);
-  const Value& list = arguments[1];
-  list_argument(part, 1, list, "an array of strings");
+  if (!arguments[0].string()) return wrong_type(part, 0, "a string", arguments[0]);
+  const auto glue = *arguments[0].string();
+  Value list = arguments[1];
+  if (!is_array(list)) return wrong_type(part, 1, "an array of strings", list);
   const std::size_t count = list.size();
   meter_.spend(count);
   std::size_t size = count > 1 ? glue.size() * (count - 1) : 0;
   for (std::size_t i = 0; i < count; ++i) {
     const auto text = list.at(i).string();
     if (!text)
-      fail(part, "invalid-type", fmt::format("argument 2 of join() must be an array of strings; element {} is {}", i, to_string(list.at(i).type())));
+      return fail(part, "invalid-type", fmt::format("argument 2 of join() must be an array of strings; element {} is {}", i, to_string(list.at(i).type())));
     size += text->size();
   }
   meter_.spend(size / kTextStep);
@@ -225,8 +230,8 @@ Value Interpreter::join(const Part& part, Arguments arguments) {
   return Value::of(std::string_view(out, size));
 }
 
-Value Interpreter::keys(const Part& part, const Value& argument) {
-  if (argument.type() != Type::kObject) wrong_type(part, 0, "an object", argument);
+Value Interpreter::keys(const Part& part, Value argument) {
+  if (argument.type() != Type::kObject) return wrong_type(part, 0, "an object", argument);
   const std::size_t count = argument.size();
   meter_.spend(count);
   auto* names = make<Value>(count);
@@ -234,8 +239,8 @@ Value Interpreter::keys(const Part& part, const Value& argument) {
   return Access::of_elements(names, count);
 }
 
-Value Interpreter::values(const Part& part, const Value& argument) {
-  if (argument.type() != Type::kObject) wrong_type(part, 0, "an object", argument);
+Value Interpreter::values(const Part& part, Value argument) {
+  if (argument.type() != Type::kObject) return wrong_type(part, 0, "an object", argument);
   const std::size_t count = argument.size();
   meter_.spend(count);
   auto* values = make<Value>(count);
@@ -243,20 +248,23 @@ Value Interpreter::values(const Part& part, const Value& argument) {
   return Access::of_elements(values, count);
 }
 
-Value Interpreter::length(const Part& part, const Value& argument) {
+Value Interpreter::length(const Part& part, Value argument) {
   if (const auto text = argument.string()) {
     meter_.spend(text->size() / kTextStep);
     return Value::of(static_cast<std::int64_t>(count_characters(*text)));
   }
-  if (argument.type() != Type::kArray && argument.type() != Type::kObject) wrong_type(part, 0, "a string, an array or an object", argument);
+  if (argument.type() != Type::kArray && argument.type() != Type::kObject) return wrong_type(part, 0, "a string, an array or an object", argument);
   return Value::of(static_cast<std::int64_t>(argument.size()));
 }
 
-Value Interpreter::map(const Part& part, const Value& list) {
-  list_argument(part, 1, list);
+Value Interpreter::map(const Part& part, Value list) {
+  if (!is_array(list)) return wrong_type(part, 1, "an array", list);
   const std::size_t count = list.size();
   auto* out = make<Value>(count);
-  for (std::size_t i = 0; i < count; ++i) out[i] = evaluate(reference_of(part, 0), list.at(i));
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = evaluate(reference_of(part, 0), list.at(i));
+    if (failed()) return {};
+  }
   return Access::of_elements(out, count);
 }
 
@@ -264,11 +272,11 @@ Value Interpreter::map(const Part& part, const Value& list) {
 Value Interpreter::merge(const Part& part, Arguments arguments) {
   std::size_t all = 0;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i].type() != Type::kObject) wrong_type(part, i, "an object", arguments[i]);
+    if (arguments[i].type() != Type::kObject) return wrong_type(part, i, "an object", arguments[i]);
     all += arguments[i].size();
   }
   if (arguments.size() == 1) return arguments[0];
-  meter_.spend(all);
+  meter_.spend(all * static_cast<std::uint64_t>(std::bit_width(all)));
   auto* members = make<Member>(all);
   auto* order = make<std::uint32_t>(all);
   std::size_t at = 0;
@@ -276,7 +284,6 @@ Value Interpreter::merge(const Part& part, Arguments arguments) {
     for (std::size_t i = 0, count = object.size(); i < count; ++i, ++at) members[at] = {object.name(i), object.at(i)};
   std::iota(order, order + all, 0u);
   std::sort(order, order + all, [&](std::uint32_t a, std::uint32_t b) {
-    meter_.spend(1);
     const int names = members[a].name.compare(members[b].name);
     return names != 0 ? names < 0 : a < b;
   });
@@ -295,7 +302,7 @@ Value Interpreter::merge(const Part& part, Arguments arguments) {
   return Access::of_members(kept, count);
 }
 
-Value Interpreter::reverse(const Part& part, const Value& argument) {
+Value Interpreter::reverse(const Part& part, Value argument) {
   if (const auto text = argument.string()) {
     meter_.spend(text->size() / kTextStep);
     auto* out = make<char>(text->size());
@@ -308,7 +315,7 @@ Value Interpreter::reverse(const Part& part, const Value& argument) {
     }
     return Value::of(std::string_view(out, text->size()));
   }
-  list_argument(part, 0, argument, "an array or a string");
+  if (!is_array(argument)) return wrong_type(part, 0, "an array or a string", argument);
   const std::size_t count = argument.size();
   meter_.spend(count);
   auto* out = make<Value>(count);
@@ -316,21 +323,15 @@ Value Interpreter::reverse(const Part& part, const Value& argument) {
   return Access::of_elements(out, count);
 }
 
-Value Interpreter::to_number(const Value& argument) {
+Value Interpreter::to_number(Value argument) {
   if (argument.type() == Type::kNumber) return argument;
   const auto text = argument.string();
   if (!text || !is_number(*text)) return {};
   // As a number of the document would be: its digits stay.
-  auto* node = make<Node>(1);
-  *node = {};
-  node->text = text->data();
-  node->size = static_cast<std::uint32_t>(text->size());
-  node->type = NodeType::kNumber;
-  node->block = nullptr;
-  return Access::of_node(node);
+  return Access::of_text(Access::Kind::kReadNumber, *text);
 }
 
-Value Interpreter::to_text(const Value& argument) {
+Value Interpreter::to_text(Value argument) {
   if (argument.type() == Type::kString) return argument;
   // A value that an expression repeats is small to hold and long to write.
   std::string text;
@@ -350,7 +351,7 @@ bool Interpreter::less(const Key& a, const Key& b) {
   return order != 0 ? order < 0 : a.order < b.order;
 }
 
-Interpreter::Key Interpreter::key_of(const Part& part, const Value& element, bool by) {
+Interpreter::Key Interpreter::key_of(const Part& part, Value element, bool by) {
   const Value value = by ? evaluate(reference_of(part, 1), element) : element;
   Key key;
   key.value = element;
@@ -359,62 +360,52 @@ Interpreter::Key Interpreter::key_of(const Part& part, const Value& element, boo
     key.string = *text;
   } else if (const auto number = number_of(value)) {
     key.number = *number;
-  } else {
+  } else if (!failed()) {
     fail(part, "invalid-type",
          fmt::format("{}() orders by numbers or strings, not by {}", name_of(part.function), to_string(value.type())));
   }
   return key;
 }
 
-void Interpreter::check_key(const Part& part, const Key& key, const Key& first, std::uint32_t index) const {
-  if (key.text == first.text) return;
+bool Interpreter::check_key(const Part& part, const Key& key, const Key& first, std::uint32_t index) {
+  if (failed()) return false;
+  if (key.text == first.text) return true;
   fail(part, "invalid-type",
        fmt::format("{}() orders by numbers or by strings, not by both; element {} differs from the first", name_of(part.function), index));
+  return false;
 }
 
-Value Interpreter::sort(const Part& part, const Value& list, bool by) {
-  list_argument(part, 0, list);
-  const auto count = static_cast<std::uint32_t>(list.size());
+Value Interpreter::sort(const Part& part, Value list, bool by) {
+  if (!is_array(list)) return wrong_type(part, 0, "an array", list);
+  const std::uint32_t count = Access::size(list);
   auto* keys = make<Key>(count);
+  std::size_t text = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
-    keys[i] = key_of(part, list.at(i), by);
+    keys[i] = key_of(part, elements_of(list)[i], by);
     keys[i].order = i;  // makes the order of equals theirs in the list
-    check_key(part, keys[i], keys[0], i);
+    if (!check_key(part, keys[i], keys[0], i)) return {};
+    text += keys[i].string.size();
   }
-  std::sort(keys, keys + count, [&](const Key& a, const Key& b) {
-    meter_.spend(1 + (a.text ? std::min(a.string.size(), b.string.size()) / kTextStep : 0));
-    return less(a, b);
-  });
+  const auto rounds = static_cast<std::uint64_t>(std::bit_width(count));
+  meter_.spend((count + text / kTextStep) * rounds);
+  std::sort(keys, keys + count, less);
   auto* out = make<Value>(count);
   for (std::uint32_t i = 0; i < count; ++i) out[i] = keys[i].value;
   return Access::of_elements(out, count);
 }
 
-// Of equals the first; here and below.
-Value Interpreter::extreme(const Part& part, const Value& list, bool greatest) {
-  list_argument(part, 0, list);
-  const auto count = static_cast<std::uint32_t>(list.size());
+// Of equals the first; `by`: of what the reference gives.
+Value Interpreter::extreme(const Part& part, Value list, bool greatest, bool by) {
+  if (!is_array(list)) return wrong_type(part, 0, "an array", list);
+  const std::uint32_t count = Access::size(list);
   if (count == 0) return {};
   meter_.spend(count);
-  const Key first = key_of(part, list.at(0), false);
+  const Key first = key_of(part, elements_of(list)[0], by);
+  if (failed()) return {};
   Key best = first;
   for (std::uint32_t i = 1; i < count; ++i) {
-    const Key key = key_of(part, list.at(i), false);
-    check_key(part, key, first, i);
-    if (greatest ? less(best, key) : less(key, best)) best = key;
-  }
-  return best.value;
-}
-
-Value Interpreter::extreme_by(const Part& part, const Value& list, bool greatest) {
-  list_argument(part, 0, list);
-  const auto count = static_cast<std::uint32_t>(list.size());
-  if (count == 0) return {};
-  const Key first = key_of(part, list.at(0), true);
-  Key best = first;
-  for (std::uint32_t i = 1; i < count; ++i) {
-    const Key key = key_of(part, list.at(i), true);
-    check_key(part, key, first, i);
+    const Key key = key_of(part, elements_of(list)[i], by);
+    if (!check_key(part, key, first, i)) return {};
     if (greatest ? less(best, key) : less(key, best)) best = key;
   }
   return best.value;

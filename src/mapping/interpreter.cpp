@@ -9,6 +9,11 @@
 #include "mapping/parser.hpp"
 
 namespace setget::inline v0::jmespath::detail {
+namespace {
+
+constexpr std::size_t kFreeMembers = 64;  // finding one of so few costs no step more
+
+}  // namespace
 
 void Meter::out_of_steps() const {
   throw Failure{Error(ErrorCode::kTooLarge, fmt::format("the evaluation takes more than {} steps", options_->max_steps))};
@@ -18,23 +23,27 @@ void Meter::out_of_bytes() const {
   throw Failure{Error(ErrorCode::kTooLarge, fmt::format("the evaluation makes more than {} bytes", options_->max_result_bytes))};
 }
 
-Value Interpreter::evaluate(std::uint32_t index, const Value& current) {
+Value Interpreter::evaluate(std::uint32_t index, Value current) {
   meter_.spend(1);
   const Part& part = program_->parts[index];
   switch (part.op) {
     case Op::kCurrent:
       return current;
     case Op::kPath: {
-      Value value = current;
-      const Name* name = program_->names.data() + part.first;
-      for (const Name* end = name + part.count; name != end && !value.is_null(); ++name) {
-        meter_.spend(1 + value.size() / 16);
-        value = field_of(value, name->text, name->hash);
+      const Wanted* name = program_->names.data() + part.first;
+      for (const Wanted* end = name + part.count; name != end; ++name) {
+        const std::size_t size = Access::size(current);
+        if (size > kFreeMembers) meter_.spend(size / 16 + (name->text.size() / 64) * (size / 16));
+        const Value* found = find_member(current, *name);
+        if (found == nullptr) return {};
+        current = *found;
       }
-      return value;
+      return current;
     }
-    case Op::kThen:
-      return evaluate(part.right, evaluate(part.left, current));
+    case Op::kThen: {
+      const Value left = evaluate(part.left, current);
+      return failed() ? Value() : evaluate(part.right, left);
+    }
     case Op::kIndex:
       return element(current, part.index);
     case Op::kSlice:
@@ -49,7 +58,7 @@ Value Interpreter::evaluate(std::uint32_t index, const Value& current) {
       return filter(part, evaluate(part.left, current));
     case Op::kOr: {
       const Value left = evaluate(part.left, current);
-      return left.truthy() ? left : evaluate(part.right, current);
+      return left.truthy() || failed() ? left : evaluate(part.right, current);
     }
     case Op::kAnd: {
       const Value left = evaluate(part.left, current);
@@ -57,10 +66,8 @@ Value Interpreter::evaluate(std::uint32_t index, const Value& current) {
     }
     case Op::kNot:
       return Value::of(!evaluate(part.left, current).truthy());
-    case Op::kCompare: {
-      Value out;
-      return compare(part, current, out) ? out : Value();
-    }
+    case Op::kCompare:
+      return compare(part, current);
     case Op::kLiteral:
       return program_->literals[part.first];
     case Op::kList:
@@ -77,15 +84,15 @@ Value Interpreter::evaluate(std::uint32_t index, const Value& current) {
   return {};
 }
 
-Value Interpreter::element(const Value& list, std::int64_t index) const {
-  if (list.type() != Type::kArray) return {};
-  const auto size = static_cast<std::int64_t>(list.size());
+Value Interpreter::element(Value list, std::int64_t index) const {
+  if (!is_array(list)) return {};
+  const auto size = static_cast<std::int64_t>(Access::size(list));
   if (index < 0) index += size;
-  return index >= 0 && index < size ? list.at(static_cast<std::size_t>(index)) : Value();
+  return index >= 0 && index < size ? elements_of(list)[index] : Value();
 }
 
-Value Interpreter::slice(const Slice& slice, const Value& list) {
-  if (list.type() != Type::kArray) return {};
+Value Interpreter::slice(const Slice& slice, Value list) {
+  if (!is_array(list)) return {};
   const auto size = static_cast<std::int64_t>(list.size());
   const bool forward = slice.step > 0;
   // Ends before the first and behind the last element.
@@ -122,8 +129,8 @@ Value Interpreter::popped(std::size_t since) {
   return Access::of_elements(elements, count);
 }
 
-Value Interpreter::flatten(const Value& list) {
-  if (list.type() != Type::kArray) return {};
+Value Interpreter::flatten(Value list) {
+  if (!is_array(list)) return {};
   const std::size_t since = arena_->stack.size();
   for (std::size_t i = 0, count = list.size(); i < count; ++i) {
     const Value inner = list.at(i);
@@ -137,90 +144,100 @@ Value Interpreter::flatten(const Value& list) {
   return popped(since);
 }
 
-Value Interpreter::project(const Part& part, const Value& list, bool object) {
-  if (list.type() != (object ? Type::kObject : Type::kArray)) return {};
+Value Interpreter::project(const Part& part, Value list, bool object) {
+  if (!(object ? is_object(list) : is_array(list))) return {};
   const std::size_t since = arena_->stack.size();
   const std::size_t count = list.size();
   meter_.spend(count);
   for (std::size_t i = 0; i < count; ++i) {
     const Value value = evaluate(part.right, list.at(i));
-    if (!value.is_null()) push(value);
+    if (failed()) return {};
+    if (!is_null(value)) push(value);
   }
   return popped(since);
 }
 
-Value Interpreter::filter(const Part& part, const Value& list) {
-  if (list.type() != Type::kArray) return {};
+Value Interpreter::filter(const Part& part, Value list) {
+  if (!is_array(list)) return {};
   const std::size_t since = arena_->stack.size();
   const std::size_t count = list.size();
   meter_.spend(count);
   for (std::size_t i = 0; i < count; ++i) {
     const Value element = list.at(i);
-    if (!evaluate(part.third, element).truthy()) continue;
+    const bool wanted = evaluate(part.third, element).truthy();
+    if (failed()) return {};
+    if (!wanted) continue;
     const Value value = evaluate(part.right, element);
-    if (!value.is_null()) push(value);
+    if (failed()) return {};
+    if (!is_null(value)) push(value);
   }
   return popped(since);
 }
 
-// False: null. Only numbers have an order.
-bool Interpreter::compare(const Part& part, const Value& current, Value& out) {
+// Only numbers have an order; of all else: null.
+Value Interpreter::compare(const Part& part, Value current) {
   const Value left = evaluate(part.left, current);
+  if (failed()) return {};
   const Value right = evaluate(part.right, current);
-  if (part.comparator == Comparator::kEqual || part.comparator == Comparator::kNotEqual) {
-    out = Value::of(equal(left, right, &meter_) == (part.comparator == Comparator::kEqual));
-    return true;
-  }
+  if (failed()) return {};
+  if (part.comparator == Comparator::kEqual || part.comparator == Comparator::kNotEqual)
+    return Value::of(equal(left, right, &meter_) == (part.comparator == Comparator::kEqual));
   const auto a = number_of(left);
   const auto b = number_of(right);
-  if (!a || !b) return false;
+  if (!a || !b) return {};
   const auto order = detail::compare(*a, *b);
   switch (part.comparator) {
     case Comparator::kLess:
-      out = Value::of(order < 0);
-      break;
+      return Value::of(order < 0);
     case Comparator::kLessOrEqual:
-      out = Value::of(order <= 0);
-      break;
+      return Value::of(order <= 0);
     case Comparator::kGreater:
-      out = Value::of(order > 0);
-      break;
+      return Value::of(order > 0);
     default:
-      out = Value::of(order >= 0);
+      return Value::of(order >= 0);
   }
-  return true;
 }
 
-Value Interpreter::list(const Part& part, const Value& current) {
-  if (current.is_null()) return {};
+Value Interpreter::list(const Part& part, Value current) {
+  if (is_null(current)) return {};
+  if (part.index != 0) return program_->literals[static_cast<std::size_t>(part.index - 1)];
   auto* elements = make<Value>(part.count);
-  for (std::uint32_t i = 0; i < part.count; ++i) elements[i] = evaluate(program_->children[part.first + i], current);
+  for (std::uint32_t i = 0; i < part.count; ++i) {
+    elements[i] = evaluate(program_->children[part.first + i], current);
+    if (failed()) return {};
+  }
   return Access::of_elements(elements, part.count);
 }
 
-Value Interpreter::hash(const Part& part, const Value& current) {
-  if (current.is_null()) return {};
+Value Interpreter::hash(const Part& part, Value current) {
+  if (is_null(current)) return {};
   auto* members = make<Member>(part.count);
-  for (std::uint32_t i = 0; i < part.count; ++i)
+  for (std::uint32_t i = 0; i < part.count; ++i) {
     members[i] = {program_->names[part.names_first + i].text, evaluate(program_->children[part.first + i], current)};
+    if (failed()) return {};
+  }
   return Access::of_members(members, part.count);
 }
 
-Value Interpreter::let(const Part& part, const Value& current) {
+Value Interpreter::let(const Part& part, Value current) {
   // Slots of this let are free while its bindings are evaluated: those see what is around it.
   auto* bound = make<Value>(part.count);
-  for (std::uint32_t i = 0; i < part.count; ++i) bound[i] = evaluate(program_->children[part.first + i], current);
+  for (std::uint32_t i = 0; i < part.count; ++i) {
+    bound[i] = evaluate(program_->children[part.first + i], current);
+    if (failed()) return {};
+  }
   std::copy(bound, bound + part.count, variables_ + part.index);
   return evaluate(part.left, current);
 }
 
-Value Interpreter::call(const Part& part, const Value& current) {
+Value Interpreter::call(const Part& part, Value current) {
   constexpr std::size_t kUsual = 4;
   std::array<Value, kUsual> usual;
   Value* arguments = part.count <= kUsual ? usual.data() : make<Value>(part.count);
   for (std::uint32_t i = 0; i < part.count; ++i) {
     const auto child = program_->children[part.first + i];
     arguments[i] = program_->parts[child].reference ? Value() : evaluate(child, current);
+    if (failed()) return {};
   }
   return apply(part, {arguments, part.count});
 }
@@ -235,9 +252,9 @@ bool equal_objects(const Value& a, const Value& b, Meter* meter) {
       if (!equal(a.at(i), b.at(i), meter)) return false;
       continue;
     }
-    if (meter != nullptr) meter->spend(count / 4);
-    const auto other = b.find(name);
-    if (!other || !equal(a.at(i), *other, meter)) return false;
+    if (meter != nullptr) meter->spend(count / 4 + (name.size() / 64) * count);
+    const Value* other = find_member(b, Wanted(name));
+    if (other == nullptr || !equal(a.at(i), *other, meter)) return false;
   }
   return true;
 }

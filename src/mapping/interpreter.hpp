@@ -1,8 +1,10 @@
-// Evaluates a Program. Leaves its recursion by throwing Failure. Thread rule: one thread; the program is shared.
+// Evaluates a Program. A type error is noted and everything then unwinds with null, because in mappings it is common; a limit that is
+// exceeded leaves by throwing Failure. Thread rule: one thread; the program is shared.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,41 +48,43 @@ class Interpreter {
  public:
   Interpreter(const Program& program, Arena& arena)
       : program_(&program), arena_(&arena), meter_(program.options, arena), variables_(arena.take<Value>(program.variables)) {}
-  Value run(const Value& input) { return evaluate(program_->root, input); }
+  // Null where it failed.
+  Value run(Value input) { return evaluate(program_->root, input); }
+  const std::optional<Error>& failure() const noexcept { return failure_; }
 
  private:
   using Arguments = std::span<const Value>;
 
-  Value evaluate(std::uint32_t index, const Value& current);
-  Value element(const Value& list, std::int64_t index) const;
-  Value slice(const Slice& slice, const Value& list);
-  Value flatten(const Value& list);
-  Value project(const Part& part, const Value& list, bool object);
-  Value filter(const Part& part, const Value& list);
-  bool compare(const Part& part, const Value& current, Value& out);
-  Value list(const Part& part, const Value& current);
-  Value hash(const Part& part, const Value& current);
-  Value let(const Part& part, const Value& current);
-  Value call(const Part& part, const Value& current);
+  Value evaluate(std::uint32_t index, Value current);
+  Value element(Value list, std::int64_t index) const;
+  Value slice(const Slice& slice, Value list);
+  Value flatten(Value list);
+  Value project(const Part& part, Value list, bool object);
+  Value filter(const Part& part, Value list);
+  Value compare(const Part& part, Value current);
+  Value list(const Part& part, Value current);
+  Value hash(const Part& part, Value current);
+  Value let(const Part& part, Value current);
+  Value call(const Part& part, Value current);
 
   // functions.cpp; `part` is the call.
   Value apply(const Part& part, Arguments arguments);
-  Value aggregate(const Part& part, const Value& list);
-  Value extreme(const Part& part, const Value& list, bool greatest);
-  Value extreme_by(const Part& part, const Value& list, bool greatest);
-  Value round(const Part& part, const Value& argument);
-  Value absolute(const Part& part, const Value& argument);
+  Value aggregate(const Part& part, Value list);
+  Value extreme(const Part& part, Value list, bool greatest, bool by);
+  Value round(const Part& part, Value argument);
+  Value absolute(const Part& part, Value argument);
+  Value ends(const Part& part, Arguments arguments);
   Value contains(const Part& part, Arguments arguments);
   Value join(const Part& part, Arguments arguments);
-  Value keys(const Part& part, const Value& argument);
-  Value values(const Part& part, const Value& argument);
-  Value length(const Part& part, const Value& argument);
-  Value map(const Part& part, const Value& list);
+  Value keys(const Part& part, Value argument);
+  Value values(const Part& part, Value argument);
+  Value length(const Part& part, Value argument);
+  Value map(const Part& part, Value list);
   Value merge(const Part& part, Arguments arguments);
-  Value reverse(const Part& part, const Value& argument);
-  Value sort(const Part& part, const Value& list, bool by);
-  Value to_number(const Value& argument);
-  Value to_text(const Value& argument);
+  Value reverse(const Part& part, Value argument);
+  Value sort(const Part& part, Value list, bool by);
+  Value to_number(Value argument);
+  Value to_text(Value argument);
 
   struct Key {
     bool text = false;
@@ -91,21 +95,22 @@ class Interpreter {
   };
   static bool less(const Key& a, const Key& b);
   // What an element is sorted by: itself, or what the reference gives for it. All of one type, number or string.
-  Key key_of(const Part& part, const Value& element, bool by);
-  void check_key(const Part& part, const Key& key, const Key& first, std::uint32_t index) const;
+  Key key_of(const Part& part, Value element, bool by);
+  // False: it failed.
+  bool check_key(const Part& part, const Key& key, const Key& first, std::uint32_t index);
   std::uint32_t reference_of(const Part& part, std::uint32_t argument) const { return program_->children[part.first + argument]; }
 
-  [[noreturn]] void wrong_type(const Part& part, std::size_t argument, std::string_view wanted, const Value& given) const;
-  [[noreturn]] static void fail(const Part& part, std::string_view code, std::string message);
-  std::string_view text_argument(const Part& part, Arguments arguments, std::size_t index) const;
-  void list_argument(const Part& part, std::size_t index, const Value& value, std::string_view wanted = "an array") const;
+  // The first failure counts. Both give null.
+  Value wrong_type(const Part& part, std::size_t argument, std::string_view wanted, Value given);
+  Value fail(const Part& part, std::string_view code, std::string message);
+  bool failed() const noexcept { return failure_.has_value(); }
 
   template <class T>
   T* make(std::size_t count) {
     meter_.make(count * sizeof(T));
     return arena_->take<T>(count);
   }
-  void push(const Value& value) {
+  void push(Value value) {
     // Where they are collected counts as made, or a projection could collect without end.
     if ((arena_->stack.size() & 1023) == 1023) meter_.make(arena_->stack.size() * sizeof(Value));
     arena_->stack.push_back(value);
@@ -117,6 +122,7 @@ class Interpreter {
   Arena* arena_;
   Meter meter_;
   Value* variables_;
+  std::optional<Error> failure_;
 };
 
 }  // namespace setget::inline v0::jmespath::detail

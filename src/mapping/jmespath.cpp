@@ -49,7 +49,10 @@ Result<Value> Expression::evaluate(const Value& input, Workspace& workspace) con
   Arena& arena = Access::arena(workspace);
   arena.stack.clear();
   try {
-    return Interpreter(*program_, arena).run(input);
+    Interpreter interpreter(*program_, arena);
+    const Value value = interpreter.run(input);
+    if (interpreter.failure()) return *interpreter.failure();
+    return value;
   } catch (const Failure& failure) {
     return failure.error;
   } catch (const std::bad_alloc&) {

@@ -159,8 +159,11 @@ class Lexer {
 }  // namespace
 
 Error mistake(std::string_view code, std::size_t position, std::string message) {
-  Error error(ErrorCode::kInvalidArgument, fmt::format("byte {}: {}", position, message));
-  error.at_position(position).because({{std::string(code), std::move(message), {}}});
+  std::vector<Reason> reasons(1);
+  reasons.front().code = code;
+  reasons.front().message = message;
+  Error error(ErrorCode::kInvalidArgument, std::move(message));
+  error.at_position(position).because(std::move(reasons));
   return error;
 }
 

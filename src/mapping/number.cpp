@@ -122,9 +122,8 @@ std::optional<Number> number_of(const Value& value) noexcept {
       out.kind = Number::Kind::kDouble;
       out.real = Access::real(value);
       return out;
-    case Access::Kind::kNode:
-      if (Access::node(value)->type == NodeType::kNumber) return read_number(Access::node(value)->view());
-      return std::nullopt;
+    case Access::Kind::kReadNumber:
+      return read_number(Access::text(value));
     default:
       return std::nullopt;
   }

@@ -300,10 +300,7 @@ class Parser {
     program_->names.push_back(named(token.text));
     return add({.op = Op::kPath, .position = token.position, .first = first, .count = 1});
   }
-  Name named(const std::string& text) {
-    const std::string_view kept = program_->strings.emplace_back(text);
-    return {kept, name_hash(kept)};
-  }
+  Wanted named(const std::string& text) { return Wanted(program_->strings.emplace_back(text)); }
 
   std::uint32_t literal(const Token& token, Value value) {
     program_->literals.push_back(value);
@@ -380,14 +377,24 @@ class Parser {
     do children.push_back(expression(kNothing));
     while (accept(TokenKind::kComma));
     expect(TokenKind::kCloseBracket, "',' or ']'");
-    return with_children({.op = Op::kList, .position = token.position}, children);
+    return with_children({.op = Op::kList, .position = token.position, .index = constant(children)}, children);
+  }
+
+  // The place of a list of literals among the literals, from 1; 0: it has to be evaluated.
+  std::int64_t constant(const std::vector<std::uint32_t>& children) {
+    const auto is_literal = [&](std::uint32_t child) { return program_->parts[child].op == Op::kLiteral; };
+    if (!std::all_of(children.begin(), children.end(), is_literal)) return 0;
+    auto& values = program_->lists.emplace_back();
+    for (const auto child : children) values.push_back(program_->literals[program_->parts[child].first]);
+    program_->literals.push_back(Access::of_elements(values.data(), values.size()));
+    return static_cast<std::int64_t>(program_->literals.size());
   }
 
   // Of a name that is given twice the last counts, in the place of the first.
   std::uint32_t hash(const Token& token) {
     std::vector<std::uint32_t> children;
     std::vector<std::string_view> seen;
-    std::vector<Name> names;
+    std::vector<Wanted> names;
     do {
       const Token& key = take();
       if (key.kind != TokenKind::kName && key.kind != TokenKind::kQuotedName)

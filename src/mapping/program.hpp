@@ -10,6 +10,8 @@
 
 #include <setget/jmespath.hpp>
 
+#include "mapping/node.hpp"
+
 namespace setget::inline v0::jmespath::detail {
 
 enum class Op : std::uint8_t {
@@ -27,7 +29,7 @@ enum class Op : std::uint8_t {
   kNot,
   kCompare,   // `comparator`
   kLiteral,   // literals[first]
-  kList,      // children[first, count)
+  kList,      // children[first, count); where all of them are literals: literals[index - 1]
   kHash,      // children[first, count), names[names_first, count)
   kCall,      // functions[function], arguments children[first, count)
   kLet,       // children[first, count) into variables index…, then left
@@ -39,11 +41,6 @@ enum class Comparator : std::uint8_t { kEqual, kNotEqual, kLess, kLessOrEqual, k
 enum class Function : std::uint8_t {
   kAbs, kAvg, kCeil, kContains, kEndsWith, kFloor, kJoin, kKeys, kLength, kMap, kMax, kMaxBy, kMerge, kMin, kMinBy, kNotNull, kReverse,
   kSort, kSortBy, kStartsWith, kSum, kToArray, kToNumber, kToString, kType, kValues,
-};
-
-struct Name {
-  std::string_view text;
-  std::uint32_t hash = 0;
 };
 
 struct Slice {
@@ -74,11 +71,12 @@ struct Program {
   std::vector<Part> parts;
   std::uint32_t root = 0;
   std::vector<std::uint32_t> children;
-  std::vector<Name> names;
+  std::vector<Wanted> names;
   std::vector<Slice> slices;
   std::vector<Value> literals;
   std::uint32_t variables = 0;      // how many are alive at most
   std::deque<std::string> strings;  // what names and literals refer to
+  std::deque<std::vector<Value>> lists;
   std::vector<Document> documents;  // literals
 };
 

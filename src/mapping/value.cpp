@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "mapping/arena.hpp"
@@ -61,41 +63,10 @@ Value Value::of(std::string_view text) noexcept {
 }
 
 Type Value::type() const noexcept {
-  switch (kind_) {
-    case Kind::kNull:
-      return Type::kNull;
-    case Kind::kFalse:
-    case Kind::kTrue:
-      return Type::kBoolean;
-    case Kind::kInteger:
-    case Kind::kUnsigned:
-    case Kind::kDouble:
-      return Type::kNumber;
-    case Kind::kString:
-      return Type::kString;
-    case Kind::kArray:
-      return Type::kArray;
-    case Kind::kObject:
-      return Type::kObject;
-    case Kind::kNode:
-      break;
-  }
-  switch (content_.node->type) {
-    case NodeType::kNull:
-      return Type::kNull;
-    case NodeType::kFalse:
-    case NodeType::kTrue:
-      return Type::kBoolean;
-    case NodeType::kNumber:
-      return Type::kNumber;
-    case NodeType::kString:
-      return Type::kString;
-    case NodeType::kArray:
-      return Type::kArray;
-    case NodeType::kObject:
-      break;
-  }
-  return Type::kObject;
+  static constexpr std::array kTypes = {Type::kNull,   Type::kBoolean, Type::kBoolean, Type::kNumber, Type::kNumber, Type::kNumber,
+                                        Type::kString, Type::kArray,   Type::kObject,  Type::kNull,   Type::kBoolean, Type::kBoolean,
+                                        Type::kNumber, Type::kString,  Type::kString,  Type::kArray,  Type::kObject};
+  return kTypes[static_cast<std::size_t>(kind_)];
 }
 
 bool Value::truthy() const noexcept {
@@ -103,30 +74,22 @@ bool Value::truthy() const noexcept {
     case Type::kNull:
       return false;
     case Type::kBoolean:
-      return *boolean();
+      return kind_ == Kind::kTrue || kind_ == Kind::kReadTrue;
     case Type::kNumber:
       return true;
-    case Type::kString:
-      return !string()->empty();
-    case Type::kArray:
-    case Type::kObject:
-      break;
+    default:
+      return size_ != 0;
   }
-  return size() != 0;
 }
 
 std::optional<bool> Value::boolean() const noexcept {
-  if (kind_ == Kind::kTrue || kind_ == Kind::kFalse) return kind_ == Kind::kTrue;
-  if (kind_ != Kind::kNode) return std::nullopt;
-  if (content_.node->type == NodeType::kTrue) return true;
-  if (content_.node->type == NodeType::kFalse) return false;
-  return std::nullopt;
+  if (type() != Type::kBoolean) return std::nullopt;
+  return kind_ == Kind::kTrue || kind_ == Kind::kReadTrue;
 }
 
 std::optional<std::string_view> Value::string() const noexcept {
-  if (kind_ == Kind::kString) return std::string_view(content_.text, size_);
-  if (kind_ == Kind::kNode && content_.node->type == NodeType::kString) return content_.node->view();
-  return std::nullopt;
+  if (type() != Type::kString) return std::nullopt;
+  return std::string_view(content_.text, size_);
 }
 
 std::optional<std::int64_t> Value::integer() const noexcept {
@@ -144,41 +107,54 @@ std::optional<double> Value::number() const noexcept {
 }
 
 std::size_t Value::size() const noexcept {
-  if (kind_ == Kind::kArray || kind_ == Kind::kObject) return size_;
-  if (kind_ != Kind::kNode) return 0;
-  const auto type = content_.node->type;
-  return type == NodeType::kArray || type == NodeType::kObject ? content_.node->block->count : 0;
+  const auto what = type();
+  return what == Type::kArray || what == Type::kObject ? size_ : 0;
 }
 
 Value Value::at(std::size_t index) const noexcept {
-  if (kind_ == Kind::kNode) return Access::of_node(content_.node->block->values + index);
-  return kind_ == Kind::kArray ? content_.elements[index] : content_.members[index].value;
+  switch (kind_) {
+    case Kind::kReadArray:
+      return values_of_array(content_.block)[index];
+    case Kind::kReadObject:
+      return values_of_object(content_.block, size_)[index];
+    case Kind::kArray:
+      return content_.elements[index];
+    default:
+      return content_.members[index].value;
+  }
 }
 
 std::string_view Value::name(std::size_t index) const noexcept {
-  return kind_ == Kind::kNode ? content_.node->block->names[index] : content_.members[index].name;
+  return kind_ == Kind::kReadObject ? names_of(content_.block, size_)[index].view() : content_.members[index].name;
 }
 
 std::optional<Value> Value::find(std::string_view name) const noexcept {
-  if (kind_ == Kind::kNode && content_.node->type == NodeType::kObject) {
-    const Block& block = *content_.node->block;
-    const auto at = find_name(block, name, name_hash(name));
-    return at < block.count ? std::optional(Access::of_node(block.values + at)) : std::nullopt;
-  }
-  if (kind_ != Kind::kObject) return std::nullopt;
-  for (std::size_t i = 0; i < size_; ++i)
-    if (content_.members[i].name == name) return content_.members[i].value;
-  return std::nullopt;
+  const Value* found = find_member(*this, Wanted(name));
+  return found != nullptr ? std::optional(*found) : std::nullopt;
 }
 
 std::optional<std::string_view> Value::source() const noexcept {
-  if (kind_ != Kind::kNode) return std::nullopt;
-  const Node& node = *content_.node;
-  if (node.type != NodeType::kString) return node.view();
-  if (!node.escaped) return std::string_view(node.start, node.size + 2u);
-  const char* end = node.start + 1;
-  while (*end != '"') end += *end == '\\' ? 2 : 1;
-  return std::string_view(node.start, static_cast<std::size_t>(end + 1 - node.start));
+  switch (kind_) {
+    case Kind::kReadNull:
+    case Kind::kReadFalse:
+    case Kind::kReadTrue:
+    case Kind::kReadNumber:
+      return std::string_view(content_.text, size_);
+    case Kind::kReadString:
+      return std::string_view(content_.text - 1, size_ + 2u);
+    case Kind::kReadEscaped: {
+      const char* start = nullptr;
+      std::memcpy(&start, content_.text - sizeof start, sizeof start);
+      const char* end = start + 1;
+      while (*end != '"') end += *end == '\\' ? 2 : 1;
+      return std::string_view(start, static_cast<std::size_t>(end + 1 - start));
+    }
+    case Kind::kReadArray:
+    case Kind::kReadObject:
+      return std::string_view(content_.block->text, content_.block->bytes);
+    default:
+      return std::nullopt;
+  }
 }
 
 Result<std::string> Value::json(std::size_t max_bytes) const {
