@@ -133,7 +133,8 @@ Value Interpreter::aggregate(const Part& part, Value list) {
     const auto number = number_of(list.at(i));
     if (!number)
       return fail(part, "invalid-type",
-           fmt::format("argument 1 of {}() must be an array of numbers; element {} is {}", name_of(part.function), i, to_string(list.at(i).type())));
+                  fmt::format("argument 1 of {}() must be an array of numbers; element {} is {}", name_of(part.function), i,
+                              to_string(list.at(i).type())));
     total.add(*number);
   }
   Number sum = total.number();
@@ -216,7 +217,8 @@ Value Interpreter::join(const Part& part, Arguments arguments) {
   for (std::size_t i = 0; i < count; ++i) {
     const auto text = list.at(i).string();
     if (!text)
-      return fail(part, "invalid-type", fmt::format("argument 2 of join() must be an array of strings; element {} is {}", i, to_string(list.at(i).type())));
+      return fail(part, "invalid-type",
+                  fmt::format("argument 2 of join() must be an array of strings; element {} is {}", i, to_string(list.at(i).type())));
     size += text->size();
   }
   meter_.spend(size / kTextStep);
@@ -253,7 +255,8 @@ Value Interpreter::length(const Part& part, Value argument) {
     meter_.spend(text->size() / kTextStep);
     return Value::of(static_cast<std::int64_t>(count_characters(*text)));
   }
-  if (argument.type() != Type::kArray && argument.type() != Type::kObject) return wrong_type(part, 0, "a string, an array or an object", argument);
+  if (argument.type() != Type::kArray && argument.type() != Type::kObject)
+    return wrong_type(part, 0, "a string, an array or an object", argument);
   return Value::of(static_cast<std::int64_t>(argument.size()));
 }
 

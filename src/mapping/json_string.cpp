@@ -64,7 +64,8 @@ Decoded decode_string(std::string_view escaped, char* out) noexcept {
   std::size_t size = 0;
   while (at < escaped.size()) {
     const void* next = std::memchr(escaped.data() + at, '\\', escaped.size() - at);
-    const std::size_t plain = (next == nullptr ? escaped.size() : static_cast<std::size_t>(static_cast<const char*>(next) - escaped.data())) - at;
+    const std::size_t plain =
+        (next == nullptr ? escaped.size() : static_cast<std::size_t>(static_cast<const char*>(next) - escaped.data())) - at;
     std::memcpy(out + size, escaped.data() + at, plain);
     size += plain;
     at += plain;

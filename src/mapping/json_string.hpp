@@ -11,7 +11,8 @@ struct Decoded {
   std::size_t size = 0;  // of what was written; where there is a problem: its offset in the input
   std::string_view problem{};
 };
-// What is between the quotes of a JSON string to its characters. `out` has room for escaped.size() bytes. Half a surrogate pair is a problem.
+// What is between the quotes of a JSON string to its characters. `out` has room for escaped.size() bytes. Half a surrogate pair is a
+// problem.
 Decoded decode_string(std::string_view escaped, char* out) noexcept;
 // With quotes; only what must be escaped is.
 void append_string(std::string_view text, std::string& out);

@@ -26,9 +26,7 @@ class Lexer {
   }
 
  private:
-  void add(TokenKind kind, std::string text = {}) {
-    tokens_.push_back({kind, static_cast<std::uint32_t>(start_), std::move(text)});
-  }
+  void add(TokenKind kind, std::string text = {}) { tokens_.push_back({kind, static_cast<std::uint32_t>(start_), std::move(text)}); }
   Error syntax(std::string message) const { return mistake("syntax", start_, std::move(message)); }
   bool follows(char c) {
     if (at_ == text_.size() || text_[at_] != c) return false;
@@ -122,28 +120,62 @@ class Lexer {
 
   Result<void> mark(char c) {
     switch (c) {
-      case '.': add(TokenKind::kDot); return {};
-      case '*': add(TokenKind::kStar); return {};
-      case ',': add(TokenKind::kComma); return {};
-      case ':': add(TokenKind::kColon); return {};
-      case '@': add(TokenKind::kCurrent); return {};
-      case '(': add(TokenKind::kOpenParen); return {};
-      case ')': add(TokenKind::kCloseParen); return {};
-      case ']': add(TokenKind::kCloseBracket); return {};
-      case '{': add(TokenKind::kOpenBrace); return {};
-      case '}': add(TokenKind::kCloseBrace); return {};
-      case '[': add(follows(']') ? TokenKind::kFlatten : follows('?') ? TokenKind::kFilter : TokenKind::kOpenBracket); return {};
-      case '|': add(follows('|') ? TokenKind::kOr : TokenKind::kPipe); return {};
-      case '&': add(follows('&') ? TokenKind::kAnd : TokenKind::kReference); return {};
-      case '!': add(follows('=') ? TokenKind::kNotEqual : TokenKind::kNot); return {};
-      case '<': add(follows('=') ? TokenKind::kLessOrEqual : TokenKind::kLess); return {};
-      case '>': add(follows('=') ? TokenKind::kGreaterOrEqual : TokenKind::kGreater); return {};
+      case '.':
+        add(TokenKind::kDot);
+        return {};
+      case '*':
+        add(TokenKind::kStar);
+        return {};
+      case ',':
+        add(TokenKind::kComma);
+        return {};
+      case ':':
+        add(TokenKind::kColon);
+        return {};
+      case '@':
+        add(TokenKind::kCurrent);
+        return {};
+      case '(':
+        add(TokenKind::kOpenParen);
+        return {};
+      case ')':
+        add(TokenKind::kCloseParen);
+        return {};
+      case ']':
+        add(TokenKind::kCloseBracket);
+        return {};
+      case '{':
+        add(TokenKind::kOpenBrace);
+        return {};
+      case '}':
+        add(TokenKind::kCloseBrace);
+        return {};
+      case '[':
+        add(follows(']') ? TokenKind::kFlatten : follows('?') ? TokenKind::kFilter : TokenKind::kOpenBracket);
+        return {};
+      case '|':
+        add(follows('|') ? TokenKind::kOr : TokenKind::kPipe);
+        return {};
+      case '&':
+        add(follows('&') ? TokenKind::kAnd : TokenKind::kReference);
+        return {};
+      case '!':
+        add(follows('=') ? TokenKind::kNotEqual : TokenKind::kNot);
+        return {};
+      case '<':
+        add(follows('=') ? TokenKind::kLessOrEqual : TokenKind::kLess);
+        return {};
+      case '>':
+        add(follows('=') ? TokenKind::kGreaterOrEqual : TokenKind::kGreater);
+        return {};
       case '=':
         if (follows('=')) return add(TokenKind::kEqual), Result<void>();
         if (variables_) return add(TokenKind::kAssign), Result<void>();
         return syntax("'=' is no operator; equality is '=='");
-      case '$': return syntax("'$' is for variables, which need let expressions to be switched on");
-      default: break;
+      case '$':
+        return syntax("'$' is for variables, which need let expressions to be switched on");
+      default:
+        break;
     }
     if (c > 0x20 && c < 0x7F) return syntax(fmt::format("'{}' means nothing here", c));
     return syntax(fmt::format("byte 0x{:02x} means nothing here", static_cast<unsigned char>(c)));
@@ -169,38 +201,70 @@ Error mistake(std::string_view code, std::size_t position, std::string message) 
 
 std::string shown(const Token& token) {
   switch (token.kind) {
-    case TokenKind::kEnd: return "the end";
-    case TokenKind::kName: return fmt::format("\"{}\"", token.text);
-    case TokenKind::kQuotedName: return "a quoted name";
-    case TokenKind::kVariable: return fmt::format("${}", token.text);
-    case TokenKind::kRawString: return "a string";
-    case TokenKind::kLiteral: return "a literal";
-    case TokenKind::kNumber: return token.text;
-    case TokenKind::kDot: return "'.'";
-    case TokenKind::kStar: return "'*'";
-    case TokenKind::kComma: return "','";
-    case TokenKind::kColon: return "':'";
-    case TokenKind::kPipe: return "'|'";
-    case TokenKind::kOr: return "'||'";
-    case TokenKind::kAnd: return "'&&'";
-    case TokenKind::kNot: return "'!'";
-    case TokenKind::kReference: return "'&'";
-    case TokenKind::kCurrent: return "'@'";
-    case TokenKind::kAssign: return "'='";
-    case TokenKind::kEqual: return "'=='";
-    case TokenKind::kNotEqual: return "'!='";
-    case TokenKind::kLess: return "'<'";
-    case TokenKind::kLessOrEqual: return "'<='";
-    case TokenKind::kGreater: return "'>'";
-    case TokenKind::kGreaterOrEqual: return "'>='";
-    case TokenKind::kOpenParen: return "'('";
-    case TokenKind::kCloseParen: return "')'";
-    case TokenKind::kOpenBracket: return "'['";
-    case TokenKind::kCloseBracket: return "']'";
-    case TokenKind::kOpenBrace: return "'{'";
-    case TokenKind::kCloseBrace: return "'}'";
-    case TokenKind::kFlatten: return "'[]'";
-    case TokenKind::kFilter: return "'[?'";
+    case TokenKind::kEnd:
+      return "the end";
+    case TokenKind::kName:
+      return fmt::format("\"{}\"", token.text);
+    case TokenKind::kQuotedName:
+      return "a quoted name";
+    case TokenKind::kVariable:
+      return fmt::format("${}", token.text);
+    case TokenKind::kRawString:
+      return "a string";
+    case TokenKind::kLiteral:
+      return "a literal";
+    case TokenKind::kNumber:
+      return token.text;
+    case TokenKind::kDot:
+      return "'.'";
+    case TokenKind::kStar:
+      return "'*'";
+    case TokenKind::kComma:
+      return "','";
+    case TokenKind::kColon:
+      return "':'";
+    case TokenKind::kPipe:
+      return "'|'";
+    case TokenKind::kOr:
+      return "'||'";
+    case TokenKind::kAnd:
+      return "'&&'";
+    case TokenKind::kNot:
+      return "'!'";
+    case TokenKind::kReference:
+      return "'&'";
+    case TokenKind::kCurrent:
+      return "'@'";
+    case TokenKind::kAssign:
+      return "'='";
+    case TokenKind::kEqual:
+      return "'=='";
+    case TokenKind::kNotEqual:
+      return "'!='";
+    case TokenKind::kLess:
+      return "'<'";
+    case TokenKind::kLessOrEqual:
+      return "'<='";
+    case TokenKind::kGreater:
+      return "'>'";
+    case TokenKind::kGreaterOrEqual:
+      return "'>='";
+    case TokenKind::kOpenParen:
+      return "'('";
+    case TokenKind::kCloseParen:
+      return "')'";
+    case TokenKind::kOpenBracket:
+      return "'['";
+    case TokenKind::kCloseBracket:
+      return "']'";
+    case TokenKind::kOpenBrace:
+      return "'{'";
+    case TokenKind::kCloseBrace:
+      return "'}'";
+    case TokenKind::kFlatten:
+      return "'[]'";
+    case TokenKind::kFilter:
+      return "'[?'";
   }
   return {};
 }

@@ -25,7 +25,8 @@ struct Member {
   Value value;
 };
 
-// A name of a member: 15 bytes stand in it, longer ones where they are. Equal short names are equal bytes, so the document is not looked at.
+// A name of a member: 15 bytes stand in it, longer ones where they are. Equal short names are equal bytes, so the document is not looked
+// at.
 class Name {
  public:
   Name() = default;

@@ -63,23 +63,35 @@ enum Power : int {
 
 int power_of(TokenKind kind) noexcept {
   switch (kind) {
-    case TokenKind::kPipe: return kPipePower;
-    case TokenKind::kOr: return kOrPower;
-    case TokenKind::kAnd: return kAndPower;
+    case TokenKind::kPipe:
+      return kPipePower;
+    case TokenKind::kOr:
+      return kOrPower;
+    case TokenKind::kAnd:
+      return kAndPower;
     case TokenKind::kEqual:
     case TokenKind::kNotEqual:
     case TokenKind::kLess:
     case TokenKind::kLessOrEqual:
     case TokenKind::kGreater:
-    case TokenKind::kGreaterOrEqual: return kComparePower;
-    case TokenKind::kFlatten: return kFlattenPower;
-    case TokenKind::kStar: return kStarPower;
-    case TokenKind::kFilter: return kFilterPower;
-    case TokenKind::kDot: return kDotPower;
-    case TokenKind::kOpenBrace: return kBracePower;
-    case TokenKind::kOpenBracket: return kBracketPower;
-    case TokenKind::kOpenParen: return kParenPower;
-    default: return kNothing;
+    case TokenKind::kGreaterOrEqual:
+      return kComparePower;
+    case TokenKind::kFlatten:
+      return kFlattenPower;
+    case TokenKind::kStar:
+      return kStarPower;
+    case TokenKind::kFilter:
+      return kFilterPower;
+    case TokenKind::kDot:
+      return kDotPower;
+    case TokenKind::kOpenBrace:
+      return kBracePower;
+    case TokenKind::kOpenBracket:
+      return kBracketPower;
+    case TokenKind::kOpenParen:
+      return kParenPower;
+    default:
+      return kNothing;
   }
 }
 
@@ -219,12 +231,18 @@ class Parser {
         return two(Op::kOr, token.position, left, expression(kOrPower));
       case TokenKind::kAnd:
         return two(Op::kAnd, token.position, left, expression(kAndPower));
-      case TokenKind::kEqual: return comparison(token, Comparator::kEqual, left);
-      case TokenKind::kNotEqual: return comparison(token, Comparator::kNotEqual, left);
-      case TokenKind::kLess: return comparison(token, Comparator::kLess, left);
-      case TokenKind::kLessOrEqual: return comparison(token, Comparator::kLessOrEqual, left);
-      case TokenKind::kGreater: return comparison(token, Comparator::kGreater, left);
-      case TokenKind::kGreaterOrEqual: return comparison(token, Comparator::kGreaterOrEqual, left);
+      case TokenKind::kEqual:
+        return comparison(token, Comparator::kEqual, left);
+      case TokenKind::kNotEqual:
+        return comparison(token, Comparator::kNotEqual, left);
+      case TokenKind::kLess:
+        return comparison(token, Comparator::kLess, left);
+      case TokenKind::kLessOrEqual:
+        return comparison(token, Comparator::kLessOrEqual, left);
+      case TokenKind::kGreater:
+        return comparison(token, Comparator::kGreater, left);
+      case TokenKind::kGreaterOrEqual:
+        return comparison(token, Comparator::kGreaterOrEqual, left);
       case TokenKind::kFlatten:
         return flatten(token, left);
       case TokenKind::kFilter:
@@ -239,7 +257,8 @@ class Parser {
   }
 
   std::uint32_t comparison(const Token& token, Comparator comparator, std::uint32_t left) {
-    return add({.op = Op::kCompare, .comparator = comparator, .position = token.position, .left = left, .right = expression(kComparePower)});
+    return add(
+        {.op = Op::kCompare, .comparator = comparator, .position = token.position, .left = left, .right = expression(kComparePower)});
   }
 
   // What a projection does with each of its values.
@@ -307,7 +326,8 @@ class Parser {
     return add({.op = Op::kLiteral, .position = token.position, .first = static_cast<std::uint32_t>(program_->literals.size() - 1)});
   }
   std::uint32_t json_literal(const Token& token) {
-    auto document = Document::parse(Payload::copy(token.text), {.max_bytes = token.text.size(), .max_depth = program_->options.max_expression_depth});
+    auto document =
+        Document::parse(Payload::copy(token.text), {.max_bytes = token.text.size(), .max_depth = program_->options.max_expression_depth});
     if (!document) {
       if (document.error().code() == ErrorCode::kTooLarge) too_deep(token.position);
       fail(token, fmt::format("the literal is {}", document.error().message()));

@@ -16,14 +16,14 @@ namespace setget::inline v0::jmespath::detail {
 
 enum class Op : std::uint8_t {
   kCurrent,
-  kPath,      // names[first, count): one member after the other
-  kThen,      // left, and right on what it gave: sub-expressions and pipes
-  kIndex,     // element `index`
-  kSlice,     // slices[first]
-  kFlatten,   // of left
-  kProject,   // right on each element of left
-  kValues,    // right on each value of the object left
-  kFilter,    // right on each element of left for which `third` holds
+  kPath,     // names[first, count): one member after the other
+  kThen,     // left, and right on what it gave: sub-expressions and pipes
+  kIndex,    // element `index`
+  kSlice,    // slices[first]
+  kFlatten,  // of left
+  kProject,  // right on each element of left
+  kValues,   // right on each value of the object left
+  kFilter,   // right on each element of left for which `third` holds
   kOr,
   kAnd,
   kNot,
@@ -39,8 +39,32 @@ enum class Op : std::uint8_t {
 enum class Comparator : std::uint8_t { kEqual, kNotEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual };
 
 enum class Function : std::uint8_t {
-  kAbs, kAvg, kCeil, kContains, kEndsWith, kFloor, kJoin, kKeys, kLength, kMap, kMax, kMaxBy, kMerge, kMin, kMinBy, kNotNull, kReverse,
-  kSort, kSortBy, kStartsWith, kSum, kToArray, kToNumber, kToString, kType, kValues,
+  kAbs,
+  kAvg,
+  kCeil,
+  kContains,
+  kEndsWith,
+  kFloor,
+  kJoin,
+  kKeys,
+  kLength,
+  kMap,
+  kMax,
+  kMaxBy,
+  kMerge,
+  kMin,
+  kMinBy,
+  kNotNull,
+  kReverse,
+  kSort,
+  kSortBy,
+  kStartsWith,
+  kSum,
+  kToArray,
+  kToNumber,
+  kToString,
+  kType,
+  kValues,
 };
 
 struct Slice {

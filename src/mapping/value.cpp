@@ -63,7 +63,7 @@ Value Value::of(std::string_view text) noexcept {
 }
 
 Type Value::type() const noexcept {
-  static constexpr std::array kTypes = {Type::kNull,   Type::kBoolean, Type::kBoolean, Type::kNumber, Type::kNumber, Type::kNumber,
+  static constexpr std::array kTypes = {Type::kNull,   Type::kBoolean, Type::kBoolean, Type::kNumber, Type::kNumber,  Type::kNumber,
                                         Type::kString, Type::kArray,   Type::kObject,  Type::kNull,   Type::kBoolean, Type::kBoolean,
                                         Type::kNumber, Type::kString,  Type::kString,  Type::kArray,  Type::kObject};
   return kTypes[static_cast<std::size_t>(kind_)];
@@ -159,7 +159,8 @@ std::optional<std::string_view> Value::source() const noexcept {
 
 Result<std::string> Value::json(std::size_t max_bytes) const {
   std::string out;
-  if (!append_json(*this, max_bytes, out)) return Error(ErrorCode::kTooLarge, fmt::format("the value is more than {} bytes of JSON", max_bytes));
+  if (!append_json(*this, max_bytes, out))
+    return Error(ErrorCode::kTooLarge, fmt::format("the value is more than {} bytes of JSON", max_bytes));
   return out;
 }
 

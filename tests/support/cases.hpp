@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace setget::testing {
+namespace test_cases {
 
 // The folder of the cases `name`; empty where they cannot be had (the script says why on stderr).
 inline std::filesystem::path fetch_cases(const std::string& name) {
@@ -22,11 +22,11 @@ inline std::filesystem::path fetch_cases(const std::string& name) {
 }
 
 // What a test does without its cases: skips visibly here, fails in CI.
-#define SETGET_NEEDS_CASES(folder, name)                                                          \
-  if ((folder).empty()) {                                                                         \
-    const char* ci = std::getenv("CI");                                                           \
-    if (ci != nullptr && std::string_view(ci) == "true") GTEST_FAIL() << "no cases " << (name);   \
-    GTEST_SKIP() << "the cases " << (name) << " could not be fetched; tests/cases says why";      \
+#define SETGET_NEEDS_CASES(folder, name)                                                        \
+  if ((folder).empty()) {                                                                       \
+    const char* ci = std::getenv("CI");                                                         \
+    if (ci != nullptr && std::string_view(ci) == "true") GTEST_FAIL() << "no cases " << (name); \
+    GTEST_SKIP() << "the cases " << (name) << " could not be fetched; tests/cases says why";    \
   }
 
-}  // namespace setget::testing
+}  // namespace test_cases

@@ -53,12 +53,14 @@ bool same_json(const std::string& text, const Ordered& wanted) {
   return nlohmann::json::parse(text, nullptr, false) == nlohmann::json::parse(wanted.dump());
 }
 
-std::string verdict(const Case& one) { return one.error ? "error: " + *one.error : one.result ? nlohmann::json::parse(one.result->dump()).dump() : ""; }
+std::string verdict(const Case& one) {
+  return one.error ? "error: " + *one.error : one.result ? nlohmann::json::parse(one.result->dump()).dump() : "";
+}
 
 class JmespathCompliance : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto folder = testing::fetch_cases("jmespath");
+    const auto folder = test_cases::fetch_cases("jmespath");
     SETGET_NEEDS_CASES(folder, "jmespath");
     crate_ = read_cases(folder / "crate");
     go_ = read_cases(folder / "go");

@@ -27,11 +27,60 @@ TEST(JmespathDocument, reads_what_is_json) {
 }
 
 TEST(JmespathDocument, refuses_what_is_not) {
-  for (const std::string_view text :
-       {"", " ", "[", "]", "{", "}", "[1", "[1,", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}", "[1 2]", "1 2", "01", "1.",
-        ".5", "+1", "-", "1e", "1e+", "tru", "truex", "true\"\"", "nul", "\"", "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"",
-        "\"\\ud800\\u0041\"", "\"\x01\"", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "[1}", "{\"a\":1]", "\"a\"\"b\"", "\"a\"x", "[\"a\"x]",
-        "\xef\xbb\xbf{}", "NaN", "Infinity", "'a'", "[1]]", "{} {}", "/**/1", "\"a\" :", "{\"a\"::1}", "{\"a\":1,,\"b\":1}"}) {
+  for (const std::string_view text : {"",
+                                      " ",
+                                      "[",
+                                      "]",
+                                      "{",
+                                      "}",
+                                      "[1",
+                                      "[1,",
+                                      "[1,]",
+                                      "[,1]",
+                                      "{\"a\"}",
+                                      "{\"a\":}",
+                                      "{\"a\":1,}",
+                                      "{a:1}",
+                                      "{1:1}",
+                                      "[1 2]",
+                                      "1 2",
+                                      "01",
+                                      "1.",
+                                      ".5",
+                                      "+1",
+                                      "-",
+                                      "1e",
+                                      "1e+",
+                                      "tru",
+                                      "truex",
+                                      "true\"\"",
+                                      "nul",
+                                      "\"",
+                                      "\"a",
+                                      "\"\\x\"",
+                                      "\"\\u12\"",
+                                      "\"\\ud800\"",
+                                      "\"\\udc00\"",
+                                      "\"\\ud800\\u0041\"",
+                                      "\"\x01\"",
+                                      "\"\xff\"",
+                                      "\"\xc0\x80\"",
+                                      "\"\xed\xa0\x80\"",
+                                      "[1}",
+                                      "{\"a\":1]",
+                                      "\"a\"\"b\"",
+                                      "\"a\"x",
+                                      "[\"a\"x]",
+                                      "\xef\xbb\xbf{}",
+                                      "NaN",
+                                      "Infinity",
+                                      "'a'",
+                                      "[1]]",
+                                      "{} {}",
+                                      "/**/1",
+                                      "\"a\" :",
+                                      "{\"a\"::1}",
+                                      "{\"a\":1,,\"b\":1}"}) {
     EXPECT_FALSE(Document::parse_borrowed(text)) << text;
   }
 }
@@ -82,7 +131,8 @@ TEST(JmespathDocument, reads_nothing_beyond_the_text) {
   ASSERT_NE(mapped, MAP_FAILED);
   auto* pages = static_cast<char*>(mapped);
   ASSERT_EQ(mprotect(pages + page, page, PROT_NONE), 0);
-  const std::string text = R"({"abcdefghijklmnopqrstuvwxyz":["one\ntwo",12345678,true],"x":"0123456789012345678901234567890123456789","y":"z"})";
+  const std::string text =
+      R"({"abcdefghijklmnopqrstuvwxyz":["one\ntwo",12345678,true],"x":"0123456789012345678901234567890123456789","y":"z"})";
   for (std::size_t size = 0; size <= text.size(); ++size) {
     char* at = pages + page - size;
     std::memcpy(at, text.data(), size);

@@ -25,10 +25,11 @@ ErrorCode refused(std::string_view expression, std::string_view json = "{}", Opt
 }
 
 TEST(JmespathLimits, bound_the_depth_of_an_expression_whatever_nests) {
-  for (const auto& text : {repeat("(", 5000) + "a", repeat("[", 5000), repeat("!", 5000) + "a", repeat("a|", 5000) + "a", repeat("a||", 5000) + "a",
-                           repeat("{a:", 5000), repeat("not_null(", 5000), repeat("[?", 5000), repeat("[0]", 5000), "a" + repeat("[*]", 5000),
-                           repeat("let $x = a in ", 5000) + "a", repeat("a==", 5000) + "a", repeat("[]", 5000), "a" + repeat(".*", 5000),
-                           "`" + repeat("[", 5000) + repeat("]", 5000) + "`", "a" + repeat(".[b]", 5000)})
+  for (const auto& text :
+       {repeat("(", 5000) + "a", repeat("[", 5000), repeat("!", 5000) + "a", repeat("a|", 5000) + "a", repeat("a||", 5000) + "a",
+        repeat("{a:", 5000), repeat("not_null(", 5000), repeat("[?", 5000), repeat("[0]", 5000), "a" + repeat("[*]", 5000),
+        repeat("let $x = a in ", 5000) + "a", repeat("a==", 5000) + "a", repeat("[]", 5000), "a" + repeat(".*", 5000),
+        "`" + repeat("[", 5000) + repeat("]", 5000) + "`", "a" + repeat(".[b]", 5000)})
     EXPECT_EQ(refused(text), ErrorCode::kTooLarge) << text.substr(0, 20);
 }
 
@@ -62,7 +63,7 @@ TEST(JmespathLimits, bound_what_a_repeated_value_takes_to_write_compare_or_conve
   EXPECT_EQ(value.json(1u << 20).error().code(), ErrorCode::kTooLarge);
   EXPECT_EQ(refused(doubled + " | to_string(@)", R"({"a":1})"), ErrorCode::kTooLarge);
   EXPECT_EQ(refused(doubled + " | [@[0] == @[1]]", R"({"a":1})"), ErrorCode::kTooLarge);
-  EXPECT_EQ(refused(doubled + " | contains(@, `1`)", R"({"a":1})"), ErrorCode::kTooLarge) << "compared in depth";
+  EXPECT_EQ(refused(doubled + " | contains(@, @[0])", R"({"a":1})"), ErrorCode::kTooLarge) << "compared in depth";
   EXPECT_EQ(refused("a" + repeat(" | [@, @][]", 40), R"({"a":1})"), ErrorCode::kTooLarge);
 }
 
@@ -76,7 +77,7 @@ TEST(JmespathLimits, bound_the_steps_of_nested_loops) {
   EXPECT_EQ(refused("[?@ > `5`] | length(@)", list, {.max_steps = 100}), ErrorCode::kTooLarge);
   EXPECT_EQ(refused("map(&[@, @, @, @], @)", list, {.max_result_bytes = 10'000}), ErrorCode::kTooLarge);
   EXPECT_EQ(refused("[*].[@]", list, {.max_result_bytes = 10'000}), ErrorCode::kTooLarge);
-  EXPECT_EQ(refused("join('0123456789', map(&to_string(@), @))", list, {.max_result_bytes = 100'000}), ErrorCode::kTooLarge);
+  EXPECT_EQ(refused("join('0123456789', map(&to_string(@), @))", list, {.max_result_bytes = 60'000}), ErrorCode::kTooLarge);
 }
 
 // Names that hash alike are told apart one by one; that must not be free.
