@@ -102,10 +102,12 @@ Value RequestDocument::read_headers(const MappingInput& input) {
 
 Value RequestDocument::read_query(const MappingInput& input) {
   std::vector<Member> members;
-  for (const auto& [name, value] : input.query) {
+  for (const auto& parameter : input.query) {
+    const std::string_view name = parameter.first;
+    const std::string_view value = parameter.second;
     if (!jmespath::detail::is_utf8(name) || !jmespath::detail::is_utf8(value)) continue;
     const bool repeated = std::any_of(members.begin(), members.end(), [&](const Member& one) { return one.first == name; });
-    if (!repeated) members.emplace_back(name, Value::of(std::string_view(value)));
+    if (!repeated) members.emplace_back(name, Value::of(value));
   }
   return workspace_.object(members);
 }
