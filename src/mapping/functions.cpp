@@ -201,8 +201,16 @@ Value Interpreter::contains(const Part& part, Arguments arguments) {
     return Value::of(what && text->find(*what) != std::string_view::npos);
   }
   if (!is_array(where)) return wrong_type(part, 0, "an array or a string", where);
-  for (std::size_t i = 0, count = where.size(); i < count; ++i)
-    if (equal(where.at(i), arguments[1], &meter_)) return Value::of(true);
+  const Value* elements = elements_of(where);
+  const std::size_t count = Access::size(where);
+  const auto wanted = arguments[1].string();
+  meter_.spend(wanted ? count : 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    // A word in a list of words is what mappings ask.
+    const bool found =
+        wanted ? Access::size(elements[i]) == wanted->size() && elements[i].string() == wanted : equal(elements[i], arguments[1], &meter_);
+    if (found) return Value::of(true);
+  }
   return Value::of(false);
 }
 
