@@ -90,6 +90,14 @@ TEST(JmespathLimits, end_in_time_on_names_that_are_alike) {
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(30));
 }
 
+TEST(JmespathLimits, look_for_a_word_in_linear_time) {
+  const std::string text = repeat("a", 4'000'000);
+  const std::string json = "[\"" + text + "\",\"" + repeat("a", 1'000'000) + "b" + repeat("a", 1'000'000) + "\"]";
+  const auto started = std::chrono::steady_clock::now();
+  EXPECT_EQ(refused("contains([0], [1])", json), ErrorCode{});
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(20));
+}
+
 TEST(JmespathLimits, leave_a_workspace_usable) {
   const auto document = Document::parse("[1,2,3]").value();
   Workspace workspace;
