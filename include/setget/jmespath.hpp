@@ -72,8 +72,23 @@ class SETGET_API Value {
   friend struct detail::Access;
   // "Read": parts of a document, which know where they came from.
   enum class Kind : std::uint8_t {
-    kNull, kFalse, kTrue, kInteger, kUnsigned, kDouble, kString, kArray, kObject,
-    kReadNull, kReadFalse, kReadTrue, kReadNumber, kReadString, kReadEscaped, kReadArray, kReadObject,
+    kNull,
+    kFalse,
+    kTrue,
+    kInteger,
+    kUnsigned,
+    kDouble,
+    kString,
+    kArray,
+    kObject,
+    kReadNull,
+    kReadFalse,
+    kReadTrue,
+    kReadNumber,
+    kReadString,
+    kReadEscaped,
+    kReadArray,
+    kReadObject,
   };
   Kind kind_ = Kind::kNull;
   std::uint32_t size_ = 0;

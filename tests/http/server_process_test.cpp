@@ -88,9 +88,7 @@ TEST_F(Server, takes_webhooks_on_the_routes_of_its_file_and_reads_them_again) {
   start({"--config", "setget.toml"});
   RawClient client(server_.port());
   RawClient admin(server_.admin_port());
-  const auto post = [&client](const std::string& path, const std::string& body) {
-    return client.request("POST", path, body)->status;
-  };
+  const auto post = [&client](const std::string& path, const std::string& body) { return client.request("POST", path, body)->status; };
   EXPECT_EQ(post("/v1/hooks/shop", R"({"order":"o-1"})"), 202);
   EXPECT_EQ(post("/v1/hooks/shop", R"({"order":{}})"), 422);
   EXPECT_EQ(admin.request("POST", "/v1/hooks/shop", "{}")->status, 404) << "not for operators";
