@@ -43,6 +43,7 @@ constexpr Bench kBenches[] = {
     {"redis-http", bench::bench_redis_http, "GET over HTTP, against webdis"},
     {"redis-memory", bench::bench_redis_memory, "Redis memory per record"},
 #endif
+    {"jmespath", bench::bench_jmespath, "JMESPath on real webhooks, against the crate and PyPI"},
     {"parts", bench::bench_parts, "parts, by Google Benchmark"},
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include <setget/gateway.hpp>
 #include <setget/http.hpp>
 #include <setget/key_store.hpp>
+#include <setget/mapping.hpp>
 #include <setget/pipeline.hpp>
 #include <setget/queue.hpp>
 
@@ -44,6 +46,14 @@ struct RedisConfig {
   Milliseconds wait_timeout{1000};
 };
 
+// [routes.NAME]; see HookRoute and MappingOptions, which it becomes.
+struct RouteConfig {
+  std::string path{};  // empty: /v1/hooks/NAME
+  std::vector<std::string> methods{"POST"};
+  std::size_t max_body = 0;  // bytes; 0: [limits] max_payload
+  MappingOptions mapping{};  // [routes.NAME.mapping]; account and flow of the route itself are its defaults
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";        // [server] listen
   std::string admin_listen = "127.0.0.1:8081";  // [server] admin_listen; "" = none
@@ -60,14 +70,19 @@ struct Config {
   bool read_through = false;                     // [archive] read_through
   RedisConfig redis{};
   Flows flows{};
-  Limits limits{};             // [limits] max_payload, max_keys, …
-  HttpServerOptions http{};    // [server] threads, timeouts, …
+  Limits limits{};           // [limits] max_payload, max_keys, …
+  HttpServerOptions http{};  // [server] threads, timeouts, …
+  std::map<std::string, RouteConfig> routes{};
   PipelineOptions pipeline{};  // [worker] threads, batch, linger, …; [metrics] accounts, flows; stores are left empty
 };
 
 // Errors: kInvalidArgument with the TOML path as field and the line in the message; unknown sections and keys are errors.
 SETGET_API Result<Config> parse_config(std::string_view toml, std::string_view source_name = "setget.toml");
 SETGET_API Result<Config> load_config(const std::string& path);
+
+// The routes of a configuration with their mappings compiled: for GatewayOptions::hooks. Errors: kInvalidArgument with the TOML path as
+// field.
+SETGET_API Result<std::vector<HookRoute>> hook_routes(const Config& config);
 
 // Opened stores, ready for Pipeline::create.
 struct Stores {

@@ -7,6 +7,7 @@
 #include <setget/cron.hpp>
 #include <setget/validator.hpp>
 
+#include "config/routes.hpp"
 #include "pipeline/toml_reader.hpp"
 
 namespace setget::inline v0 {
@@ -192,6 +193,7 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   in_section(root, "worker", [&](TomlReader& section) { read_worker(section, out.pipeline); });
   in_section(root, "ingress", [&](TomlReader& section) { read_ingress(section, out.pipeline); });
   in_section(root, "metrics", [&](TomlReader& section) { read_metrics(section, out.pipeline.metric_labels); });
+  in_section(root, "routes", [&](TomlReader& section) { detail::read_routes(section, out.routes); });
   root.refuse_unknown();
   if (auto read = problems.result(); !read) return std::move(read).error();
 
@@ -199,6 +201,13 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   if (!said.max_body) out.http.max_body = std::max(out.http.max_body, out.limits.max_payload / 2 * 3);
   if (!said.max_message_bytes) {
     out.queue_options.max_message_bytes = std::max(out.queue_options.max_message_bytes, out.limits.max_payload + kMessageOverhead);
+  }
+  for (const auto& [name, route] : out.routes) {
+    if (route.max_body <= out.http.max_body) continue;
+    const auto field = fmt::format("routes.{}.max_body", name);
+    return Error(ErrorCode::kInvalidArgument, fmt::format("{}:{}: {}: must be at most server.max_body, which is {}", source_name,
+                                                          detail::line_of(*document, field), field, out.http.max_body))
+        .at_field(field);
   }
   if (auto valid = out.queue_options.validate(); !valid) return valid.error();
   if (auto valid = out.limits.validate(); !valid) return valid.error();

@@ -19,13 +19,14 @@ rule() {
 }
 rule core ''
 rule validator 'core'
-rule pipeline 'core|validator'
+rule mapping 'core'
+rule pipeline 'core|validator|mapping'
 rule memory 'core'
 rule sqlite 'core'
 rule redis 'core'
-rule gateway 'core|validator|pipeline'
+rule gateway 'core|validator|mapping|pipeline'
 rule http 'core|gateway'
-rule config 'core|validator|pipeline|gateway'
+rule config 'core|validator|mapping|pipeline|gateway'
 rule testing 'core|sqlite'
 
 # The same for public headers: which seams a room may know.
@@ -36,8 +37,10 @@ public_rule() {
 }
 backends='memory|sqlite|redis|mongo|sqs'
 above='pipeline|ingress|worker|reader|archiver|scheduler|gateway|http|config|setget'
-public_rule core "$above|$backends|validator|ttl|cron"
-public_rule validator "$above|$backends"
+public_rule core "$above|$backends|validator|ttl|cron|jmespath|mapping"
+public_rule validator "$above|$backends|jmespath|mapping"
+# What a mapping makes is the request that an ingress takes.
+public_rule mapping "pipeline|worker|reader|archiver|scheduler|gateway|http|config|setget|$backends"
 public_rule pipeline "$backends|gateway|http|config"
 public_rule memory "$above|sqlite|redis|mongo|sqs"
 public_rule sqlite "$above|memory|redis|mongo|sqs"
@@ -47,6 +50,8 @@ public_rule http "$backends|config"
 
 found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|tests/support/hiredis)\.hpp:' || true)
 [ -z "$found" ] || complain "C headers are included only by the one door of their room" "$found"
+found=$(includes 'simdjson|nlohmann/' include || true)
+[ -z "$found" ] || complain "simdjson and nlohmann-json are for sources only" "$found"
 found=$(includes 'boost/' include src | grep -v '^src/http/' || true)
 [ -z "$found" ] || complain "Boost is for src/http only" "$found"
 found=$(includes 'spdlog/|CLI/' include src || true)
