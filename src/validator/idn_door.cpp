@@ -30,8 +30,8 @@ bool is_idn_label(std::string_view label, std::size_t* encoded) {
     if (!international) return false;
   }
   std::uint8_t* out = nullptr;
-  // Strict IDNA 2008: no mapping; U-labels are looked up as they are.
-  const auto status = idn2_lookup_u8(reinterpret_cast<const std::uint8_t*>(unicode.c_str()), &out, IDN2_NO_TR46);
+  // What a registry asks of a U-label: no mapping, and the rules of context that a look-up leaves out (RFC 5891 section 4.2.3.3).
+  const auto status = idn2_register_u8(reinterpret_cast<const std::uint8_t*>(unicode.c_str()), nullptr, &out, 0);
   const std::unique_ptr<std::uint8_t, Free> owned(out);
   if (status != IDN2_OK) return false;
   const std::string_view text(reinterpret_cast<const char*>(out));

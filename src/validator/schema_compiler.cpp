@@ -50,7 +50,10 @@ Result<void> Compiler::drain() {
 Result<void> Compiler::edge(Edge& to, std::size_t at, std::string_view keyword) {
   const auto kind = tag(at);
   const bool boolean = kind == 't' || kind == 'f';
-  if (kind != '{' && (!boolean || place_->resource->dialect.draft == Draft::kDraft4)) {
+  // Draft 4 knows booleans under two keywords only.
+  const bool may_be_boolean =
+      place_->resource->dialect.draft != Draft::kDraft4 || keyword == "additionalProperties" || keyword == "additionalItems";
+  if (kind != '{' && (!boolean || !may_be_boolean)) {
     return error(keyword, boolean ? "draft 4 has no boolean schemas" : "a schema is an object or a boolean");
   }
   const auto* place = registry_.find_place(place_->document, at);
@@ -64,9 +67,9 @@ Result<void> Compiler::fill(Node& node, const Place& place) {
   node_ = &node;
   tape_ = registry_.tape(place.document);
   const auto& dialect = place.resource->dialect;
-  const auto kind = tag(place.at);
-  if (kind == 't' && dialect.draft != Draft::kDraft4) return {};
-  if (kind == 'f' && dialect.draft != Draft::kDraft4) {
+  const auto kind = tag(place.at);  // draft 4's booleans: see edge()
+  if (kind == 't') return {};
+  if (kind == 'f') {
     node.types = 0;
     node.never = true;
     return {};
