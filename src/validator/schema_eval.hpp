@@ -100,7 +100,7 @@ class Eval {
   bool any_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
   template <bool kTrack>
   bool one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
-  std::uint64_t filter_one(const Filter& filter, std::size_t at, std::uint8_t type);
+  std::uint64_t filter_one(const Filter& filter, std::size_t at, std::uint8_t type, std::uint64_t mask);
   void filter_many(const Filter& filter, std::size_t at, std::uint8_t type, std::size_t mask);
 
   const Program& program_;
