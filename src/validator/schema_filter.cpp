@@ -165,6 +165,33 @@ class Shapes {
   std::size_t work_ = 0;
 };
 
+// Whether no value can meet both: by their types, a name that one requires and the other forbids, or a required name whose values differ.
+bool exclude_each_other(const Shape& a, const Shape& b) {
+  const auto both = a.types & b.types;
+  if (both == 0) return true;
+  if (both == kString) return a.strings && b.strings && common(*a.strings, *b.strings).empty();
+  if (both != kObject) return false;
+  const auto forbids = [](const Shape& one, const Shape& other) {
+    return other.allowed && std::ranges::any_of(one.required, [&](std::string_view name) { return !other.allowed->contains(name); });
+  };
+  if (forbids(a, b) || forbids(b, a)) return true;
+  return std::ranges::any_of(a.members, [&](const auto& member) {
+    if (!a.required.contains(member.first) && !b.required.contains(member.first)) return false;
+    const auto other = b.members.find(member.first);
+    return other != b.members.end() && member.second != other->second && exclude_each_other(*member.second, *other->second);
+  });
+}
+
+bool all_apart(const std::vector<ShapePtr>& shapes) {
+  if (shapes.size() > 128) return false;
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    for (std::size_t j = i + 1; j < shapes.size(); ++j) {
+      if (!exclude_each_other(*shapes[i], *shapes[j])) return false;
+    }
+  }
+  return true;
+}
+
 class FilterMaker {
  public:
   explicit FilterMaker(std::deque<Filter>& filters) : filters_(filters) {}
@@ -218,9 +245,19 @@ class FilterMaker {
     filter.other_name = mask([](const Shape& shape) { return !shape.allowed; });
     bool useful = filter.other_name != all;
     for (const auto name : every) {
-      FilterName one;
-      one.present = mask([&](const Shape& shape) { return !shape.allowed || shape.allowed->contains(name); });
-      one.absent = mask([&](const Shape& shape) { return !shape.required.contains(name); });
+      filter.names.add(name);
+      filter.by_name.push_back({.present = filter.other_name, .absent = all});
+    }
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      const auto bit = std::uint64_t{1} << (i % 64);
+      if (shapes[i]->allowed) {
+        for (const auto name : *shapes[i]->allowed) filter.by_name[filter.names.add(name)].present[i / 64] |= bit;
+      }
+      for (const auto name : shapes[i]->required) filter.by_name[filter.names.add(name)].absent[i / 64] &= ~bit;
+    }
+    std::uint32_t number = 0;
+    for (const auto name : every) {
+      auto& one = filter.by_name[number];
       one.required = one.absent != all;
       std::vector<ShapePtr> members;
       bool any = false;
@@ -231,9 +268,8 @@ class FilterMaker {
       }
       if (any) one.value = make(members);
       useful = useful || one.required || one.value || one.present != all;
-      const auto number = filter.names.add(name);
       if (one.required) filter.required.push_back(number);
-      filter.by_name.push_back(std::move(one));
+      ++number;
     }
     filter.names.build();
     filter.has_names = useful;
@@ -259,7 +295,12 @@ void make_filters(json_schema::Validator::Program& program) {
     for (auto& op : node.ops) {
       if ((op.kind != OpKind::kAnyOf && op.kind != OpKind::kOneOf) || op.branches.size() < 2) continue;
       std::vector<ShapePtr> of;
-      for (const auto& branch : op.branches) of.push_back(shapes.of(branch, 2));
+      for (const auto& branch : op.branches) of.push_back(shapes.of(branch, 1));
+      // Deeper only where a look at the value and its members does not decide.
+      if (!all_apart(of)) {
+        of.clear();
+        for (const auto& branch : op.branches) of.push_back(shapes.of(branch, 2));
+      }
       op.filter = maker.make(of);
     }
   }

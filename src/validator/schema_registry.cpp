@@ -304,6 +304,18 @@ Result<void> Registry::anchors(std::uint32_t document, std::size_t at, Resource*
 }
 
 Result<const Place*> Registry::resolve(const Resource& from, std::string_view reference, std::string* anchor) {
+  // The same few references stand in many places.
+  auto& known = resolved_[from.number][std::string(reference)];
+  if (!known.first) {
+    auto found = look_up(from, reference, &known.second);
+    if (!found) return found;
+    known.first = *found;
+  }
+  if (anchor) *anchor = known.second;
+  return known.first;
+}
+
+Result<const Place*> Registry::look_up(const Resource& from, std::string_view reference, std::string* anchor) {
   const auto uri = detail::schema::resolve(from.uri, UriReference::parse(reference));
   const auto fragment = percent_decoded(uri.fragment.value_or(""));
   auto loaded = load(without_fragment(uri));

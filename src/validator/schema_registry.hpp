@@ -71,6 +71,7 @@ class Registry {
   Result<void> walk(std::uint32_t document, std::size_t at, Resource* resource, std::string pointer);
   Result<Resource*> identify(std::uint32_t document, std::size_t at, Resource* resource, const std::string& pointer);
   Result<void> anchors(std::uint32_t document, std::size_t at, Resource* resource, bool is_root);
+  Result<const Place*> look_up(const Resource& from, std::string_view reference, std::string* anchor);
   Result<const Place*> follow(Resource* resource, std::string_view pointer, std::string_view reference, const Resource& from);
   Resource* new_resource(std::uint32_t document, std::size_t at, UriReference uri, const Dialect& dialect);
 
@@ -82,6 +83,8 @@ class Registry {
   std::unordered_map<std::string, Resource*> by_uri_;
   std::unordered_map<std::uint64_t, const Place*> places_;
   std::deque<Place> place_store_;
+  // By resource and text: the place, and the anchor where the reference names one.
+  std::unordered_map<std::uint32_t, std::unordered_map<std::string, std::pair<const Place*, std::string>>> resolved_;
   std::size_t metaschema_depth_ = 0;
 };
 
