@@ -13,8 +13,8 @@
 
 namespace setget::inline v0::json_schema {
 
-// Words and strings in simdjson's tape format, owned by somebody else (see json_schema_simdjson.hpp). What numbers a parser has rounded stays
-// rounded. Both must be readable for 32 bytes beyond their end.
+// Words and strings in simdjson's tape format, owned by somebody else (see json_schema_simdjson.hpp). What numbers a parser has rounded
+// stays rounded. Both must be readable for 32 bytes beyond their end.
 struct DocumentView {
   const std::uint64_t* tape = nullptr;  // [0] is the root word
   const std::uint8_t* strings = nullptr;
@@ -27,8 +27,9 @@ class SETGET_API Document {
   Document(Document&&) noexcept;
   Document& operator=(Document&&) noexcept;
 
-  // Replaces the content; memory is used again. Errors: kInvalidArgument with position() where it is not JSON (RFC 8259), kTooLarge where it is
-  // nested deeper than max_depth or holds a number whose exponent has more than 17 digits. After an error the document is empty (null).
+  // Replaces the content; memory is used again. Errors: kInvalidArgument with position() where it is not JSON (RFC 8259), kTooLarge where
+  // it is nested deeper than max_depth or holds a number whose exponent has more than 17 digits. After an error the document is empty
+  // (null).
   Result<void> parse(std::string_view json, std::size_t max_depth = 256);
 
   // Values one by one, for trees that exist already (nlohmann::json: json_schema_nlohmann.hpp). Every call is checked: a name comes before
@@ -43,7 +44,7 @@ class SETGET_API Document {
     void boolean(bool value);
     void integer(std::int64_t value);
     void unsigned_integer(std::uint64_t value);
-    void number(double value);                      // must be finite
+    void number(double value);                       // must be finite
     void number_text(std::string_view json_number);  // any JSON number, exact
     void string(std::string_view utf8);              // must be UTF-8
     void begin_object();

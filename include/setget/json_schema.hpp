@@ -103,8 +103,8 @@ class SETGET_API Validator {
   Result<Report> validate(const Document& document) const;
   Result<Report> validate(const DocumentView& view) const;
 
-  Draft draft() const noexcept;                    // of the root schema
-  std::size_t node_count() const noexcept;         // subschemas in the program
+  Draft draft() const noexcept;             // of the root schema
+  std::size_t node_count() const noexcept;  // subschemas in the program
   const SchemaLimits& limits() const noexcept;
 
   struct Program;  // private

@@ -93,7 +93,7 @@ DocumentView Document::view() const noexcept {
 struct Document::Builder::State {
   Document document{};
   std::size_t max_depth = 256;
-  std::vector<char> open{};   // '{' where a name comes next, ':' where its value does, '['
+  std::vector<char> open{};  // '{' where a name comes next, ':' where its value does, '['
   bool has_root = false;
   std::string problem{};
   ErrorCode code = ErrorCode::kInvalidArgument;

@@ -1,6 +1,6 @@
-// Regex: patterns as ECMA-262 has them (with the flag u, and what Annex B leaves open allowed where it means one thing), matched in time linear
-// in the text where the pattern has no look-around and no back-references, and within a number of steps where it has. Private to the validator.
-// Thread rule: const access from any thread.
+// Regex: patterns as ECMA-262 has them (with the flag u, and what Annex B leaves open allowed where it means one thing), matched in time
+// linear in the text where the pattern has no look-around and no back-references, and within a number of steps where it has. Private to the
+// validator. Thread rule: const access from any thread.
 #pragma once
 
 #include <cstddef>

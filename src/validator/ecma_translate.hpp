@@ -1,4 +1,5 @@
-// A pattern of ECMA-262 in the words of RE2 or of PCRE2, and as a plain list of sets where it is no more than that. Private to the validator.
+// A pattern of ECMA-262 in the words of RE2 or of PCRE2, and as a plain list of sets where it is no more than that. Private to the
+// validator.
 #pragma once
 
 #include <cstdint>

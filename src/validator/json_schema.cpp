@@ -37,11 +37,12 @@ constexpr std::size_t kKeptBytes = 4U << 20;
 Error stopped(Stop why, const SchemaLimits& limits) {
   switch (why) {
     case Stop::kNesting:
-      return Error(ErrorCode::kTooLarge, fmt::format("schema: more than {} subschemas within each other (max_nesting), as in a loop of references",
-                                                     limits.max_nesting));
+      return Error(
+          ErrorCode::kTooLarge,
+          fmt::format("schema: more than {} subschemas within each other (max_nesting), as in a loop of references", limits.max_nesting));
     case Stop::kPattern:
-      return Error(ErrorCode::kTooLarge, fmt::format("schema: a pattern took more than {} steps on a text (max_pattern_steps)",
-                                                     limits.max_pattern_steps));
+      return Error(ErrorCode::kTooLarge,
+                   fmt::format("schema: a pattern took more than {} steps on a text (max_pattern_steps)", limits.max_pattern_steps));
     default:
       return Error(ErrorCode::kTooLarge, fmt::format("schema: the document takes more than {} steps (max_steps)", limits.max_steps));
   }

@@ -1,5 +1,5 @@
-// NameMap: a fixed set of strings and the number of each. Found by length and the first and last eight bytes, which are the whole string for
-// most names of real schemas: one hash, usually one probe. Private to the validator. Thread rule: const access from any thread.
+// NameMap: a fixed set of strings and the number of each. Found by length and the first and last eight bytes, which are the whole string
+// for most names of real schemas: one hash, usually one probe. Private to the validator. Thread rule: const access from any thread.
 #pragma once
 
 #include <array>
@@ -53,8 +53,8 @@ class NameMap {
     std::uint32_t size = 0;
     std::uint32_t at = 0;
   };
-  static constexpr std::array<std::uint64_t, 8> kMasks = {0,           0xFF,         0xFFFF,         0xFFFFFF,
-                                                         0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF};
+  static constexpr std::array<std::uint64_t, 8> kMasks = {0,          0xFF,         0xFFFF,         0xFFFFFF,
+                                                          0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF};
 
   std::uint32_t slot_of(std::uint64_t first, std::uint64_t last, std::uint32_t size, std::string_view name) const noexcept {
     auto hash = (first ^ std::rotl(last, 23) ^ size) * seed_;

@@ -31,8 +31,8 @@ class Pcre2Regex final : public Regex {
     pcre2_set_depth_limit(context.get(), steps);
     // Kibibytes of the backtracking stack, which is on the heap.
     pcre2_set_heap_limit(context.get(), static_cast<std::uint32_t>(limits_.max_memory / 1024));
-    const auto result = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, data.get(),
-                                    context.get());
+    const auto result =
+        pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, data.get(), context.get());
     if (result >= 0) return RegexMatch::kYes;
     return result == PCRE2_ERROR_NOMATCH ? RegexMatch::kNo : RegexMatch::kOverBudget;
   }

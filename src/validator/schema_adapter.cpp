@@ -33,6 +33,8 @@ class SchemaValidator final : public setget::Validator {
 
 }  // namespace
 
-std::shared_ptr<const setget::Validator> schema_validator(Validator validator) { return std::make_shared<SchemaValidator>(std::move(validator)); }
+std::shared_ptr<const setget::Validator> schema_validator(Validator validator) {
+  return std::make_shared<SchemaValidator>(std::move(validator));
+}
 
 }  // namespace setget::inline v0::json_schema

@@ -291,7 +291,8 @@ Result<void> Compiler::array(Node& node, const Keywords& has) {
 Result<void> Compiler::string(Node& node, const Keywords& has) {
   StringPart part;
   bool any = false;
-  for (const auto& [key, keyword, to] : {std::tuple(Key::kMinLength, "minLength", &part.min), std::tuple(Key::kMaxLength, "maxLength", &part.max)}) {
+  for (const auto& [key, keyword, to] :
+       {std::tuple(Key::kMinLength, "minLength", &part.min), std::tuple(Key::kMaxLength, "maxLength", &part.max)}) {
     if (const auto at = value(has, key)) {
       auto number = count(at, keyword);
       if (!number) return number.error();
@@ -371,8 +372,9 @@ Result<void> Compiler::branches(Node& node, std::size_t at, OpKind kind, const c
 }
 
 Result<void> Compiler::combinations(Node& node, const Keywords& has) {
-  for (const auto& [key, kind, keyword] : {std::tuple(Key::kAllOf, OpKind::kAllOf, "allOf"), std::tuple(Key::kAnyOf, OpKind::kAnyOf, "anyOf"),
-                                           std::tuple(Key::kOneOf, OpKind::kOneOf, "oneOf")}) {
+  for (const auto& [key, kind, keyword] :
+       {std::tuple(Key::kAllOf, OpKind::kAllOf, "allOf"), std::tuple(Key::kAnyOf, OpKind::kAnyOf, "anyOf"),
+        std::tuple(Key::kOneOf, OpKind::kOneOf, "oneOf")}) {
     if (const auto at = value(has, key)) {
       if (auto done = branches(node, at, kind, keyword); !done) return done;
     }

@@ -89,8 +89,8 @@ Result<void> Compiler::fill(Node& node, const Place& place) {
   if (dialect.draft <= Draft::kDraft7 && value(has, Key::kRef) != 0) return reference(node, value(has, Key::kRef), "$ref", false);
 
   using Step = Result<void> (Compiler::*)(Node&, const Keywords&);
-  for (const Step step : {&Compiler::values, &Compiler::object, &Compiler::array, &Compiler::string, &Compiler::number, &Compiler::references,
-                          &Compiler::combinations, &Compiler::unevaluated}) {
+  for (const Step step : {&Compiler::values, &Compiler::object, &Compiler::array, &Compiler::string, &Compiler::number,
+                          &Compiler::references, &Compiler::combinations, &Compiler::unevaluated}) {
     if (auto done = (this->*step)(node, has); !done) return done;
   }
   return {};
@@ -212,7 +212,8 @@ Result<void> Compiler::refuse_loops() {
       const auto* target = next[frame.next++];
       auto& known = state[target];
       if (known == 1) {
-        return Error(ErrorCode::kInvalidArgument, fmt::format("schema: {}: a reference loop: it leads back to itself for every value", target->location))
+        return Error(ErrorCode::kInvalidArgument,
+                     fmt::format("schema: {}: a reference loop: it leads back to itself for every value", target->location))
             .at_field(target->location);
       }
       if (known == 2) continue;

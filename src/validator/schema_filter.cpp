@@ -1,5 +1,5 @@
-// Which branches of anyOf and oneOf can match: necessary conditions of each branch, turned around into sets of branches for each fact that a
-// look at the value gives. What they exclude is proven not to match; what is left is evaluated. docs/adr/0018-json-schema.md.
+// Which branches of anyOf and oneOf can match: necessary conditions of each branch, turned around into sets of branches for each fact that
+// a look at the value gives. What they exclude is proven not to match; what is left is evaluated. docs/adr/0018-json-schema.md.
 #include <algorithm>
 #include <bit>
 #include <map>
@@ -135,7 +135,8 @@ class Shapes {
         for (const auto& branch : op.branches) all = intersect(all, of(branch, depth, within + 1));
       } else if ((op.kind == OpKind::kAnyOf || op.kind == OpKind::kOneOf) && !op.branches.empty()) {
         auto any = of(op.branches[0], depth, within + 1);
-        for (std::size_t i = 1; i < op.branches.size() && !any->says_nothing(); ++i) any = unite(any, of(op.branches[i], depth, within + 1));
+        for (std::size_t i = 1; i < op.branches.size() && !any->says_nothing(); ++i)
+          any = unite(any, of(op.branches[i], depth, within + 1));
         all = intersect(all, any);
       }
     }

@@ -194,7 +194,8 @@ std::vector<Reason> Report::reasons(std::string_view prefix) const {
   for (std::size_t i = 0; i < violations.size(); ++i) {
     if (has_parts[i]) continue;
     const auto& one = violations[i];
-    out.push_back({.code = "schema_" + snake_case(one.keyword), .message = one.message, .pointer = std::string(prefix) + one.instance_location});
+    out.push_back(
+        {.code = "schema_" + snake_case(one.keyword), .message = one.message, .pointer = std::string(prefix) + one.instance_location});
   }
   return out;
 }

@@ -38,8 +38,8 @@ struct PatternEdge {
 // A name that the schema knows: a property, or one that is only required.
 struct NameEntry {
   Edge child{};
-  bool declared = false;             // in "properties"
-  std::uint32_t tracked = 0xFFFFFFFF;  // number of its bit: required names first
+  bool declared = false;                  // in "properties"
+  std::uint32_t tracked = 0xFFFFFFFF;     // number of its bit: required names first
   std::vector<std::uint32_t> patterns{};  // of ObjectPart::patterns that match it
 };
 
@@ -76,7 +76,7 @@ struct ObjectPart {
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   std::vector<Dependent> dependents{};
-  bool plain = false;  // nothing of a property is looked at but the count
+  bool plain = false;   // nothing of a property is looked at but the count
   bool simple = false;  // properties, required and additional only: the loop without patterns, names and dependents
 };
 
@@ -154,13 +154,13 @@ struct Op {
 
 struct Node {
   std::uint8_t types = kAnyType;
-  std::uint8_t deep = 0;          // types of which more than the type is checked
-  bool never = false;             // the schema `false`
+  std::uint8_t deep = 0;            // types of which more than the type is checked
+  bool never = false;               // the schema `false`
   bool whole_only_by_text = false;  // draft 4: 1.0 is not an integer
   bool has_type = false;
   std::uint32_t resource = 0;
   ObjectPart* object = nullptr;  // the program's
-  ArrayPart* array = nullptr;  // the program's
+  ArrayPart* array = nullptr;    // the program's
   StringPart* string = nullptr;  // the program's
   NumberPart* number = nullptr;  // the program's
   std::vector<const ValueSet*> values{};
@@ -176,9 +176,9 @@ struct Node {
 using Mask = std::vector<std::uint64_t>;
 
 struct FilterName {
-  Mask present{};           // branches that allow the name
-  Mask absent{};            // branches that do not require it
-  bool required = false;    // any of them does
+  Mask present{};                 // branches that allow the name
+  Mask absent{};                  // branches that do not require it
+  bool required = false;          // any of them does
   const Filter* value = nullptr;  // facts about the value under this name
 };
 

@@ -133,7 +133,8 @@ Result<Dialect> Registry::dialect_of(std::string_view schema_uri, Resource** cus
   if (find_draft(uri, dialect.draft)) return dialect;
   if (uri == "http://json-schema.org/schema") return Dialect{.draft = options_.default_draft};
   if (depth > 8 || metaschema_depth_ > 8)
-    return Error(ErrorCode::kUnsupported, fmt::format("schema: the metaschemas of {} lead to no draft that is known", uri)).at_field("$schema");
+    return Error(ErrorCode::kUnsupported, fmt::format("schema: the metaschemas of {} lead to no draft that is known", uri))
+        .at_field("$schema");
   ++metaschema_depth_;
   auto parsed = UriReference::parse(uri);
   if (!parsed.scheme) {
@@ -185,7 +186,8 @@ Result<Resource*> Registry::load(const std::string& uri) {
     if (!text) return text.error();
     return add(*text);
   } catch (const std::exception& thrown) {
-    return Error(ErrorCode::kInternal, fmt::format("the loader threw on {}: {}", uri, thrown.what())).from(ErrorSource::kHost, 0, thrown.what());
+    return Error(ErrorCode::kInternal, fmt::format("the loader threw on {}: {}", uri, thrown.what()))
+        .from(ErrorSource::kHost, 0, thrown.what());
   } catch (...) {
     return Error(ErrorCode::kInternal, fmt::format("the loader threw on {}", uri)).from(ErrorSource::kHost, 0, "");
   }
@@ -320,14 +322,16 @@ Result<const Place*> Registry::look_up(const Resource& from, std::string_view re
   const auto fragment = percent_decoded(uri.fragment.value_or(""));
   auto loaded = load(without_fragment(uri));
   if (!loaded) {
-    return Error(loaded.error().code(), fmt::format("schema: the reference \"{}\" in {}: {}", reference, from.uri_text, loaded.error().message()))
+    return Error(loaded.error().code(),
+                 fmt::format("schema: the reference \"{}\" in {}: {}", reference, from.uri_text, loaded.error().message()))
         .at_field(loaded.error().field());
   }
   auto* resource = *loaded;
   if (fragment.empty() || fragment[0] == '/') return follow(resource, fragment, reference, from);
   const auto found = resource->anchors.find(fragment);
   if (found == resource->anchors.end()) {
-    return Error(ErrorCode::kNotFound, fmt::format("schema: the reference \"{}\" in {}: no anchor \"{}\"", reference, from.uri_text, fragment));
+    return Error(ErrorCode::kNotFound,
+                 fmt::format("schema: the reference \"{}\" in {}: no anchor \"{}\"", reference, from.uri_text, fragment));
   }
   if (anchor) *anchor = fragment;
   return &place(resource->document, found->second);

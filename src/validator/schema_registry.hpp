@@ -1,5 +1,5 @@
-// Registry: the schema documents of one compilation, what in them has a URI or an anchor, and where references lead. Private to the validator.
-// Thread rule: one thread.
+// Registry: the schema documents of one compilation, what in them has a URI or an anchor, and where references lead. Private to the
+// validator. Thread rule: one thread.
 #pragma once
 
 #include <cstdint>

@@ -111,7 +111,8 @@ setget::json_schema::Loader remotes(const std::string& suite) {
   return [suite](std::string_view uri) -> setget::Result<std::string> {
     constexpr std::string_view kBase = "http://localhost:1234/";
     const auto path = suite + "/remotes/" + std::string(uri.substr(std::min(uri.size(), kBase.size())));
-    if (!uri.starts_with(kBase) || !fs::is_regular_file(path)) return setget::Error(setget::ErrorCode::kNotFound, std::string(uri) + " is not there");
+    if (!uri.starts_with(kBase) || !fs::is_regular_file(path))
+      return setget::Error(setget::ErrorCode::kNotFound, std::string(uri) + " is not there");
     return read_file(path);
   };
 }

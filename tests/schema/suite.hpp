@@ -10,7 +10,7 @@
 namespace schema_test {
 
 struct Case {
-  std::string file{};         // "draft7/optional/bignum.json"
+  std::string file{};  // "draft7/optional/bignum.json"
   std::string group{};
   std::string description{};  // empty: the schema itself does not compile
   std::string schema{};
