@@ -6,6 +6,6 @@
 namespace setget::inline v0::detail {
 
 // RFC 9110 section 8.3.1, RFC 6839: application/json or anything with the suffix +json, parameters ignored, in any case.
-bool is_json_type(std::string_view type) noexcept;
+bool is_json_content(std::string_view type) noexcept;
 
 }  // namespace setget::inline v0::detail

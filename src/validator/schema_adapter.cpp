@@ -13,7 +13,7 @@ class SchemaValidator final : public setget::Validator {
   explicit SchemaValidator(json_schema::Validator validator) : validator_(std::move(validator)) {}
 
   std::vector<Reason> validate(const Command& command) const override {
-    if (command.kind != CommandKind::kSet || !detail::is_json_type(command.content_type)) return {};
+    if (command.kind != CommandKind::kSet || !detail::is_json_content(command.content_type)) return {};
     const auto valid = validator_.is_valid(command.payload.view());
     if (!valid) return {of(valid.error())};
     if (*valid) return {};

@@ -1,5 +1,6 @@
 #include "validator/schema_report.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include <fmt/format.h>
@@ -401,6 +402,48 @@ class Reporter {
     }
   }
 
+  // How much of what is known of each branch a value breaks: names, and above all constants and types.
+  void weigh(const Filter& filter, std::size_t at, std::vector<unsigned>& weights, unsigned scale) {
+    const auto type = type_at(tape_, at);
+    const auto add_where_excluded = [&](const Mask& mask, unsigned weight) {
+      for (std::size_t i = 0; i < weights.size(); ++i) {
+        if (((mask[i / 64] >> (i % 64)) & 1) == 0) weights[i] += weight;
+      }
+    };
+    add_where_excluded(filter.by_type[static_cast<std::size_t>(std::countr_zero(type))], scale);
+    if (type == kString && filter.has_strings) {
+      const auto number = filter.strings.find(text_at(tape_, at));
+      add_where_excluded(number == NameMap::kNone ? filter.other_string : filter.by_string[number], scale * 8);
+    }
+    if (type != kObject || !filter.has_names) return;
+    std::vector<bool> seen(filter.names.size());
+    const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+    for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
+      const auto number = filter.names.find(text_at(tape_, key));
+      add_where_excluded(number == NameMap::kNone ? filter.other_name : filter.by_name[number].present, scale);
+      if (number == NameMap::kNone) continue;
+      seen[number] = true;
+      if (filter.by_name[number].value) weigh(*filter.by_name[number].value, key + 1, weights, 1);
+    }
+    for (const auto number : filter.required) {
+      if (!seen[number]) add_where_excluded(filter.by_name[number].absent, scale);
+    }
+  }
+
+  // The branches that come closest where none is possible; none of them where too many do.
+  std::vector<std::size_t> closest(const Op& op, std::size_t at) {
+    if (!eval_.spend(op.branches.size())) return {};
+    std::vector<unsigned> weights(op.branches.size());
+    weigh(*op.filter, at, weights, 2);
+    const auto least = *std::ranges::min_element(weights);
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] == least) out.push_back(i);
+    }
+    if (out.size() > 3) out.clear();
+    return out;
+  }
+
   void alternatives(const Node& node, const Op& op, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
     std::vector<std::size_t> possible;
     if (op.filter) {
@@ -425,10 +468,8 @@ class Reporter {
                       matching.size(), op.branches.size(), matching[0], matching[1]));
       return;
     }
-    const auto own = add(node, where, op.keyword,
-                         possible.empty() ? fmt::format("{} is valid against none of {} schemas; its type, names or constants exclude each",
-                                                        shown(at), op.branches.size())
-                                          : fmt::format("{} is valid against none of {} schemas", shown(at), op.branches.size()));
+    const auto own = add(node, where, op.keyword, fmt::format("{} is valid against none of {} schemas", shown(at), op.branches.size()));
+    if (possible.empty() && op.filter) possible = closest(op, at);
     if (own == kNoParent) return;
     const Step step{where.keyword, op.keyword};
     for (const auto branch : possible) {

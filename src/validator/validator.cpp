@@ -34,7 +34,7 @@ Result<void> Limits::validate() const {
 
 namespace detail {
 
-bool is_json_type(std::string_view type) noexcept {
+bool is_json_content(std::string_view type) noexcept {
   type = type.substr(0, type.find(';'));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
   while (!type.empty() && (type.front() == ' ' || type.front() == '\t')) type.remove_prefix(1);
@@ -111,7 +111,7 @@ class EnvelopeValidator final : public Validator {
     check_version(command, found);
     if (command.payload.size() > limits_.max_payload) {
       found.add("payload_too_large", "/payload", fmt::format("{} bytes, limit {}", command.payload.size(), limits_.max_payload));
-    } else if (!found.full() && detail::is_json_type(command.content_type)) {
+    } else if (!found.full() && detail::is_json_content(command.content_type)) {
       found.add(check_json(command.payload.view(), limits_));
     }
   }
