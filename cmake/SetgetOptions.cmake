@@ -30,6 +30,14 @@ find_package(date REQUIRED)
 find_package(prometheus-cpp REQUIRED COMPONENTS core)
 find_package(OpenSSL REQUIRED)
 find_path(SETGET_XXHASH_INCLUDE xxhash.h REQUIRED)
+# JSON Schema: patterns and internationalised names. By their plain names where setget is installed: no CMake package of them is needed.
+find_path(SETGET_RE2_INCLUDE re2/re2.h REQUIRED)
+find_library(SETGET_RE2_LIBRARY re2 REQUIRED)
+find_path(SETGET_PCRE2_INCLUDE pcre2.h REQUIRED)
+find_library(SETGET_PCRE2_LIBRARY pcre2-8 REQUIRED)
+find_path(SETGET_IDN2_INCLUDE idn2.h REQUIRED)
+find_library(SETGET_IDN2_LIBRARY idn2 REQUIRED)
+mark_as_advanced(SETGET_RE2_INCLUDE SETGET_RE2_LIBRARY SETGET_PCRE2_INCLUDE SETGET_PCRE2_LIBRARY SETGET_IDN2_INCLUDE SETGET_IDN2_LIBRARY)
 find_package(SQLite3 3.37)
 find_package(Boost 1.74 QUIET)  # headers only: Beast, Asio
 

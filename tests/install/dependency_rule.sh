@@ -48,7 +48,7 @@ public_rule redis "$above|memory|sqlite|mongo|sqs"
 public_rule gateway "$backends|http|config"
 public_rule http "$backends|config"
 
-found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|tests/support/hiredis)\.hpp:' || true)
+found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h|re2/|pcre2\.h|idn2\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|tests/support/hiredis)\.hpp:|^src/validator/(re2|pcre2|idn)_door\.cpp:' || true)
 [ -z "$found" ] || complain "C headers are included only by the one door of their room" "$found"
 found=$(includes 'simdjson|nlohmann/' include || true)
 [ -z "$found" ] || complain "simdjson and nlohmann-json are for sources only" "$found"
