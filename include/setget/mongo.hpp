@@ -2,9 +2,9 @@
 //
 //   mongodb://user:password@host:port,host:port/database?options
 //
-// docs/mongo.md lists the options of a URI. The database is "setget" where the URI names none. Any number of processes may open one archive,
-// and several archives share a database under different collection names. It needs no transactions, sessions or TTL indexes; where the server
-// has sessions, writes are retried by the driver, and where it has TTL indexes it purges by itself.
+// docs/mongo.md lists the options of a URI. The database is "setget" where the URI names none. Any number of processes may open one
+// archive, and several archives share a database under different collection names. It needs no transactions, sessions or TTL indexes; where
+// the server has sessions, writes are retried by the driver, and where it has TTL indexes it purges by itself.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ enum class PayloadForm : std::uint8_t {
 };
 
 struct Options {
-  std::string uri{};                           // required
+  std::string uri{};                          // required
   std::string collection = "setget_archive";  // 1..64 bytes of [A-Za-z0-9._-]; "<it>.chunks" and "<it>.state" belong to it
   // One bulk has at most so many documents and about so many bytes; a document that is larger goes alone. 1 to 100 000, 64 KiB to 40 MiB.
   std::size_t batch = 500;
@@ -40,8 +40,8 @@ struct Options {
   // reclaim() drops them.
   bool ttl_index = true;
   std::size_t connections = 4;  // used at a time, by this object; further calls wait for one until their deadline. 1 to 256
-  // A server that has not accepted a connection, or has not said what it is, within this time counts as down. A call can take this much longer
-  // than its deadline, and no more: everything else ends with the deadline. 10 ms to a minute.
+  // A server that has not accepted a connection, or has not said what it is, within this time counts as down. A call can take this much
+  // longer than its deadline, and no more: everything else ends with the deadline. 10 ms to a minute.
   Milliseconds connect_timeout{2000};
   // The deadline of verbs that are given none. 100 ms to an hour.
   Milliseconds timeout{30'000};

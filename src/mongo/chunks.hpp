@@ -1,5 +1,5 @@
-// Payloads that are too large for a document: pieces in a collection of their own, named after document and order, "ID ORDER NUMBER", so that
-// those of another version are other documents. They are written before their document and dropped after it.
+// Payloads that are too large for a document: pieces in a collection of their own, named after document and order, "ID ORDER NUMBER", so
+// that those of another version are other documents. They are written before their document and dropped after it.
 #pragma once
 
 #include <string>

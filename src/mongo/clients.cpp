@@ -11,9 +11,7 @@
 namespace setget::inline v0::mongo {
 namespace {
 
-Error bad_uri(std::string rule) {
-  return Error(ErrorCode::kInvalidArgument, fmt::format("mongo option uri {}", rule)).at_field("uri");
-}
+Error bad_uri(std::string rule) { return Error(ErrorCode::kInvalidArgument, fmt::format("mongo option uri {}", rule)).at_field("uri"); }
 
 // Only these hosts and this database: user, password and options stay out of sight.
 std::string shown_of(const mongoc_uri_t* uri, std::string_view database) {
@@ -27,8 +25,9 @@ std::string shown_of(const mongoc_uri_t* uri, std::string_view database) {
 
 // Forwards what the driver did to Metrics. Names of commands come from a list, so that the number of series has a bound.
 std::string_view known_command(const char* name) {
-  constexpr std::array<std::string_view, 16> kKnown = {"find",  "getMore", "insert",        "update",      "delete",      "count", "createIndexes", "listIndexes",
-                                                       "hello", "isMaster", "collStats", "serverStatus", "drop", "killCursors", "getParameter", "ping"};
+  constexpr std::array<std::string_view, 16> kKnown = {
+      "find",  "getMore",  "insert",    "update",       "delete", "count",       "createIndexes", "listIndexes",
+      "hello", "isMaster", "collStats", "serverStatus", "drop",   "killCursors", "getParameter",  "ping"};
   const auto* const found = std::ranges::find(kKnown, std::string_view(name));
   return found == kKnown.end() ? "other" : *found;
 }
@@ -120,7 +119,9 @@ Result<std::unique_ptr<Client>> Clients::make() {
 }
 
 Result<std::unique_ptr<Client>> Clients::borrow(Deadline deadline) {
-  const auto too_late = [] { return Error(ErrorCode::kDeadlineExceeded, "the deadline passed before a connection to the archive was free"); };
+  const auto too_late = [] {
+    return Error(ErrorCode::kDeadlineExceeded, "the deadline passed before a connection to the archive was free");
+  };
   std::unique_lock lock(mutex_);
   const auto is_free = [this] { return in_use_ < options_.connections; };
   if (deadline.passed()) return too_late();

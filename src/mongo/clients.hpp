@@ -20,9 +20,9 @@ namespace setget::inline v0::mongo {
 // The options with their URI read. Nothing of it is secret but `uri`, which is never shown.
 struct Address {
   UriHandle uri;
-  std::string shown;     // "mongodb://host:port,host:port/database", for logs and findings
+  std::string shown;  // "mongodb://host:port,host:port/database", for logs and findings
   std::string database;
-  bool journal = true;   // of the write concern
+  bool journal = true;  // of the write concern
   bool acknowledged_by_majority = true;
 };
 // Errors: kInvalidArgument with field "uri", kUnsupported for mongodb+srv. The write concern is majority with journal unless the URI says
@@ -50,8 +50,8 @@ class Clients {
   const Options& options() const noexcept { return options_; }
   Deadline own_deadline() const noexcept { return Deadline::in(options_.timeout); }
 
-  // Calls what(mongoc_client_t*) -> Result<T> with a client of its own; again, after a growing pause, while its error is that the network or
-  // the server's role changed, and there is time. So whatever is called must be idempotent.
+  // Calls what(mongoc_client_t*) -> Result<T> with a client of its own; again, after a growing pause, while its error is that the network
+  // or the server's role changed, and there is time. So whatever is called must be idempotent.
   template <class What>
   auto call(Deadline deadline, What what) -> std::invoke_result_t<What, mongoc_client_t*> {
     for (std::uint32_t attempt = 0;; ++attempt) {

@@ -14,7 +14,8 @@ namespace {
 
 // What a tombstone takes away from the record that it ends. Its keys and their stamp stay, so that they answer "gone" and do not fall back
 // to an earlier holder.
-constexpr std::array kOfRecords = {"created_at", "expires_at", "ttl_rule", "owner", "content_type", "lost", "content", "head", "payload", "document", "pieces"};
+constexpr std::array kOfRecords = {"created_at", "expires_at", "ttl_rule", "owner",    "content_type", "lost",
+                                   "content",    "head",       "payload",  "document", "pieces"};
 
 std::string digest_bytes(const Digest& digest) {
   std::string out(16, '\0');
@@ -129,7 +130,8 @@ Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options) {
     add_record(out, entry, options);
   }
   if (!out.whole.whole() || out.whole.bytes() > kMaxDocument) {
-    return Error(ErrorCode::kTooLarge, fmt::format("the record needs a document of {} bytes; MongoDB takes {}", out.whole.bytes(), kMaxDocument));
+    return Error(ErrorCode::kTooLarge,
+                 fmt::format("the record needs a document of {} bytes; MongoDB takes {}", out.whole.bytes(), kMaxDocument));
   }
   return out;
 }
@@ -189,9 +191,7 @@ bool take(Stored& out, const Value& field, std::int64_t& format) {
   return true;
 }
 
-Error damaged(const Stored& stored, std::string_view what) {
-  return corrupted(fmt::format("document \"{}\": {}", stored.id, what));
-}
+Error damaged(const Stored& stored, std::string_view what) { return corrupted(fmt::format("document \"{}\": {}", stored.id, what)); }
 
 }  // namespace
 
@@ -205,7 +205,8 @@ Result<Stored> read_document(const bson_t* document) {
     if (!take(out, field, format)) return damaged(out, fmt::format("the field {} is not what it must be", field.name()));
   }
   if (format > kFormat) {
-    return Error(ErrorCode::kUnsupported, fmt::format("the archive's document \"{}\" has format {}; this version reads {}", out.id, format, kFormat));
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("the archive's document \"{}\" has format {}; this version reads {}", out.id, format, kFormat));
   }
   return out;
 }

@@ -23,9 +23,9 @@ struct Prepared {
   std::string id{};       // _id
   std::string order{};
   bool tombstone = false;
-  Document whole{};       // what is inserted, and what replaces an older record
-  Document change{};      // tombstones: an update that keeps the keys of the record that it ends
-  Payload pieces{};       // a payload that is too large for the document
+  Document whole{};   // what is inserted, and what replaces an older record
+  Document change{};  // tombstones: an update that keeps the keys of the record that it ends
+  Payload pieces{};   // a payload that is too large for the document
   std::optional<TimePoint> purge_at{};
 };
 

@@ -68,12 +68,15 @@ Error server_error(std::int64_t code, std::string_view text) {
 
 Error call_error(const bson_error_t& error, Deadline deadline) {
   const std::string_view text = error.message;
-  const auto made = [&](ErrorCode code, std::string message) { return Error(code, std::move(message)).from(ErrorSource::kMongo, 0, std::string(text)); };
+  const auto made = [&](ErrorCode code, std::string message) {
+    return Error(code, std::move(message)).from(ErrorSource::kMongo, 0, std::string(text));
+  };
   if (error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE) {
     return made(ErrorCode::kFailedPrecondition, "the server refuses user or password; check the URI and its authSource");
   }
   if (is_network(error)) {
-    if (deadline.passed()) return made(ErrorCode::kDeadlineExceeded, "the server did not answer in time; what was asked for may have been done");
+    if (deadline.passed())
+      return made(ErrorCode::kDeadlineExceeded, "the server did not answer in time; what was asked for may have been done");
     if (error.domain == MONGOC_ERROR_SERVER_SELECTION) return made(ErrorCode::kUnavailable, "no suitable server can be reached");
     return made(ErrorCode::kUnavailable, "the connection to the server broke; what was asked for may have been done");
   }
@@ -84,9 +87,7 @@ Error call_error(const bson_error_t& error, Deadline deadline) {
   return server_error(error.code, text);
 }
 
-bool worth_another_try(const Error& error) noexcept {
-  return error.code() == ErrorCode::kUnavailable;
-}
+bool worth_another_try(const Error& error) noexcept { return error.code() == ErrorCode::kUnavailable; }
 
 Error corrupted(std::string_view what) { return {ErrorCode::kCorrupted, "the archive is damaged: " + std::string(what)}; }
 

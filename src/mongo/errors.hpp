@@ -1,5 +1,6 @@
 // What an error of the driver or of a server means here: one ErrorCode, one sentence that says what to do. Every Error of this folder has
-// source kMongo; its native_code is the server's code or 0, its native_text the server's or the driver's own words, which never hold the URI.
+// source kMongo; its native_code is the server's code or 0, its native_text the server's or the driver's own words, which never hold the
+// URI.
 #pragma once
 
 #include <cstdint>

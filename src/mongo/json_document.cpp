@@ -19,7 +19,8 @@ bool names_are_plain(const simdjson::dom::object& object) {
   std::vector<std::string_view> names;
   for (const auto field : object) {
     const std::string_view name = field.key;
-    if (name.empty() || name.front() == '$' || name.find('.') != std::string_view::npos || name.find('\0') != std::string_view::npos) return false;
+    if (name.empty() || name.front() == '$' || name.find('.') != std::string_view::npos || name.find('\0') != std::string_view::npos)
+      return false;
     names.push_back(name);
   }
   std::ranges::sort(names);

@@ -1,5 +1,5 @@
-// The one door to the MongoDB C driver: nothing else includes <mongoc/mongoc.h>. Owners of its handles, and a Document that is built and read
-// without a bson_t in sight of memory mistakes. Thread rule: a Client's handle and what comes of it belong to one thread at a time.
+// The one door to the MongoDB C driver: nothing else includes <mongoc/mongoc.h>. Owners of its handles, and a Document that is built and
+// read without a bson_t in sight of memory mistakes. Thread rule: a Client's handle and what comes of it belong to one thread at a time.
 #pragma once
 
 #include <mongoc/mongoc.h>
@@ -66,8 +66,9 @@ class Document {
   }
   Document& add_null(std::string_view name) & { return note(bson_append_null(&bson_, name.data(), size(name))); }
   Document& add_binary(std::string_view name, std::string_view bytes) & {
-    return note(fits(bytes) && bson_append_binary(&bson_, name.data(), size(name), BSON_SUBTYPE_BINARY,
-                                                  reinterpret_cast<const std::uint8_t*>(bytes_of(bytes)), static_cast<std::uint32_t>(bytes.size())));
+    return note(fits(bytes) &&
+                bson_append_binary(&bson_, name.data(), size(name), BSON_SUBTYPE_BINARY,
+                                   reinterpret_cast<const std::uint8_t*>(bytes_of(bytes)), static_cast<std::uint32_t>(bytes.size())));
   }
   // Any bytes: a string where they are one that every reader understands, else binary.
   Document& add_text(std::string_view name, std::string_view bytes) & {

@@ -27,15 +27,15 @@ Result<void> Place::make(mongoc_client_t* client, Deadline deadline) const {
   return make_indexes(client, deadline);
 }
 
-Result<void> Place::find(mongoc_client_t* client, const std::string& name, const Document& filter, const Document& find_options, bool anywhere,
-                         Deadline deadline, const Visit& visit) const {
+Result<void> Place::find(mongoc_client_t* client, const std::string& name, const Document& filter, const Document& find_options,
+                         bool anywhere, Deadline deadline, const Visit& visit) const {
   const auto from = collection(client, name);
   const ReadPrefs primary(mongoc_read_prefs_new(MONGOC_READ_PRIMARY));
   const auto* preference = anywhere ? mongoc_uri_get_read_prefs_t(clients_->address().uri.get()) : primary.get();
   const CursorHandle cursor(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
   const bson_t* document = nullptr;
   while (mongoc_cursor_next(cursor.get(), &document)) {
-    if (auto visited = visit(document); !visited) return visited;
+    if (auto visited = visit(Found{document}); !visited) return visited;
   }
   bson_error_t error{};
   if (mongoc_cursor_error(cursor.get(), &error)) return call_error(error, deadline);
@@ -71,8 +71,9 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
     return {};
   }
   if (*min_reader > kFormat) {
-    return Error(ErrorCode::kUnsupported, fmt::format("the archive {} was written by a newer version: it needs readers of format {}, this is {}",
-                                                      documents_, *min_reader, kFormat));
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("the archive {} was written by a newer version: it needs readers of format {}, this is {}", documents_,
+                             *min_reader, kFormat));
   }
   return {};
 }
@@ -106,7 +107,8 @@ Document definition_of(const Wanted& wanted, bool expires) {
 
 Error wrong_index(const Place& place, const std::string& collection, const Wanted& wanted, std::string_view has) {
   return Error(ErrorCode::kFailedPrecondition,
-               fmt::format("the index {} of {}.{} is not the archive's: it must be on ({}){}; drop it with db.getCollection(\"{}\").dropIndex(\"{}\")",
+               fmt::format("the index {} of {}.{} is not the archive's: it must be on ({}){}; drop it with "
+                           "db.getCollection(\"{}\").dropIndex(\"{}\")",
                            wanted.name, place.database(), collection, fields_of(wanted), has, collection, wanted.name))
       .at_field("index");
 }
@@ -122,7 +124,8 @@ Result<void> check_index(const Place& place, const std::string& collection, cons
     if (index.expires_after && *index.expires_after != 0) return wrong_index(place, collection, wanted, " with expireAfterSeconds 0");
     return {};
   }
-  return Error(ErrorCode::kFailedPrecondition, fmt::format("the server has not made the index {} of {}", wanted.name, collection)).at_field("index");
+  return Error(ErrorCode::kFailedPrecondition, fmt::format("the server has not made the index {} of {}", wanted.name, collection))
+      .at_field("index");
 }
 
 Result<void> make_index(const Place& place, mongoc_client_t* client, const std::string& collection, const Wanted& wanted, bool expires,

@@ -17,6 +17,12 @@ inline constexpr const char* kKeysIndex = "setget_keys";
 inline constexpr const char* kPurgeIndex = "setget_purge";
 inline constexpr const char* kGoneIndex = "setget_gone";
 
+// A document that a find gave; good until the next one. (A bson_t is aligned by an attribute that template arguments cannot have.)
+struct Found {
+  const bson_t* raw;
+  operator const bson_t*() const noexcept { return raw; }  // NOLINT(google-explicit-constructor): it is that document
+};
+
 class Place {
  public:
   explicit Place(std::shared_ptr<Clients> clients);
@@ -43,9 +49,9 @@ class Place {
 
   // Calls what(document) for each that `filter` finds, until it gives an error; `find_options` as mongoc_collection_find_with_opts() has
   // them. `anywhere`: by the URI's read preference; else from the primary.
-  using Visit = std::function<Result<void>(const bson_t*)>;
-  Result<void> find(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options, bool anywhere,
-                    Deadline deadline, const Visit& visit) const;
+  using Visit = std::function<Result<void>(Found)>;
+  Result<void> find(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options,
+                    bool anywhere, Deadline deadline, const Visit& visit) const;
   Result<void> command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const;
 
  private:

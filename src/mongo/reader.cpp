@@ -74,8 +74,8 @@ Result<Lookup> Reader::answer(mongoc_client_t* client, Stored stored, TimePoint 
 }
 
 Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& request, std::string_view key) {
-  // Two documents can list a key until a later run says which one lost it: the later acceptance has it; of equal ones the greater id, which is
-  // compared here because servers order strings and binaries in their own way.
+  // Two documents can list a key until a later run says which one lost it: the later acceptance has it; of equal ones the greater id, which
+  // is compared here because servers order strings and binaries in their own way.
   Document filter;
   filter.add_text("ns", request.ns).add_text("keys", key);
   Document order;
@@ -87,14 +87,15 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
     std::int64_t seen = 0;
     bool tied = true;
     holder.reset();
-    auto found = place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-      auto stored = read_document(document);
-      if (!stored) return std::move(stored).error();
-      ++seen;
-      tied = !holder || (tied && stored->meta.stamp == holder->meta.stamp);
-      if (!holder || (stored->meta.stamp == holder->meta.stamp && stored->record_id > holder->record_id)) holder = *std::move(stored);
-      return {};
-    });
+    auto found =
+        place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
+          auto stored = read_document(document);
+          if (!stored) return std::move(stored).error();
+          ++seen;
+          tied = !holder || (tied && stored->meta.stamp == holder->meta.stamp);
+          if (!holder || (stored->meta.stamp == holder->meta.stamp && stored->record_id > holder->record_id)) holder = *std::move(stored);
+          return {};
+        });
     if (!found) return std::move(found).error();
     if (seen < limit || !tied) break;
   }
@@ -151,25 +152,27 @@ Result<SummaryPage> Reader::scan(const ScanArchive& request) {
     SummaryPage page;
     std::vector<Stored> large;
     bool more = false;
-    auto found = place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-      more = page.items.size() == limit;
-      if (more) return {};
-      auto stored = read_document(document);
-      if (!stored) return std::move(stored).error();
-      page.items.push_back(summary_of(*stored));
-      if (!request.with_records || stored->gone) return {};
-      if (stored->pieces > 0) {
-        large.push_back(*std::move(stored));
-        return {};
-      }
-      auto record = record_of(*std::move(stored));
-      if (!record) return std::move(record).error();
-      page.items.back().record = *std::move(record);
-      return {};
-    });
+    auto found =
+        place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
+          more = page.items.size() == limit;
+          if (more) return {};
+          auto stored = read_document(document);
+          if (!stored) return std::move(stored).error();
+          page.items.push_back(summary_of(*stored));
+          if (!request.with_records || stored->gone) return {};
+          if (stored->pieces > 0) {
+            large.push_back(*std::move(stored));
+            return {};
+          }
+          auto record = record_of(*std::move(stored));
+          if (!record) return std::move(record).error();
+          page.items.back().record = *std::move(record);
+          return {};
+        });
     if (!found) return std::move(found).error();
     for (auto& stored : large) {
-      const auto at = std::ranges::find_if(page.items, [&](const Summary& item) { return item.ns == stored.ns && item.id == stored.record_id; });
+      const auto at =
+          std::ranges::find_if(page.items, [&](const Summary& item) { return item.ns == stored.ns && item.id == stored.record_id; });
       auto record = whole(client, std::move(stored), true, request.deadline);
       if (!record) return std::move(record).error();
       if (!*record || (*record)->version != at->version || (*record)->revision != at->revision) {

@@ -143,7 +143,8 @@ mongoc_ssl_opt_t tls_of(const mongoc_uri_t* uri) {
 }
 
 // Takes `plain`.
-mongoc_stream_t* encrypt(mongoc_stream_t* plain, const mongoc_uri_t* uri, const mongoc_host_list_t& host, const Line& line, bson_error_t* error) {
+mongoc_stream_t* encrypt(mongoc_stream_t* plain, const mongoc_uri_t* uri, const mongoc_host_list_t& host, const Line& line,
+                         bson_error_t* error) {
   auto tls = tls_of(uri);
   mongoc_stream_t* stream = mongoc_stream_tls_new_with_hostname(plain, host.host, &tls, 1);
   if (stream == nullptr) {

@@ -1,6 +1,5 @@
-// The driver's way to a server with a deadline for each call: libmongoc 1.23 knows limits for a connection only. It opens the socket itself,
-// and caps every read and write by what is left of the call's time.
-// Thread rule: as the client that it belongs to.
+// The driver's way to a server with a deadline for each call: libmongoc 1.23 knows limits for a connection only. It opens the socket
+// itself, and caps every read and write by what is left of the call's time. Thread rule: as the client that it belongs to.
 #pragma once
 
 #include "mongo/mongoc.hpp"

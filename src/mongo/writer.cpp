@@ -1,7 +1,7 @@
-// A bulk in at most three exchanges: which of the documents are there, and how new (one find); inserts for those that are not (one bulk); guarded
-// replacements for those that are older (one bulk). What another writer did meanwhile shows as a duplicate key or as a replacement that met
-// nothing, and is looked at again. So nothing older replaces anything newer, a call whose answer was lost can be repeated, and servers that
-// stop a bulk of updates at its first duplicate key (FerretDB) do no harm.
+// A bulk in at most three exchanges: which of the documents are there, and how new (one find); inserts for those that are not (one bulk);
+// guarded replacements for those that are older (one bulk). What another writer did meanwhile shows as a duplicate key or as a replacement
+// that met nothing, and is looked at again. So nothing older replaces anything newer, a call whose answer was lost can be repeated, and
+// servers that stop a bulk of updates at its first duplicate key (FerretDB) do no harm.
 #include "mongo/writer.hpp"
 
 #include <algorithm>
@@ -138,7 +138,7 @@ class Writer::Bulk {
         const auto code = number ? number->integer().value_or(0) : 0;
         explained = explained || code == static_cast<std::int64_t>(error.code);
         ++refused;
-        refuse(*sent[static_cast<std::size_t>(index)], plan, code, one);
+        refuse(sent[static_cast<std::size_t>(index)], plan, code, one);
         return true;
       });
     }

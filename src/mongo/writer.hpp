@@ -22,8 +22,8 @@ class Writer {
   Result<void> carry_out(std::vector<Work>& works, Deadline deadline);
 
   std::shared_ptr<Place> place_;
-  // Whether documents have lately been new to the archive, as in a first copy: then inserting comes first and asking what is there only after
-  // the server refused some. Else asking comes first.
+  // Whether documents have lately been new to the archive, as in a first copy: then inserting comes first and asking what is there only
+  // after the server refused some. Else asking comes first.
   std::atomic<bool> mostly_new_{false};
 };
 
