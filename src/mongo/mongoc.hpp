@@ -41,7 +41,7 @@ class Document {
   Document& operator=(const Document&) = delete;
   Document(Document&& other) noexcept : whole_(other.whole_) {
     bson_init(&bson_);
-    bson_steal(&other.bson_, &bson_);
+    bson_steal(&bson_, &other.bson_);
     bson_init(&other.bson_);
   }
   Document& operator=(Document&&) = delete;

@@ -17,7 +17,7 @@ struct Writer::Work {
   enum class Plan : std::uint8_t { kLook, kInsert, kReplace };
   Prepared document;
   Plan plan = Plan::kLook;
-  bool sent = false;            // by this call, perhaps without an answer: what is there with our order is ours
+  bool unknown = false;         // it was sent, and what came of it was not said: what is there with our order is ours
   bool fresh = false;           // it was inserted
   std::int64_t old_pieces = 0;  // of the document that is replaced
   std::optional<Result<ArchiveWrite>> result{};
@@ -86,7 +86,7 @@ class Writer::Bulk {
         work.plan = Work::Plan::kReplace;
         work.old_pieces = integer_or(found, "pieces", 0);
       } else {
-        work.result = order == work.document.order && work.sent ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
+        work.result = order == work.document.order && work.unknown ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
       }
       return {};
     });
@@ -115,7 +115,6 @@ class Writer::Bulk {
         work.result = call_error(error, deadline_);
         continue;
       }
-      work.sent = true;
       work.plan = Work::Plan::kLook;  // should the answer get lost
       sent.push_back(&work);
     }
@@ -143,11 +142,25 @@ class Writer::Bulk {
       });
     }
     // The driver's error is that of the first refused document, unless the call as a whole went wrong.
-    if (!explained) return call_error(error, deadline_);
-    if (auto confirmed = check_concern(reply); !confirmed) return confirmed;
+    const auto leave_open = [&] {
+      for (auto* work : sent) {
+        if (work != nullptr) work->unknown = true;
+      }
+    };
+    if (!explained) {
+      leave_open();
+      return call_error(error, deadline_);
+    }
+    if (auto confirmed = check_concern(reply); !confirmed) {
+      leave_open();
+      return confirmed;
+    }
     const auto made = integer_or(reply, "nInserted", 0) + integer_or(reply, "nMatched", 0);
     // Fewer than that: others were there before us, or the server stopped. What came of each is looked at.
-    if (static_cast<std::size_t>(made) + refused != sent.size()) return {};
+    if (static_cast<std::size_t>(made) + refused != sent.size()) {
+      leave_open();
+      return {};
+    }
     for (auto* work : sent) {
       if (work == nullptr) continue;
       work->result = ArchiveWrite::kWritten;
