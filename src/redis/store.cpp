@@ -14,6 +14,17 @@
 namespace setget::inline v0::redis {
 namespace {
 
+// KEYS: the root. ARGV: the epoch in which all parts have their meta. A root that is gone meanwhile (a flush) must not come back with
+// nothing but this in it: it would be taken for a damaged one ever after.
+const Script& ready_script() {
+  static const Script script(R"lua(
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'ready', ARGV[1])
+return 1
+)lua");
+  return script;
+}
+
 // KEYS: a part's meta. ARGV: uuid and epoch of the store. Makes the meta where it is missing, takes it over into a new epoch, and leaves
 // one that is right (or of an epoch that this process has not heard of) alone.
 const Script& part_script() {
@@ -117,7 +128,7 @@ Result<void> RedisStore::prepare(const Facts& facts, Deadline deadline) {
     for (auto& made : run_scripts(place_->client(), calls, deadline)) {
       if (!made) return std::move(made).error();
     }
-    auto done = place_->client().call(RedisCommand("HSET").key(root).arg("ready").arg(epoch).idempotent(), deadline);
+    auto done = run_script(place_->client(), Script::Call(ready_script(), 1).key(root).arg(epoch), deadline);
     if (!done) return std::move(done).error();
   }
   const std::scoped_lock lock(mutex_);

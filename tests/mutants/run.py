@@ -263,6 +263,11 @@ MUTANTS = [
             "floor = std::min(floor, line->stamp);", "(void)line;", "conformance_redis_test", REDIS_RECORDS),
     in_unit("redis_cursor_trim", "the log is trimmed before a cursor", 10, RECLAIM, "if (passed) count = std::min(count, *passed - first);", "",
             "conformance_redis_test", REDIS_RECORDS),
+    in_unit("redis_trim_guard", "what a cursor that was just opened has to read is trimmed", 10, RECLAIM, "tonumber(position) < base", "tonumber(position) < 0",
+            "redis_races", "*opened_while*"),
+    in_unit("redis_piece_base", "a reader does not look whether the log was trimmed while it asked", 10, "src/redis/store_log.cpp",
+            "if (number_of(reply.elements()[0].text()) != state.bases[shard]) return std::optional<std::vector<LogPiece>>();", "", "redis_races",
+            "*misses_no_change_while_another*"),
     in_unit("redis_remembered", "a key's claims are forgotten above the floor", 3, OVERLAY, "remembered_for(*entry.now.key) < floor", "true",
             "redis_other_content", "*forgotten*"),
     # Redis: the cache

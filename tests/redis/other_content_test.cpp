@@ -2,6 +2,9 @@
 // epoch. Nothing that was decided on it is written. And what it may forget: each thing by its own stamp.
 #include <gtest/gtest.h>
 
+#include <stop_token>
+#include <thread>
+
 #include "redis/opened_store.hpp"
 #include "support/redis_server.hpp"
 
@@ -40,6 +43,8 @@ class OtherContent : public ::testing::TestWithParam<std::uint32_t> {
   static bool there(KeyStoreBackend& store, const std::string& id) {
     return store.get_by_id({.ns = {}, .id = id, .now = kNow}).value().status == Lookup::Status::kFound;
   }
+
+  const std::string& prefix() const { return prefix_; }
 
  private:
   const std::string prefix_ = new_prefix();
@@ -91,6 +96,24 @@ TEST_P(OtherContent, what_is_applied_again_after_the_content_is_gone_is_said_to_
   const auto erase = kit::erase_entry({.id = "a", .stamp = stamp(2), .version = {}, .expires_at = {}, .ns = {}});
   EXPECT_EQ(apply(*mine, erase).outcome, Outcome::kApplied);
   EXPECT_EQ(mine->identity().value().epoch, before.epoch + 1);
+}
+
+// As a flush does, between any two commands of a process that makes the parts of a new store.
+TEST_P(OtherContent, a_root_that_goes_while_a_store_is_made_does_not_come_back_in_pieces) {
+  const auto place = [this] { return redis::Place::open({.uri = server().uri(), .prefix = prefix(), .shards = GetParam()}); };
+  const auto others = place().value();
+  const std::jthread flusher([&](const std::stop_token& stop) {
+    const auto flush = redis::RedisCommand("DEL").key(prefix() + ":m").idempotent();
+    while (!stop.stop_requested()) EXPECT_TRUE(others->client().call(flush, Deadline::in(Milliseconds(5'000))));
+  });
+  for (int round = 0; round < 300; ++round) {
+    auto mine = place();
+    ASSERT_TRUE(mine || mine.error().retryable()) << mine.error().describe();
+    if (!mine) continue;
+    const auto store = redis::make_key_store(*std::move(mine));
+    const auto identity = store->identity();
+    ASSERT_TRUE(identity || identity.error().retryable()) << identity.error().describe();
+  }
 }
 
 // An identity and a key of one name share an entry, and a place in the list of what can be forgotten.
