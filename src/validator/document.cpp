@@ -1,5 +1,6 @@
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -15,37 +16,54 @@
 namespace setget::inline v0::detail::schema {
 
 struct FastParser::State {
-  simdjson::dom::parser parser{};
+  simdjson::dom::document document{};
   std::unique_ptr<char[]> buffer{};
   std::size_t capacity = 0;
+};
+
+namespace {
+
+// What parsing needs beside its result is the thread's, not each document's.
+struct Workshop {
+  simdjson::dom::parser parser{};
   std::size_t depth = 0;
 };
+Workshop& workshop() {
+  thread_local Workshop own;
+  return own;
+}
+
+}  // namespace
 
 FastParser::FastParser() : state_(std::make_unique<State>()) {}
 FastParser::~FastParser() = default;
 
 bool FastParser::parse(std::string_view json, std::size_t max_depth) {
   auto& state = *state_;
+  auto& shop = workshop();
   const auto needed = json.size() + simdjson::SIMDJSON_PADDING;
   if (state.capacity < needed) {
-    state.capacity = needed + needed / 2;
-    state.buffer = std::make_unique<char[]>(state.capacity);
+    state.buffer = std::make_unique<char[]>(needed);
+    state.capacity = needed;
   }
   std::memcpy(state.buffer.get(), json.data(), json.size());
   std::memset(state.buffer.get() + json.size(), 0, simdjson::SIMDJSON_PADDING);
-  if (state.parser.capacity() < json.size() || state.depth != max_depth) {
+  if (shop.parser.capacity() < json.size() || shop.depth != max_depth) {
     // One more: simdjson's depth counts the document itself.
-    if (state.parser.allocate(std::max(json.size() + json.size() / 2, std::size_t{4096}), max_depth + 1) != simdjson::SUCCESS) return false;
-    state.depth = max_depth;
+    if (shop.parser.allocate(std::max(json.size(), std::size_t{4096}), max_depth + 1) != simdjson::SUCCESS) return false;
+    shop.depth = max_depth;
   }
   text_ = {state.buffer.get(), json.size()};
-  return state.parser.parse(state.buffer.get(), json.size(), false).error() == simdjson::SUCCESS;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(state.buffer.get());
+  const bool parsed = shop.parser.parse_into_document(state.document, bytes, json.size(), false).error() == simdjson::SUCCESS;
+  if (json.size() > kKeptBytes) shop = Workshop();
+  return parsed;
 }
 
-Tape FastParser::tape() const noexcept { return {state_->parser.doc.tape.get(), state_->parser.doc.string_buf.get()}; }
+Tape FastParser::tape() const noexcept { return {state_->document.tape.get(), state_->document.string_buf.get()}; }
 
-void FastParser::shrink(std::size_t most) {
-  if (state_->capacity > most) {
+void FastParser::shrink() {
+  if (state_->capacity > kKeptBytes) {
     state_ = std::make_unique<State>();
     text_ = {};
   }

@@ -19,7 +19,9 @@ class FastParser {
   bool parse(std::string_view json, std::size_t max_depth);
   Tape tape() const noexcept;
   std::string_view text() const noexcept { return text_; }
-  void shrink(std::size_t most);
+  // Gives back what a giant document needed.
+  void shrink();
+  static constexpr std::size_t kKeptBytes = 4U << 20;
 
  private:
   struct State;

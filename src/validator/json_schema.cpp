@@ -32,7 +32,7 @@ Kept& kept() {
   thread_local Kept own;
   return own;
 }
-constexpr std::size_t kKeptBytes = 4U << 20;
+constexpr std::size_t kKeptBytes = detail::schema::FastParser::kKeptBytes;
 
 Error stopped(Stop why, const SchemaLimits& limits) {
   switch (why) {
@@ -105,7 +105,7 @@ Result<T> with_parsed(const Program& program, std::string_view bytes, With&& wit
     auto& own = kept();
     if (auto parsed = own.document.parse(bytes, program.limits.max_depth); !parsed) return parsed.error();
     auto answer = with(own.document.tape(), own.document.rounded_text());
-    own.document.fast.shrink(kKeptBytes);
+    own.document.fast.shrink();
     if (own.document.exact.bytes() > kKeptBytes) own.document.exact.shrink();
     return answer;
   });

@@ -43,6 +43,21 @@ class NameMap {
         return number;
     }
   }
+  // The same, and first a look at `guess`: names of objects tend to come in one order.
+  std::uint32_t find_after(std::string_view name, std::uint32_t guess) const noexcept {
+    if (guess < entries_.size()) {
+      const auto& entry = entries_[guess];
+      const auto size = name.size();
+      if (entry.size == size) {
+        const auto first = load64(name.data());
+        if (size < 8 ? ((first ^ entry.first) & kMasks[size]) == 0
+                     : first == entry.first && load64(name.data() + size - 8) == entry.last &&
+                           (size <= 16 || std::memcmp(arena_.data() + entry.at, name.data(), size) == 0))
+          return guess;
+      }
+    }
+    return find(name);
+  }
   // For any text.
   std::uint32_t find_text(std::string_view name) const;
 

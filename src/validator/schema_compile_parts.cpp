@@ -109,6 +109,11 @@ Result<void> Compiler::object(Node& node, const Keywords& has) {
     if (!number) return number.error();
     part.max = *number;
   }
+  // In the order of "properties", which is that of most documents: see NameMap::find_after.
+  if (const auto at = value(has, Key::kProperties); at != 0 && tag(at) == '{') {
+    each_member(tape_, at, [&](std::string_view name, std::size_t) { part.names.add(name); });
+    part.entries.resize(part.names.size());
+  }
   if (auto done = required(part, has); !done) return done;
   if (const auto at = value(has, Key::kDependencies)) {
     if (auto done = dependents(part, at, "dependencies"); !done) return done;

@@ -6,6 +6,11 @@
 
 namespace setget::inline v0::detail::schema {
 
+std::string location_of(const json_schema::Validator::Program& program, const Node& node) {
+  const auto& resource = program.resources[node.resource];
+  return shown_location(resource.uri, pointer_to(program.documents[node.document]->tape.tape(), resource.root, node.at));
+}
+
 Compiler::Compiler(Registry& registry, const json_schema::Options& options)
     : registry_(registry), options_(options), program_(std::make_shared<Program>()) {}
 
@@ -15,20 +20,23 @@ Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& r
   program_->root.node = node_for(registry_.place(root.document, root.root));
   if (auto drained = drain(); !drained) return drained.error();
   if (auto bound = bind_dynamic(); !bound) return bound.error();
+  program_->documents = registry_.documents();
+  for (const auto& resource : registry_.resources()) program_->resources.push_back({resource.uri_text, resource.document, resource.root});
   if (auto checked = refuse_loops(); !checked) return checked.error();
   for (auto& node : program_->nodes) deepen(node);
   shorten();
   make_filters(*program_);
-  program_->documents = registry_.documents();
   return std::shared_ptr<const Program>(std::move(program_));
 }
 
 Node* Compiler::node_for(const Place& place) {
-  auto& known = nodes_[&place];
+  if (nodes_.size() <= place.number) nodes_.resize(registry_.place_count());
+  auto& known = nodes_[place.number];
   if (known) return known;
   known = &program_->nodes.emplace_back();
   known->resource = place.resource->number;
-  known->location = registry_.shown(place);
+  known->document = place.document;
+  known->at = static_cast<std::uint32_t>(place.at);
   if (touched_.size() <= place.resource->number) touched_.resize(place.resource->number + 1);
   touched_[place.resource->number] = true;
   queue_.push_back({known, &place});
@@ -155,8 +163,14 @@ Result<void> Compiler::bind_dynamic() {
   }
   std::unordered_map<std::string, std::uint32_t> numbers;
   for (const auto& use : dynamic_) {
-    if (anchors[use.name].size() < 2) continue;  // only the first target there is
     auto& op = use.node->ops[use.op];
+    const auto& known = anchors[use.name];
+    // The root's resource is the outermost of every scope: where it has the anchor, that is the target.
+    if (const auto root = known.find(program_->root.node->resource); root != known.end()) {
+      op.edge.node = root->second;
+      continue;
+    }
+    if (known.size() < 2) continue;  // only the first target there is
     op.kind = OpKind::kDynamicRef;
     op.dynamic_name = numbers.emplace(use.name, static_cast<std::uint32_t>(numbers.size())).first->second;
     program_->dynamic = true;
@@ -213,8 +227,8 @@ Result<void> Compiler::refuse_loops() {
       auto& known = state[target];
       if (known == 1) {
         return Error(ErrorCode::kInvalidArgument,
-                     fmt::format("schema: {}: a reference loop: it leads back to itself for every value", target->location))
-            .at_field(target->location);
+                     fmt::format("schema: {}: a reference loop: it leads back to itself for every value", location_of(*program_, *target)))
+            .at_field(location_of(*program_, *target));
       }
       if (known == 2) continue;
       known = 1;

@@ -69,7 +69,7 @@ class Compiler {
   Registry& registry_;
   const json_schema::Options& options_;
   std::shared_ptr<Program> program_;
-  std::unordered_map<const Place*, Node*> nodes_;
+  std::vector<Node*> nodes_;  // by the number of the place
   std::vector<Pending> queue_;
   std::unordered_map<std::string, const Regex*> regexes_;
   std::vector<DynamicUse> dynamic_;
@@ -111,6 +111,9 @@ void each_edge(Node& node, F&& f) {
 
 // Fills op.filter of every anyOf and oneOf that facts about a value can narrow down.
 void make_filters(json_schema::Validator::Program& program);
+
+// Where a node stands in its schema: URI and fragment.
+std::string location_of(const json_schema::Validator::Program& program, const Node& node);
 
 // A value as text, cut after `most` bytes.
 std::string shown_value(const Tape& tape, std::size_t at, std::size_t most = 100);

@@ -106,8 +106,10 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
   const auto* additional = part.has_additional ? part.additional.fast : nullptr;
   const auto* fast = part.fast.data();
   bool valid = true;
+  std::uint32_t guess = 0;
   for (auto item = at + 1; item < end;) {
-    const auto number = part.names.find(text_of(tape_, words[item]));
+    const auto number = part.names.find_after(text_of(tape_, words[item]), guess);
+    guess = number + 1;
     ++item;
     const Node* child = additional;
     if (number != NameMap::kNone) {
@@ -195,8 +197,10 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   bool valid = true;
   std::size_t ordinal = 0;
+  std::uint32_t guess = 0;
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1), ++ordinal) {
-    const auto number = part.names.find(text_at(tape_, key));
+    const auto number = part.names.find_after(text_at(tape_, key), guess);
+    guess = number + 1;
     if (number != NameMap::kNone) {
       const auto& entry = part.fast[number];
       (in_scratch ? bits_.at(offset) : local)[entry.word] |= entry.bit;

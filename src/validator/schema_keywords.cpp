@@ -1,7 +1,8 @@
 #include "validator/schema_keywords.hpp"
 
-#include <unordered_map>
 #include <utility>
+
+#include "validator/name_map.hpp"
 
 namespace setget::inline v0::detail::schema {
 namespace {
@@ -69,13 +70,14 @@ bool Dialect::knows(const KeywordRule& rule) const noexcept {
 }
 
 const KeywordRule* find_keyword(std::string_view name, const Dialect& dialect) {
-  static const auto* const index = [] {
-    auto* map = new std::unordered_map<std::string_view, const KeywordRule*>();
-    for (const auto& rule : kKeywords) map->emplace(rule.name, &rule);
+  static const NameMap index = [] {
+    NameMap map;
+    for (const auto& rule : kKeywords) map.add(rule.name);
+    map.build();
     return map;
   }();
-  const auto found = index->find(name);
-  return found != index->end() && dialect.knows(*found->second) ? found->second : nullptr;
+  const auto number = index.find(name);
+  return number != NameMap::kNone && dialect.knows(kKeywords[number]) ? &kKeywords[number] : nullptr;
 }
 
 bool find_vocabulary(std::string_view uri, std::uint8_t& bits, bool& asserts_formats) {

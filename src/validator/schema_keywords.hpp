@@ -96,7 +96,7 @@ struct Dialect {
   bool knows(const KeywordRule& rule) const noexcept;
 };
 
-// The rule for a name in this dialect, or null.
+// The rule for a name (which stands in a tape's strings) in this dialect, or null.
 const KeywordRule* find_keyword(std::string_view name, const Dialect& dialect);
 
 // What a vocabulary's URI stands for: bits, and whether formats are asserted. False where it is not known.

@@ -169,7 +169,8 @@ struct Node {
   bool has_unevaluated_items = false;
   Edge unevaluated_properties{};
   Edge unevaluated_items{};
-  std::string location{};  // URI with the JSON Pointer as its fragment
+  std::uint32_t document = 0;  // where it stands: of Program::documents, and the place on its tape
+  std::uint32_t at = 0;
 };
 
 // Which branches of anyOf or oneOf can match at all: for each fact about the value, the set of branches that it does not exclude.
@@ -201,6 +202,13 @@ struct DynamicScope {
   std::vector<std::pair<std::uint32_t, const Node*>> anchors{};  // number of the name, node
 };
 
+// Where a resource begins, for locations.
+struct ResourcePlace {
+  std::string uri{};
+  std::uint32_t document = 0;
+  std::size_t root = 1;
+};
+
 struct SchemaDocument {
   TapeWriter tape{};
   std::string uri{};
@@ -214,6 +222,7 @@ struct setget::json_schema::Validator::Program {
   setget::detail::schema::Edge root{};
   bool dynamic = false;  // the dynamic scope must be known
   std::vector<setget::detail::schema::DynamicScope> scopes{};
+  std::vector<setget::detail::schema::ResourcePlace> resources{};
   std::deque<setget::detail::schema::Node> nodes{};
   std::deque<setget::detail::schema::ObjectPart> objects{};
   std::deque<setget::detail::schema::ArrayPart> arrays{};

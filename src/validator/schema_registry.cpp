@@ -28,12 +28,14 @@ std::string_view string_at(const Tape& tape, std::size_t at) noexcept {
 
 }  // namespace
 
+std::string shown_location(std::string_view uri, std::string_view pointer) {
+  std::string text(uri == kDefaultBase ? std::string_view() : uri);
+  return text + '#' + as_fragment(pointer);
+}
+
 std::string Registry::shown(const Place& place, std::string_view keyword) const {
-  std::string text = place.resource->uri_text;
-  if (text == kDefaultBase) text.clear();
-  text += '#' + as_fragment(place.pointer);
-  if (!keyword.empty()) text += '/' + as_fragment(pointer_token(keyword));
-  return text;
+  const auto pointer = pointer_to(tape(place.document), place.resource->root, place.at);
+  return shown_location(place.resource->uri_text, keyword.empty() ? pointer : pointer + '/' + pointer_token(keyword));
 }
 
 Error Registry::error(const Place& place, std::string_view keyword, std::string_view what, ErrorCode code) const {
@@ -41,14 +43,13 @@ Error Registry::error(const Place& place, std::string_view keyword, std::string_
   return Error(code, fmt::format("schema: {}: {}", where, what)).at_field(std::move(where));
 }
 
-std::string Registry::pointer_in_document(const Resource& resource) const {
-  const auto tape = this->tape(resource.document);
+std::string pointer_to(const Tape& tape, std::size_t root, std::size_t target) {
   std::string pointer;
   // Down the one child that holds the place.
-  for (std::size_t at = 1; at != resource.root;) {
+  for (std::size_t at = root; at != target;) {
     std::size_t next = 0;
     std::string token;
-    const auto holds = [&](std::size_t child) { return child <= resource.root && resource.root < next_of(tape.words, child); };
+    const auto holds = [&](std::size_t child) { return child <= target && target < next_of(tape.words, child); };
     if (tag_of(tape.words[at]) == '{') {
       each_member(tape, at, [&](std::string_view name, std::size_t child) {
         if (holds(child)) next = child, token = pointer_token(name);
@@ -106,6 +107,7 @@ Result<Resource*> Registry::add_document(std::string_view text, const UriReferen
   documents_.push_back(std::move(document));
   document_roots_.push_back(nullptr);
   custom_metaschemas_.push_back(nullptr);
+  places_.emplace_back(payload_of(this->tape(number).words[0]) + 1);
   const auto tape = this->tape(number);
   auto dialect = fallback;
   // Known by the URI it was fetched from even while its metaschema, which may be itself, is looked at.
@@ -123,7 +125,7 @@ Result<Resource*> Registry::add_document(std::string_view text, const UriReferen
     }
   }
   resource->dialect = dialect;
-  if (auto walked = walk(number, 1, resource, ""); !walked) return walked.error();
+  if (auto walked = walk(number, 1, resource); !walked) return walked.error();
   return document_roots_[number];
 }
 
@@ -194,49 +196,51 @@ Result<Resource*> Registry::load(const std::string& uri) {
 }
 
 // Every subschema that a keyword of its dialect leads to; recursion is bounded by the reader's depth.
-Result<void> Registry::walk(std::uint32_t document, std::size_t at, Resource* resource, std::string pointer) {
-  if (places_.contains(key(document, at))) return {};
+Result<void> Registry::walk(std::uint32_t document, std::size_t at, Resource* resource) {
+  if (places_[document][at]) return {};
   const auto tape = this->tape(document);
   const bool is_object = tag_of(tape.words[at]) == '{';
+  bool has_name = false;  // $id, $anchor and the like
   if (is_object) {
-    auto identified = identify(document, at, resource, pointer);
+    each_member(tape, at, [&](std::string_view name, std::size_t) { has_name = has_name || name.starts_with('$') || name == "id"; });
+  }
+  if (has_name) {
+    auto identified = identify(document, at, resource);
     if (!identified) return identified.error();
-    if (*identified != resource || (*identified)->root == at) pointer.clear();
     resource = *identified;
   }
-  const auto& place = place_store_.emplace_back(Place{.document = document, .at = at, .resource = resource, .pointer = pointer});
-  places_.emplace(key(document, at), &place);
+  places_[document][at] = &place_store_.emplace_back(
+      Place{.document = document, .at = at, .resource = resource, .number = static_cast<std::uint32_t>(place_store_.size())});
   if (!is_object) return {};
-  const bool only_reference = resource->dialect.draft <= Draft::kDraft7 && !string_at(tape, member(tape, at, "$ref")).empty();
-  if (!only_reference) {
-    if (auto named = anchors(document, at, resource, resource->root == at); !named) return named;
+  if (has_name) {
+    const bool only_reference = resource->dialect.draft <= Draft::kDraft7 && !string_at(tape, member(tape, at, "$ref")).empty();
+    if (!only_reference) {
+      if (auto named = anchors(document, at, resource, resource->root == at); !named) return named;
+    }
   }
   Result<void> result;
-  const auto into = [&](std::size_t value, std::string token) {
+  const auto into = [&](std::size_t value) {
     if (!result) return;
     const auto tag = tag_of(tape.words[value]);
-    if (tag == '{' || tag == 't' || tag == 'f') result = walk(document, value, resource, pointer + '/' + std::move(token));
+    if (tag == '{' || tag == 't' || tag == 'f') result = walk(document, value, resource);
   };
   each_member(tape, at, [&](std::string_view name, std::size_t value) {
     const auto* rule = find_keyword(name, resource->dialect);
     if (!rule || rule->holds == Holds::kNothing) return;
     const auto tag = tag_of(tape.words[value]);
-    const std::string token(name);
     if (rule->holds == Holds::kMap || rule->holds == Holds::kMapOfSchemasOrNames) {
-      if (tag != '{') return;
-      each_member(tape, value, [&](std::string_view inner, std::size_t child) { into(child, token + '/' + pointer_token(inner)); });
+      if (tag == '{') each_member(tape, value, [&](std::string_view, std::size_t child) { into(child); });
     } else if (tag == '[' && rule->holds != Holds::kSchema && (rule->key != Key::kItems || resource->dialect.draft < Draft::kDraft202012)) {
-      std::size_t index = 0;
-      each_element(tape, value, [&](std::size_t child) { into(child, fmt::format("{}/{}", token, index++)); });
+      each_element(tape, value, into);
     } else if (rule->holds != Holds::kSchemas) {
-      into(value, token);
+      into(value);
     }
   });
   return result;
 }
 
 // The resource that a subschema belongs to: a new one where it has an identifier.
-Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Resource* resource, const std::string& pointer) {
+Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Resource* resource) {
   const auto tape = this->tape(document);
   auto dialect = resource->dialect;
   const bool is_document_root = at == 1;
@@ -258,7 +262,7 @@ Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Res
   if (old && !string_at(tape, member(tape, at, "$ref")).empty()) return resource;
   if (old && identifier[0] == '#') return resource;  // an anchor
   const auto uri = detail::schema::resolve(resource->uri, UriReference::parse(identifier));
-  const Place here{.document = document, .at = at, .resource = resource, .pointer = pointer};
+  const Place here{.document = document, .at = at, .resource = resource};
   if (!old && uri.fragment && !uri.fragment->empty()) return error(here, "$id", "an identifier has no fragment");
   const auto text = without_fragment(uri);
   if (is_document_root) {
@@ -278,7 +282,7 @@ Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Res
 Result<void> Registry::anchors(std::uint32_t document, std::size_t at, Resource* resource, bool is_root) {
   const auto tape = this->tape(document);
   const auto draft = resource->dialect.draft;
-  const auto here = [&] { return Place{.document = document, .at = at, .resource = resource, .pointer = ""}; };
+  const auto here = [&] { return Place{.document = document, .at = at, .resource = resource}; };
   const auto add = [&](std::map<std::string, std::size_t, std::less<>>& to, std::string_view name) -> Result<void> {
     const auto [known, added] = to.emplace(std::string(name), at);
     if (!added && known->second != at) return error(here(), "", fmt::format("the anchor \"{}\" names two schemas", name));
@@ -342,7 +346,6 @@ Result<const Place*> Registry::follow(Resource* resource, std::string_view point
   const auto tape = this->tape(document);
   auto at = resource->root;
   auto* within = resource;
-  std::string walked;
   while (!pointer.empty()) {
     const auto end = pointer.find('/', 1);
     std::string token;
@@ -371,14 +374,12 @@ Result<const Place*> Registry::follow(Resource* resource, std::string_view point
       return Error(ErrorCode::kNotFound, fmt::format("schema: the reference \"{}\" in {}: nothing is there", reference, from.uri_text));
     }
     at = next;
-    walked += '/' + pointer_token(token);
     if (const auto* known = find_place(document, at)) {
       within = known->resource;
-      walked = known->pointer;
     }
   }
   // A place that no keyword leads to becomes a schema by being referred to.
-  if (auto walk_result = walk(document, at, within, walked); !walk_result) return walk_result.error();
+  if (auto walk_result = walk(document, at, within); !walk_result) return walk_result.error();
   return &place(document, at);
 }
 

@@ -95,7 +95,7 @@ class Reporter {
     Violation one;
     append_path(one.instance_location, where.instance);
     append_path(one.keyword_location, where.keyword);
-    one.absolute_keyword_location = node.location;
+    one.absolute_keyword_location = location_of(program_, node);
     if (!node.never) {
       one.keyword_location += '/' + pointer_token(keyword);
       one.absolute_keyword_location += '/' + as_fragment(pointer_token(keyword));
