@@ -23,6 +23,7 @@ rule pipeline 'core|validator'
 rule memory 'core'
 rule sqlite 'core'
 rule redis 'core'
+rule mongo 'core'
 rule gateway 'core|validator|pipeline'
 rule http 'core|gateway'
 rule config 'core|validator|pipeline|gateway'
@@ -42,10 +43,11 @@ public_rule pipeline "$backends|gateway|http|config"
 public_rule memory "$above|sqlite|redis|mongo|sqs"
 public_rule sqlite "$above|memory|redis|mongo|sqs"
 public_rule redis "$above|memory|sqlite|mongo|sqs"
+public_rule mongo "$above|memory|sqlite|redis|sqs"
 public_rule gateway "$backends|http|config"
 public_rule http "$backends|config"
 
-found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|tests/support/hiredis)\.hpp:' || true)
+found=$(includes 'sqlite3\.h|hiredis|mongoc/mongoc\.h|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|src/mongo/mongoc|tests/support/hiredis)\.hpp:' || true)
 [ -z "$found" ] || complain "C headers are included only by the one door of their room" "$found"
 found=$(includes 'boost/' include src | grep -v '^src/http/' || true)
 [ -z "$found" ] || complain "Boost is for src/http only" "$found"
