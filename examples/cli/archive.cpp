@@ -41,6 +41,7 @@ int run(Context& context, bool adopt) {
                                   {"already_there", report->older},
                                   {"skipped_short_lived", report->skipped_short_lived},
                                   {"purged", report->purged},
+                                  {"quarantined", report->quarantined},
                                   {"first_run", report->first_run},
                                   {"position", report->position}});
     return kOk;
@@ -98,8 +99,11 @@ int status(Context& context) {
     if (!stats) return failed(context.common, stats.error());
     const auto cursors = session.stores().key_store.backend()->cursors();
     if (!cursors) return failed(context.common, cursors.error());
-    Json body = {
-        {"archived", checkpoint->has_value()}, {"records", stats->records}, {"tombstones", stats->tombstones}, {"bytes", stats->bytes}};
+    Json body = {{"archived", checkpoint->has_value()},
+                 {"records", stats->records},
+                 {"tombstones", stats->tombstones},
+                 {"bytes", stats->bytes},
+                 {"quarantined", stats->quarantined}};
     for (const auto& cursor : *cursors) {
       if (cursor.name == "archiver") body["changes_waiting"] = cursor.lag;
     }
@@ -117,6 +121,38 @@ int status(Context& context) {
     }
     print_counts(context.common, body);
     return checkpoint->has_value() && (*checkpoint)->last_error.empty() ? kOk : kNo;
+  });
+}
+
+// Every change that the archive refuses, page by page.
+int quarantine(Context& context) {
+  return with_archiver(context, Missing::kRefuse, [&](Session& session, setget::Archiver&) {
+    Json list = Json::array();
+    std::string cursor;
+    do {
+      const auto page = session.stores().archive->quarantined({.cursor = cursor, .limit = 500});
+      if (!page) return failed(context.common, page.error());
+      for (const auto& entry : page->entries) {
+        Json line = {{"namespace", entry.ns}};
+        put_bytes(line, "id", entry.id);
+        line["version"] = entry.version;
+        line["revision"] = entry.revision;
+        line["kind"] = entry.tombstone ? "tombstone" : "record";
+        put_bytes(line, "reason", entry.reason);
+        line["attempts"] = entry.attempts;
+        line["since"] = iso(entry.since);
+        line["last_at"] = iso(entry.last_at);
+        if (!context.common.json) {
+          std::printf("%s%s  %s, %llu tries since %s: %s\n", entry.ns.empty() ? "" : (entry.ns + "/").c_str(), shown(entry.id).c_str(),
+                      entry.tombstone ? "tombstone" : "record", static_cast<unsigned long long>(entry.attempts), iso(entry.since).c_str(),
+                      shown(entry.reason).c_str());
+        }
+        list.push_back(std::move(line));
+      }
+      cursor = page->next;
+    } while (!cursor.empty());
+    if (context.common.json) print({{"quarantined", list.size()}, {"list", list}});
+    return list.empty() ? kOk : kNo;
   });
 }
 
@@ -171,6 +207,8 @@ void add_archive(CLI::App& app, Context& context) {
   add_run(*archive, context);
   add_verify(*archive, context);
   add_restore(*archive, context);
+  archive->add_subcommand("quarantine", "changes that the archive refuses, with the reasons; exit 2 if there are any")
+      ->callback([&context] { context.chosen = [&context] { return quarantine(context); }; });
   archive->add_subcommand("status", "what the last runs did; exit 2 if there was none or the last one failed")->callback([&context] {
     context.chosen = [&context] { return status(context); };
   });

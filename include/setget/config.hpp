@@ -54,6 +54,20 @@ struct RouteConfig {
   MappingOptions mapping{};  // [routes.NAME.mapping]; account and flow of the route itself are its defaults
 };
 
+// [mongo]: of an archive that a MongoDB URI names; see mongo::Options, which it becomes.
+struct MongoConfig {
+  std::string collection = "setget_archive";
+  std::size_t batch = 500;
+  std::size_t batch_bytes = std::size_t{8} << 20;
+  bool documents = false;  // payload = "document"
+  std::size_t max_inline_bytes = std::size_t{12} << 20;
+  bool ttl_index = true;
+  std::size_t connections = 4;
+  Milliseconds connect_timeout{2000};
+  Milliseconds timeout{30'000};
+  std::uint32_t retries = 3;
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";        // [server] listen
   std::string admin_listen = "127.0.0.1:8081";  // [server] admin_listen; "" = none
@@ -69,6 +83,7 @@ struct Config {
   std::string time_zone = "UTC";                 // [archive] time_zone
   bool read_through = false;                     // [archive] read_through
   RedisConfig redis{};
+  MongoConfig mongo{};
   Flows flows{};
   Limits limits{};           // [limits] max_payload, max_keys, …
   HttpServerOptions http{};  // [server] threads, timeouts, …
@@ -96,8 +111,9 @@ struct Stores {
   // One line for logs: what is where, and what survives: "store redis://10.0.0.5:6379 (memory), queue sqlite:setget-queue.db (disk), …".
   std::string summary{};
 };
-// Opens what config.store, queue and archive name: "sqlite:PATH", "memory:", "redis://HOST" and its kin (docs/redis.md), as far as their
-// components are built. A Redis server that is away is no error: its store answers kUnavailable until it is back.
+// Opens what config.store, queue and archive name: "sqlite:PATH", "memory:", "redis://HOST" and its kin (docs/redis.md), and as an archive
+// "mongodb://HOST/DATABASE" (docs/mongo.md), as far as their components are built. A Redis server that is away is no error: its store
+// answers kUnavailable until it is back.
 SETGET_API Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> clock = {}, std::shared_ptr<Logger> logger = {},
                                       std::shared_ptr<Metrics> metrics = {});
 // A store's URI without its passwords: for logs and errors.

@@ -24,6 +24,7 @@ rule pipeline 'core|validator|mapping'
 rule memory 'core'
 rule sqlite 'core'
 rule redis 'core'
+rule mongo 'core'
 rule gateway 'core|validator|mapping|pipeline'
 rule http 'core|gateway'
 rule config 'core|validator|mapping|pipeline|gateway'
@@ -45,10 +46,11 @@ public_rule pipeline "$backends|gateway|http|config"
 public_rule memory "$above|sqlite|redis|mongo|sqs"
 public_rule sqlite "$above|memory|redis|mongo|sqs"
 public_rule redis "$above|memory|sqlite|mongo|sqs"
+public_rule mongo "$above|memory|sqlite|redis|sqs"
 public_rule gateway "$backends|http|config"
 public_rule http "$backends|config"
 
-found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h|re2/|pcre2\.h|idn2\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|tests/support/hiredis)\.hpp:|^src/validator/(re2|pcre2|idn)_door\.cpp:' || true)
+found=$(includes 'sqlite3\.h|hiredis|mongoc/mongoc\.h|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h|re2/|pcre2\.h|idn2\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|src/mongo/mongoc|tests/support/hiredis)\.hpp:|^src/validator/(re2|pcre2|idn)_door\.cpp:' || true)
 [ -z "$found" ] || complain "C headers are included only by the one door of their room" "$found"
 found=$(includes 'simdjson|nlohmann/' include || true)
 [ -z "$found" ] || complain "simdjson and nlohmann-json are for sources only" "$found"

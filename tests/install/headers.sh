@@ -15,7 +15,7 @@ check() {
   "${CXX:-c++}" -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsyntax-only -I"$include" -MD -MF "$work/$name.d" "$work/$name.cpp" ||
     { echo "$header does not compile alone" >&2; return 1; }
   local leaks
-  leaks=$(tr ' \\' '\n\n' <"$work/$name.d" | grep -E '/(boost|fmt|simdjson|nlohmann|toml\+\+|prometheus|date|openssl|spdlog|CLI)[/.]|/sqlite3\.h|/xxhash\.h|/zstd[a-z_]*\.h|/zdict\.h|/hiredis/|/re2/|/pcre2\.h|/idn2\.h' |
+  leaks=$(tr ' \\' '\n\n' <"$work/$name.d" | grep -E '/(boost|fmt|simdjson|nlohmann|toml\+\+|prometheus|date|openssl|spdlog|CLI)[/.]|/sqlite3\.h|/xxhash\.h|/zstd[a-z_]*\.h|/zdict\.h|/hiredis/|/re2/|/pcre2\.h|/idn2\.h|/libmongoc|/libbson' |
     grep -vE "/$opt_in[/.]" | sort -u || true)
   if [ -n "$leaks" ]; then
     printf '%s shows private dependencies:\n%s\n' "$header" "$leaks" >&2
