@@ -36,7 +36,8 @@ struct SchemaLimits {
   std::size_t max_schema_depth = 256;           // nesting of a schema document
   std::size_t max_document_bytes = 256u << 20;  // of a document given as bytes; at most 1 GiB
   std::size_t max_depth = 256;                  // nesting of a document; at most 4096
-  std::size_t max_nesting = 1024;               // subschemas applied within each other: depth times references; at most 8192
+  std::size_t max_nesting =
+      1024;  // subschemas applied within each other: depth times references; at most 4096. Each takes up to 2 KiB of stack
   std::size_t max_steps = 200'000'000;          // subschemas applied and values compared, per document: about a nanosecond to ten each
   std::size_t max_errors = 100;                 // violations reported; the report says where there were more
   std::size_t max_pattern_bytes = 65'536;       // of one regular expression

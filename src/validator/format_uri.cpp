@@ -12,19 +12,19 @@ enum Class : std::uint8_t { kUserInfo = 1, kHost = 2, kPath = 4, kQuery = 8, kHe
 
 constexpr std::array<std::uint8_t, 256> make_classes() {
   std::array<std::uint8_t, 256> of{};
-  const auto add = [&](std::string_view all, int bits) {
+  const auto give = [&](std::string_view all, int bits) {
     for (const char c : all) of[static_cast<unsigned char>(c)] = static_cast<std::uint8_t>(of[static_cast<unsigned char>(c)] | bits);
   };
   constexpr std::string_view kAlphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   constexpr std::string_view kSubDelimiters = "!$&'()*+,;=";
-  for (const auto all : {kAlphanumeric, std::string_view("-._~"), kSubDelimiters}) add(all, kUserInfo | kHost | kPath | kQuery);
-  add(":", kUserInfo | kPath | kQuery);
-  add("@/", kPath | kQuery);
-  add("?", kQuery);
-  add("0123456789abcdefABCDEF", kHex);
-  add(kAlphanumeric, kScheme | kVariable);
-  add("+-.", kScheme);
-  add("_", kVariable);
+  for (const auto all : {kAlphanumeric, std::string_view("-._~"), kSubDelimiters}) give(all, kUserInfo | kHost | kPath | kQuery);
+  give(":", kUserInfo | kPath | kQuery);
+  give("@/", kPath | kQuery);
+  give("?", kQuery);
+  give("0123456789abcdefABCDEF", kHex);
+  give(kAlphanumeric, kScheme | kVariable);
+  give("+-.", kScheme);
+  give("_", kVariable);
   // Literals of RFC 6570 section 2.1 and its erratum 6937 (the apostrophe), but % and what is not ASCII.
   for (int c = 0x21; c < 0x7F; ++c) {
     if (std::string_view("\"%<>\\^`{|}").find(static_cast<char>(c)) == std::string_view::npos)

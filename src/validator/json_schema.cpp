@@ -220,7 +220,7 @@ Result<void> SchemaLimits::validate() const {
   if (max_schema_depth == 0 || max_schema_depth > 4096) return refuse("max_schema_depth", "is in [1, 4096]");
   if (max_document_bytes == 0 || max_document_bytes > (std::size_t{1} << 30)) return refuse("max_document_bytes", "is in [1, 2^30]");
   if (max_depth == 0 || max_depth > 4096) return refuse("max_depth", "is in [1, 4096]");
-  if (max_nesting == 0 || max_nesting > 8192) return refuse("max_nesting", "is in [1, 8192]");
+  if (max_nesting == 0 || max_nesting > 4096) return refuse("max_nesting", "is in [1, 4096]");
   if (max_steps < 2) return refuse("max_steps", "must be above 1");
   if (max_errors == 0) return refuse("max_errors", "must be above 0");
   if (max_pattern_bytes == 0) return refuse("max_pattern_bytes", "must be above 0");

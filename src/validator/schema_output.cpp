@@ -127,9 +127,9 @@ void append_unit(std::string& out, const Violation& one) {
   append_quoted(out, one.message);
 }
 
-std::string snake_case(std::string_view keyword) {
-  if (keyword.empty()) return "false";
-  std::string out;
+std::string reason_code(std::string_view keyword) {
+  std::string out = "schema_";
+  if (keyword.empty()) return out + "false";
   for (const char c : keyword) {
     if (c >= 'A' && c <= 'Z') {
       out += '_';
@@ -194,8 +194,7 @@ std::vector<Reason> Report::reasons(std::string_view prefix) const {
   for (std::size_t i = 0; i < violations.size(); ++i) {
     if (has_parts[i]) continue;
     const auto& one = violations[i];
-    out.push_back(
-        {.code = "schema_" + snake_case(one.keyword), .message = one.message, .pointer = std::string(prefix) + one.instance_location});
+    out.push_back({.code = reason_code(one.keyword), .message = one.message, .pointer = std::string(prefix) + one.instance_location});
   }
   return out;
 }

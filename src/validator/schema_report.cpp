@@ -53,17 +53,17 @@ std::string_view type_name(std::uint8_t type) {
 
 std::string expected_types(std::uint8_t types) {
   std::string out;
-  const auto add = [&](std::string_view name) { out += (out.empty() ? "" : " or ") + std::string(name); };
-  if ((types & kNull) != 0) add("null");
-  if ((types & kBoolean) != 0) add("boolean");
+  const auto also = [&](std::string_view name) { out += (out.empty() ? "" : " or ") + std::string(name); };
+  if ((types & kNull) != 0) also("null");
+  if ((types & kBoolean) != 0) also("boolean");
   if ((types & kNumber) == kNumber) {
-    add("number");
+    also("number");
   } else if ((types & kInteger) != 0) {
-    add("integer");
+    also("integer");
   }
-  if ((types & kString) != 0) add("string");
-  if ((types & kArray) != 0) add("array");
-  if ((types & kObject) != 0) add("object");
+  if ((types & kString) != 0) also("string");
+  if ((types & kArray) != 0) also("array");
+  if ((types & kObject) != 0) also("object");
   return out;
 }
 
