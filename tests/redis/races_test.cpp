@@ -4,6 +4,7 @@
 #include <atomic>
 #include <barrier>
 #include <functional>
+#include <future>
 #include <thread>
 
 #include "redis/opened_store.hpp"
@@ -164,6 +165,22 @@ class RedisOvertaken : public ::testing::TestWithParam<std::uint32_t> {
     apply(*direct_, early);
     proxy_->heal();
   }
+  // The slow one asks; once its first question is on the way, and its answer held back, another process trims the log.
+  template <class Ask>
+  auto trim_under(Ask&& ask) {
+    proxy_->stall(Way::kToClient, true);
+    const auto passed = proxy_->passed(Way::kToServer);
+    auto answer = std::async(std::launch::async, [&] { return ask(*slow_); });
+    EXPECT_TRUE(proxy_->wait_for(Way::kToServer, passed + 1, Deadline::in(Milliseconds(4'000))));
+    const auto deadline = Deadline::in(Milliseconds(4'000));
+    std::uint64_t trimmed = 0;
+    while (trimmed == 0 && !deadline.passed()) trimmed = direct_->reclaim({.now = kNow, .floor = 0}).value().log_trimmed;
+    EXPECT_GT(trimmed, 0U);
+    proxy_->heal();
+    return answer.get();
+  }
+  KeyStoreBackend& direct() { return *direct_; }
+  KeyStoreBackend& slow() { return *slow_; }
   std::optional<Record> record(const std::string& id) const { return direct_->get_by_id({.ns = {}, .id = id, .now = kNow}).value().record; }
   std::optional<Record> leads(std::string_view key) const {
     return direct_->get({.ns = {}, .keys = {&key, 1}, .now = kNow}).value().at(0).record;
@@ -184,6 +201,29 @@ TEST_P(RedisOvertaken, a_record_that_came_since_the_look_is_not_overwritten) {
   EXPECT_EQ(record("r")->stamp, stamp_at(kNow) + 3);
   EXPECT_FALSE(leads("k")) << "a key that only the older version lists";
   EXPECT_EQ(records(), 4U);
+}
+
+TEST_P(RedisOvertaken, a_reader_whose_log_is_trimmed_between_its_questions_is_told_all_and_may_confirm_it) {
+  ASSERT_TRUE(direct().open_cursor({.name = "c", .from_now = true}));
+  Stamp last = 10;
+  const auto set_some = [&] {
+    for (int i = 0; i < 8; ++i, ++last) apply(direct(), set("r" + std::to_string(last), {"k" + std::to_string(last)}, last));
+  };
+  set_some();
+  auto read = slow().changes({.cursor = "c"}).value();
+  ASSERT_EQ(read.changes.size(), 8U);
+  ASSERT_TRUE(slow().commit_cursor("c", read.next));
+  set_some();
+  const auto more = trim_under([&](KeyStoreBackend& store) { return store.changes({.cursor = "c", .after = read.next}); });
+  ASSERT_TRUE(more) << more.error().describe();
+  ASSERT_EQ(more->changes.size(), 8U);
+  EXPECT_TRUE(more->at_end);
+  // What was told but not confirmed is there still; another cursor makes lines that can be trimmed.
+  const auto half = slow().changes({.cursor = "c", .after = read.next, .limit = 4}).value();
+  ASSERT_TRUE(slow().commit_cursor("c", half.next));
+  const auto confirmed = trim_under([&](KeyStoreBackend& store) { return store.commit_cursor("c", more->next); });
+  EXPECT_TRUE(confirmed) << confirmed.error().describe();
+  EXPECT_EQ(direct().cursors().value().at(0).lag, 0U);
 }
 
 // How far the slow one gets on several parts; on one, its next step is its last.
