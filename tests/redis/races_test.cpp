@@ -247,6 +247,22 @@ TEST_P(RedisOvertaken, a_record_whose_key_another_took_meanwhile_says_so) {
   }
 }
 
+// It knows that it lost the key before the key's entry does: it lists the key all the same, so an erase of the key ends it.
+TEST_P(RedisOvertaken, a_record_that_is_losing_its_key_is_erased_with_it) {
+  for (int after = 0; after <= most_exchanges(GetParam()) + 2; ++after) {
+    const auto number = std::to_string(after);
+    const auto loser = "l" + number;
+    const auto taker = "t" + number;
+    const auto shared = "s" + number;
+    const auto fresh = "f" + number;
+    apply(direct(), set(loser, {loser, shared}, 2));
+    overtake(set(taker, {fresh, shared}, 4), fresh, kit::erase_key_entry(shared, stamp_at(kNow) + 9, {}), after);
+    EXPECT_FALSE(record(loser)) << number;
+    EXPECT_FALSE(record(taker)) << number;
+    EXPECT_FALSE(leads(loser)) << number;
+  }
+}
+
 TEST_P(RedisOvertaken, a_record_whose_only_key_another_took_meanwhile_is_superseded) {
   for (int after = 0; after <= most_exchanges(GetParam()); ++after) {
     const auto number = std::to_string(after);
