@@ -44,8 +44,9 @@ Error no_such_cursor(std::string_view name) {
   return Error(ErrorCode::kNotFound, fmt::format("there is no cursor \"{}\"", name)).at_field("cursor");
 }
 Error dropped_cursor(std::string_view name) {
-  return Error(ErrorCode::kFailedPrecondition,
-               fmt::format("cursor \"{}\" was dropped because it fell behind its limit; open it anew and copy everything once", name))
+  return Error(ErrorCode::kFailedPrecondition, fmt::format("cursor \"{}\" was dropped because it fell behind its limit, or before what is "
+                                                           "left of the change log; open it anew and copy everything once",
+                                                           name))
       .at_field("cursor");
 }
 
@@ -112,6 +113,8 @@ Result<RedisStore::CursorState> RedisStore::cursor_state(std::string_view name, 
       state.updated_at = std::max(state.updated_at, TimePoint(Milliseconds(static_cast<std::int64_t>(fields[3]))));
       if (answers[0].is_nil()) continue;
       state.exists = true;
+      // Trimmed before it was read, by a version that did not look at the cursors while it trimmed: as good as dropped.
+      state.dropped = state.dropped || fields[0] < base;
       // 0: written before cursors had an epoch.
       state.replaced = state.replaced || (fields[4] != 0 && fields[4] != state.epoch);
     }

@@ -136,7 +136,15 @@ Result<bool> Overlay::lists(std::string_view ns, std::string_view id, std::strin
   auto record = row(ns, id);
   if (!record) return std::move(record).error();
   const auto& identity = (*record)->now.identity;
-  if (!live(identity) || identity->lost_keys.contains(key)) return false;
+  if (live(identity) && identity->lost_keys.contains(key)) return false;
+  return lists_or_lost(ns, id, key);
+}
+
+Result<bool> Overlay::lists_or_lost(std::string_view ns, std::string_view id, std::string_view key) {
+  auto record = row(ns, id);
+  if (!record) return std::move(record).error();
+  const auto& identity = (*record)->now.identity;
+  if (!live(identity)) return false;
   auto encoded = coder_.load(*identity, deadline_);
   if (!encoded) return std::move(encoded).error();
   auto command = decode_command(*encoded);
@@ -424,6 +432,15 @@ Result<void> Overlay::store_key(std::string_view ns, std::string_view key, const
   auto& now = edit(**found).now;
   if (!now.key) now.key.emplace();
   auto& part = *now.key;
+  // On several parts a record learns that it lost a key before the key's entry says so. To the model it is no holder then, but whoever
+  // writes the entry in between must keep it as one that lists the key: an erase of the key ends it.
+  if (part.slot.leads && part.slot.claim_id != slot.claim_id) {
+    auto listed = lists_or_lost(ns, part.slot.claim_id, key);
+    if (!listed) return std::move(listed).error();
+    if (*listed) {
+      if (auto kept = set_silent_lister(ns, key, part.slot.claim_id, true); !kept) return kept;
+    }
+  }
   part.slot = slot;
   // What has come is part of the slot by now, and so is what this step does.
   std::vector<PendingClaim> left;

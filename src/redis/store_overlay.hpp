@@ -126,6 +126,8 @@ class Overlay final : public ModelTransaction {
   Result<Row> decode(std::string_view name, std::optional<Payload> bytes) const;
   Result<bool> reached(std::string_view ns, const PendingClaim& claim);
   Result<bool> lists(std::string_view ns, std::string_view id, std::string_view key);
+  // Also where it has lost the key to another.
+  Result<bool> lists_or_lost(std::string_view ns, std::string_view id, std::string_view key);
   bool is_self(const PendingClaim& claim, std::string_view key) const {
     return claim.id == self_ && claim.stamp == self_stamp_ && (!self_key_ || *self_key_ == key);
   }

@@ -267,7 +267,7 @@ MUTANTS = [
             "redis_races", "*opened_while*"),
     in_unit("redis_piece_base", "a reader does not look whether the log was trimmed while it asked", 10, "src/redis/store_log.cpp",
             "if (number_of(reply.elements()[0].text()) != state.bases[shard]) return std::optional<std::vector<LogPiece>>();", "", "redis_races",
-            "*misses_no_change_while_another*"),
+            "*trimmed_between_its_questions*"),
     in_unit("redis_remembered", "a key's claims are forgotten above the floor", 3, OVERLAY, "remembered_for(*entry.now.key) < floor", "true",
             "redis_other_content", "*forgotten*"),
     # Redis: the cache

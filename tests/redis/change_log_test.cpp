@@ -127,6 +127,26 @@ TEST_P(ChangeLogFaults, A_part_that_lost_everything_is_noticed_and_its_readers_a
   EXPECT_TRUE(std::ranges::includes(again, expected));
 }
 
+// By a version that did not look at the cursors while it trimmed.
+TEST_P(ChangeLogFaults, A_cursor_whose_next_lines_were_trimmed_is_as_good_as_dropped) {
+  ASSERT_TRUE(store_->open_cursor({.name = "c"}));
+  set(1, 40);
+  Position position = 0;
+  EXPECT_EQ(told(*store_, position), records(1, 40));
+  std::size_t gone = 0;
+  for (std::uint32_t part = 0; part < GetParam(); ++part) {
+    if (server_->cli({"LLEN", name(part, "l")}).starts_with('0')) continue;
+    server_->cli({"LPOP", name(part, "l")});
+    server_->cli({"INCR", name(part, "b")});
+    ++gone;
+  }
+  EXPECT_EQ(store_->changes({.cursor = "c"}).error().field(), "cursor");
+  EXPECT_EQ(store_->commit_cursor("c", position).error().field(), "cursor");
+  ASSERT_TRUE(store_->open_cursor({.name = "c"}));
+  position = 0;
+  EXPECT_EQ(told(*store_, position).size(), 40 - gone);
+}
+
 TEST_P(ChangeLogFaults, A_dropped_cursor_can_be_opened_anew_from_the_oldest_line) {
   ASSERT_TRUE(store_->open_cursor({.name = "c", .max_lag = 10}));
   set(1, 8);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <barrier>
 #include <functional>
+#include <future>
 #include <thread>
 
 #include "redis/opened_store.hpp"
@@ -164,6 +165,22 @@ class RedisOvertaken : public ::testing::TestWithParam<std::uint32_t> {
     apply(*direct_, early);
     proxy_->heal();
   }
+  // The slow one asks; once its first question is on the way, and its answer held back, another process trims the log.
+  template <class Ask>
+  auto trim_under(Ask&& ask) {
+    proxy_->stall(Way::kToClient, true);
+    const auto passed = proxy_->passed(Way::kToServer);
+    auto answer = std::async(std::launch::async, [&] { return ask(*slow_); });
+    EXPECT_TRUE(proxy_->wait_for(Way::kToServer, passed + 1, Deadline::in(Milliseconds(4'000))));
+    const auto deadline = Deadline::in(Milliseconds(4'000));
+    std::uint64_t trimmed = 0;
+    while (trimmed == 0 && !deadline.passed()) trimmed = direct_->reclaim({.now = kNow, .floor = 0}).value().log_trimmed;
+    EXPECT_GT(trimmed, 0U);
+    proxy_->heal();
+    return answer.get();
+  }
+  KeyStoreBackend& direct() { return *direct_; }
+  KeyStoreBackend& slow() { return *slow_; }
   std::optional<Record> record(const std::string& id) const { return direct_->get_by_id({.ns = {}, .id = id, .now = kNow}).value().record; }
   std::optional<Record> leads(std::string_view key) const {
     return direct_->get({.ns = {}, .keys = {&key, 1}, .now = kNow}).value().at(0).record;
@@ -186,6 +203,29 @@ TEST_P(RedisOvertaken, a_record_that_came_since_the_look_is_not_overwritten) {
   EXPECT_EQ(records(), 4U);
 }
 
+TEST_P(RedisOvertaken, a_reader_whose_log_is_trimmed_between_its_questions_is_told_all_and_may_confirm_it) {
+  ASSERT_TRUE(direct().open_cursor({.name = "c", .from_now = true}));
+  Stamp last = 10;
+  const auto set_some = [&] {
+    for (int i = 0; i < 8; ++i, ++last) apply(direct(), set("r" + std::to_string(last), {"k" + std::to_string(last)}, last));
+  };
+  set_some();
+  auto read = slow().changes({.cursor = "c"}).value();
+  ASSERT_EQ(read.changes.size(), 8U);
+  ASSERT_TRUE(slow().commit_cursor("c", read.next));
+  set_some();
+  const auto more = trim_under([&](KeyStoreBackend& store) { return store.changes({.cursor = "c", .after = read.next}); });
+  ASSERT_TRUE(more) << more.error().describe();
+  ASSERT_EQ(more->changes.size(), 8U);
+  EXPECT_TRUE(more->at_end);
+  // What was told but not confirmed is there still; another cursor makes lines that can be trimmed.
+  const auto half = slow().changes({.cursor = "c", .after = read.next, .limit = 4}).value();
+  ASSERT_TRUE(slow().commit_cursor("c", half.next));
+  const auto confirmed = trim_under([&](KeyStoreBackend& store) { return store.commit_cursor("c", more->next); });
+  EXPECT_TRUE(confirmed) << confirmed.error().describe();
+  EXPECT_EQ(direct().cursors().value().at(0).lag, 0U);
+}
+
 // How far the slow one gets on several parts; on one, its next step is its last.
 int most_exchanges(std::uint32_t parts) { return parts == 1 ? 0 : 2; }
 
@@ -204,6 +244,22 @@ TEST_P(RedisOvertaken, a_record_whose_key_another_took_meanwhile_says_so) {
       EXPECT_EQ(record(id)->stamp, stamp_at(kNow) + stamp) << number;
       EXPECT_TRUE(record(id)->lost_keys.contains(key)) << number;
     }
+  }
+}
+
+// It knows that it lost the key before the key's entry does: it lists the key all the same, so an erase of the key ends it.
+TEST_P(RedisOvertaken, a_record_that_is_losing_its_key_is_erased_with_it) {
+  for (int after = 0; after <= most_exchanges(GetParam()) + 2; ++after) {
+    const auto number = std::to_string(after);
+    const auto loser = "l" + number;
+    const auto taker = "t" + number;
+    const auto shared = "s" + number;
+    const auto fresh = "f" + number;
+    apply(direct(), set(loser, {loser, shared}, 2));
+    overtake(set(taker, {fresh, shared}, 4), fresh, kit::erase_key_entry(shared, stamp_at(kNow) + 9, {}), after);
+    EXPECT_FALSE(record(loser)) << number;
+    EXPECT_FALSE(record(taker)) << number;
+    EXPECT_FALSE(leads(loser)) << number;
   }
 }
 
