@@ -85,7 +85,7 @@ TEST_P(MongoFaults, a_connection_that_is_reset_within_a_bulk_costs_another_try) 
 TEST_P(MongoFaults, garbage_instead_of_an_answer_costs_another_try) {
   Archive archive(options());
   ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
-  for (const std::string garbage : {std::string(64, '\xff'), std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string(16, '\0')}) {
+  for (const auto& garbage : {std::string(64, '\xff'), std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string(16, '\0')}) {
     proxy().inject(Way::kToClient, garbage);
     const auto found = archive->get_by_id({.ns = {}, .id = "r3", .now = TimePoint{}, .deadline = Deadline::in(Milliseconds(15'000))});
     ASSERT_TRUE(found) << found.error().describe();
