@@ -36,7 +36,14 @@ class MongoKill : public ::testing::TestWithParam<Kind> {
 TEST_P(MongoKill, the_archive_is_complete_when_an_archiver_has_died) {
   MongoServer server(GetParam());
   const crash::TemporaryFolder folder;
-  crash::kill_archiver([&] { return place_on(server, folder); }, crash::rounds(20, 100));
+  // FerretDB v1.23 on SQLite looks and writes in two steps, and goes on with a bulk whose sender is dead: it could write over what the next
+  // run wrote. So what is under way there ends with the server. Other servers need nothing of the kind.
+  const auto after_kill = [&] {
+    if (GetParam() != Kind::kFerret) return;
+    server.kill();
+    server.start();
+  };
+  crash::kill_archiver([&] { return place_on(server, folder); }, crash::rounds(20, 100), after_kill);
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, MongoKill, ::testing::ValuesIn(mongo_test::kinds()),
