@@ -43,6 +43,9 @@ constexpr Bench kBenches[] = {
     {"redis-http", bench::bench_redis_http, "GET over HTTP, against webdis"},
     {"redis-memory", bench::bench_redis_memory, "Redis memory per record"},
 #endif
+#ifdef SETGET_BENCH_MONGO
+    {"mongo-archive", bench::bench_mongo_archive, "archive runs on MongoDB, against upserts by hand"},
+#endif
     {"parts", bench::bench_parts, "parts, by Google Benchmark"},
 };
 

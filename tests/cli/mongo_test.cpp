@@ -1,6 +1,10 @@
 // The command line and examples/run with the archive on real servers that speak MongoDB's protocol.
 #include "support/mongo_server.hpp"
 
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
 #include "command.hpp"
 
 namespace cli_test {
