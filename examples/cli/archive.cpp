@@ -1,6 +1,10 @@
 // archive run, verify, restore, status.
 #include <cstdio>
 
+#ifdef SETGET_WITH_MONGO
+#include <setget/mongo_config.hpp>
+#endif
+
 #include "cli.hpp"
 #include "output.hpp"
 
@@ -156,6 +160,44 @@ int quarantine(Context& context) {
   });
 }
 
+struct Drop {
+  std::string collection;
+  bool sure = false;
+};
+
+// Only of an archive on MongoDB: one in a file is a file.
+int drop([[maybe_unused]] Context& context, [[maybe_unused]] const Drop& asked) {
+  auto config = resolve_config(context.common);
+  if (!config) return failed(context.common, config.error());
+  if (!config->archive.starts_with("mongodb:")) {
+    return failed(context.common, Error(ErrorCode::kInvalidArgument, "the archive is not on MongoDB").at_field("archive"));
+  }
+#ifdef SETGET_WITH_MONGO
+  const auto refuse = [&](const char* field, const std::string& why) {
+    return failed(context.common, Error(ErrorCode::kInvalidArgument, why).at_field(field));
+  };
+  if (asked.collection != config->mongo.collection) {
+    return refuse("collection", "the archive's collection is \"" + config->mongo.collection + "\", not \"" + asked.collection + "\"");
+  }
+  if (!asked.sure) return refuse("yes", "the archive \"" + asked.collection + "\" would be removed for good; --yes says that it is meant");
+  auto database = setget::mongo::open(setget::mongo::options_of(config->mongo, config->archive));
+  if (!database) return failed(context.common, database.error());
+  if (auto dropped = database->drop(); !dropped) return failed(context.common, dropped.error());
+  print_counts(context.common, {{"dropped", asked.collection}});
+  return kOk;
+#else
+  return failed(context.common, Error(ErrorCode::kUnsupported, "MongoDB is not built in"));
+#endif
+}
+
+void add_drop(CLI::App& archive, Context& context) {
+  auto asked = std::make_shared<Drop>();
+  auto* gone = archive.add_subcommand("drop", "remove an archive on MongoDB for good");
+  gone->add_option("--collection", asked->collection, "its collection once more, as [mongo] of the configuration names it")->required();
+  gone->add_flag("--yes", asked->sure, "it is meant");
+  gone->callback([&context, asked] { context.chosen = [&context, asked] { return drop(context, *asked); }; });
+}
+
 void add_run(CLI::App& archive, Context& context) {
   auto* command = archive.add_subcommand("run", "copy what changed since the last run");
   auto adopt = std::make_shared<bool>(false);
@@ -207,6 +249,7 @@ void add_archive(CLI::App& app, Context& context) {
   add_run(*archive, context);
   add_verify(*archive, context);
   add_restore(*archive, context);
+  add_drop(*archive, context);
   archive->add_subcommand("quarantine", "changes that the archive refuses, with the reasons; exit 2 if there are any")
       ->callback([&context] { context.chosen = [&context] { return quarantine(context); }; });
   archive->add_subcommand("status", "what the last runs did; exit 2 if there was none or the last one failed")->callback([&context] {
