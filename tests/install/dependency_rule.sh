@@ -52,7 +52,8 @@ public_rule http "$backends|config"
 
 found=$(includes 'sqlite3\.h|hiredis|mongoc/mongoc\.h|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h|re2/|pcre2\.h|idn2\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|src/mongo/mongoc|tests/support/hiredis)\.hpp:|^src/validator/(re2|pcre2|idn)_door\.cpp:' || true)
 [ -z "$found" ] || complain "C headers are included only by the one door of their room" "$found"
-found=$(includes 'simdjson|nlohmann/' include || true)
+# But for the headers that are there to take their values, and whose name says so.
+found=$(includes 'simdjson|nlohmann/' include | grep -vE '^include/setget/[a-z_]+_(nlohmann|simdjson)\.hpp:' || true)
 [ -z "$found" ] || complain "simdjson and nlohmann-json are for sources only" "$found"
 found=$(includes 'boost/' include src | grep -v '^src/http/' || true)
 [ -z "$found" ] || complain "Boost is for src/http only" "$found"
