@@ -9,10 +9,18 @@ thread_local std::size_t count = 0;
 
 std::size_t allocations() noexcept { return count; }
 
-void* operator new(std::size_t size) {
+// All that libstdc++ and simdjson call: AddressSanitizer has its own of each, and they must not be mixed.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++count;
-  if (auto* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new(std::size_t size) {
+  if (auto* memory = operator new(size, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
+void* operator new[](std::size_t size) { return operator new(size); }
+void* operator new[](std::size_t size, const std::nothrow_t& nothrow) noexcept { return operator new(size, nothrow); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
