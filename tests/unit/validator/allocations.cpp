@@ -3,24 +3,28 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SETGET_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SETGET_SANITIZED 1
+#endif
+#endif
+
+#ifdef SETGET_SANITIZED
+std::optional<std::size_t> allocations() noexcept { return std::nullopt; }
+#else
 namespace {
 thread_local std::size_t count = 0;
 }  // namespace
 
-std::size_t allocations() noexcept { return count; }
+std::optional<std::size_t> allocations() noexcept { return count; }
 
-// All that libstdc++ and simdjson call: AddressSanitizer has its own of each, and they must not be mixed.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  ++count;
-  return std::malloc(size == 0 ? 1 : size);
-}
 void* operator new(std::size_t size) {
-  if (auto* memory = operator new(size, std::nothrow)) return memory;
+  ++count;
+  if (auto* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
-void* operator new[](std::size_t size) { return operator new(size); }
-void* operator new[](std::size_t size, const std::nothrow_t& nothrow) noexcept { return operator new(size, nothrow); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
