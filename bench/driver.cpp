@@ -43,6 +43,10 @@ constexpr Bench kBenches[] = {
     {"redis-http", bench::bench_redis_http, "GET over HTTP, against webdis"},
     {"redis-memory", bench::bench_redis_memory, "Redis memory per record"},
 #endif
+    {"jmespath", bench::bench_jmespath, "JMESPath on real webhooks, against the crate and PyPI"},
+#ifdef SETGET_BENCH_MONGO
+    {"mongo-archive", bench::bench_mongo_archive, "archive runs on MongoDB, against upserts by hand"},
+#endif
     {"parts", bench::bench_parts, "parts, by Google Benchmark"},
 };
 

@@ -1,6 +1,10 @@
 // archive run, verify, restore, status.
 #include <cstdio>
 
+#ifdef SETGET_WITH_MONGO
+#include <setget/mongo_config.hpp>
+#endif
+
 #include "cli.hpp"
 #include "output.hpp"
 
@@ -41,6 +45,7 @@ int run(Context& context, bool adopt) {
                                   {"already_there", report->older},
                                   {"skipped_short_lived", report->skipped_short_lived},
                                   {"purged", report->purged},
+                                  {"quarantined", report->quarantined},
                                   {"first_run", report->first_run},
                                   {"position", report->position}});
     return kOk;
@@ -98,8 +103,11 @@ int status(Context& context) {
     if (!stats) return failed(context.common, stats.error());
     const auto cursors = session.stores().key_store.backend()->cursors();
     if (!cursors) return failed(context.common, cursors.error());
-    Json body = {
-        {"archived", checkpoint->has_value()}, {"records", stats->records}, {"tombstones", stats->tombstones}, {"bytes", stats->bytes}};
+    Json body = {{"archived", checkpoint->has_value()},
+                 {"records", stats->records},
+                 {"tombstones", stats->tombstones},
+                 {"bytes", stats->bytes},
+                 {"quarantined", stats->quarantined}};
     for (const auto& cursor : *cursors) {
       if (cursor.name == "archiver") body["changes_waiting"] = cursor.lag;
     }
@@ -118,6 +126,76 @@ int status(Context& context) {
     print_counts(context.common, body);
     return checkpoint->has_value() && (*checkpoint)->last_error.empty() ? kOk : kNo;
   });
+}
+
+// Every change that the archive refuses, page by page.
+int quarantine(Context& context) {
+  return with_archiver(context, Missing::kRefuse, [&](Session& session, setget::Archiver&) {
+    Json list = Json::array();
+    std::string cursor;
+    do {
+      const auto page = session.stores().archive->quarantined({.cursor = cursor, .limit = 500});
+      if (!page) return failed(context.common, page.error());
+      for (const auto& entry : page->entries) {
+        Json line = {{"namespace", entry.ns}};
+        put_bytes(line, "id", entry.id);
+        line["version"] = entry.version;
+        line["revision"] = entry.revision;
+        line["kind"] = entry.tombstone ? "tombstone" : "record";
+        put_bytes(line, "reason", entry.reason);
+        line["attempts"] = entry.attempts;
+        line["since"] = iso(entry.since);
+        line["last_at"] = iso(entry.last_at);
+        if (!context.common.json) {
+          std::printf("%s%s  %s, %llu tries since %s: %s\n", entry.ns.empty() ? "" : (entry.ns + "/").c_str(), shown(entry.id).c_str(),
+                      entry.tombstone ? "tombstone" : "record", static_cast<unsigned long long>(entry.attempts), iso(entry.since).c_str(),
+                      shown(entry.reason).c_str());
+        }
+        list.push_back(std::move(line));
+      }
+      cursor = page->next;
+    } while (!cursor.empty());
+    if (context.common.json) print({{"quarantined", list.size()}, {"list", list}});
+    return list.empty() ? kOk : kNo;
+  });
+}
+
+struct Drop {
+  std::string collection;
+  bool sure = false;
+};
+
+// Only of an archive on MongoDB: one in a file is a file.
+int drop([[maybe_unused]] Context& context, [[maybe_unused]] const Drop& asked) {
+  auto config = resolve_config(context.common);
+  if (!config) return failed(context.common, config.error());
+  if (!config->archive.starts_with("mongodb:")) {
+    return failed(context.common, Error(ErrorCode::kInvalidArgument, "the archive is not on MongoDB").at_field("archive"));
+  }
+#ifdef SETGET_WITH_MONGO
+  const auto refuse = [&](const char* field, const std::string& why) {
+    return failed(context.common, Error(ErrorCode::kInvalidArgument, why).at_field(field));
+  };
+  if (asked.collection != config->mongo.collection) {
+    return refuse("collection", "the archive's collection is \"" + config->mongo.collection + "\", not \"" + asked.collection + "\"");
+  }
+  if (!asked.sure) return refuse("yes", "the archive \"" + asked.collection + "\" would be removed for good; --yes says that it is meant");
+  auto database = setget::mongo::open(setget::mongo::options_of(config->mongo, config->archive));
+  if (!database) return failed(context.common, database.error());
+  if (auto dropped = database->drop(); !dropped) return failed(context.common, dropped.error());
+  print_counts(context.common, {{"dropped", asked.collection}});
+  return kOk;
+#else
+  return failed(context.common, Error(ErrorCode::kUnsupported, "MongoDB is not built in"));
+#endif
+}
+
+void add_drop(CLI::App& archive, Context& context) {
+  auto asked = std::make_shared<Drop>();
+  auto* gone = archive.add_subcommand("drop", "remove an archive on MongoDB for good");
+  gone->add_option("--collection", asked->collection, "its collection once more, as [mongo] of the configuration names it")->required();
+  gone->add_flag("--yes", asked->sure, "it is meant");
+  gone->callback([&context, asked] { context.chosen = [&context, asked] { return drop(context, *asked); }; });
 }
 
 void add_run(CLI::App& archive, Context& context) {
@@ -171,6 +249,9 @@ void add_archive(CLI::App& app, Context& context) {
   add_run(*archive, context);
   add_verify(*archive, context);
   add_restore(*archive, context);
+  add_drop(*archive, context);
+  archive->add_subcommand("quarantine", "changes that the archive refuses, with the reasons; exit 2 if there are any")
+      ->callback([&context] { context.chosen = [&context] { return quarantine(context); }; });
   archive->add_subcommand("status", "what the last runs did; exit 2 if there was none or the last one failed")->callback([&context] {
     context.chosen = [&context] { return status(context); };
   });

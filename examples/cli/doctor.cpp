@@ -5,6 +5,9 @@
 #include <vector>
 
 #include <setget/doctor.hpp>
+#ifdef SETGET_WITH_MONGO
+#include <setget/mongo_config.hpp>
+#endif
 #ifdef SETGET_WITH_SQLITE
 #include <setget/sqlite.hpp>
 #endif
@@ -140,6 +143,13 @@ setget::Result<void> check_stores(const Common& common, Findings& found) {
   if (auto* archiver = session->pipeline().archiver(); archiver != nullptr) {
     const auto checkpoint = archiver->checkpoint();
     if (!checkpoint) return checkpoint.error();
+    // A MongoDB server's own report says it too, but not of the other archives.
+    const auto archived = session->stores().archive->stats();
+    if (!archived) return archived.error();
+    if (archived->quarantined > 0 && !session->config().archive.starts_with("mongodb:")) {
+      found.push_back({Level::kWarning, std::to_string(archived->quarantined) + " changes are in the archive's quarantine: it refuses them",
+                       "setget archive quarantine lists them with the reasons; every run tries them again"});
+    }
     if (!*checkpoint) {
       found.push_back({Level::kWarning, "nothing has ever been archived", "setget archive run"});
     } else if (!(*checkpoint)->last_error.empty()) {
@@ -186,6 +196,19 @@ setget::Result<void> check_redis([[maybe_unused]] const setget::Config& config, 
   return {};
 }
 
+// And of the servers behind the archive.
+setget::Result<void> check_mongo([[maybe_unused]] const setget::Config& config, [[maybe_unused]] Findings& found) {
+#ifdef SETGET_WITH_MONGO
+  if (!config.archive.starts_with("mongodb:")) return {};
+  auto database = setget::mongo::open(setget::mongo::options_of(config.mongo, config.archive));
+  if (!database) return std::move(database).error();
+  auto findings = database->doctor();
+  if (!findings) return std::move(findings).error();
+  for (auto& finding : *findings) found.push_back(std::move(finding));
+#endif
+  return {};
+}
+
 int print_findings(const Context& context, const Findings& found) {
   static constexpr const char* kNames[] = {"ok", "warning", "error"};
   bool unsafe = false;
@@ -219,6 +242,7 @@ int doctor(Context& context) {
   if (checked && !path.empty()) checked = check_sqlite(path, found);
   if (checked) checked = check_redis(*config, config->store, found);
   if (checked && config->queue != config->store) checked = check_redis(*config, config->queue, found);
+  if (checked) checked = check_mongo(*config, found);
   if (!checked) {
     // What was found before still helps; but the stores could not be looked at.
     print_findings(context, found);

@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   add_common(app, context.common);
   cli::add_records(app, context);
   cli::add_load(app, context);
+  cli::add_map(app, context);
   cli::add_queue(app, context);
   cli::add_dead_letters(app, context);
   cli::add_archive(app, context);

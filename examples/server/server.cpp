@@ -38,23 +38,27 @@ Result<std::unique_ptr<Server>> Server::start(const Options& options, std::share
   auto pipeline = setget::Pipeline::create(parts);
   if (!pipeline) return std::move(pipeline).error();
   server->pipeline_ = *std::move(pipeline);
-  if (auto opened = server->open_gateways(stores->idempotency, metrics); !opened) return std::move(opened).error();
+  if (auto opened = server->open_gateways(config, stores->idempotency, metrics); !opened) return std::move(opened).error();
   if (auto opened = server->open_doors(config, metrics); !opened) return std::move(opened).error();
   if (auto started = server->pipeline_->start(); !started) return std::move(started).error();
   if (auto started = server->http_->start(); !started) return std::move(started).error();
   return server;
 }
 
-Result<void> Server::open_gateways(std::shared_ptr<setget::IdempotencyStore> idempotency,
+Result<void> Server::open_gateways(const setget::Config& config, std::shared_ptr<setget::IdempotencyStore> idempotency,
                                    std::shared_ptr<setget::PrometheusMetrics> metrics) {
   setget::GatewayOptions options;
   options.pipeline = pipeline_.get();
   options.idempotency = std::move(idempotency);
+  auto hooks = setget::hook_routes(config);
+  if (!hooks) return std::move(hooks).error();
+  options.hooks = *std::move(hooks);
   auto gateway = setget::Gateway::create(options);
   if (!gateway) return std::move(gateway).error();
   public_ = *std::move(gateway);
 
   options.public_routes = false;
+  options.hooks.clear();
   options.admin_routes = true;
   options.metrics_text = [metrics] { return metrics->expose(); };
   if (!config_path_.empty()) options.reload = [this] { return reload(); };
@@ -102,6 +106,10 @@ Result<void> Server::reload() {
   if (config_path_.empty()) return Error(ErrorCode::kFailedPrecondition, "there is no --config to read again");
   auto config = setget::load_config(config_path_);
   if (!config) return std::move(config).error();
+  auto hooks = setget::hook_routes(*config);
+  if (!hooks) return std::move(hooks).error();
+  // Both or, as far as can be known before, neither: what is wrong with the routes is found before the flows change.
+  if (auto set = public_->set_hooks(*std::move(hooks)); !set) return set;
   return pipeline_->reload(std::move(config->flows));
 }
 

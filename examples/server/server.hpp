@@ -23,7 +23,7 @@ class Server {
 
  private:
   Server() = default;
-  setget::Result<void> open_gateways(std::shared_ptr<setget::IdempotencyStore> idempotency,
+  setget::Result<void> open_gateways(const setget::Config& config, std::shared_ptr<setget::IdempotencyStore> idempotency,
                                      std::shared_ptr<setget::PrometheusMetrics> metrics);
   setget::Result<void> open_doors(setget::Config& config, std::shared_ptr<setget::PrometheusMetrics> metrics);
 

@@ -50,11 +50,28 @@ struct ArchiveStats {
   std::uint64_t records = 0;
   std::uint64_t tombstones = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t quarantined = 0;
 };
 
 struct ArchiveCapabilities {
   Durability durability = Durability::kMemory;
   bool read_by_key = false;  // read-through
+  bool quarantine = false;   // keeps what it could not write
+};
+
+// A change that the archive refused again and again, kept beside the documents with the reason until it is written after all. The payload
+// is not kept: the store has it.
+struct QuarantinedEntry {
+  std::string ns{};
+  std::string id{};
+  Version version = 0;
+  Revision revision = 0;
+  bool tombstone = false;
+  TombstoneReason tombstone_reason = TombstoneReason::kErased;
+  std::string reason{};        // the archive's last error: what is wrong with it
+  std::uint64_t attempts = 0;  // so far, over all runs
+  TimePoint since{};
+  TimePoint last_at{};
 };
 
 struct WriteArchive {
@@ -74,6 +91,14 @@ struct ReclaimArchive {
 struct ArchiveId {
   std::string ns{};
   std::string id{};
+};
+struct ListQuarantine {
+  std::string cursor{};  // as scans have them
+  std::size_t limit = 100;
+};
+struct QuarantinePage {
+  std::vector<QuarantinedEntry> entries{};  // in the order of scans
+  std::string next{};                       // cursor; empty at the end
 };
 
 class SETGET_API ArchiveBackend {
@@ -96,6 +121,13 @@ class SETGET_API ArchiveBackend {
   virtual Result<std::optional<ArchiveCheckpoint>> load_checkpoint() = 0;
   virtual Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) = 0;
   virtual Result<ArchiveStats> stats() = 0;
+
+  // What could not be written, one entry for each identity: a later one replaces an earlier. Durable as documents are. kUnsupported by
+  // default, and then a run stops at the first change that the archive refuses.
+  virtual Result<void> quarantine(std::span<const QuarantinedEntry> entries);
+  virtual Result<QuarantinePage> quarantined(const ListQuarantine& request);
+  // Takes out of quarantine what was written after all. Returns how many there were.
+  virtual Result<std::size_t> release(std::span<const ArchiveId> ids);
 };
 
 }  // namespace setget::inline v0

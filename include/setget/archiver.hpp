@@ -26,7 +26,10 @@ struct ArchiverOptions {
   std::string cursor = "archiver";            // named cursor in the store's change log
   std::size_t batch = 500;                    // entries a read and a write; > 0
   std::size_t batch_bytes = 8u << 20;
-  double max_records_per_second = 0;     // 0 = unlimited
+  double max_records_per_second = 0;  // 0 = unlimited
+  // A change that the archive refuses three times is kept in its quarantine with the reason, and the run goes on; every run tries it again.
+  // A run that finds more than so many stops: then something else is wrong. 0 = stop at the first.
+  std::size_t max_quarantined = 1000;
   Milliseconds next_run_in{86'400'000};  // for archive = "skip": records that expire sooner are skipped
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Logger> logger{};
@@ -40,8 +43,9 @@ struct ArchiveRunReport {
   std::uint64_t tombstones = 0;
   std::uint64_t older = 0;  // the archive already had them
   std::uint64_t skipped_short_lived = 0;
-  std::uint64_t purged = 0;  // dropped from the archive by its retention
-  bool first_run = false;    // no checkpoint: full copy by scan, then the log
+  std::uint64_t purged = 0;       // dropped from the archive by its retention
+  std::uint64_t quarantined = 0;  // in quarantine when the run ended, older ones included
+  bool first_run = false;         // no checkpoint: full copy by scan, then the log
   Position position = 0;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include <setget/gateway.hpp>
 #include <setget/http.hpp>
 #include <setget/key_store.hpp>
+#include <setget/mapping.hpp>
 #include <setget/pipeline.hpp>
 #include <setget/queue.hpp>
 
@@ -44,6 +46,28 @@ struct RedisConfig {
   Milliseconds wait_timeout{1000};
 };
 
+// [routes.NAME]; see HookRoute and MappingOptions, which it becomes.
+struct RouteConfig {
+  std::string path{};  // empty: /v1/hooks/NAME
+  std::vector<std::string> methods{"POST"};
+  std::size_t max_body = 0;  // bytes; 0: [limits] max_payload
+  MappingOptions mapping{};  // [routes.NAME.mapping]; account and flow of the route itself are its defaults
+};
+
+// [mongo]: of an archive that a MongoDB URI names; see mongo::Options, which it becomes.
+struct MongoConfig {
+  std::string collection = "setget_archive";
+  std::size_t batch = 500;
+  std::size_t batch_bytes = std::size_t{8} << 20;
+  bool documents = false;  // payload = "document"
+  std::size_t max_inline_bytes = std::size_t{12} << 20;
+  bool ttl_index = true;
+  std::size_t connections = 4;
+  Milliseconds connect_timeout{2000};
+  Milliseconds timeout{30'000};
+  std::uint32_t retries = 3;
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";        // [server] listen
   std::string admin_listen = "127.0.0.1:8081";  // [server] admin_listen; "" = none
@@ -59,15 +83,21 @@ struct Config {
   std::string time_zone = "UTC";                 // [archive] time_zone
   bool read_through = false;                     // [archive] read_through
   RedisConfig redis{};
+  MongoConfig mongo{};
   Flows flows{};
-  Limits limits{};             // [limits] max_payload, max_keys, …
-  HttpServerOptions http{};    // [server] threads, timeouts, …
+  Limits limits{};           // [limits] max_payload, max_keys, …
+  HttpServerOptions http{};  // [server] threads, timeouts, …
+  std::map<std::string, RouteConfig> routes{};
   PipelineOptions pipeline{};  // [worker] threads, batch, linger, …; [metrics] accounts, flows; stores are left empty
 };
 
 // Errors: kInvalidArgument with the TOML path as field and the line in the message; unknown sections and keys are errors.
 SETGET_API Result<Config> parse_config(std::string_view toml, std::string_view source_name = "setget.toml");
 SETGET_API Result<Config> load_config(const std::string& path);
+
+// The routes of a configuration with their mappings compiled: for GatewayOptions::hooks. Errors: kInvalidArgument with the TOML path as
+// field.
+SETGET_API Result<std::vector<HookRoute>> hook_routes(const Config& config);
 
 // Opened stores, ready for Pipeline::create.
 struct Stores {
@@ -81,8 +111,9 @@ struct Stores {
   // One line for logs: what is where, and what survives: "store redis://10.0.0.5:6379 (memory), queue sqlite:setget-queue.db (disk), …".
   std::string summary{};
 };
-// Opens what config.store, queue and archive name: "sqlite:PATH", "memory:", "redis://HOST" and its kin (docs/redis.md), as far as their
-// components are built. A Redis server that is away is no error: its store answers kUnavailable until it is back.
+// Opens what config.store, queue and archive name: "sqlite:PATH", "memory:", "redis://HOST" and its kin (docs/redis.md), and as an archive
+// "mongodb://HOST/DATABASE" (docs/mongo.md), as far as their components are built. A Redis server that is away is no error: its store
+// answers kUnavailable until it is back.
 SETGET_API Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> clock = {}, std::shared_ptr<Logger> logger = {},
                                       std::shared_ptr<Metrics> metrics = {});
 // A store's URI without its passwords: for logs and errors.

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <setget/error.hpp>
 #include <setget/export.hpp>
 #include <setget/idempotency.hpp>
+#include <setget/mapping.hpp>
 #include <setget/observe.hpp>
 #include <setget/payload.hpp>
 #include <setget/pipeline.hpp>
@@ -34,6 +36,17 @@ struct GatewayResponse {
   Payload body{};                                              // for HEAD: what GET would send; the transport sends its length only
 };
 
+// A route of the host's own: any request to `path` becomes a record by a mapping.
+struct HookRoute {
+  std::string name{};                        // [A-Za-z0-9._-]{1,64}
+  std::string path{};                        // compared as it stands in the target; empty: /v1/hooks/NAME
+  std::vector<std::string> methods{"POST"};  // of POST, PUT and PATCH
+  std::size_t max_body = 0;                  // bytes; over it 413; 0: the pipeline's limit of a payload
+  std::optional<Mapping> mapping{};          // required
+  // What is wrong with a body, before it is mapped (a schema, say); empty, or nothing found: it is fine. Any thread; must not block.
+  std::function<std::vector<Reason>(const Payload& body)> check{};
+};
+
 struct GatewayOptions {
   Pipeline* pipeline = nullptr;  // required; outlives the gateway
   bool public_routes = true;     // /v1/records, /v1/payloads, /v1/messages
@@ -47,6 +60,7 @@ struct GatewayOptions {
   std::function<Result<void>()> reload{};       // for POST /v1/reload; empty: 404
   // Remembers Idempotency-Key (IETF draft-ietf-httpapi-idempotency-key-header): 24 h, scope (namespace, route).
   std::shared_ptr<IdempotencyStore> idempotency{};  // empty: in memory, bounded
+  std::vector<HookRoute> hooks{};                   // public routes; see Gateway::set_hooks
   SETGET_API Result<void> validate() const;
 };
 
@@ -64,6 +78,9 @@ class SETGET_API Gateway {
   // True if the completion form does not wait for the answer to this request; without one, if there is any such request. Never changes.
   bool answers_later() const noexcept;
   bool answers_later(const GatewayRequest& request) const noexcept;
+  // Other hooks from the next request on; those on their way finish with theirs. Error: kInvalidArgument with the hook as field, for names
+  // and paths that are taken (also by the API itself) or are none; then nothing changes. Any thread.
+  Result<void> set_hooks(std::vector<HookRoute> hooks);
   // /readyz answers 503 from now on.
   void set_draining() noexcept;
 

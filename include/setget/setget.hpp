@@ -7,7 +7,9 @@
 #include <setget/cron.hpp>
 #include <setget/error.hpp>
 #include <setget/ingress.hpp>
+#include <setget/jmespath.hpp>
 #include <setget/key_store.hpp>
+#include <setget/mapping.hpp>
 #include <setget/model.hpp>
 #include <setget/observe.hpp>
 #include <setget/payload.hpp>

@@ -7,6 +7,7 @@
 #include <setget/cron.hpp>
 #include <setget/validator.hpp>
 
+#include "config/routes.hpp"
 #include "pipeline/toml_reader.hpp"
 
 namespace setget::inline v0 {
@@ -101,6 +102,27 @@ void read_redis(TomlReader& section, RedisConfig& out) {
   if (!is_count(out.partitions, 256)) section.problem("partitions", "must be a power of two up to 256, or 0");
 }
 
+void read_mongo(TomlReader& section, MongoConfig& out) {
+  section.read("collection", out.collection);
+  section.read<std::size_t>("batch", out.batch, 1);
+  section.read_bytes("batch_bytes", out.batch_bytes, 64u << 10);
+  section.read_choice("payload", out.documents, {{"binary", false}, {"document", true}});
+  section.read_bytes("max_inline_bytes", out.max_inline_bytes, 1u << 10);
+  section.read("ttl_index", out.ttl_index);
+  section.read<std::size_t>("connections", out.connections, 1);
+  section.read("connect_timeout", out.connect_timeout, Milliseconds(10));
+  section.read("timeout", out.timeout, Milliseconds(100));
+  section.read<std::uint32_t>("retries", out.retries);
+  if (!is_name(out.collection)) section.problem("collection", "a collection has 1 to 64 bytes of [A-Za-z0-9._-]");
+  if (out.batch > 100'000) section.problem("batch", "must be at most 100000");
+  if (out.batch_bytes > (40u << 20)) section.problem("batch_bytes", "must be at most 40MiB");
+  if (out.max_inline_bytes > (12u << 20)) section.problem("max_inline_bytes", "must be at most 12MiB");
+  if (out.connections > 256) section.problem("connections", "must be at most 256");
+  if (out.connect_timeout > Milliseconds(60'000)) section.problem("connect_timeout", "must be at most a minute");
+  if (out.timeout > Milliseconds(3'600'000)) section.problem("timeout", "must be at most an hour");
+  if (out.retries > 20) section.problem("retries", "must be at most 20");
+}
+
 void read_archive(TomlReader& section, Config& out) {
   section.read("uri", out.archive);
   section.read("schedule", out.archive_schedule);
@@ -187,11 +209,13 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   in_section(root, "store", [&](TomlReader& section) { read_store(section, out); });
   in_section(root, "queue", [&](TomlReader& section) { read_queue(section, out, said); });
   in_section(root, "redis", [&](TomlReader& section) { read_redis(section, out.redis); });
+  in_section(root, "mongo", [&](TomlReader& section) { read_mongo(section, out.mongo); });
   in_section(root, "archive", [&](TomlReader& section) { read_archive(section, out); });
   in_section(root, "limits", [&](TomlReader& section) { read_limits(section, out.limits); });
   in_section(root, "worker", [&](TomlReader& section) { read_worker(section, out.pipeline); });
   in_section(root, "ingress", [&](TomlReader& section) { read_ingress(section, out.pipeline); });
   in_section(root, "metrics", [&](TomlReader& section) { read_metrics(section, out.pipeline.metric_labels); });
+  in_section(root, "routes", [&](TomlReader& section) { detail::read_routes(section, out.routes); });
   root.refuse_unknown();
   if (auto read = problems.result(); !read) return std::move(read).error();
 
@@ -199,6 +223,13 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   if (!said.max_body) out.http.max_body = std::max(out.http.max_body, out.limits.max_payload / 2 * 3);
   if (!said.max_message_bytes) {
     out.queue_options.max_message_bytes = std::max(out.queue_options.max_message_bytes, out.limits.max_payload + kMessageOverhead);
+  }
+  for (const auto& [name, route] : out.routes) {
+    if (route.max_body <= out.http.max_body) continue;
+    const auto field = fmt::format("routes.{}.max_body", name);
+    return Error(ErrorCode::kInvalidArgument, fmt::format("{}:{}: {}: must be at most server.max_body, which is {}", source_name,
+                                                          detail::line_of(*document, field), field, out.http.max_body))
+        .at_field(field);
   }
   if (auto valid = out.queue_options.validate(); !valid) return valid.error();
   if (auto valid = out.limits.validate(); !valid) return valid.error();

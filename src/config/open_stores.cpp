@@ -13,6 +13,9 @@
 #ifdef SETGET_WITH_MEMORY
 #include <setget/memory.hpp>
 #endif
+#ifdef SETGET_WITH_MONGO
+#include <setget/mongo_config.hpp>
+#endif
 #ifdef SETGET_WITH_REDIS
 #include <setget/redis_config.hpp>
 #endif
@@ -63,6 +66,9 @@ std::string built_schemes() {
 #ifdef SETGET_WITH_REDIS
   add("redis://HOST");
 #endif
+#ifdef SETGET_WITH_MONGO
+  add("mongodb://HOST (archive)");
+#endif
   return out.empty() ? "nothing" : out;
 }
 
@@ -71,6 +77,8 @@ bool is_redis(std::string_view scheme) {
                                                         "rediss+sentinel", "redis+cluster", "rediss+cluster"};
   return std::ranges::find(kSchemes, scheme) != kSchemes.end();
 }
+
+bool is_mongo(std::string_view scheme) { return scheme == "mongodb" || scheme == "mongodb+srv"; }
 
 Result<Uri> parse_uri(std::string_view field, std::string_view uri) {
   const auto colon = uri.find(':');
@@ -140,10 +148,30 @@ Result<Opened> open_redis([[maybe_unused]] std::string uri, [[maybe_unused]] con
 #endif
 }
 
+// An archive and nothing else.
+Result<Opened> open_mongo([[maybe_unused]] std::string uri, [[maybe_unused]] const MongoConfig& config,
+                          [[maybe_unused]] const Injected& injected) {
+#ifdef SETGET_WITH_MONGO
+  auto options = mongo::options_of(config, std::move(uri));
+  options.logger = injected.logger;
+  options.metrics = injected.metrics;
+  auto database = mongo::open(std::move(options));
+  if (!database) {
+    auto failed = std::move(database).error();
+    const auto field = failed.field();
+    if (!field.empty() && field != "uri" && field != "index") failed.at_field(fmt::format("mongo.{}", field));
+    return failed;
+  }
+  return Opened{nullptr, {}, database->archive(), nullptr, nullptr, false};
+#else
+  return Error(ErrorCode::kUnsupported, fmt::format("MongoDB is not built in; this build knows {}", built_schemes()));
+#endif
+}
+
 // Opens each store once: a file that is named twice is one database, so that queue and store can share transactions.
 class Opener {
  public:
-  Opener(Injected injected, RedisConfig redis) : injected_(std::move(injected)), redis_(std::move(redis)) {}
+  Opener(Injected injected, const Config& config) : injected_(std::move(injected)), redis_(config.redis), mongo_(config.mongo) {}
 
   Result<Opened> open(std::string_view field, const std::string& text) {
     auto uri = parse_uri(field, text);
@@ -153,7 +181,7 @@ class Opener {
     auto opened = open_new(*uri);
     if (!opened) {
       auto failed = std::move(opened).error();
-      if (!failed.field().starts_with("redis.")) failed.at_field(std::string(field));
+      if (!failed.field().starts_with("redis.") && !failed.field().starts_with("mongo.")) failed.at_field(std::string(field));
       return failed;
     }
     opened_.emplace(name, *opened);
@@ -162,7 +190,7 @@ class Opener {
 
  private:
   static std::string identity(const Uri& uri) {
-    if (is_redis(uri.scheme)) return uri.scheme + ":" + uri.rest;
+    if (is_redis(uri.scheme) || is_mongo(uri.scheme)) return uri.scheme + ":" + uri.rest;
     if (uri.scheme != "sqlite") return uri.scheme;
     std::error_code failed;
     // Absolute first: the canonical form of a relative path changes when the file comes into being.
@@ -175,11 +203,13 @@ class Opener {
     if (uri.scheme == "sqlite") return open_sqlite(uri, injected_);
     if (uri.scheme == "memory") return open_memory(injected_);
     if (is_redis(uri.scheme)) return open_redis(uri.scheme + ":" + uri.rest, redis_, injected_);
+    if (is_mongo(uri.scheme)) return open_mongo(uri.scheme + ":" + uri.rest, mongo_, injected_);
     return Error(ErrorCode::kUnsupported, fmt::format("{}: is not built in; this build knows {}", uri.scheme, built_schemes()));
   }
 
   Injected injected_;
   RedisConfig redis_;
+  MongoConfig mongo_;
   std::map<std::string, Opened> opened_;
 };
 
@@ -188,6 +218,10 @@ std::string queue_uri(const Config& config, const Opened& store) {
   if (!config.queue.empty()) return config.queue;
   if (store.holds_queue) return config.store;
   return fmt::format("sqlite:{}", kDefaultQueueFile);
+}
+
+Error archive_only(std::string field, std::string_view uri) {
+  return Error(ErrorCode::kUnsupported, fmt::format("\"{}\" can only be an archive", shown_uri(uri))).at_field(std::move(field));
 }
 
 // The archive as it was named; else the store's own, else the queue's. `where` gets its URI. A value without a backend: none.
@@ -212,12 +246,14 @@ Result<Opened> open_archive(Opener& opener, const Config& config, const Opened& 
 
 Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger,
                            std::shared_ptr<Metrics> metrics) {
-  Opener opener({.clock = std::move(clock), .logger = std::move(logger), .metrics = std::move(metrics)}, config.redis);
+  Opener opener({.clock = std::move(clock), .logger = std::move(logger), .metrics = std::move(metrics)}, config);
   auto store = opener.open("store", config.store);
   if (!store) return std::move(store).error();
+  if (!store->key_store) return archive_only("store", config.store);
   const auto queue_at = queue_uri(config, *store);
   auto queues = opener.open("queue", queue_at);
   if (!queues) return std::move(queues).error();
+  if (!queues->queues) return archive_only("queue", queue_at);
 
   Stores out;
   out.key_store = store->key_store;

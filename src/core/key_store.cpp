@@ -9,6 +9,14 @@ namespace setget::inline v0 {
 KeyStoreBackend::~KeyStoreBackend() = default;
 FusedStore::~FusedStore() = default;
 ArchiveBackend::~ArchiveBackend() = default;
+
+namespace {
+Error no_quarantine() { return {ErrorCode::kUnsupported, "this archive has no quarantine"}; }
+}  // namespace
+
+Result<void> ArchiveBackend::quarantine(std::span<const QuarantinedEntry>) { return no_quarantine(); }
+Result<QuarantinePage> ArchiveBackend::quarantined(const ListQuarantine&) { return no_quarantine(); }
+Result<std::size_t> ArchiveBackend::release(std::span<const ArchiveId>) { return no_quarantine(); }
 ModelTransaction::~ModelTransaction() = default;
 
 FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }

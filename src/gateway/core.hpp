@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <span>
 #include <string>
@@ -53,6 +54,7 @@ class GatewayCore {
   std::optional<GatewayResponse> handle(const std::shared_ptr<Later>& later);
   bool answers_later() const noexcept { return options_.public_routes && pipeline().reader().async_gets(); }
   bool answers_later(const GatewayRequest& request) const noexcept;
+  Result<void> set_hooks(std::vector<HookRoute> hooks);
   void set_draining() noexcept { draining_.store(true, std::memory_order_release); }
 
  private:
@@ -71,6 +73,13 @@ class GatewayCore {
   GatewayResponse send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json);
   std::optional<GatewayResponse> apply_preconditions(const Call& call, SetRequest& request);
   std::vector<Reason> all_reasons(ParsedEnvelope& parsed) const;
+
+  // routes_hooks.cpp
+  using Hooks = std::vector<HookRoute>;
+  std::shared_ptr<const Hooks> hooks() const;
+  static const HookRoute* find_hook(const Hooks& hooks, std::string_view path) noexcept;
+  GatewayResponse run_hook(const Call& call, const HookRoute& hook);
+  GatewayResponse map_and_set(const Call& call, const HookRoute& hook, std::string_view dedup);
 
   // routes_get.cpp
   struct RecordQuestion {
@@ -113,8 +122,14 @@ class GatewayCore {
   // The namespace to read or erase in: the listener's, or the account's where the policy isolates accounts.
   Result<std::string> namespace_of(const Call& call) const;
 
+  // Whether the API itself answers there.
+  static bool is_taken(std::string_view path) noexcept;
+
   GatewayOptions options_;
   std::shared_ptr<const Clock> clock_;
+  mutable std::mutex hooks_mutex_;
+  std::shared_ptr<const Hooks> hooks_ = std::make_shared<const Hooks>();
+  std::atomic<bool> has_hooks_{false};
   std::atomic<bool> draining_{false};
   std::atomic<std::size_t> waiters_{0};
   std::atomic<bool> archiving_{false};
@@ -134,6 +149,9 @@ GatewayResponse guarded(Make&& make) noexcept {
   }
 }
 
+GatewayResponse method_not_allowed(std::string allow);
+// 202 with the receipt.
+GatewayResponse accepted(const Receipt& receipt);
 // Refusals that several routes share; empty = fine.
 std::optional<GatewayResponse> refuse_without_length(const Call& call);
 std::optional<GatewayResponse> refuse_encoded(const Call& call);

@@ -55,13 +55,17 @@ bool matches(std::string_view pattern, std::string_view path) {
   return pattern.back() == '/' ? path.substr(0, pattern.size()) == pattern : path == pattern;
 }
 
+}  // namespace
+
 GatewayResponse method_not_allowed(std::string allow) {
   auto response = refusal(405, fmt::format("this resource allows {}", allow));
   response.headers.emplace_back("Allow", std::move(allow));
   return response;
 }
 
-}  // namespace
+bool GatewayCore::is_taken(std::string_view path) noexcept {
+  return std::ranges::any_of(routes(), [&](const Route& route) { return matches(route.path, path); });
+}
 
 GatewayCore::GatewayCore(GatewayOptions options) : options_(std::move(options)), clock_(options_.pipeline->options().clock) {
   if (!clock_) clock_ = system_clock();
@@ -96,6 +100,14 @@ std::optional<GatewayResponse> GatewayCore::dispatch(const GatewayRequest& reque
     return (this->*route.run)(call);
   }
   if (!allow.empty()) return method_not_allowed(std::move(allow));
+  if (has_hooks_.load(std::memory_order_acquire)) {
+    const auto all = hooks();
+    if (const HookRoute* hook = find_hook(*all, target.path)) {
+      auto query = Query::parse(target.query, target.query_offset);
+      if (!query) return problem_of(query.error());
+      return run_hook({request, target, *std::move(query), {}, 0}, *hook);
+    }
+  }
   return refusal(404, "no such resource");
 }
 
@@ -182,7 +194,10 @@ Gateway::~Gateway() = default;
 
 Result<std::unique_ptr<Gateway>> Gateway::create(GatewayOptions options) {
   if (auto valid = options.validate(); !valid) return std::move(valid).error();
-  return std::unique_ptr<Gateway>(new Gateway(std::make_unique<State>(std::move(options))));
+  auto hooks = std::move(options.hooks);
+  std::unique_ptr<Gateway> gateway(new Gateway(std::make_unique<State>(std::move(options))));
+  if (auto set = gateway->set_hooks(std::move(hooks)); !set) return std::move(set).error();
+  return gateway;
 }
 
 GatewayResponse Gateway::handle(const GatewayRequest& request) noexcept {
@@ -207,6 +222,8 @@ void Gateway::handle(GatewayRequest request, Done done) noexcept {
 
 bool Gateway::answers_later() const noexcept { return state_->core.answers_later(); }
 bool Gateway::answers_later(const GatewayRequest& request) const noexcept { return state_->core.answers_later(request); }
+
+Result<void> Gateway::set_hooks(std::vector<HookRoute> hooks) { return state_->core.set_hooks(std::move(hooks)); }
 
 void Gateway::set_draining() noexcept { state_->core.set_draining(); }
 

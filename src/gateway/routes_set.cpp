@@ -25,18 +25,6 @@ void append_receipt(JsonObject& object, const Receipt& receipt) {
   if (receipt.deduplicated) object.boolean("deduplicated", true);
 }
 
-GatewayResponse accepted(const Receipt& receipt) {
-  std::string body;
-  body.reserve(160);
-  {
-    JsonObject object(body);
-    append_receipt(object, receipt);
-  }
-  auto response = json_response(202, std::move(body));
-  response.headers.emplace_back("Location", "/v1/messages/" + percent_encode_segment(receipt.message_id));
-  return response;
-}
-
 // A payload's syntax error, found by the validator, as the position in the whole body.
 Error located(Error error, const Payload& json, std::size_t offset) {
   if (http_status(error) != 400) return error;
@@ -65,6 +53,18 @@ void read_integer(const Query& query, std::string_view name, std::uint64_t least
 }
 
 }  // namespace
+
+GatewayResponse accepted(const Receipt& receipt) {
+  std::string body;
+  body.reserve(160);
+  {
+    JsonObject object(body);
+    append_receipt(object, receipt);
+  }
+  auto response = json_response(202, std::move(body));
+  response.headers.emplace_back("Location", "/v1/messages/" + percent_encode_segment(receipt.message_id));
+  return response;
+}
 
 std::vector<Reason> GatewayCore::all_reasons(ParsedEnvelope& parsed) const {
   auto reasons = parsed.reasons;

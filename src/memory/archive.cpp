@@ -41,7 +41,7 @@ std::size_t size_of(const Document& document) {
 
 class MemoryArchive final : public ArchiveBackend {
  public:
-  ArchiveCapabilities capabilities() const override { return {.durability = Durability::kMemory, .read_by_key = true}; }
+  ArchiveCapabilities capabilities() const override { return {.durability = Durability::kMemory, .read_by_key = true, .quarantine = true}; }
 
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
     const std::lock_guard lock(mutex_);
@@ -123,7 +123,46 @@ class MemoryArchive final : public ArchiveBackend {
 
   Result<ArchiveStats> stats() override {
     const std::lock_guard lock(mutex_);
-    return ArchiveStats{.records = documents_.size() - tombstones_, .tombstones = tombstones_, .bytes = bytes_};
+    return ArchiveStats{
+        .records = documents_.size() - tombstones_, .tombstones = tombstones_, .bytes = bytes_, .quarantined = quarantine_.size()};
+  }
+
+  Result<void> quarantine(std::span<const QuarantinedEntry> entries) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& entry : entries) quarantine_.insert_or_assign(IdentityName(IdentityView(entry.ns, entry.id)), entry);
+    return {};
+  }
+
+  Result<QuarantinePage> quarantined(const ListQuarantine& request) override {
+    const std::lock_guard lock(mutex_);
+    auto at = quarantine_.begin();
+    if (!request.cursor.empty()) {
+      const auto cursor = decode_scan_cursor(request.cursor);
+      if (!cursor) return cursor.error();
+      at = quarantine_.upper_bound(IdentityView(cursor->hash, cursor->ns, cursor->id));
+    }
+    QuarantinePage page;
+    for (; at != quarantine_.end(); ++at) {
+      if (page.entries.size() == std::max<std::size_t>(request.limit, 1)) {
+        const auto& last = page.entries.back();
+        page.next = encode_scan_cursor(identity_hash(last.ns, last.id), last.ns, last.id);
+        break;
+      }
+      page.entries.push_back(at->second);
+    }
+    return page;
+  }
+
+  Result<std::size_t> release(std::span<const ArchiveId> ids) override {
+    const std::lock_guard lock(mutex_);
+    std::size_t released = 0;
+    for (const auto& [ns, id] : ids) {
+      const auto found = quarantine_.find(IdentityView(ns, id));
+      if (found == quarantine_.end()) continue;
+      quarantine_.erase(found);
+      ++released;
+    }
+    return released;
   }
 
  private:
@@ -211,6 +250,7 @@ class MemoryArchive final : public ArchiveBackend {
   Documents documents_;
   std::unordered_map<KeyName, Holders, KeyHash, KeyEqual> keys_;
   std::set<std::pair<TimePoint, const Row*>> purges_;
+  std::map<IdentityName, QuarantinedEntry, IdentityLess> quarantine_;
   std::optional<ArchiveCheckpoint> checkpoint_;
   std::uint64_t tombstones_ = 0;
   std::uint64_t bytes_ = 0;

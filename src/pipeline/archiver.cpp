@@ -1,6 +1,7 @@
 #include <setget/archiver.hpp>
 #include <setget/validator.hpp>
 
+#include "pipeline/archive_quarantine.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
 
@@ -15,11 +16,13 @@ namespace metric = detail::metric;
 template <class State>
 class Run {
  public:
-  Run(State& state, detail::ArchiveTurn& turn) : state_(state), turn_(turn), rules_(state.rules()) {}
+  Run(State& state, detail::ArchiveTurn& turn) : state_(state), turn_(turn), rules_(state.rules()), quarantine_(state.options, turn) {}
 
   Result<ArchiveRunReport> go(bool adopt) {
     if (auto ready = prepare(adopt); !ready) return std::move(ready).error();
     auto done = copy();
+    report_.quarantined = quarantine_.size();
+    state_.options.metrics->set(metric::kArchiveQuarantined, static_cast<double>(quarantine_.size()), {});
     if (!done) {
       // Best effort: the error itself goes to the caller.
       checkpoint_.last_error = done.error().describe();
@@ -69,6 +72,7 @@ class Run {
 
   Result<void> copy() {
     if (auto ready = check_cursor(); !ready) return ready;
+    if (auto tried = try_quarantined(); !tried) return tried;
     if (checkpoint_.full_copy) {
       if (auto done = copy_all(); !done) return done;
     }
@@ -211,11 +215,12 @@ class Run {
     if (!entries_.empty()) {
       auto written = state_.archive().write({.entries = entries_, .deadline = turn_.deadline()});
       if (!written) return std::move(written).error();
+      if (auto settled = quarantine_.settle(entries_, *written); !settled) return settled;
       std::uint64_t records = 0;
       std::uint64_t tombstones = 0;
       for (std::size_t i = 0; i < entries_.size(); ++i) {
-        auto& result = (*written)[i];
-        if (!result) return std::move(result).error();
+        const auto& result = (*written)[i];
+        if (!result) continue;  // in quarantine
         if (*result == ArchiveWrite::kOlder) {
           ++report_.older;
         } else {
@@ -232,6 +237,33 @@ class Run {
     }
     entries_.clear();
     turn_.pace(read);
+    return {};
+  }
+
+  // What earlier runs could not write, as the store has it now.
+  Result<void> try_quarantined() {
+    if (auto loaded = quarantine_.load(); !loaded) return loaded;
+    for (auto& entry : quarantine_.entries()) {
+      if (auto on = turn_.go_on(); !on) return on;
+      auto current = state_.store().get_by_id({.ns = entry.ns, .id = entry.id, .now = TimePoint{}, .deadline = turn_.deadline()});
+      if (!current) return std::move(current).error();
+      const auto before = entries_.size();
+      Result<void> added;
+      if (current->record) {
+        added = add_record(std::move(*current->record), state_.options.clock->now());
+      } else if (entry.tombstone) {
+        added = add_tombstone(std::string(entry.ns), std::string(entry.id), entry.version, entry.revision, entry.tombstone_reason,
+                              state_.options.clock->now());
+      } else {
+        // Its tombstone, if it has one, is in the log.
+        state_.options.logger->log(LogLevel::kWarning, "a record that the archive refused is gone from the store", {{"id", entry.id}});
+      }
+      if (!added) return added;
+      if (entries_.size() == before) added = quarantine_.release(entry.ns, entry.id);
+      // One by one: these are few, and one of them may be what makes a batch fail.
+      if (added) added = write(0);
+      if (!added) return added;
+    }
     return {};
   }
 
@@ -254,6 +286,7 @@ class Run {
   State& state_;
   detail::ArchiveTurn& turn_;
   detail::ArchiveRules rules_;
+  detail::ArchiveQuarantine quarantine_;
   ArchiveCheckpoint checkpoint_;
   ArchiveRunReport report_;
   std::vector<ArchiveEntry> entries_;

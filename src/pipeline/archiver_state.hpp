@@ -68,6 +68,13 @@ class ArchiveTurn {
     wake_.wait_until(lock, std::min(due, deadline_.time()), [this] { return cancels_ != cancels_before_; });
   }
 
+  // Waits; wakes for a cancel.
+  void rest(Milliseconds length) {
+    std::unique_lock lock(mutex_);
+    const auto until = std::min(Deadline::Steady::now() + length, deadline_.time());
+    wake_.wait_until(lock, until, [this] { return cancels_ != cancels_before_; });
+  }
+
   Deadline deadline() const noexcept { return deadline_; }
 
  private:

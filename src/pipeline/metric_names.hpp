@@ -30,6 +30,7 @@ inline constexpr std::string_view kReads = "setget_reads_total";  // counter; re
 inline constexpr std::string_view kArchiveRuns = "setget_archive_runs_total";                    // counter; result = ok, failed
 inline constexpr std::string_view kArchiveWritten = "setget_archive_written_total";              // counter; kind = record, tombstone
 inline constexpr std::string_view kArchiveSkipped = "setget_archive_skipped_short_lived_total";  // counter
+inline constexpr std::string_view kArchiveQuarantined = "setget_archive_quarantined";            // gauge: changes that the archive refuses
 inline constexpr std::string_view kArchiveRunSeconds = "setget_archive_run_seconds";             // histogram
 inline constexpr std::string_view kArchivePosition = "setget_archive_position";                  // gauge: confirmed change-log position
 inline constexpr std::string_view kArchiveAlarm = "setget_archive_identity_alarm";     // gauge: 1 = another store than the one archived

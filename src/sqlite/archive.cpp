@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sqlite/archive_codec.hpp"
+#include "sqlite/archive_quarantine.hpp"
 #include "sqlite/archive_rows.hpp"
 #include "sqlite/engine.hpp"
 
@@ -24,6 +25,11 @@ constexpr std::array kMigrations{
     "CREATE TABLE archive_state(one INTEGER PRIMARY KEY CHECK(one = 1), records INTEGER NOT NULL, tombstones INTEGER NOT NULL, "
     "bytes INTEGER NOT NULL, checkpoint BLOB);"
     "INSERT INTO archive_state(one, records, tombstones, bytes) VALUES(1, 0, 0, 0);",
+    // 2. `gone` as above, `since` and `last_at` in milliseconds.
+    "CREATE TABLE archive_quarantine(h INTEGER NOT NULL, ns BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, revision INTEGER "
+    "NOT "
+    "NULL, gone INTEGER, reason BLOB NOT NULL, attempts INTEGER NOT NULL, since INTEGER NOT NULL, last_at INTEGER NOT NULL, "
+    "PRIMARY KEY(h, ns, id)) WITHOUT ROWID;",
 };
 
 Error no_state() { return {ErrorCode::kCorrupted, "the archive's row of totals is missing"}; }
@@ -33,7 +39,7 @@ class SqliteArchive final : public ArchiveBackend {
   explicit SqliteArchive(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
   ArchiveCapabilities capabilities() const override {
-    return {.durability = engine_->options().durable ? Durability::kDisk : Durability::kMemory, .read_by_key = true};
+    return {.durability = engine_->options().durable ? Durability::kDisk : Durability::kMemory, .read_by_key = true, .quarantine = true};
   }
 
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
@@ -118,8 +124,23 @@ class SqliteArchive final : public ArchiveBackend {
     return engine_->read_one([](Connection& db) -> Result<ArchiveStats> {
       auto row = db.query("SELECT records, tombstones, bytes FROM archive_state WHERE one = 1");
       if (!row.step()) return no_state();
-      return ArchiveStats{.records = row.number(0), .tombstones = row.number(1), .bytes = row.number(2)};
+      ArchiveStats stats{.records = row.number(0), .tombstones = row.number(1), .bytes = row.number(2)};
+      stats.quarantined = count_quarantine(db);
+      return stats;
     });
+  }
+
+  Result<void> quarantine(std::span<const QuarantinedEntry> entries) override {
+    return engine_->write([&](WriteTxn& txn) -> Result<void> {
+      for (const auto& entry : entries) put_quarantined(txn.db(), entry);
+      return {};
+    });
+  }
+  Result<QuarantinePage> quarantined(const ListQuarantine& request) override {
+    return engine_->read_one([&](Connection& db) { return list_quarantine(db, request); });
+  }
+  Result<std::size_t> release(std::span<const ArchiveId> ids) override {
+    return engine_->write([&](WriteTxn& txn) -> Result<std::size_t> { return release_quarantined(txn.db(), ids); });
   }
 
  private:

@@ -332,12 +332,74 @@ void the_checkpoint_is_kept(Trial& t) {
   expect_example(t, t.archive().load_checkpoint().value(), checkpoint);
 }
 
+QuarantinedEntry refused(Trial& t, const std::string& id, std::uint64_t attempts) {
+  QuarantinedEntry entry;
+  entry.ns = "space";
+  entry.id = id;
+  entry.version = 7;
+  entry.revision = 2;
+  entry.tombstone = attempts % 2 == 0;
+  entry.tombstone_reason = entry.tombstone ? TombstoneReason::kSuperseded : TombstoneReason::kErased;
+  entry.reason = std::string("no\0way \xff", 8);
+  entry.attempts = attempts;
+  entry.since = t.now();
+  entry.last_at = t.now() + Milliseconds(5);
+  return entry;
+}
+
+void expect_refused(const QuarantinedEntry& found, const QuarantinedEntry& put) {
+  EXPECT_EQ(found.ns, put.ns);
+  EXPECT_EQ(found.id, put.id);
+  EXPECT_EQ(found.version, put.version);
+  EXPECT_EQ(found.revision, put.revision);
+  EXPECT_EQ(found.tombstone, put.tombstone);
+  EXPECT_EQ(found.tombstone_reason, put.tombstone_reason);
+  EXPECT_EQ(found.reason, put.reason);
+  EXPECT_EQ(found.attempts, put.attempts);
+  EXPECT_EQ(found.since, put.since);
+  EXPECT_EQ(found.last_at, put.last_at);
+}
+
+void what_was_refused_is_in_quarantine_until_it_is_released(Trial& t) {
+  ASSERT_TRUE(t.archive().capabilities().quarantine);
+  EXPECT_TRUE(t.archive().quarantined({}).value().entries.empty());
+  std::vector<QuarantinedEntry> all;
+  for (std::uint64_t i = 0; i < 7; ++i) all.push_back(refused(t, std::string("r\0", 2) + std::to_string(i), i + 1));
+  t.archive().quarantine(all).value();
+  EXPECT_EQ(t.archive().stats().value().quarantined, 7u);
+  EXPECT_EQ(t.archive().stats().value().records, 0u) << "it is no record";
+  EXPECT_EQ(by_id(t, all[0].id, "space").status, Lookup::Status::kUnknown);
+  all[3].attempts = 101;
+  t.archive().quarantine(std::span(&all[3], 1)).value();
+  EXPECT_EQ(t.archive().stats().value().quarantined, 7u);
+  std::vector<QuarantinedEntry> listed;
+  std::string cursor;
+  do {
+    auto page = t.archive().quarantined({.cursor = cursor, .limit = 3}).value();
+    EXPECT_LE(page.entries.size(), 3u);
+    for (auto& entry : page.entries) listed.push_back(std::move(entry));
+    cursor = page.next;
+  } while (!cursor.empty());
+  ASSERT_EQ(listed.size(), 7u);
+  for (const auto& found : listed) {
+    const auto put = std::ranges::find(all, found.id, &QuarantinedEntry::id);
+    ASSERT_NE(put, all.end());
+    expect_refused(found, *put);
+  }
+  const std::vector<ArchiveId> ids{{.ns = "space", .id = all[3].id}, {.ns = "space", .id = "nobody"}, {.ns = {}, .id = all[1].id}};
+  EXPECT_EQ(t.archive().release(ids).value(), 1u);
+  EXPECT_EQ(t.archive().quarantined({}).value().entries.size(), 6u);
+}
+
 void reopening_keeps_documents_and_checkpoint(Trial& t) {
   write(t, document(t, "a", {"k"}, 5, 1, "kept"));
   write(t, gravestone("b", 2));
   const auto checkpoint = example(t);
   t.archive().save_checkpoint(checkpoint).value();
+  const auto kept = refused(t, "c", 3);
+  if (t.archive().capabilities().quarantine) t.archive().quarantine(std::span(&kept, 1)).value();
   t.reopen();
+  if (t.archive().capabilities().quarantine) expect_refused(t.archive().quarantined({}).value().entries.at(0), kept);
   EXPECT_EQ(by_id(t, "a").record->payload.str(), "kept");
   EXPECT_EQ(by_id(t, "b").status, Lookup::Status::kGone);
   EXPECT_EQ(write(t, document(t, "a", {"k"}, 5, 1)), ArchiveWrite::kOlder);
@@ -361,6 +423,8 @@ const std::array kCases{
     SETGET_CASE(scans_of_store_and_archive_agree),
     SETGET_CASE(removing_leaves_no_trace),
     SETGET_CASE(the_checkpoint_is_kept),
+    Case{"what_was_refused_is_in_quarantine_until_it_is_released", what_was_refused_is_in_quarantine_until_it_is_released,
+         &Deviations::quarantine},
     Case{"reopening_keeps_documents_and_checkpoint", reopening_keeps_documents_and_checkpoint, nullptr, Needs::kReopen},
 };
 #undef SETGET_CASE
@@ -379,9 +443,17 @@ void lacks_read_by_key(Trial& t) {
   EXPECT_EQ(got.error().code(), ErrorCode::kUnsupported);
 }
 
+void lacks_a_quarantine(Trial& t) {
+  EXPECT_FALSE(t.archive().capabilities().quarantine);
+  EXPECT_EQ(t.archive().quarantined({}).error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(t.archive().quarantine({}).error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(t.archive().release({}).error().code(), ErrorCode::kUnsupported);
+}
+
 const std::array kDeviationCases{
     Case{"declares_what_it_can_do", declares_what_it_can_do},
     Case{"lacks_read_by_key", lacks_read_by_key, &Deviations::read_by_key},
+    Case{"lacks_a_quarantine", lacks_a_quarantine, &Deviations::quarantine},
 };
 
 }  // namespace

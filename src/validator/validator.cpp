@@ -6,6 +6,7 @@
 
 #include <setget/validator.hpp>
 
+#include "validator/media_type.hpp"
 #include "validator/utf8.hpp"
 
 namespace setget::inline v0 {
@@ -31,10 +32,9 @@ Result<void> Limits::validate() const {
   return {};
 }
 
-namespace {
+namespace detail {
 
-// RFC 9110 section 8.3.1, RFC 6839: application/json or anything with the suffix +json, parameters ignored, in any case.
-bool is_json_type(std::string_view type) {
+bool is_json_content(std::string_view type) noexcept {
   type = type.substr(0, type.find(';'));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
   while (!type.empty() && (type.front() == ' ' || type.front() == '\t')) type.remove_prefix(1);
@@ -43,6 +43,10 @@ bool is_json_type(std::string_view type) {
   };
   return same(type, "application/json") || (type.size() > 5 && same(type.substr(type.size() - 5), "+json"));
 }
+
+}  // namespace detail
+
+namespace {
 
 class Findings {
  public:
@@ -107,7 +111,7 @@ class EnvelopeValidator final : public Validator {
     check_version(command, found);
     if (command.payload.size() > limits_.max_payload) {
       found.add("payload_too_large", "/payload", fmt::format("{} bytes, limit {}", command.payload.size(), limits_.max_payload));
-    } else if (!found.full() && is_json_type(command.content_type)) {
+    } else if (!found.full() && detail::is_json_content(command.content_type)) {
       found.add(check_json(command.payload.view(), limits_));
     }
   }

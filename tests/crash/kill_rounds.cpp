@@ -114,7 +114,7 @@ void kill_worker(const FreshPlace& fresh, std::uint64_t rounds) {
   EXPECT_EQ(stats.accepted, oracle.acknowledged());
 }
 
-void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds) {
+void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds, const std::function<void()>& after_kill) {
   SeededRandom random(11);
   const auto place = fresh();
   const auto pipeline = open_pipeline(place).value();
@@ -141,6 +141,7 @@ void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds) {
     }
     archiver.read_lines(nothing, microseconds(random.next() % 4'000));
     ASSERT_EQ(archiver.kill(nothing), "") << "round " << round;
+    if (after_kill) after_kill();
     if (round % 5 != 4 && round + 1 != rounds) continue;
     ASSERT_EQ(oracle.check(*pipeline), "") << "round " << round;
     ASSERT_TRUE(pipeline->archiver()->run()) << "round " << round;

@@ -18,7 +18,7 @@ using FreshPlace = std::function<Place()>;
 void kill_everything(const FreshPlace& fresh, std::uint64_t rounds);
 // A worker in a process of its own dies; what it was at is done by others.
 void kill_worker(const FreshPlace& fresh, std::uint64_t rounds);
-// An archiver dies; the next run and a deep verification find the archive complete.
-void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds);
+// An archiver dies; the next run and a deep verification find the archive complete. `after_kill` is called when one has died.
+void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds, const std::function<void()>& after_kill = {});
 
 }  // namespace crash

@@ -16,6 +16,8 @@ struct Place {
   std::string prefix{};      // of the names in Redis
   std::uint32_t parts = 0;   // of a new store and of new queues; 0 = what the backend chooses
   bool redis_queue = false;  // the queue is in Redis as well
+  std::string archive{};     // mongodb:// URI of the archive; empty: in the file
+  std::string collection{};  // of it
 
   std::vector<std::string> words() const;
   // Precondition: they came from words().

@@ -82,6 +82,25 @@ TEST_F(Server, reads_accounts_and_flows_again_on_request_and_keeps_the_old_ones_
   while (rule() != before) ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
 }
 
+TEST_F(Server, takes_webhooks_on_the_routes_of_its_file_and_reads_them_again) {
+  const std::string route = "account = \"acme\"\nflow = \"hooks\"\n";
+  write_file("setget.toml", "[routes.shop]\n" + route + "[routes.shop.mapping]\nkeys = [\"body.order\"]\n");
+  start({"--config", "setget.toml"});
+  RawClient client(server_.port());
+  RawClient admin(server_.admin_port());
+  const auto post = [&client](const std::string& path, const std::string& body) { return client.request("POST", path, body)->status; };
+  EXPECT_EQ(post("/v1/hooks/shop", R"({"order":"o-1"})"), 202);
+  EXPECT_EQ(post("/v1/hooks/shop", R"({"order":{}})"), 422);
+  EXPECT_EQ(admin.request("POST", "/v1/hooks/shop", "{}")->status, 404) << "not for operators";
+  write_file("setget.toml", "[routes.shop]\n" + route + "[routes.shop.mapping]\nkeys = [\"body.\"]\n");
+  EXPECT_EQ(admin.request("POST", "/v1/reload")->status, 422);
+  EXPECT_EQ(post("/v1/hooks/shop", R"({"order":"o-2"})"), 202) << "a mistake changes nothing";
+  write_file("setget.toml", "[routes.other]\n" + route + "[routes.other.mapping]\nkeys = [\"body.id\"]\n");
+  EXPECT_EQ(admin.request("POST", "/v1/reload")->status, 200);
+  EXPECT_EQ(post("/v1/hooks/shop", R"({"order":"o-3"})"), 404);
+  EXPECT_EQ(post("/v1/hooks/other", R"({"id":"i"})"), 202);
+}
+
 TEST_F(Server, drains_and_exits_with_0_on_sigterm) {
   start();
   RawClient busy(server_.port());

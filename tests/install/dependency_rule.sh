@@ -19,13 +19,15 @@ rule() {
 }
 rule core ''
 rule validator 'core'
-rule pipeline 'core|validator'
+rule mapping 'core'
+rule pipeline 'core|validator|mapping'
 rule memory 'core'
 rule sqlite 'core'
 rule redis 'core'
-rule gateway 'core|validator|pipeline'
+rule mongo 'core'
+rule gateway 'core|validator|mapping|pipeline'
 rule http 'core|gateway'
-rule config 'core|validator|pipeline|gateway'
+rule config 'core|validator|mapping|pipeline|gateway'
 rule testing 'core|sqlite'
 
 # The same for public headers: which seams a room may know.
@@ -36,17 +38,23 @@ public_rule() {
 }
 backends='memory|sqlite|redis|mongo|sqs'
 above='pipeline|ingress|worker|reader|archiver|scheduler|gateway|http|config|setget'
-public_rule core "$above|$backends|validator|ttl|cron"
-public_rule validator "$above|$backends"
+public_rule core "$above|$backends|validator|ttl|cron|jmespath|mapping"
+public_rule validator "$above|$backends|jmespath|mapping"
+# What a mapping makes is the request that an ingress takes.
+public_rule mapping "pipeline|worker|reader|archiver|scheduler|gateway|http|config|setget|$backends"
 public_rule pipeline "$backends|gateway|http|config"
 public_rule memory "$above|sqlite|redis|mongo|sqs"
 public_rule sqlite "$above|memory|redis|mongo|sqs"
 public_rule redis "$above|memory|sqlite|mongo|sqs"
+public_rule mongo "$above|memory|sqlite|redis|sqs"
 public_rule gateway "$backends|http|config"
 public_rule http "$backends|config"
 
-found=$(includes 'sqlite3\.h|hiredis|mongoc|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|tests/support/hiredis)\.hpp:' || true)
+found=$(includes 'sqlite3\.h|hiredis|mongoc/mongoc\.h|bson/|curl/|[<"]z(std|dict)[a-z_]*\.h|re2/|pcre2\.h|idn2\.h' include src examples tests | grep -vE '^(src/sqlite/sqlite3|src/redis/zstd|src/mongo/mongoc|tests/support/hiredis)\.hpp:|^src/validator/(re2|pcre2|idn)_door\.cpp:' || true)
 [ -z "$found" ] || complain "C headers are included only by the one door of their room" "$found"
+# But for the headers that are there to take their values, and whose name says so.
+found=$(includes 'simdjson|nlohmann/' include | grep -vE '^include/setget/[a-z_]+_(nlohmann|simdjson)\.hpp:' || true)
+[ -z "$found" ] || complain "simdjson and nlohmann-json are for sources only" "$found"
 found=$(includes 'boost/' include src | grep -v '^src/http/' || true)
 [ -z "$found" ] || complain "Boost is for src/http only" "$found"
 found=$(includes 'spdlog/|CLI/' include src || true)

@@ -35,7 +35,7 @@ step "pkg-config consumer"
 export PKG_CONFIG_PATH=$work/moved/$libdir/pkgconfig
 for name in $(cd "$PKG_CONFIG_PATH" && ls); do pkg-config --exists --print-errors "${name%.pc}"; done
 # shellcheck disable=SC2046 # words are wanted
-"${CXX:-c++}" -std=c++20 -DWITH_SQLITE -DWITH_REDIS "$here/consumer/main.cpp" -o "$work/by_pkg_config" $(pkg-config --cflags --libs setget-sqlite setget-memory setget-redis)
+"${CXX:-c++}" -std=c++20 -DWITH_SQLITE -DWITH_REDIS -DWITH_MONGO "$here/consumer/main.cpp" -o "$work/by_pkg_config" $(pkg-config --cflags --libs setget-sqlite setget-memory setget-redis setget-mongo)
 "$work/by_pkg_config" "$work/pkg_config.db"
 
 step "the Kairos modules on the installed SDK"

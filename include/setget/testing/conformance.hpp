@@ -48,6 +48,7 @@ struct Deviations {
   std::string scan{};               // …::scan
   std::string fused{};              // fused_with() gives a FusedStore for the queues of the same Stores; asked where both suites are on
   std::string read_by_key{};        // ArchiveCapabilities::read_by_key
+  std::string quarantine{};         // …::quarantine
 };
 
 struct ConformanceParams {

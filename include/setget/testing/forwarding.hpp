@@ -85,6 +85,9 @@ class SETGET_API ForwardingArchive : public ArchiveBackend {
   Result<std::optional<ArchiveCheckpoint>> load_checkpoint() override { return inner_->load_checkpoint(); }
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override { return inner_->save_checkpoint(checkpoint); }
   Result<ArchiveStats> stats() override { return inner_->stats(); }
+  Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return inner_->quarantine(entries); }
+  Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return inner_->quarantined(request); }
+  Result<std::size_t> release(std::span<const ArchiveId> ids) override { return inner_->release(ids); }
 
  private:
   std::shared_ptr<ArchiveBackend> inner_;

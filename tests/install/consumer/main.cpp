@@ -7,6 +7,9 @@
 #ifdef WITH_SQLITE
 #include <setget/sqlite.hpp>
 #endif
+#ifdef WITH_MONGO
+#include <setget/mongo.hpp>
+#endif
 #ifdef WITH_REDIS
 #include <setget/redis.hpp>
 #endif
@@ -42,6 +45,22 @@ int without_a_server() {
 }
 #endif
 
+#ifdef WITH_MONGO
+int archive_without_a_server() {
+  setget::mongo::Options options;
+  if (setget::mongo::open(options)) return std::cerr << "an archive without a URI was opened\n", 1;
+  options.uri = "mongodb://127.0.0.1:1/setget";
+  options.connect_timeout = setget::Milliseconds(100);
+  options.retries = 0;
+  auto database = setget::mongo::open(std::move(options));
+  if (!database) return std::cerr << database.error().describe() << '\n', 1;
+  const auto checkpoint = database->archive()->load_checkpoint();
+  if (checkpoint || !checkpoint.error().retryable())
+    return std::cerr << "an archive without a server did not answer with a retryable error\n", 1;
+  return 0;
+}
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,6 +77,9 @@ int main(int argc, char** argv) {
 #else
   (void)argc;
   (void)argv;
+#endif
+#ifdef WITH_MONGO
+  if (int failed = archive_without_a_server()) return failed;
 #endif
 #ifdef WITH_REDIS
   if (int failed = without_a_server()) return failed;

@@ -1,6 +1,8 @@
 // A world with an archiver over it.
 #pragma once
 
+#include <set>
+
 #include "support.hpp"
 
 #include <setget/testing/forwarding.hpp>
@@ -15,7 +17,24 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
     ++writes;
     if (writes_left == 0) return Error(ErrorCode::kUnavailable, "the archive is away");
     if (writes_left > 0) --writes_left;
-    return ForwardingArchive::write(request);
+    if (refused.empty()) return ForwardingArchive::write(request);
+    // As a server does: only these are not written.
+    std::vector<ArchiveEntry> others;
+    for (const auto& entry : request.entries) {
+      if (!refused.contains(entry.id)) others.push_back(entry);
+    }
+    auto written = ForwardingArchive::write({.entries = others, .deadline = request.deadline});
+    if (!written) return written;
+    std::vector<Result<ArchiveWrite>> results;
+    auto next = written->begin();
+    for (const auto& entry : request.entries) {
+      if (refused.contains(entry.id)) {
+        results.emplace_back(Error(ErrorCode::kOutOfSpace, "no room for " + entry.id));
+      } else {
+        results.push_back(std::move(*next++));
+      }
+    }
+    return results;
   }
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
     if (lose_checkpoints) return Error(ErrorCode::kUnavailable, "the archive is away");
@@ -24,6 +43,7 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
   int writes = 0;
   int writes_left = -1;  // -1 = any number
   bool lose_checkpoints = false;
+  std::set<std::string, std::less<>> refused{};  // ids of entries that it does not take
 };
 
 struct ArchiveWorld : World {

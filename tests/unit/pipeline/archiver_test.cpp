@@ -210,4 +210,95 @@ TEST(Archiver, holds_back_forgetting_until_it_has_seen_the_tombstone) {
   EXPECT_EQ(world.archived("x").status, Lookup::Status::kGone);
 }
 
+TEST(Archiver, keeps_what_the_archive_refuses_in_quarantine_and_archives_the_rest) {
+  ArchiveWorld world({}, 7);
+  world.set_many(20);
+  world.fragile->refused = {"r3", "r11"};
+  const auto first = world.archiver->run().value();
+  EXPECT_EQ(first.written, 18u);
+  EXPECT_EQ(first.quarantined, 2u);
+  EXPECT_EQ(world.archive_stats().records, 18u);
+  EXPECT_EQ(world.archive_stats().quarantined, 2u);
+  const auto kept = world.archive->quarantined({}).value().entries;
+  ASSERT_EQ(kept.size(), 2u);
+  for (const auto& entry : kept) {
+    EXPECT_TRUE(entry.id == "r3" || entry.id == "r11");
+    EXPECT_EQ(entry.attempts, 3u);
+    EXPECT_EQ(entry.since, world.clock->now());
+    EXPECT_NE(entry.reason.find("no room for " + entry.id), std::string::npos);
+  }
+  EXPECT_EQ(world.archiver->verify().value().difference_count, 2u) << "nobody is told that all is well";
+}
+
+TEST(Archiver, tries_what_is_in_quarantine_again_in_every_run) {
+  ArchiveWorld world;
+  world.set_many(3);
+  world.fragile->refused = {"r1", "r2"};
+  ASSERT_EQ(world.archiver->run().value().quarantined, 2u);
+  const auto since = world.clock->now();
+  world.clock->advance(Milliseconds(1000));
+  world.set(request("r2", {"r/2"}, R"("newer")"));
+  ASSERT_EQ(world.archiver->run().value().quarantined, 2u);
+  for (const auto& entry : world.archive->quarantined({}).value().entries) {
+    EXPECT_GE(entry.attempts, 6u);
+    EXPECT_EQ(entry.since, since);
+    EXPECT_EQ(entry.last_at, world.clock->now());
+  }
+  world.fragile->refused.clear();
+  const auto healed = world.archiver->run().value();
+  EXPECT_EQ(healed.quarantined, 0u);
+  EXPECT_EQ(healed.written, 2u);
+  EXPECT_EQ(world.archive_stats().quarantined, 0u);
+  EXPECT_EQ(world.archived("r2").record.value().payload.view(), R"("newer")");
+  EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
+}
+
+TEST(Archiver, a_refused_tombstone_erases_in_the_end) {
+  ArchiveWorld world;
+  world.set_many(3);
+  ASSERT_TRUE(world.archiver->run());
+  world.erase("r1");
+  world.fragile->refused = {"r1"};
+  ASSERT_EQ(world.archiver->run().value().quarantined, 1u);
+  EXPECT_TRUE(world.archive->quarantined({}).value().entries.at(0).tombstone);
+  EXPECT_EQ(world.archived("r1").status, Lookup::Status::kFound);
+  world.reclaim();
+  world.fragile->refused.clear();
+  ASSERT_EQ(world.archiver->run().value().quarantined, 0u);
+  EXPECT_EQ(world.archived("r1").status, Lookup::Status::kGone);
+}
+
+TEST(Archiver, a_refused_record_that_was_erased_meanwhile_leaves_the_quarantine) {
+  ArchiveWorld world;
+  world.set_many(2);
+  world.fragile->refused = {"r1"};
+  ASSERT_EQ(world.archiver->run().value().quarantined, 1u);
+  world.erase("r1");
+  world.fragile->refused.clear();
+  const auto report = world.archiver->run().value();
+  EXPECT_EQ(report.quarantined, 0u);
+  EXPECT_EQ(world.archived("r1").status, Lookup::Status::kGone);
+}
+
+TEST(Archiver, stops_where_the_archive_refuses_more_than_the_quarantine_may_hold) {
+  ArchiveWorld world({}, 5);
+  world.set_many(20);
+  for (int i = 0; i < 20; ++i) world.fragile->refused.insert("r" + std::to_string(i));
+  ArchiverOptions options;
+  options.key_store = world.key_store;
+  options.archive = world.archive;
+  options.policy = world.policy;
+  options.batch = 5;
+  options.clock = world.clock;
+  options.max_quarantined = 10;
+  const auto archiver = Archiver::create(options).value();
+  const auto stopped = archiver->run();
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code(), ErrorCode::kOutOfSpace);
+  EXPECT_LE(world.archive_stats().quarantined, 10u);
+  world.fragile->refused.clear();
+  EXPECT_EQ(archiver->run().value().quarantined, 0u);
+  EXPECT_TRUE(archiver->verify().value().equal());
+}
+
 }  // namespace

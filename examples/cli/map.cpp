@@ -1,0 +1,209 @@
+// map: what the mapping of a route makes of files, without a store.
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <vector>
+
+#include <setget/config.hpp>
+#include <setget/validator.hpp>
+
+#include "cli.hpp"
+#include "output.hpp"
+
+namespace cli {
+
+namespace {
+
+using setget::Error;
+using setget::ErrorCode;
+using setget::Reason;
+using setget::Result;
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+struct MapOptions {
+  std::string route;
+  std::string method = "POST";
+  std::vector<std::string> headers;
+  std::vector<std::string> query;
+  std::vector<std::string> files;
+};
+
+Result<std::string> read_file(const std::string& path) {
+  const auto whole = [](std::istream& in) { return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()); };
+  if (path == "-") return whole(std::cin);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error(ErrorCode::kNotFound, "cannot open " + path).at_field(path);
+  auto text = whole(file);
+  if (file.bad()) return Error(ErrorCode::kUnavailable, "cannot read " + path).at_field(path);
+  return text;
+}
+
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(" \t") - first + 1));
+}
+
+// "NAME: VALUE" and "NAME=VALUE".
+Result<Pairs> read_pairs(const std::vector<std::string>& texts, char mark, const char* flag) {
+  Pairs out;
+  for (const auto& text : texts) {
+    const auto at = text.find(mark);
+    if (at == std::string::npos || at == 0)
+      return Error(ErrorCode::kInvalidArgument, text + ": expected NAME" + mark + "VALUE").at_field(flag);
+    out.emplace_back(trimmed(std::string_view(text).substr(0, at)), trimmed(std::string_view(text).substr(at + 1)));
+  }
+  return out;
+}
+
+struct Answer {
+  std::optional<setget::Mapped> mapped;
+  std::vector<Reason> reasons;  // why it is refused
+};
+
+Reason as_reason(const Error& error) {
+  std::string message = error.message();
+  if (error.position()) message += " (at byte " + std::to_string(*error.position()) + ")";
+  return {std::string(to_string(error.code())), std::move(message), "/body"};
+}
+
+// What the server would say to it, but for what only a store knows.
+Answer answer(const setget::HookRoute& route, const setget::MappingInput& input, const setget::Limits& limits) {
+  Answer out;
+  const std::size_t most = route.max_body != 0 ? route.max_body : limits.max_payload;
+  if (input.body.size() > most) {
+    out.reasons = {
+        {"payload_too_large", std::to_string(input.body.size()) + " bytes, limit of the route " + std::to_string(most), "/body"}};
+    return out;
+  }
+  auto mapped = route.mapping->map(input);
+  if (!mapped) {
+    out.reasons = mapped.error().reasons();
+    if (out.reasons.empty()) out.reasons = {as_reason(mapped.error())};
+    return out;
+  }
+  const auto& request = mapped->request;
+  const setget::Command command{.id = request.id.empty() ? "fresh" : request.id,
+                                .keys = request.keys,
+                                .account = request.account,
+                                .flow = request.flow,
+                                .owner = request.owner,
+                                .payload = request.payload,
+                                .content_type = request.content_type,
+                                .attributes = request.attributes,
+                                .ttl = request.ttl};
+  out.reasons = setget::envelope_validator(limits)->validate(command);
+  route.mapping->explain(out.reasons, *mapped);
+  if (out.reasons.empty()) out.mapped = *std::move(mapped);
+  return out;
+}
+
+Json record_json(const setget::SetRequest& request) {
+  Json record = Json::object();
+  if (!request.id.empty()) put_bytes(record, "id", request.id);
+  record["keys"] = Json::array();
+  for (const auto key : request.keys) record["keys"].push_back(std::string(key));
+  record["account"] = request.account;
+  record["flow"] = request.flow;
+  if (!request.owner.empty()) record["owner"] = request.owner;
+  if (request.ttl) record["ttl"] = to_string(*request.ttl);
+  record["content_type"] = request.content_type;
+  record["attributes"] = Json::object();
+  for (const auto& [name, value] : request.attributes) record["attributes"][name] = value;
+  const auto payload = Json::parse(request.payload.view(), nullptr, false);
+  if (payload.is_discarded())
+    record["payload_base64"] = base64(request.payload.view());
+  else
+    record["payload"] = payload;
+  return record;
+}
+
+void print_text(const std::string& file, const Answer& answer) {
+  std::printf("%s\n", shown(file).c_str());
+  if (!answer.mapped) {
+    for (const Reason& reason : answer.reasons)
+      std::printf("  refused       %s %s: %s\n", reason.pointer.c_str(), reason.code.c_str(), shown(reason.message).c_str());
+    return;
+  }
+  const auto& request = answer.mapped->request;
+  const auto line = [](const char* name, std::string_view value) { std::printf("  %-13s %s\n", name, shown(value).c_str()); };
+  line("id", request.id.empty() ? std::string_view("(a fresh one)") : std::string_view(request.id));
+  for (const auto key : request.keys) line("key", key);
+  line("account", request.account);
+  line("flow", request.flow);
+  if (!request.owner.empty()) line("owner", request.owner);
+  line("ttl", request.ttl ? to_string(*request.ttl) : std::string("(by the policy)"));
+  for (const auto& [name, value] : request.attributes) line("attribute", name + "=" + value);
+  line("content type", request.content_type);
+  line("payload", std::to_string(request.payload.size()) + " bytes");
+}
+
+Result<setget::HookRoute> find_route(const setget::Config& config, const std::string& name) {
+  auto routes = setget::hook_routes(config);
+  if (!routes) return std::move(routes).error();
+  std::string known;
+  for (auto& route : *routes) {
+    if (route.name == name) return std::move(route);
+    known += (known.empty() ? "" : ", ") + route.name;
+  }
+  return Error(ErrorCode::kNotFound, "there is no [routes." + name + "]; known: " + (known.empty() ? "none (--config FILE?)" : known))
+      .at_field("route");
+}
+
+int map_files(const Common& common, const MapOptions& options) {
+  auto config = resolve_config(common);
+  if (!config) return failed(common, config.error());
+  auto route = find_route(*config, options.route);
+  if (!route) return failed(common, route.error());
+  const auto headers = read_pairs(options.headers, ':', "header");
+  if (!headers) return failed(common, headers.error()), kUsage;
+  const auto query = read_pairs(options.query, '=', "query");
+  if (!query) return failed(common, query.error()), kUsage;
+  const auto path = route->path.empty() ? "/v1/hooks/" + route->name : route->path;
+  int code = kOk;
+  for (const auto& file : options.files) {
+    auto text = read_file(file);
+    if (!text) {
+      code = failed(common, text.error());
+      continue;
+    }
+    const setget::MappingInput input{.method = options.method,
+                                     .path = path,
+                                     .query = *query,
+                                     .headers = *headers,
+                                     .body = setget::Payload::adopt(*std::move(text)),
+                                     .received_at = setget::system_clock()->now()};
+    const auto found = answer(*route, input, config->limits);
+    if (!found.mapped && code == kOk) code = kNo;
+    if (!common.json) {
+      print_text(file, found);
+      continue;
+    }
+    Json line{{"file", file}, {"valid", found.mapped.has_value()}};
+    if (found.mapped)
+      line["record"] = record_json(found.mapped->request);
+    else
+      line["errors"] = reasons_json(found.reasons);
+    std::printf("%s\n", line.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+  }
+  return code;
+}
+
+}  // namespace
+
+void add_map(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("map", "show what the mapping of a route makes of files; exit 2: one of them is refused");
+  auto options = std::make_shared<MapOptions>();
+  command->add_option("--route", options->route, "NAME of [routes.NAME] in --config")->required();
+  command->add_option("--header", options->headers, "'NAME: VALUE' of the request; repeatable")->expected(1);
+  command->add_option("--query", options->query, "NAME=VALUE of the request; repeatable")->expected(1);
+  command->add_option("--method", options->method, "POST, PUT or PATCH")
+      ->check(CLI::IsMember({"POST", "PUT", "PATCH"}))
+      ->capture_default_str();
+  command->add_option("FILE", options->files, "bodies; - is stdin")->required();
+  command->callback([&context, options] { context.chosen = [&context, options] { return map_files(context.common, *options); }; });
+}
+
+}  // namespace cli

@@ -1,0 +1,97 @@
+// Routes that the host configures: any request becomes a record by a mapping.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "gateway/core.hpp"
+#include "gateway/media_type.hpp"
+#include "gateway/problem.hpp"
+
+namespace setget::inline v0::detail {
+namespace {
+
+bool is_method(std::string_view method) noexcept { return method == "POST" || method == "PUT" || method == "PATCH"; }
+
+bool is_path(std::string_view path) noexcept {
+  return path.size() > 1 && path.front() == '/' && path.size() <= 1024 &&
+         std::ranges::all_of(path, [](char c) { return c > 0x20 && c < 0x7F && c != '?' && c != '#'; });
+}
+
+Error refuse(const HookRoute& hook, std::string_view field, std::string what) {
+  return Error(ErrorCode::kInvalidArgument, std::move(what))
+      .at_field(fmt::format("routes.{}{}{}", hook.name, field.empty() ? "" : ".", field));
+}
+
+}  // namespace
+
+std::shared_ptr<const GatewayCore::Hooks> GatewayCore::hooks() const {
+  const std::lock_guard lock(hooks_mutex_);
+  return hooks_;
+}
+
+const HookRoute* GatewayCore::find_hook(const Hooks& hooks, std::string_view path) noexcept {
+  const auto found = std::ranges::find_if(hooks, [&](const HookRoute& hook) { return hook.path == path; });
+  return found == hooks.end() ? nullptr : &*found;
+}
+
+Result<void> GatewayCore::set_hooks(std::vector<HookRoute> hooks) {
+  for (std::size_t i = 0; i < hooks.size(); ++i) {
+    HookRoute& hook = hooks[i];
+    if (!is_name(hook.name)) return refuse(hook, "", "a route's name is 1 to 64 of [A-Za-z0-9._-]");
+    if (hook.path.empty()) hook.path = "/v1/hooks/" + hook.name;
+    if (!is_path(hook.path)) return refuse(hook, "path", "a path starts with '/' and is visible ASCII without '?' and '#'");
+    if (is_taken(hook.path)) return refuse(hook, "path", fmt::format("{} belongs to the API itself", hook.path));
+    if (hook.methods.empty() || !std::ranges::all_of(hook.methods, is_method))
+      return refuse(hook, "methods", "methods are POST, PUT and PATCH");
+    if (!hook.mapping) return refuse(hook, "mapping", "is required");
+    for (std::size_t before = 0; before < i; ++before) {
+      if (hooks[before].name == hook.name) return refuse(hook, "", "there is another route of that name");
+      if (hooks[before].path == hook.path)
+        return refuse(hook, "path", fmt::format("{} is the path of routes.{} too", hook.path, hooks[before].name));
+    }
+    if (hook.max_body == 0) hook.max_body = limits().max_payload;
+  }
+  const bool any = !hooks.empty();
+  auto fresh = std::make_shared<const Hooks>(std::move(hooks));
+  const std::lock_guard lock(hooks_mutex_);
+  hooks_ = std::move(fresh);
+  has_hooks_.store(any && options_.public_routes, std::memory_order_release);
+  return {};
+}
+
+GatewayResponse GatewayCore::run_hook(const Call& call, const HookRoute& hook) {
+  if (std::ranges::find(hook.methods, call.request.method) == hook.methods.end())
+    return method_not_allowed(fmt::format("{}", fmt::join(hook.methods, ", ")));
+  if (auto refused = refuse_encoded(call)) return *std::move(refused);
+  if (!is_utf8_charset(call.request.header("Content-Type"))) return refusal(415, "texts are read in UTF-8 only");
+  if (call.request.body.size() > hook.max_body)
+    return refusal(413, fmt::format("a body of {} bytes; this route takes {}", call.request.body.size(), hook.max_body));
+  return idempotent(call, "hooks/" + hook.name, [&](std::string_view dedup) { return map_and_set(call, hook, dedup); });
+}
+
+GatewayResponse GatewayCore::map_and_set(const Call& call, const HookRoute& hook, std::string_view dedup) {
+  if (hook.check) {
+    if (auto reasons = hook.check(call.request.body); !reasons.empty()) return problem_of(invalid(std::move(reasons)));
+  }
+  std::vector<std::pair<std::string, std::string>> query;
+  for (const auto& [name, value] : call.query.all()) query.emplace_back(name, value);
+  auto mapped = hook.mapping->map({.method = call.request.method,
+                                   .path = call.target.path,
+                                   .query = query,
+                                   .headers = call.request.headers,
+                                   .body = call.request.body,
+                                   .received_at = now()});
+  if (!mapped) return problem_of(mapped.error());
+  SetRequest request = mapped->request;
+  request.ns = call.request.ns;
+  request.traceparent = call.request.header("traceparent");
+  request.dedup_id = dedup;
+  auto receipt = pipeline().set(std::move(request), deadline());
+  if (receipt) return accepted(*receipt);
+  auto reasons = receipt.error().reasons();
+  if (reasons.empty()) return problem_of(receipt.error());
+  hook.mapping->explain(reasons, *mapped);
+  return problem_of(Error(receipt.error()).because(std::move(reasons)));
+}
+
+}  // namespace setget::inline v0::detail

@@ -1,0 +1,189 @@
+#include "mongo/archive.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "mongo/chunks.hpp"
+#include "mongo/names.hpp"
+#include "mongo/reader.hpp"
+#include "mongo/state_documents.hpp"
+#include "mongo/writer.hpp"
+
+namespace setget::inline v0::mongo {
+namespace {
+
+// Documents by their _id, as one of several filters.
+Document one_of(std::span<const std::string> ids) {
+  Document list;
+  for (std::size_t i = 0; i < ids.size(); ++i) list.add_utf8(std::to_string(i), ids[i]);
+  Document in;
+  in.add_array("$in", list);
+  Document filter;
+  filter.add("_id", in);
+  return filter;
+}
+
+class MongoArchive final : public ArchiveBackend {
+ public:
+  explicit MongoArchive(std::shared_ptr<Place> place) : place_(std::move(place)), writer_(place_), reader_(place_) {}
+
+  ArchiveCapabilities capabilities() const override {
+    return {.durability = place_->clients().address().journal ? Durability::kDisk : Durability::kMemory,
+            .read_by_key = true,
+            .quarantine = true};
+  }
+
+  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override { return writer_.write(request); }
+  Result<std::vector<Lookup>> get(const GetRecords& request) override { return reader_.get(request); }
+  Result<Lookup> get_by_id(const GetById& request) override { return reader_.get_by_id(request); }
+  Result<SummaryPage> scan(const ScanArchive& request) override { return reader_.scan(request); }
+
+  Result<std::size_t> reclaim(const ReclaimArchive& request) override {
+    const auto deadline = place_->clients().own_deadline();
+    std::size_t steps = 0;
+    while (steps < request.max_steps) {
+      const auto limit = std::min(request.max_steps - steps, place_->options().batch);
+      auto done = place_->call(deadline, [&](mongoc_client_t* client) { return purge(client, request.now, limit, deadline); });
+      if (!done) return done;
+      steps += *done;
+      if (*done < limit) break;
+    }
+    if (auto swept = sweep(deadline); !swept) return std::move(swept).error();
+    return steps;
+  }
+
+  Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
+    const auto deadline = place_->clients().own_deadline();
+    std::size_t removed = 0;
+    for (std::size_t at = 0; at < ids.size(); at += place_->options().batch) {
+      std::vector<std::string> names;
+      for (const auto& id : ids.subspan(at, std::min(place_->options().batch, ids.size() - at))) names.push_back(document_id(id.ns, id.id));
+      auto done = place_->call(deadline, [&](mongoc_client_t* client) -> Result<std::size_t> {
+        // Before their documents: a process that dies in between leaves a document that says what it lacks.
+        for (const auto& name : names) {
+          if (auto dropped = drop_pieces(*place_, client, name, deadline); !dropped) return std::move(dropped).error();
+        }
+        return erase(client, one_of(names), deadline);
+      });
+      if (!done) return done;
+      removed += *done;
+    }
+    return removed;
+  }
+
+  Result<std::optional<ArchiveCheckpoint>> load_checkpoint() override { return mongo::load_checkpoint(*place_); }
+  Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override { return mongo::save_checkpoint(*place_, checkpoint); }
+
+  Result<ArchiveStats> stats() override {
+    const auto deadline = place_->clients().own_deadline();
+    return place_->call(deadline, [&](mongoc_client_t* client) -> Result<ArchiveStats> {
+      Document all;
+      all.add_utf8("count", place_->documents());
+      auto total = count(client, all, deadline);
+      if (!total) return std::move(total).error();
+      // The values that there are, and not $exists: some servers count what is missing by an index that is sparse.
+      Document reasons;
+      std::size_t at = 0;
+      for (const auto reason : {TombstoneReason::kErased, TombstoneReason::kSuperseded, TombstoneReason::kExpired}) {
+        reasons.push_text(at++, to_string(reason));
+      }
+      Document in;
+      in.add_array("$in", reasons);
+      Document query;
+      query.add("gone", in);
+      Document some;
+      some.add_utf8("count", place_->documents()).add("query", query);
+      auto tombstones = count(client, some, deadline);
+      if (!tombstones) return std::move(tombstones).error();
+      auto quarantined = count_quarantine(*place_, client, deadline);
+      if (!quarantined) return std::move(quarantined).error();
+      ArchiveStats stats{
+          .records = *total - std::min(*total, *tombstones), .tombstones = *tombstones, .bytes = 0, .quarantined = *quarantined};
+      for (const auto& name : {place_->documents(), place_->chunks()}) stats.bytes += size_of(client, name, deadline);
+      return stats;
+    });
+  }
+
+  Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return put_in_quarantine(*place_, entries); }
+  Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return list_quarantine(*place_, request); }
+  Result<std::size_t> release(std::span<const ArchiveId> ids) override { return release_from_quarantine(*place_, ids); }
+
+ private:
+  Result<std::size_t> erase(mongoc_client_t* client, const Document& filter, Deadline deadline) {
+    const auto documents = place_->collection(client, place_->documents());
+    Reply reply;
+    bson_error_t error{};
+    if (!mongoc_collection_delete_many(documents.get(), filter.raw(), nullptr, reply.fill(), &error)) return call_error(error, deadline);
+    return static_cast<std::size_t>(integer_or(reply.raw(), "deletedCount", 0));
+  }
+
+  // Up to `limit` of what purge_at has passed; their pieces have the same time and go with them.
+  Result<std::size_t> purge(mongoc_client_t* client, TimePoint now, std::size_t limit, Deadline deadline) {
+    Document due;
+    due.add_date("$lte", now);
+    Document filter;
+    filter.add("purge_at", due);
+    Document fields;
+    fields.add("pieces", std::int32_t{1});
+    Document options;
+    options.add("projection", fields).add("limit", static_cast<std::int64_t>(limit));
+    std::vector<std::string> ids;
+    std::vector<std::string> with_pieces;
+    auto found = place_->find(client, place_->documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
+      ids.push_back(text_or_empty(document, "_id"));
+      if (integer_or(document, "pieces", 0) > 0) with_pieces.push_back(ids.back());
+      return {};
+    });
+    if (!found) return std::move(found).error();
+    if (ids.empty()) return std::size_t{0};
+    auto those = one_of(ids);
+    those.add("purge_at", due);  // one that was rewritten meanwhile stays
+    auto erased = erase(client, those, deadline);
+    if (!erased) return erased;
+    for (const auto& id : with_pieces) {
+      Document again;
+      again.add_utf8("_id", id);
+      bool there = false;
+      auto looked = place_->find(client, place_->documents(), again, Document(), false, deadline, [&](const bson_t*) -> Result<void> {
+        there = true;
+        return {};
+      });
+      if (looked && !there) looked = drop_pieces(*place_, client, id, deadline);
+      if (!looked) return std::move(looked).error();
+    }
+    return ids.size();
+  }
+
+  // A few pieces at each reclaim, so that what crashes left goes in the end.
+  Result<void> sweep(Deadline deadline) {
+    const std::lock_guard lock(sweeping_);
+    return place_->call(deadline, [&](mongoc_client_t* client) { return sweep_pieces(*place_, client, sweep_position_, 100, deadline); });
+  }
+
+  Result<std::uint64_t> count(mongoc_client_t* client, const Document& command, Deadline deadline) {
+    Reply reply;
+    if (auto done = place_->command(client, place_->database().c_str(), command, reply, deadline); !done) return std::move(done).error();
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_or(reply.raw(), "n", 0)));
+  }
+
+  // 0 where the server does not tell.
+  std::uint64_t size_of(mongoc_client_t* client, const std::string& collection, Deadline deadline) {
+    Document command;
+    command.add_utf8("collStats", collection);
+    Reply reply;
+    if (!place_->command(client, place_->database().c_str(), command, reply, deadline)) return 0;
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_or(reply.raw(), "size", 0)));
+  }
+
+  std::shared_ptr<Place> place_;
+  Writer writer_;
+  Reader reader_;
+  std::mutex sweeping_;
+  std::string sweep_position_;
+};
+
+}  // namespace
+
+std::shared_ptr<ArchiveBackend> make_archive(std::shared_ptr<Place> place) { return std::make_shared<MongoArchive>(std::move(place)); }
+
+}  // namespace setget::inline v0::mongo

@@ -1,0 +1,80 @@
+// One archive on a server: its collections, made and checked once, and the few commands that the parts of this folder are made of.
+// Thread rule: any thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "mongo/clients.hpp"
+
+namespace setget::inline v0::mongo {
+
+inline constexpr const char* kKeysIndex = "setget_keys";
+inline constexpr const char* kPurgeIndex = "setget_purge";
+inline constexpr const char* kGoneIndex = "setget_gone";
+
+// A document that a find gave; good until the next one. (A bson_t is aligned by an attribute that template arguments cannot have.)
+struct Found {
+  const bson_t* raw;
+  operator const bson_t*() const noexcept { return raw; }  // NOLINT(google-explicit-constructor): it is that document
+};
+
+class Place {
+ public:
+  explicit Place(std::shared_ptr<Clients> clients);
+
+  Clients& clients() noexcept { return *clients_; }
+  const Options& options() const noexcept { return clients_->options(); }
+  const std::string& database() const noexcept { return clients_->address().database; }
+  const std::string& documents() const noexcept { return documents_; }
+  const std::string& chunks() const noexcept { return chunks_; }
+  const std::string& state() const noexcept { return state_; }
+
+  // Makes and checks what is missing, once; until that succeeded every call tries it first.
+  Result<void> ready(Deadline deadline);
+  // As Clients::call, after ready().
+  template <class What>
+  auto call(Deadline deadline, What what) -> std::invoke_result_t<What, mongoc_client_t*> {
+    if (auto made = ready(deadline); !made) return std::move(made).error();
+    return clients_->call(deadline, std::move(what));
+  }
+
+  CollectionHandle collection(mongoc_client_t* client, const std::string& name) const {
+    return CollectionHandle(mongoc_client_get_collection(client, database().c_str(), name.c_str()));
+  }
+
+  // Calls what(document) for each that `filter` finds, until it gives an error; `find_options` as mongoc_collection_find_with_opts() has
+  // them. `anywhere`: by the URI's read preference; else from the primary.
+  using Visit = std::function<Result<void>(Found)>;
+  Result<void> find(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options,
+                    bool anywhere, Deadline deadline, const Visit& visit) const;
+  Result<void> command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const;
+
+ private:
+  Result<void> make(mongoc_client_t* client, Deadline deadline) const;
+  Result<void> check_format(mongoc_client_t* client, Deadline deadline) const;
+  Result<void> make_indexes(mongoc_client_t* client, Deadline deadline) const;
+
+  std::shared_ptr<Clients> clients_;
+  std::string documents_;
+  std::string chunks_;
+  std::string state_;
+  std::mutex making_;
+  std::atomic<bool> ready_{false};
+};
+
+// An index as a server lists it.
+struct IndexInfo {
+  std::string name{};
+  std::string fields{};  // "ns:1 keys:1 stamp:-1"
+  bool unique = false;
+  bool partial = false;
+  std::optional<std::int64_t> expires_after{};  // seconds
+};
+Result<std::vector<IndexInfo>> list_indexes(const Place& place, mongoc_client_t* client, const std::string& collection, Deadline deadline);
+
+}  // namespace setget::inline v0::mongo

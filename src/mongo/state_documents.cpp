@@ -1,0 +1,193 @@
+#include "mongo/state_documents.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "core/scan_cursor.hpp"
+#include "mongo/codec.hpp"
+#include "mongo/errors.hpp"
+#include "mongo/names.hpp"
+
+namespace setget::inline v0::mongo {
+namespace {
+
+constexpr const char* kCheckpoint = "checkpoint";
+const std::string kQuarantine = "quarantine ";  // then the document's _id
+
+Document by_id(const std::string& id) {
+  Document filter;
+  filter.add_utf8("_id", id);
+  return filter;
+}
+
+// All of the quarantine behind one of its entries.
+Document quarantine_behind(const std::string& document) {
+  Document range;
+  range.add_utf8("$gt", kQuarantine + document).add_utf8("$lt", "quarantine!");
+  Document filter;
+  filter.add("_id", range);
+  return filter;
+}
+
+Result<void> check_format(const bson_t* document, std::string_view what) {
+  if (integer_or(document, "format", 0) <= kFormat) return {};
+  return Error(ErrorCode::kUnsupported, "the archive's " + std::string(what) + " was written by a newer version");
+}
+
+std::uint64_t number(const bson_t* document, const char* name) { return static_cast<std::uint64_t>(integer_or(document, name, 0)); }
+TimePoint time(const bson_t* document, const char* name) {
+  const auto value = find(document, name);
+  return value ? value->time().value_or(TimePoint{}) : TimePoint{};
+}
+
+Result<void> replace(Place& place, mongoc_client_t* client, const std::string& id, const Document& document, Deadline deadline) {
+  Document upsert;
+  upsert.add("upsert", true);
+  const auto states = place.collection(client, place.state());
+  bson_error_t error{};
+  if (mongoc_collection_replace_one(states.get(), by_id(id).raw(), document.raw(), upsert.raw(), nullptr, &error)) return {};
+  // Two processes that make it at once: it is there now, and another try replaces it.
+  if (error.code == kDuplicateKey) return Error(ErrorCode::kUnavailable, "another process wrote the same document");
+  return call_error(error, deadline);
+}
+
+Document quarantine_document(const std::string& id, const QuarantinedEntry& entry) {
+  Document out;
+  out.add_utf8("_id", id).add("format", kFormat).add_text("ns", entry.ns).add_text("id", entry.id);
+  out.add("version", entry.version).add("revision", entry.revision).add("tombstone", entry.tombstone);
+  out.add("tombstone_reason", static_cast<std::int32_t>(entry.tombstone_reason));
+  out.add_text("reason", entry.reason).add("attempts", entry.attempts);
+  out.add_date("since", entry.since).add_date("last_at", entry.last_at);
+  return out;
+}
+
+QuarantinedEntry quarantined_from(const bson_t* document) {
+  QuarantinedEntry entry;
+  entry.ns = text_or_empty(document, "ns");
+  entry.id = text_or_empty(document, "id");
+  entry.version = number(document, "version");
+  entry.revision = number(document, "revision");
+  const auto tombstone = find(document, "tombstone");
+  entry.tombstone = tombstone && tombstone->truth().value_or(false);
+  entry.tombstone_reason = static_cast<TombstoneReason>(integer_or(document, "tombstone_reason", 1));
+  entry.reason = text_or_empty(document, "reason");
+  entry.attempts = number(document, "attempts");
+  entry.since = time(document, "since");
+  entry.last_at = time(document, "last_at");
+  return entry;
+}
+
+}  // namespace
+
+Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
+  const auto deadline = place.clients().own_deadline();
+  using Answer = std::optional<ArchiveCheckpoint>;
+  return place.call(deadline, [&](mongoc_client_t* client) -> Result<Answer> {
+    Answer out;
+    auto found =
+        place.find(client, place.state(), by_id(kCheckpoint), Document(), false, deadline, [&](const bson_t* document) -> Result<void> {
+          if (auto known = check_format(document, "checkpoint"); !known) return known;
+          ArchiveCheckpoint checkpoint;
+          checkpoint.source = {.uuid = text_or_empty(document, "source"), .epoch = number(document, "epoch")};
+          checkpoint.position = number(document, "position");
+          checkpoint.runs = number(document, "runs");
+          checkpoint.last_started_at = time(document, "last_started_at");
+          checkpoint.last_success_at = time(document, "last_success_at");
+          checkpoint.records_written = number(document, "records_written");
+          checkpoint.tombstones_written = number(document, "tombstones_written");
+          checkpoint.skipped_short_lived = number(document, "skipped_short_lived");
+          checkpoint.last_error = text_or_empty(document, "last_error");
+          const auto full_copy = find(document, "full_copy");
+          checkpoint.full_copy = full_copy && full_copy->truth().value_or(false);
+          checkpoint.scan_cursor = text_or_empty(document, "scan_cursor");
+          out = std::move(checkpoint);
+          return {};
+        });
+    if (!found) return std::move(found).error();
+    return out;
+  });
+}
+
+Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint) {
+  Document document;
+  document.add_utf8("_id", kCheckpoint).add("format", kFormat);
+  document.add_text("source", checkpoint.source.uuid).add("epoch", checkpoint.source.epoch);
+  document.add("position", checkpoint.position).add("runs", checkpoint.runs);
+  document.add_date("last_started_at", checkpoint.last_started_at).add_date("last_success_at", checkpoint.last_success_at);
+  document.add("records_written", checkpoint.records_written).add("tombstones_written", checkpoint.tombstones_written);
+  document.add("skipped_short_lived", checkpoint.skipped_short_lived).add_text("last_error", checkpoint.last_error);
+  document.add("full_copy", checkpoint.full_copy).add_text("scan_cursor", checkpoint.scan_cursor);
+  const auto deadline = place.clients().own_deadline();
+  return place.call(deadline, [&](mongoc_client_t* client) { return replace(place, client, kCheckpoint, document, deadline); });
+}
+
+Result<void> put_in_quarantine(Place& place, std::span<const QuarantinedEntry> entries) {
+  const auto deadline = place.clients().own_deadline();
+  return place.call(deadline, [&](mongoc_client_t* client) -> Result<void> {
+    for (const auto& entry : entries) {
+      const auto id = kQuarantine + document_id(entry.ns, entry.id);
+      if (auto done = replace(place, client, id, quarantine_document(id, entry), deadline); !done) return done;
+    }
+    return {};
+  });
+}
+
+Result<QuarantinePage> list_quarantine(Place& place, const ListQuarantine& request) {
+  std::string behind;
+  if (!request.cursor.empty()) {
+    const auto cursor = detail::decode_scan_cursor(request.cursor);
+    if (!cursor) return cursor.error();
+    behind = document_id(cursor->hash, cursor->ns, cursor->id);
+  }
+  const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
+  Document order;
+  order.add("_id", std::int32_t{1});
+  Document options;
+  options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1));
+  const auto deadline = place.clients().own_deadline();
+  return place.call(deadline, [&](mongoc_client_t* client) -> Result<QuarantinePage> {
+    QuarantinePage page;
+    bool more = false;
+    auto found =
+        place.find(client, place.state(), quarantine_behind(behind), options, false, deadline, [&](const bson_t* document) -> Result<void> {
+          more = page.entries.size() == limit;
+          if (more) return {};
+          if (auto known = check_format(document, "quarantine"); !known) return known;
+          page.entries.push_back(quarantined_from(document));
+          return {};
+        });
+    if (!found) return std::move(found).error();
+    if (more) {
+      const auto& last = page.entries.back();
+      page.next = detail::encode_scan_cursor(identity_hash(last.ns, last.id), last.ns, last.id);
+    }
+    return page;
+  });
+}
+
+Result<std::size_t> release_from_quarantine(Place& place, std::span<const ArchiveId> ids) {
+  const auto deadline = place.clients().own_deadline();
+  return place.call(deadline, [&](mongoc_client_t* client) -> Result<std::size_t> {
+    const auto states = place.collection(client, place.state());
+    std::size_t released = 0;
+    for (const auto& id : ids) {
+      Reply reply;
+      bson_error_t error{};
+      const auto filter = by_id(kQuarantine + document_id(id.ns, id.id));
+      if (!mongoc_collection_delete_one(states.get(), filter.raw(), nullptr, reply.fill(), &error)) return call_error(error, deadline);
+      released += static_cast<std::size_t>(integer_or(reply.raw(), "deletedCount", 0));
+    }
+    return released;
+  });
+}
+
+Result<std::uint64_t> count_quarantine(Place& place, mongoc_client_t* client, Deadline deadline) {
+  Document command;
+  command.add_utf8("count", place.state()).add("query", quarantine_behind(""));
+  Reply reply;
+  if (auto done = place.command(client, place.database().c_str(), command, reply, deadline); !done) return std::move(done).error();
+  return number(reply.raw(), "n");
+}
+
+}  // namespace setget::inline v0::mongo

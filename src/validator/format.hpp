@@ -1,0 +1,34 @@
+// Formats of JSON Schema. Private to the validator. Thread rule: pure functions.
+#pragma once
+
+#include <string_view>
+
+#include <setget/json_schema.hpp>
+
+namespace setget::inline v0::detail::schema {
+
+using FormatCheck = bool (*)(std::string_view text);
+
+// The check of a format that this draft defines; null for others, which are annotations.
+FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcept;
+
+bool is_date_time(std::string_view text) noexcept;
+bool is_date(std::string_view text) noexcept;
+bool is_time(std::string_view text) noexcept;
+bool is_duration(std::string_view text) noexcept;
+bool is_email(std::string_view text) noexcept;
+bool is_idn_email(std::string_view text) noexcept;
+bool is_hostname(std::string_view text);
+bool is_idn_hostname(std::string_view text);
+bool is_ipv4(std::string_view text) noexcept;
+bool is_ipv6(std::string_view text) noexcept;
+bool is_uri(std::string_view text) noexcept;
+bool is_uri_reference(std::string_view text) noexcept;
+bool is_iri(std::string_view text) noexcept;
+bool is_iri_reference(std::string_view text) noexcept;
+bool is_uri_template(std::string_view text) noexcept;
+bool is_uuid(std::string_view text) noexcept;
+bool is_json_pointer(std::string_view text) noexcept;
+bool is_relative_json_pointer(std::string_view text) noexcept;
+
+}  // namespace setget::inline v0::detail::schema

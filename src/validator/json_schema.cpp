@@ -1,0 +1,274 @@
+#include <setget/json_schema.hpp>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "validator/document_impl.hpp"
+#include "validator/json_reader.hpp"
+#include "validator/schema_compiler.hpp"
+#include "validator/schema_eval.hpp"
+#include "validator/schema_report.hpp"
+
+namespace setget::inline v0::json_schema {
+namespace {
+
+using detail::schema::Compiler;
+using detail::schema::Eval;
+using detail::schema::Registry;
+using detail::schema::Resource;
+using detail::schema::ScratchBits;
+using detail::schema::Stop;
+using detail::schema::Tape;
+using Program = Validator::Program;
+
+// What a thread keeps between documents.
+struct Kept {
+  Document::Impl document{};
+  Document::Impl exact{};
+  ScratchBits bits{};
+};
+Kept& kept() {
+  thread_local Kept own;
+  return own;
+}
+constexpr std::size_t kKeptBytes = detail::schema::FastParser::kKeptBytes;
+
+Error stopped(Stop why, const SchemaLimits& limits) {
+  switch (why) {
+    case Stop::kNesting:
+      return Error(
+          ErrorCode::kTooLarge,
+          fmt::format("schema: more than {} subschemas within each other (max_nesting), as in a loop of references", limits.max_nesting));
+    case Stop::kPattern:
+      return Error(ErrorCode::kTooLarge,
+                   fmt::format("schema: a pattern took more than {} steps on a text (max_pattern_steps)", limits.max_pattern_steps));
+    default:
+      return Error(ErrorCode::kTooLarge, fmt::format("schema: the document takes more than {} steps (max_steps)", limits.max_steps));
+  }
+}
+
+template <class T, class Run>
+Result<T> guarded(Run&& run) {
+  try {
+    return run();
+  } catch (const std::exception& thrown) {
+    kept().bits.reset();
+    return Error(ErrorCode::kInternal, fmt::format("schema: {}", thrown.what()));
+  }
+}
+
+// `rounded`: the text behind the tape, if its numbers may be rounded. Then an evaluation that depends on it runs again on exact ones.
+template <class T, class Once>
+Result<T> evaluate(const Program& program, const Tape& tape, std::string_view rounded, Once&& once) {
+  auto& own = kept();
+  auto stop = Stop::kNone;
+  auto answer = once(tape, rounded, stop);
+  if (stop == Stop::kInexact) {
+    stop = Stop::kNone;
+    if (auto read = detail::schema::read_json(rounded, 4096, own.exact.exact); !read) return read.error();
+    answer = once(own.exact.exact.tape(), std::string_view(), stop);
+    if (own.exact.exact.bytes() > kKeptBytes) own.exact.exact.shrink();
+  }
+  own.bits.reset();
+  if (stop != Stop::kNone) return stopped(stop, program.limits);
+  return answer;
+}
+
+Result<bool> verdict(const Program& program, const Tape& tape, std::string_view rounded) {
+  return guarded<bool>([&] {
+    return evaluate<bool>(program, tape, rounded, [&](const Tape& on, std::string_view text, Stop& stop) {
+      Eval eval(program, on, text, kept().bits);
+      const bool valid = eval.run(1);
+      stop = eval.stop();
+      return valid;
+    });
+  });
+}
+
+Result<Report> report(const Program& program, const Tape& tape, std::string_view rounded) {
+  return guarded<Report>([&] {
+    return evaluate<Report>(program, tape, rounded, [&](const Tape& on, std::string_view text, Stop& stop) {
+      Eval eval(program, on, text, kept().bits);
+      auto found = detail::schema::list_violations(program, eval);
+      stop = eval.stop();
+      return found;
+    });
+  });
+}
+
+template <class T, class With>
+Result<T> with_parsed(const Program& program, std::string_view bytes, With&& with) {
+  if (bytes.size() > program.limits.max_document_bytes)
+    return Error(ErrorCode::kTooLarge, fmt::format("JSON: {} bytes, limit {}", bytes.size(), program.limits.max_document_bytes));
+  return guarded<T>([&]() -> Result<T> {
+    auto& own = kept();
+    if (auto parsed = own.document.parse(bytes, program.limits.max_depth); !parsed) return parsed.error();
+    auto answer = with(own.document.tape(), own.document.rounded_text());
+    own.document.fast.shrink();
+    if (own.document.exact.bytes() > kKeptBytes) own.document.exact.shrink();
+    return answer;
+  });
+}
+
+Error refused(const Report& found, std::string_view uri) {
+  const auto& first = found.violations.front();
+  std::vector<Reason> reasons = found.reasons();
+  const auto where = "#" + detail::schema::as_fragment(first.instance_location);
+  return Error(ErrorCode::kInvalidArgument, fmt::format("schema: {}{}: {}", uri == "json-schema:///" ? "" : uri, where, first.message))
+      .at_field(where)
+      .because(std::move(reasons));
+}
+
+Result<std::shared_ptr<const Program>> compile_builtin(Draft draft) {
+  Options options{.default_draft = draft, .base_uri = std::string(detail::schema::metaschema_uri(draft)), .check_schema = false};
+  Registry registry(options);
+  auto root = registry.add_root(detail::schema::builtin_schema(options.base_uri));
+  if (!root) return root.error();
+  return Compiler(registry, options).run(**root);
+}
+
+// Each compiled once per process.
+Result<std::shared_ptr<const Program>> metaschema(Draft draft) {
+  static const auto d4 = compile_builtin(Draft::kDraft4);
+  static const auto d6 = compile_builtin(Draft::kDraft6);
+  static const auto d7 = compile_builtin(Draft::kDraft7);
+  static const auto d2019 = compile_builtin(Draft::kDraft201909);
+  static const auto d2020 = compile_builtin(Draft::kDraft202012);
+  switch (draft) {
+    case Draft::kDraft4:
+      return d4;
+    case Draft::kDraft6:
+      return d6;
+    case Draft::kDraft7:
+      return d7;
+    case Draft::kDraft201909:
+      return d2019;
+    case Draft::kDraft202012:
+      break;
+  }
+  return d2020;
+}
+
+// Every document against the metaschema it names. What lies in an embedded resource of another dialect is that one's business.
+Result<void> check_documents(Registry& registry, const Options& options) {
+  for (std::uint32_t document = 0; document < registry.documents().size(); ++document) {
+    const auto* root = registry.document_root(document);
+    if (!detail::schema::builtin_schema(registry.documents()[document]->uri).empty()) continue;
+    std::shared_ptr<const Program> program;
+    if (const auto* custom = registry.custom_metaschema(document)) {
+      auto compiled = Compiler(registry, options).run(*custom);
+      if (!compiled) return compiled.error();
+      program = *compiled;
+    } else {
+      auto builtin = metaschema(root->dialect.draft);
+      if (!builtin) return builtin.error();
+      program = *builtin;
+    }
+    const auto tape = registry.tape(document);
+    auto valid = verdict(*program, tape, {});
+    if (!valid) return valid.error();
+    if (*valid) continue;
+    auto found = report(*program, tape, {});
+    if (!found) return found.error();
+    std::vector<std::string> others;
+    for (const auto& resource : registry.resources()) {
+      if (resource.document == document && resource.root != 1 && resource.dialect.draft != root->dialect.draft)
+        others.push_back(registry.pointer_in_document(resource));
+    }
+    std::erase_if(found->violations, [&](const Violation& one) {
+      return std::ranges::any_of(others, [&](const std::string& other) { return one.instance_location.starts_with(other); });
+    });
+    if (!found->violations.empty()) return refused(*found, root->uri_text);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Draft> parse_draft(std::string_view name) {
+  for (const auto draft : {Draft::kDraft4, Draft::kDraft6, Draft::kDraft7, Draft::kDraft201909, Draft::kDraft202012}) {
+    if (to_string(draft) == name) return draft;
+  }
+  return Error(ErrorCode::kInvalidArgument,
+               fmt::format("\"{}\" is none of draft4, draft6, draft7, draft2019-09 and draft2020-12", name.substr(0, 64)));
+}
+
+std::string_view to_string(Draft draft) noexcept {
+  switch (draft) {
+    case Draft::kDraft4:
+      return "draft4";
+    case Draft::kDraft6:
+      return "draft6";
+    case Draft::kDraft7:
+      return "draft7";
+    case Draft::kDraft201909:
+      return "draft2019-09";
+    case Draft::kDraft202012:
+      break;
+  }
+  return "draft2020-12";
+}
+
+Result<void> SchemaLimits::validate() const {
+  const auto refuse = [](const char* field, std::string_view what) -> Result<void> {
+    return Error(ErrorCode::kInvalidArgument, fmt::format("limits.{} {}", field, what)).at_field(fmt::format("limits.{}", field));
+  };
+  if (max_schema_bytes == 0 || max_schema_bytes > (std::size_t{1} << 30)) return refuse("max_schema_bytes", "is in [1, 2^30]");
+  if (max_schema_documents == 0) return refuse("max_schema_documents", "must be above 0");
+  if (max_schema_nodes == 0) return refuse("max_schema_nodes", "must be above 0");
+  if (max_schema_depth == 0 || max_schema_depth > 4096) return refuse("max_schema_depth", "is in [1, 4096]");
+  if (max_document_bytes == 0 || max_document_bytes > (std::size_t{1} << 30)) return refuse("max_document_bytes", "is in [1, 2^30]");
+  if (max_depth == 0 || max_depth > 4096) return refuse("max_depth", "is in [1, 4096]");
+  if (max_nesting == 0 || max_nesting > 4096) return refuse("max_nesting", "is in [1, 4096]");
+  if (max_steps < 2) return refuse("max_steps", "must be above 1");
+  if (max_errors == 0) return refuse("max_errors", "must be above 0");
+  if (max_pattern_bytes == 0) return refuse("max_pattern_bytes", "must be above 0");
+  if (max_pattern_memory < 65'536) return refuse("max_pattern_memory", "must be at least 65536");
+  if (max_pattern_steps == 0 || max_pattern_steps > (1U << 30)) return refuse("max_pattern_steps", "is in [1, 2^30]");
+  return {};
+}
+
+Validator::Validator(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
+
+Result<Validator> Validator::compile(std::string_view schema_json, const Options& options) {
+  if (auto checked = options.limits.validate(); !checked) return checked.error();
+  return guarded<Validator>([&]() -> Result<Validator> {
+    Registry registry(options);
+    auto root = registry.add_root(schema_json);
+    if (!root) return root.error();
+    // First what is there already, so that a broken schema is told by its metaschema; then what references have brought in.
+    if (options.check_schema) {
+      if (auto checked = check_documents(registry, options); !checked) return checked.error();
+    }
+    const auto known = registry.documents().size();
+    auto program = Compiler(registry, options).run(**root);
+    if (!program) return program.error();
+    if (options.check_schema && registry.documents().size() > known) {
+      if (auto checked = check_documents(registry, options); !checked) return checked.error();
+    }
+    return Validator(std::move(*program));
+  });
+}
+
+Result<bool> Validator::is_valid(std::string_view json_bytes) const {
+  return with_parsed<bool>(*program_, json_bytes, [&](const Tape& tape, std::string_view text) { return verdict(*program_, tape, text); });
+}
+Result<bool> Validator::is_valid(const Document& document) const {
+  return verdict(*program_, document.impl().tape(), document.impl().rounded_text());
+}
+Result<bool> Validator::is_valid(const DocumentView& view) const { return verdict(*program_, {view.tape, view.strings}, {}); }
+
+Result<Report> Validator::validate(std::string_view json_bytes) const {
+  return with_parsed<Report>(*program_, json_bytes, [&](const Tape& tape, std::string_view text) { return report(*program_, tape, text); });
+}
+Result<Report> Validator::validate(const Document& document) const {
+  return report(*program_, document.impl().tape(), document.impl().rounded_text());
+}
+Result<Report> Validator::validate(const DocumentView& view) const { return report(*program_, {view.tape, view.strings}, {}); }
+
+Draft Validator::draft() const noexcept { return program_->draft; }
+std::size_t Validator::node_count() const noexcept { return program_->nodes.size(); }
+const SchemaLimits& Validator::limits() const noexcept { return program_->limits; }
+
+}  // namespace setget::inline v0::json_schema

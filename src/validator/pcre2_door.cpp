@@ -1,0 +1,74 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+#include <fmt/format.h>
+
+#include "validator/regex_engines.hpp"
+
+namespace setget::inline v0::detail::schema {
+namespace {
+
+struct FreePcre2 {
+  void operator()(pcre2_code* code) const noexcept { pcre2_code_free(code); }
+  void operator()(pcre2_compile_context* context) const noexcept { pcre2_compile_context_free(context); }
+  void operator()(pcre2_match_context* context) const noexcept { pcre2_match_context_free(context); }
+  void operator()(pcre2_match_data* data) const noexcept { pcre2_match_data_free(data); }
+};
+
+class Pcre2Regex final : public Regex {
+ public:
+  Pcre2Regex(pcre2_code* code, const RegexLimits& limits) : code_(code), limits_(limits) {}
+  RegexMatch search(std::string_view text) const override {
+    thread_local const std::unique_ptr<pcre2_match_data, FreePcre2> data(pcre2_match_data_create(1, nullptr));
+    thread_local const std::unique_ptr<pcre2_match_context, FreePcre2> context(pcre2_match_context_create(nullptr));
+    if (!data || !context) throw std::bad_alloc();
+    const auto steps = limits_.max_steps + static_cast<std::uint32_t>(std::min<std::size_t>(text.size() * 8, 1U << 30));
+    pcre2_set_match_limit(context.get(), steps);
+    pcre2_set_depth_limit(context.get(), steps);
+    // Kibibytes of the backtracking stack, which is on the heap.
+    pcre2_set_heap_limit(context.get(), static_cast<std::uint32_t>(limits_.max_memory / 1024));
+    const auto result =
+        pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, data.get(), context.get());
+    if (result >= 0) return RegexMatch::kYes;
+    return result == PCRE2_ERROR_NOMATCH ? RegexMatch::kNo : RegexMatch::kOverBudget;
+  }
+
+ private:
+  std::unique_ptr<pcre2_code, FreePcre2> code_;
+  RegexLimits limits_;
+};
+
+pcre2_code* compile(const std::string& pattern, pcre2_compile_context* context, int& code) {
+  PCRE2_SIZE at = 0;
+  const auto options = PCRE2_UTF | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C;
+  return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &code, &at, context);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<const Regex>> make_pcre2(const std::string& pattern, const RegexLimits& limits) {
+  const std::unique_ptr<pcre2_compile_context, FreePcre2> context(pcre2_compile_context_create(nullptr));
+  if (!context) throw std::bad_alloc();
+  pcre2_set_parens_nest_limit(context.get(), 250);
+  int code = 0;
+  std::unique_ptr<pcre2_code, FreePcre2> compiled(compile(pattern, context.get(), code));
+  if (compiled) {
+    std::uint32_t found = 0;
+    pcre2_pattern_info(compiled.get(), PCRE2_INFO_ALLOPTIONS, &found);
+    // PCRE2 counts steps anew from every place where a match may begin: written as one match from the start, all of them count together.
+    if ((found & PCRE2_ANCHORED) == 0) compiled.reset(compile("\\A(?s:.*?)(?:" + pattern + ")", context.get(), code));
+  }
+  if (compiled) return std::unique_ptr<const Regex>(std::make_unique<Pcre2Regex>(compiled.release(), limits));
+  std::array<PCRE2_UCHAR, 200> text{};
+  pcre2_get_error_message(code, text.data(), text.size());
+  const std::string message(reinterpret_cast<const char*>(text.data()));
+  // 120: too large; 105, 161: numbers too big.
+  const bool large = code == 105 || code == 120 || code == 161 || code == 186;
+  return Error(large ? ErrorCode::kTooLarge : ErrorCode::kUnsupported, fmt::format("regular expression: {}", message));
+}
+
+}  // namespace setget::inline v0::detail::schema

@@ -1,0 +1,381 @@
+#include "validator/schema_eval.hpp"
+
+#include <bit>
+
+namespace setget::inline v0::detail::schema {
+namespace {
+
+constexpr std::size_t kLocalWords = 4;
+
+std::size_t words_for(std::size_t bits) noexcept { return (bits + 63) / 64; }
+
+}  // namespace
+
+Eval::Eval(const Program& program, const Tape& tape, std::string_view text, ScratchBits& bits)
+    : program_(program),
+      tape_(tape),
+      text_(text),
+      bits_(bits),
+      steps_(program.limits.max_steps),
+      nesting_(program.limits.max_nesting),
+      known_exact_(text.empty()) {
+  if (program.root.node) root_.resource = program.root.node->resource;
+  scope_ = &root_;
+}
+
+template <bool kTrack>
+bool Eval::checks(const Node& node, std::size_t at, std::uint8_t type, Marks marks) {
+  if (nesting_ == 0) return halt(Stop::kNesting), false;
+  if (steps_ <= 1) return halt(Stop::kSteps), false;
+  --steps_;
+  --nesting_;
+  const auto* outer = scope_;
+  const Scope scope{node.resource, outer};
+  if (program_.dynamic && outer->resource != node.resource) scope_ = &scope;
+  bool valid = false;
+  const bool unevaluated = type == kObject ? node.has_unevaluated_properties : (type == kArray && node.has_unevaluated_items);
+  if (unevaluated) {
+    valid = with_unevaluated(node, at, type);
+    if constexpr (kTrack) {
+      // What was not evaluated by others was by "unevaluated…".
+      for (std::size_t i = 0; valid && i < marks.count; ++i) bits_.set(marks.offset, i);
+    }
+  } else {
+    valid = body<kTrack>(node, at, type, marks);
+  }
+  scope_ = outer;
+  ++nesting_;
+  return valid;
+}
+
+bool Eval::with_unevaluated(const Node& node, std::size_t at, std::uint8_t type) {
+  const auto count = count_of(tape_, at);
+  const Marks marks{bits_.take(words_for(count)), count};
+  bool valid = body<true>(node, at, type, marks);
+  const auto& edge_to = type == kObject ? node.unevaluated_properties : node.unevaluated_items;
+  if (valid && edge_to.fast) {
+    const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+    std::size_t ordinal = 0;
+    for (auto item = at + 1; valid && item < end; ++ordinal) {
+      if (type == kObject) ++item;
+      if (!bits_.test(marks.offset, ordinal)) valid = value(*edge_to.fast, item);
+      item = next_of(tape_.words, item);
+    }
+  }
+  bits_.release(marks.offset);
+  return valid;
+}
+
+template <bool kTrack>
+bool Eval::body(const Node& node, std::size_t at, std::uint8_t type, Marks marks) {
+  for (const auto* set : node.values) {
+    if (!in_set(*set, at, type)) return false;
+  }
+  switch (type) {
+    case kString:
+      if (node.string && !string(*node.string, at)) return false;
+      break;
+    case kInteger:
+    case kFraction:
+      if (node.number && !number(*node.number, at)) return false;
+      break;
+    case kObject:
+      if (node.object) {
+        if (!kTrack && node.object->simple ? !simple_object(*node.object, at) : !object<kTrack>(*node.object, at, marks)) return false;
+      }
+      break;
+    case kArray:
+      if (node.array && !array<kTrack>(*node.array, at, marks)) return false;
+      break;
+    default:
+      break;
+  }
+  for (const auto& one : node.ops) {
+    if (!op<kTrack>(one, at, type, marks)) return false;
+  }
+  return true;
+}
+
+// Properties, required and additional names, nothing else: most objects of most schemas.
+bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
+  std::uint64_t local[kLocalWords] = {};
+  const bool in_scratch = part.tracked > kLocalWords * 64;
+  const auto offset = in_scratch ? bits_.take(words_for(part.tracked)) : 0;
+  const auto* words = tape_.words;
+  const auto end = static_cast<std::uint32_t>(words[at]) - 1;
+  const auto* additional = part.has_additional ? part.additional.fast : nullptr;
+  const auto* fast = part.fast.data();
+  bool valid = true;
+  std::uint32_t guess = 0;
+  for (auto item = at + 1; item < end;) {
+    const auto number = part.names.find_after(text_of(tape_, words[item]), guess);
+    guess = number + 1;
+    ++item;
+    const Node* child = additional;
+    if (number != NameMap::kNone) {
+      const auto& entry = fast[number];
+      if (in_scratch) {
+        bits_.at(offset)[entry.word] |= entry.bit;
+      } else {
+        local[entry.word] |= entry.bit;
+      }
+      child = entry.declared ? entry.child : additional;
+    }
+    const auto tag = tag_of(words[item]);
+    if (child) {
+      const auto type = kTypes.of[tag];
+      if ((child->types & type) == 0 && !type_holds(*child, type, item)) {
+        valid = false;
+        break;
+      }
+      if ((child->deep & type) != 0 && !checks<false>(*child, item, type, {})) {
+        valid = false;
+        break;
+      }
+    }
+    item = next_of(words, item);
+  }
+  if (valid) {
+    const auto* seen = in_scratch ? bits_.at(offset) : local;
+    const auto required = part.required.size();
+    for (std::size_t word = 0; word * 64 < required; ++word) {
+      const auto left = required - word * 64;
+      const auto want = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+      if ((seen[word] & want) != want) valid = false;
+    }
+  }
+  if (in_scratch) bits_.release(offset);
+  return valid;
+}
+
+template <bool kTrack>
+bool Eval::member(const ObjectPart& part, std::uint32_t number, std::size_t key, std::size_t ordinal, Marks marks) {
+  const auto mark = [&] {
+    if constexpr (kTrack) bits_.set(marks.offset, ordinal);
+  };
+  if (part.has_names && !edge(part.property_names, key)) return false;
+  bool matched = false;
+  if (number != NameMap::kNone) {
+    const auto& entry = part.entries[number];
+    if (entry.declared) {
+      matched = true;
+      if (!edge(entry.child, key + 1)) return false;
+    }
+    for (const auto which : entry.patterns) {
+      matched = true;
+      if (!edge(part.patterns[which].child, key + 1)) return false;
+    }
+  } else {
+    const auto name = text_at(tape_, key);
+    for (const auto& one : part.patterns) {
+      if (!pattern(*one.regex, name)) {
+        if (halted()) return false;
+        continue;
+      }
+      matched = true;
+      if (!edge(one.child, key + 1)) return false;
+    }
+  }
+  if (!matched && part.has_additional) {
+    matched = true;
+    if (!edge(part.additional, key + 1)) return false;
+  }
+  if (matched) mark();
+  return true;
+}
+
+template <bool kTrack>
+bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
+  if (part.min > 0 || part.max != UINT64_MAX) {
+    const auto count = count_of(tape_, at);
+    if (count < part.min || count > part.max) return false;
+  }
+  if (part.plain) return true;
+  std::uint64_t local[kLocalWords] = {};
+  const bool in_scratch = part.tracked > kLocalWords * 64;
+  const auto offset = in_scratch ? bits_.take(words_for(part.tracked)) : 0;
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  bool valid = true;
+  std::size_t ordinal = 0;
+  std::uint32_t guess = 0;
+  for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1), ++ordinal) {
+    const auto number = part.names.find_after(text_at(tape_, key), guess);
+    guess = number + 1;
+    if (number != NameMap::kNone) {
+      const auto& entry = part.fast[number];
+      (in_scratch ? bits_.at(offset) : local)[entry.word] |= entry.bit;
+    }
+    if (!member<kTrack>(part, number, key, ordinal, marks)) {
+      valid = false;
+      break;
+    }
+  }
+  for (std::size_t i = 0; valid && i < part.required.size(); ++i) {
+    valid = (((in_scratch ? bits_.at(offset) : local)[i / 64] >> (i % 64)) & 1) != 0;
+  }
+  if (valid && !part.dependents.empty()) {
+    for (std::size_t i = 0; valid && i < part.dependents.size(); ++i) {
+      const auto& dependent = part.dependents[i];
+      const auto seen = [&](std::uint32_t bit) { return (((in_scratch ? bits_.at(offset) : local)[bit / 64] >> (bit % 64)) & 1) != 0; };
+      if (!seen(dependent.trigger)) continue;
+      for (const auto bit : dependent.required) valid = valid && seen(bit);
+      if (valid && dependent.has_schema) valid = apply<kTrack>(dependent.schema.fast, at, marks);
+    }
+  }
+  if (in_scratch) bits_.release(offset);
+  return valid;
+}
+
+template <bool kTrack>
+bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
+  if (part.min > 0 || part.max != UINT64_MAX) {
+    const auto count = count_of(tape_, at);
+    if (count < part.min || count > part.max) return false;
+  }
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  auto item = at + 1;
+  std::size_t ordinal = 0;
+  for (const auto& one : part.prefix) {
+    if (item >= end) break;
+    if (!edge(one, item)) return false;
+    if constexpr (kTrack) bits_.set(marks.offset, ordinal);
+    item = next_of(tape_.words, item);
+    ++ordinal;
+  }
+  if (part.has_items && (part.items.fast || kTrack)) {
+    const auto* node = part.items.fast;
+    for (; item < end; item = next_of(tape_.words, item), ++ordinal) {
+      if (node && !value(*node, item)) return false;
+      if constexpr (kTrack) bits_.set(marks.offset, ordinal);
+    }
+  }
+  if (part.has_contains) {
+    std::uint64_t found = 0;
+    ordinal = 0;
+    for (item = at + 1; item < end; item = next_of(tape_.words, item), ++ordinal) {
+      if (!edge(part.contains, item)) {
+        if (halted()) return false;
+        continue;
+      }
+      ++found;
+      if constexpr (kTrack) {
+        if (part.contains_evaluates) bits_.set(marks.offset, ordinal);
+      }
+      if (found > part.max_contains) return false;
+      if (!kTrack && found >= part.min_contains && part.max_contains == UINT64_MAX) break;
+    }
+    if (found < part.min_contains) return false;
+  }
+  return !part.unique || unique(at, nullptr, nullptr);
+}
+
+template <bool kTrack>
+bool Eval::apply(const Node* node, std::size_t at, Marks marks) {
+  if (!node) return true;
+  if constexpr (!kTrack) return value(*node, at);
+  const auto type = type_at(tape_, at);
+  if ((node->types & type) == 0 && !type_holds(*node, type, at)) return false;
+  return (node->deep & type) == 0 || checks<kTrack>(*node, at, type, marks);
+}
+
+template <bool kTrack>
+bool Eval::attempt(const Edge& to, std::size_t at, Marks marks) {
+  if constexpr (!kTrack) return edge(to, at);
+  if (!to.fast) return true;
+  const Marks own{bits_.take(words_for(marks.count)), marks.count};
+  const bool valid = apply<kTrack>(to.fast, at, own);
+  if (valid) {
+    for (std::size_t i = 0; i < words_for(marks.count); ++i) bits_.at(marks.offset)[i] |= bits_.at(own.offset)[i];
+  }
+  bits_.release(own.offset);
+  return valid;
+}
+
+bool Eval::tracked_edge(const Edge& to, std::size_t at, Marks marks) { return attempt<true>(to, at, marks); }
+
+template <bool kTrack>
+bool Eval::op(const Op& op, std::size_t at, std::uint8_t type, Marks marks) {
+  switch (op.kind) {
+    case OpKind::kRef:
+      return apply<kTrack>(op.edge.fast, at, marks);
+    case OpKind::kDynamicRef:
+      return apply<kTrack>(dynamic_target(op, true), at, marks);
+    case OpKind::kAllOf:
+      for (const auto& branch : op.branches) {
+        if (!apply<kTrack>(branch.fast, at, marks)) return false;
+      }
+      return true;
+    case OpKind::kAnyOf:
+      return any_of<kTrack>(op, at, type, marks);
+    case OpKind::kOneOf:
+      return one_of<kTrack>(op, at, type, marks);
+    case OpKind::kNot:
+      return !edge(op.edge, at);
+    case OpKind::kIf:
+      if (attempt<kTrack>(op.edge, at, marks)) return !op.has_then || apply<kTrack>(op.then_edge.fast, at, marks);
+      return !halted() && (!op.has_else || apply<kTrack>(op.else_edge.fast, at, marks));
+  }
+  return false;
+}
+
+template <bool kTrack>
+bool Eval::any_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) {
+  bool found = false;
+  // True where the search is over.
+  const auto look = [&](std::size_t branch) {
+    found = attempt<kTrack>(op.branches[branch], at, marks) || found;
+    return (found && !kTrack) || halted();
+  };
+  if (!op.filter) {
+    for (std::size_t i = 0; i < op.branches.size(); ++i) {
+      if (look(i)) break;
+    }
+    return found;
+  }
+  const auto offset = candidates(*op.filter, at, type);
+  bool over = false;
+  for (std::size_t word = 0; word < op.filter->words && !over; ++word) {
+    for (auto left = bits_.at(offset)[word]; left != 0 && !over; left &= left - 1) {
+      over = look(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
+    }
+  }
+  bits_.release(offset);
+  return found;
+}
+
+template <bool kTrack>
+bool Eval::one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) {
+  std::size_t found = 0;
+  const auto look = [&](std::size_t branch) {
+    found += attempt<kTrack>(op.branches[branch], at, marks) ? 1 : 0;
+    return found > 1 || halted();
+  };
+  if (!op.filter) {
+    for (std::size_t i = 0; i < op.branches.size(); ++i) {
+      if (look(i)) break;
+    }
+    return found == 1;
+  }
+  const auto offset = candidates(*op.filter, at, type);
+  bool over = false;
+  for (std::size_t word = 0; word < op.filter->words && !over; ++word) {
+    for (auto left = bits_.at(offset)[word]; left != 0 && !over; left &= left - 1) {
+      over = look(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
+    }
+  }
+  bits_.release(offset);
+  return found == 1;
+}
+
+const Node* Eval::dynamic_target(const Op& op, bool fast) const noexcept {
+  const Node* found = nullptr;
+  for (const auto* scope = scope_; scope; scope = scope->outer) {
+    for (const auto& [name, node] : program_.scopes[scope->resource].anchors) {
+      if (name == op.dynamic_name) found = node;
+    }
+  }
+  if (found) return found;
+  return fast ? op.edge.fast : op.edge.node;
+}
+
+}  // namespace setget::inline v0::detail::schema

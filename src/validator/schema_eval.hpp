@@ -1,0 +1,125 @@
+// Eval: runs a program on a document. The verdict alone here; Reporter (schema_report.hpp) lists the violations on top of it.
+// Private to the validator. Thread rule: one object per evaluation.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "validator/schema_program.hpp"
+#include "validator/scratch_bits.hpp"
+
+namespace setget::inline v0::detail::schema {
+
+// Why an evaluation has no verdict.
+enum class Stop : std::uint8_t { kNone, kNesting, kSteps, kPattern, kInexact };
+
+// Resources entered so far, the outermost last.
+struct Scope {
+  std::uint32_t resource = 0;
+  const Scope* outer = nullptr;
+};
+
+// Which members or elements of a value are evaluated: bits by position, on the scratch stack.
+struct Marks {
+  std::size_t offset = 0;
+  std::size_t count = 0;
+};
+
+class Eval {
+ public:
+  using Program = json_schema::Validator::Program;
+  // `text`: what a parser that rounds numbers has read; empty where numbers are exact.
+  Eval(const Program& program, const Tape& tape, std::string_view text, ScratchBits& bits);
+
+  // Meaningless if stop() says so.
+  bool run(std::size_t at) { return !program_.root.fast || value(*program_.root.fast, at); }
+  Stop stop() const noexcept { return stop_; }
+
+  // The parts, which Reporter uses one by one.
+  bool type_holds(const Node& node, std::uint8_t type, std::size_t at);
+  bool value(const Node& node, std::size_t at) {
+    const auto type = kTypes.of[tag_of(tape_.words[at])];
+    if ((node.types & type) == 0 && !type_holds(node, type, at)) return false;
+    return (node.deep & type) == 0 || checks<false>(node, at, type, {});
+  }
+  bool edge(const Edge& to, std::size_t at) { return !to.fast || value(*to.fast, at); }
+  // The same, and what it evaluated of this very value is marked.
+  bool tracked_edge(const Edge& to, std::size_t at, Marks marks);
+  bool in_set(const ValueSet& set, std::size_t at, std::uint8_t type);
+  bool pattern(const Regex& regex, std::string_view text);
+  bool unique(std::size_t array, std::size_t* first, std::size_t* second);
+  bool length_holds(const StringPart& part, std::string_view text) const noexcept;
+  bool bound_holds(const Bound& bound, const Number& number, int sign);
+  bool multiple_holds(const Bound& bound, const Number& number);
+  bool content_holds(const StringPart& part, std::string_view text) const;
+  // Which branches can match; the words are on the scratch stack.
+  std::size_t candidates(const Filter& filter, std::size_t at, std::uint8_t type);
+  const Node* dynamic_target(const Op& op, bool fast) const noexcept;
+  const Tape& tape() const noexcept { return tape_; }
+  ScratchBits& bits() noexcept { return bits_; }
+  void halt(Stop why) noexcept {
+    if (stop_ == Stop::kNone) stop_ = why;
+    steps_ = 0;
+  }
+  bool halted() const noexcept { return steps_ == 0; }
+  bool spend(std::uint64_t steps) noexcept {
+    if (steps_ <= steps) return halt(Stop::kSteps), false;
+    steps_ -= steps;
+    return true;
+  }
+  const Scope* scope() const noexcept { return scope_; }
+  void set_scope(const Scope* scope) noexcept { scope_ = scope; }
+  bool is_exact();
+  std::size_t& nesting() noexcept { return nesting_; }
+
+ private:
+  template <bool kTrack>
+  bool checks(const Node& node, std::size_t at, std::uint8_t type, Marks marks);
+  template <bool kTrack>
+  bool body(const Node& node, std::size_t at, std::uint8_t type, Marks marks);
+  bool with_unevaluated(const Node& node, std::size_t at, std::uint8_t type);
+  template <bool kTrack>
+  bool object(const ObjectPart& part, std::size_t at, Marks marks);
+  template <bool kTrack>
+  bool member(const ObjectPart& part, std::uint32_t number, std::size_t key, std::size_t ordinal, Marks marks);
+  bool simple_object(const ObjectPart& part, std::size_t at);
+  template <bool kTrack>
+  bool dependents(const ObjectPart& part, const std::uint64_t* seen, std::size_t at, Marks marks);
+  template <bool kTrack>
+  bool array(const ArrayPart& part, std::size_t at, Marks marks);
+  bool string(const StringPart& part, std::size_t at);
+  bool number(const NumberPart& part, std::size_t at);
+  template <bool kTrack>
+  bool op(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
+  template <bool kTrack>
+  bool apply(const Node* node, std::size_t at, Marks marks);
+  // A branch that may fail: its marks count only if it does not.
+  template <bool kTrack>
+  bool attempt(const Edge& to, std::size_t at, Marks marks);
+  template <bool kTrack>
+  bool any_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
+  template <bool kTrack>
+  bool one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
+  std::uint64_t filter_one(const Filter& filter, std::size_t at, std::uint8_t type, std::uint64_t mask);
+  void filter_many(const Filter& filter, std::size_t at, std::uint8_t type, std::size_t mask);
+
+  const Program& program_;
+  Tape tape_;
+  std::string_view text_;
+  ScratchBits& bits_;
+  std::uint64_t steps_;
+  std::size_t nesting_;
+  const Scope* scope_ = nullptr;
+  Scope root_{};
+  Stop stop_ = Stop::kNone;
+  bool known_exact_;
+};
+
+// Equal as JSON Schema has it: numbers by value, objects whatever their order. `steps` grows by what it took.
+bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, std::uint64_t& steps);
+std::uint64_t hash_value(const Tape& tape, std::size_t at);
+// Code points of UTF-8.
+std::size_t code_points(std::string_view text) noexcept;
+bool is_base64(std::string_view text, std::string* decoded);
+
+}  // namespace setget::inline v0::detail::schema

@@ -1,0 +1,203 @@
+// Reports as text: the output formats of JSON Schema, reasons of the API, and values in messages.
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include <setget/json_schema.hpp>
+
+#include "validator/schema_compiler.hpp"
+
+namespace setget::inline v0 {
+namespace detail::schema {
+namespace {
+
+void append_quoted(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  out += '"';
+}
+
+// At most `most` bytes and a little.
+void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_t most) {
+  if (out.size() > most) return;
+  const auto word = tape.words[at];
+  switch (tag_of(word)) {
+    case 'n':
+      out += "null";
+      return;
+    case 't':
+      out += "true";
+      return;
+    case 'f':
+      out += "false";
+      return;
+    case '"':
+      append_quoted(out, text_of(tape, word).substr(0, most + 4));
+      return;
+    case 'N':
+      out += text_of(tape, word).substr(0, most + 4);
+      return;
+    case 'l':
+      out += std::to_string(static_cast<std::int64_t>(tape.words[at + 1]));
+      return;
+    case 'u':
+      out += std::to_string(tape.words[at + 1]);
+      return;
+    case 'd': {
+      std::array<char, 40> text{};
+      const auto real = number_at(tape, at).real;
+      const auto end = std::to_chars(text.data(), text.data() + text.size(), real).ptr;
+      std::string_view shown(text.data(), static_cast<std::size_t>(end - text.data()));
+      out += shown;
+      if (shown.find_first_of(".e") == std::string_view::npos) out += ".0";
+      return;
+    }
+    default:
+      break;
+  }
+  const bool is_object = tag_of(word) == '{';
+  out += is_object ? '{' : '[';
+  bool first = true;
+  const auto end = static_cast<std::uint32_t>(word) - 1;
+  for (auto item = at + 1; item < end && out.size() <= most; item = next_of(tape.words, item)) {
+    if (!first) out += ',';
+    first = false;
+    if (is_object) {
+      append_quoted(out, text_at(tape, item).substr(0, most));
+      out += ':';
+      ++item;
+    }
+    append_value(out, tape, item, most);
+  }
+  out += is_object ? '}' : ']';
+}
+
+}  // namespace
+
+std::string shown_value(const Tape& tape, std::size_t at, std::size_t most) {
+  std::string out;
+  append_value(out, tape, at, most);
+  if (out.size() <= most) return out;
+  // Not in the middle of a character.
+  while (most > 0 && (static_cast<unsigned char>(out[most]) & 0xC0) == 0x80) --most;
+  out.resize(most);
+  return out + "…";
+}
+
+}  // namespace detail::schema
+
+namespace json_schema {
+namespace {
+
+using detail::schema::append_quoted;
+
+void append_unit(std::string& out, const Violation& one) {
+  out += "{\"valid\":false,\"keywordLocation\":";
+  append_quoted(out, one.keyword_location);
+  out += ",\"absoluteKeywordLocation\":";
+  append_quoted(out, one.absolute_keyword_location);
+  out += ",\"instanceLocation\":";
+  append_quoted(out, one.instance_location);
+  out += ",\"error\":";
+  append_quoted(out, one.message);
+}
+
+std::string reason_code(std::string_view keyword) {
+  std::string out = "schema_";
+  if (keyword.empty()) return out + "false";
+  for (const char c : keyword) {
+    if (c >= 'A' && c <= 'Z') {
+      out += '_';
+      out += static_cast<char>(c + 32);
+    } else if (c != '$') {
+      out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Report::basic() const {
+  if (valid) return "{\"valid\":true}";
+  std::string out = "{\"valid\":false,\"errors\":[";
+  for (std::size_t i = 0; i < violations.size(); ++i) {
+    if (i > 0) out += ',';
+    append_unit(out, violations[i]);
+    out += '}';
+  }
+  return out + "]}";
+}
+
+std::string Report::detailed() const {
+  if (valid) return "{\"valid\":true}";
+  std::string out = "{\"valid\":false,\"keywordLocation\":\"\",\"instanceLocation\":\"\",\"errors\":[";
+  // Parents come first, and their parts right after them: closing what is open is enough.
+  std::vector<std::size_t> open;
+  std::vector<bool> has_parts = {false};
+  for (std::size_t i = 0; i < violations.size(); ++i) {
+    const auto& one = violations[i];
+    while (!open.empty() && open.back() != one.parent) {
+      out += has_parts.back() ? "]}" : "}";
+      has_parts.pop_back();
+      open.pop_back();
+    }
+    if (has_parts.back()) {
+      out += ',';
+    } else if (!open.empty()) {
+      out += ",\"errors\":[";
+    }
+    has_parts.back() = true;
+    append_unit(out, one);
+    open.push_back(i);
+    has_parts.push_back(false);
+  }
+  while (!open.empty()) {
+    out += has_parts.back() ? "]}" : "}";
+    has_parts.pop_back();
+    open.pop_back();
+  }
+  return out + "]}";
+}
+
+std::vector<Reason> Report::reasons(std::string_view prefix) const {
+  std::vector<bool> has_parts(violations.size());
+  for (const auto& one : violations) {
+    if (one.parent != Violation::kNoParent) has_parts[one.parent] = true;
+  }
+  std::vector<Reason> out;
+  for (std::size_t i = 0; i < violations.size(); ++i) {
+    if (has_parts[i]) continue;
+    const auto& one = violations[i];
+    out.push_back({.code = reason_code(one.keyword), .message = one.message, .pointer = std::string(prefix) + one.instance_location});
+  }
+  return out;
+}
+
+}  // namespace json_schema
+}  // namespace setget::inline v0

@@ -1,0 +1,235 @@
+// The compiled form of a schema: nodes that hold, for each type of value, what is checked of it; docs/adr/0018-json-schema.md says why.
+// Private to the validator. Thread rule: immutable once compiled.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <setget/json_schema.hpp>
+
+#include "validator/ecma_regex.hpp"
+#include "validator/exact_number.hpp"
+#include "validator/format.hpp"
+#include "validator/name_map.hpp"
+#include "validator/tape_writer.hpp"
+
+namespace setget::inline v0::detail::schema {
+
+struct Node;
+struct Filter;
+
+// From a keyword to a subschema. `fast` is where evaluation goes on when only the verdict counts: references are skipped, and it is null
+// where everything is valid. `node` keeps to the schema's own structure.
+struct Edge {
+  const Node* fast = nullptr;
+  const Node* node = nullptr;
+};
+
+struct PatternEdge {
+  const Regex* regex = nullptr;
+  std::string source{};
+  Edge child{};
+};
+
+// A name that the schema knows: a property, or one that is only required.
+struct NameEntry {
+  Edge child{};
+  bool declared = false;                  // in "properties"
+  std::uint32_t tracked = 0xFFFFFFFF;     // number of its bit: required names first
+  std::vector<std::uint32_t> patterns{};  // of ObjectPart::patterns that match it
+};
+
+struct Dependent {
+  std::uint32_t trigger = 0;              // tracked bits
+  std::vector<std::uint32_t> required{};  // tracked bits
+  std::vector<std::uint32_t> names{};     // the same as numbers of names
+  bool has_schema = false;
+  Edge schema{};
+  std::string keyword{};  // dependencies, dependentRequired, dependentSchemas
+  std::string name{};
+};
+
+// What the loop over an object's members needs of a NameEntry.
+struct FastEntry {
+  const Node* child = nullptr;
+  std::uint64_t bit = 0;
+  std::uint32_t word = 0;
+  bool has_patterns = false;
+  bool declared = false;
+};
+
+struct ObjectPart {
+  NameMap names{};
+  std::vector<FastEntry> fast{};
+  std::vector<NameEntry> entries{};
+  std::vector<std::uint32_t> required{};  // numbers of names, in the schema's order; the i-th has the tracked bit i
+  std::uint32_t tracked = 0;
+  std::vector<PatternEdge> patterns{};
+  bool has_additional = false;
+  Edge additional{};
+  bool has_names = false;
+  Edge property_names{};
+  std::uint64_t min = 0;
+  std::uint64_t max = UINT64_MAX;
+  std::vector<Dependent> dependents{};
+  bool plain = false;   // nothing of a property is looked at but the count
+  bool simple = false;  // properties, required and additional only: the loop without patterns, names and dependents
+};
+
+struct ArrayPart {
+  std::vector<Edge> prefix{};
+  bool has_items = false;
+  Edge items{};  // of what comes after the prefix
+  bool has_contains = false;
+  bool contains_evaluates = false;  // 2020-12: what contains matched counts as evaluated
+  Edge contains{};
+  std::uint64_t min_contains = 1;
+  std::uint64_t max_contains = UINT64_MAX;
+  bool has_min_contains = false;
+  std::uint64_t min = 0;
+  std::uint64_t max = UINT64_MAX;
+  bool unique = false;
+  const char* prefix_keyword = "prefixItems";
+  const char* items_keyword = "items";
+};
+
+struct StringPart {
+  std::uint64_t min = 0;
+  std::uint64_t max = UINT64_MAX;
+  const Regex* pattern = nullptr;
+  std::string pattern_source{};
+  FormatCheck format = nullptr;
+  std::string format_name{};
+  std::string content_encoding{};  // only where content is asserted
+  std::string content_media_type{};
+};
+
+struct Bound {
+  bool is_set = false;
+  bool exclusive = false;
+  Number number{};
+  const char* keyword = "";
+  std::string shown{};
+};
+
+struct NumberPart {
+  Bound minimum{};
+  Bound exclusive_minimum{};
+  Bound maximum{};
+  Bound exclusive_maximum{};
+  Bound multiple_of{};
+};
+
+// "enum" or "const". Strings by hash, the rest one by one.
+struct ValueSet {
+  std::uint8_t types = 0;  // of the values
+  bool has_true = false;
+  bool has_false = false;
+  bool is_const = false;
+  NameMap strings{};
+  std::vector<Number> numbers{};
+  std::vector<std::size_t> containers{};  // places on `tape`
+  Tape tape{};
+  std::vector<std::size_t> all{};  // for messages
+};
+
+enum class OpKind : std::uint8_t { kRef, kDynamicRef, kAllOf, kAnyOf, kOneOf, kNot, kIf };
+
+struct Op {
+  OpKind kind = OpKind::kRef;
+  const char* keyword = "$ref";
+  Edge edge{};  // $ref, not, if
+  Edge then_edge{};
+  Edge else_edge{};
+  bool has_then = false;
+  bool has_else = false;
+  std::vector<Edge> branches{};
+  const Filter* filter = nullptr;  // of anyOf and oneOf
+  std::uint32_t dynamic_name = 0;
+};
+
+struct Node {
+  std::uint8_t types = kAnyType;
+  std::uint8_t deep = 0;            // types of which more than the type is checked
+  bool never = false;               // the schema `false`
+  bool whole_only_by_text = false;  // draft 4: 1.0 is not an integer
+  bool has_type = false;
+  std::uint32_t resource = 0;
+  ObjectPart* object = nullptr;  // the program's
+  ArrayPart* array = nullptr;    // the program's
+  StringPart* string = nullptr;  // the program's
+  NumberPart* number = nullptr;  // the program's
+  std::vector<const ValueSet*> values{};
+  std::vector<Op> ops{};
+  bool has_unevaluated_properties = false;
+  bool has_unevaluated_items = false;
+  Edge unevaluated_properties{};
+  Edge unevaluated_items{};
+  std::uint32_t document = 0;  // where it stands: of Program::documents, and the place on its tape
+  std::uint32_t at = 0;
+};
+
+// Which branches of anyOf or oneOf can match at all: for each fact about the value, the set of branches that it does not exclude.
+using Mask = std::vector<std::uint64_t>;
+
+struct FilterName {
+  Mask present{};                 // branches that allow the name
+  Mask absent{};                  // branches that do not require it
+  bool required = false;          // any of them does
+  const Filter* value = nullptr;  // facts about the value under this name
+};
+
+struct Filter {
+  std::size_t words = 1;
+  std::vector<Mask> by_type{};  // 7, by the number of the type's bit
+  bool has_names = false;
+  NameMap names{};
+  std::vector<FilterName> by_name{};
+  std::vector<std::uint32_t> required{};  // names that some branch requires
+  Mask other_name{};                      // branches that allow names not listed
+  bool has_strings = false;
+  NameMap strings{};
+  std::vector<Mask> by_string{};
+  Mask other_string{};
+};
+
+// One of the resources of a schema: what has a URI of its own. Only where dynamic references need it at run time.
+struct DynamicScope {
+  std::vector<std::pair<std::uint32_t, const Node*>> anchors{};  // number of the name, node
+};
+
+// Where a resource begins, for locations.
+struct ResourcePlace {
+  std::string uri{};
+  std::uint32_t document = 0;
+  std::size_t root = 1;
+};
+
+struct SchemaDocument {
+  TapeWriter tape{};
+  std::string uri{};
+};
+
+}  // namespace setget::inline v0::detail::schema
+
+struct setget::json_schema::Validator::Program {
+  setget::json_schema::Draft draft{};
+  setget::json_schema::SchemaLimits limits{};
+  setget::detail::schema::Edge root{};
+  bool dynamic = false;  // the dynamic scope must be known
+  std::vector<setget::detail::schema::DynamicScope> scopes{};
+  std::vector<setget::detail::schema::ResourcePlace> resources{};
+  std::deque<setget::detail::schema::Node> nodes{};
+  std::deque<setget::detail::schema::ObjectPart> objects{};
+  std::deque<setget::detail::schema::ArrayPart> arrays{};
+  std::deque<setget::detail::schema::StringPart> strings{};
+  std::deque<setget::detail::schema::NumberPart> numbers{};
+  std::deque<setget::detail::schema::ValueSet> values{};
+  std::deque<setget::detail::schema::Filter> filters{};
+  std::vector<std::unique_ptr<const setget::detail::schema::Regex>> patterns{};
+  std::vector<std::shared_ptr<const setget::detail::schema::SchemaDocument>> documents{};  // constants stand in their tapes
+};

@@ -1,0 +1,31 @@
+// URI references as RFC 3986 resolves them. Private to the validator.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace setget::inline v0::detail::schema {
+
+struct UriReference {
+  std::optional<std::string> scheme{};
+  std::optional<std::string> authority{};
+  std::string path{};
+  std::optional<std::string> query{};
+  std::optional<std::string> fragment{};
+
+  // Appendix B: takes any text.
+  static UriReference parse(std::string_view text);
+  std::string to_string() const;
+};
+
+// Section 5.2.
+UriReference resolve(const UriReference& base, const UriReference& reference);
+// %41 -> A; what is no escape stays.
+std::string percent_decoded(std::string_view text);
+// A name as a token of a JSON Pointer (RFC 6901): ~ and / escaped.
+std::string pointer_token(std::string_view name);
+// A JSON Pointer as a fragment of a URI.
+std::string as_fragment(std::string_view pointer);
+
+}  // namespace setget::inline v0::detail::schema

@@ -1,0 +1,86 @@
+#include <sstream>
+
+#include "command.hpp"
+
+namespace cli_test {
+namespace {
+
+class Map : public Command {
+ protected:
+  void SetUp() override {
+    Command::SetUp();
+    write("setget.toml", R"([routes.shop]
+account = "acme"
+flow = "orders"
+max_body = 1000
+[routes.shop.mapping]
+id = 'body.id'
+keys = ['''join('/', ['order', to_string(body.number)])''', 'headers."x-tag"', 'query.key']
+ttl = 'body.ttl'
+payload = 'body.order'
+[routes.shop.mapping.attributes]
+method = 'method'
+)");
+    write("good.json", R"({"id":"a1","number":7,"ttl":"7d","order":{"total" : 12}})");
+    write("bad.json", R"({"id":{},"number":7})");
+  }
+  Ran map(std::vector<std::string> more) {
+    std::vector<std::string> all = {"map", "--config", "setget.toml", "--route", "shop"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  }
+};
+
+TEST_F(Map, prints_the_record_that_a_route_makes) {
+  const Ran ran = map({"--header", "X-Tag: blue", "--query", "key=k=1", "--method", "PUT", "good.json"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  for (const char* line :
+       {"good.json\n", "  id            a1\n", "  key           order/7\n", "  key           blue\n", "  key           k=1\n",
+        "  account       acme\n", "  ttl           7d\n", "  attribute     method=PUT\n", "  payload       14 bytes\n"})
+    EXPECT_NE(ran.out.find(line), std::string::npos) << line << ran.out;
+  EXPECT_FALSE(std::filesystem::exists(folder / "setget.db")) << "no store is opened";
+}
+
+TEST_F(Map, prints_one_object_a_line_in_the_order_of_the_files) {
+  const Ran ran = map({"--json", "good.json", "bad.json", "good.json"});
+  EXPECT_EQ(ran.code, 2);
+  std::istringstream lines(ran.out);
+  std::vector<nlohmann::json> all;
+  for (std::string line; std::getline(lines, line);) all.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0]["file"], "good.json");
+  EXPECT_EQ(all[0]["valid"], true);
+  EXPECT_EQ(all[0]["record"]["keys"], nlohmann::json{"order/7"});
+  EXPECT_EQ(all[0]["record"]["payload"], (nlohmann::json{{"total", 12}}));
+  EXPECT_EQ(all[1]["valid"], false);
+  EXPECT_EQ(all[1]["errors"].size(), 2u);
+  EXPECT_EQ(all[1]["errors"][0]["pointer"], "/mapping/id");
+  EXPECT_EQ(all[1]["errors"][1]["pointer"], "/mapping/payload");
+  EXPECT_EQ(all[2]["valid"], true);
+}
+
+TEST_F(Map, says_what_an_ingress_would_refuse_and_where_it_came_from) {
+  const Ran ran = map({"--header", "X-Tag: " + std::string(513, 't'), "good.json"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.out.find("/keys/1 key_too_long"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("the expression headers.\"x-tag\" gave"), std::string::npos) << ran.out;
+  write("long.json", "{\"x\":\"" + std::string(1000, 'x') + "\"}");
+  EXPECT_NE(map({"long.json"}).out.find("payload_too_large"), std::string::npos);
+}
+
+TEST_F(Map, fails_where_there_is_nothing_to_map) {
+  EXPECT_EQ(map({"nowhere.json"}).code, 1);
+  EXPECT_EQ(map({"nowhere.json", "good.json"}).code, 1);
+  const Ran unknown = run({"map", "--config", "setget.toml", "--route", "other", "good.json"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_NE(unknown.err.find("known: shop"), std::string::npos) << unknown.err;
+  EXPECT_EQ(run({"map", "--route", "shop"}).code, 64);
+  EXPECT_EQ(map({"--header", "no colon", "good.json"}).code, 64);
+  write("setget.toml", "[routes.shop]\naccount = \"a\"\nflow = \"f\"\n[routes.shop.mapping]\nkeys = [\"a ||\"]\n");
+  const Ran broken = map({"good.json"});
+  EXPECT_EQ(broken.code, 1);
+  EXPECT_NE(broken.err.find("setget.toml:5: routes.shop.mapping.keys: [0]: "), std::string::npos) << broken.err;
+}
+
+}  // namespace
+}  // namespace cli_test

@@ -1,0 +1,67 @@
+// The command line and examples/run with the archive on real servers that speak MongoDB's protocol.
+#include "support/mongo_server.hpp"
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "command.hpp"
+
+namespace cli_test {
+namespace {
+
+class MongoArchives : public Command, public ::testing::WithParamInterface<mongo_test::Kind> {
+ protected:
+  void SetUp() override {
+    Command::SetUp();
+    SETGET_REQUIRE_MONGO(GetParam());
+    const auto options = mongo_test::shared_server(GetParam()).options();
+    collection_ = options.collection;
+    std::ofstream(folder / "m.toml") << "[archive]\nuri = \"" << options.uri << "\"\n[mongo]\nbatch = 40\ncollection = \"" << collection_
+                                     << "\"\n";
+  }
+  Ran with(std::vector<std::string> words) {
+    words.insert(words.end(), {"--config", "m.toml"});
+    return run(words);
+  }
+  std::string collection_;
+};
+
+TEST_P(MongoArchives, run_verify_status_restore_and_doctor_work_on_it) {
+  set("a", R"({"n": 1})", {"--id", "i", "--config", "m.toml"});
+  EXPECT_EQ(with({"archive", "status"}).code, 2) << "never run";
+  EXPECT_EQ(with({"archive", "run", "--json"}).json()["written"], 1);
+  EXPECT_EQ(with({"archive", "verify", "--deep"}).code, 0);
+  const auto status = with({"archive", "status", "--json"});
+  EXPECT_EQ(status.json()["records"], 1);
+  EXPECT_EQ(status.json()["quarantined"], 0);
+  EXPECT_EQ(with({"archive", "quarantine"}).code, 0);
+  const auto doctor = with({"doctor"});
+  EXPECT_NE(doctor.out.find("MongoDB: mongodb://127.0.0.1"), std::string::npos) << doctor.out << doctor.err;
+  for (const char* file : {"setget.db", "setget.db-wal", "setget.db-shm", "setget.db-lock"}) std::filesystem::remove(folder / file);
+  EXPECT_EQ(with({"archive", "restore", "--json"}).json()["restored"], 1);
+  EXPECT_EQ(with({"get", "a"}).code, 0);
+  EXPECT_EQ(with({"archive", "drop", "--collection", "other", "--yes"}).code, 1);
+  EXPECT_EQ(with({"archive", "drop", "--collection", collection_}).code, 1) << "without --yes";
+  EXPECT_EQ(with({"archive", "drop", "--collection", collection_, "--yes"}).code, 0);
+  EXPECT_EQ(with({"archive", "status"}).code, 2) << "it is gone";
+}
+
+TEST_P(MongoArchives, the_example_archives_there_and_cleans_up) {
+  ::setenv("SETGET_BUILD_DIR", SETGET_BUILD, 1);
+  const auto uri = mongo_test::shared_server(GetParam()).uri("example");
+  const auto command = std::string("bash " SETGET_SOURCE "/examples/run --archive '") + uri + "' >" + (folder / "out").string() + " 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  std::ifstream out(folder / "out");
+  std::stringstream text;
+  text << out.rdbuf();
+  EXPECT_NE(text.str().find("of store and archive are equal"), std::string::npos) << text.str();
+  EXPECT_NE(text.str().find("cleaned up     the archive's collections"), std::string::npos) << text.str();
+  EXPECT_NE(text.str().find("All is as it must be."), std::string::npos) << text.str();
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, MongoArchives, ::testing::ValuesIn(mongo_test::kinds()),
+                         [](const auto& test) { return mongo_test::name_of(test.param); });
+
+}  // namespace
+}  // namespace cli_test

@@ -1,0 +1,330 @@
+// What only this archive has, on real servers: pieces, native documents, indexes, formats, errors of one document of a bulk, doctor.
+#include <gtest/gtest.h>
+
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "mongo/trial.hpp"
+
+#include <setget/archiver.hpp>
+#include <setget/memory.hpp>
+
+namespace {
+
+using namespace mongo_test;
+
+class MongoArchive : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override { SETGET_REQUIRE_MONGO(GetParam()); }
+  static mongo::Options options() { return shared_server(GetParam()).options(); }
+};
+
+TEST_P(MongoArchive, cuts_a_large_payload_into_pieces_and_gives_it_back_whole) {
+  auto with = options();
+  with.max_inline_bytes = 1024;
+  Archive archive(with);
+  const std::string large = std::string(2500, 'a') + std::string("\0\xff", 2) + std::string(2500, 'b');
+  const auto entries = std::vector{document("large", 1, large), document("small", 1, "s"), document("exact", 1, std::string(1024, 'e'))};
+  EXPECT_EQ(written(archive->write({.entries = entries}).value()), 3u);
+  EXPECT_EQ(archive.count(".chunks"), 5);
+  EXPECT_EQ(by_id(*archive, "large").record.value().payload.view(), large);
+  const std::string_view key = "k/large";
+  EXPECT_EQ(archive->get({.ns = {}, .keys = std::span(&key, 1), .now = TimePoint{}}).value().at(0).record.value().payload.view(), large);
+  const auto page = archive->scan({.with_records = true}).value();
+  ASSERT_EQ(page.items.size(), 3u);
+  for (const auto& item : page.items) EXPECT_EQ(item.content, content_digest(item.record.value()));
+  // A newer version, an older one, and the end: no piece of another version stays.
+  const auto newer = document("large", 2, large + "!");
+  EXPECT_EQ(written(archive->write({.entries = std::span(&newer, 1)}).value()), 1u);
+  EXPECT_EQ(archive.count(".chunks"), 5);
+  EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u);
+  EXPECT_EQ(archive.count(".chunks"), 5);
+  EXPECT_EQ(by_id(*archive, "large").record.value().payload.view(), large + "!");
+  const auto end = gravestone("large", 3);
+  EXPECT_EQ(written(archive->write({.entries = std::span(&end, 1)}).value()), 1u);
+  EXPECT_EQ(archive.count(".chunks"), 0);
+  EXPECT_EQ(by_id(*archive, "large").status, Lookup::Status::kGone);
+}
+
+TEST_P(MongoArchive, purging_and_removing_take_the_pieces_along) {
+  auto with = options();
+  with.max_inline_bytes = 1024;
+  with.ttl_index = false;
+  Archive archive(with);
+  auto entries = std::vector{document("a", 1, std::string(3000, 'a')), document("b", 1, std::string(3000, 'b'))};
+  entries[0].purge_at = TimePoint(Milliseconds(1000));
+  ASSERT_EQ(written(archive->write({.entries = entries}).value()), 2u);
+  EXPECT_EQ(archive.count(".chunks"), 6);
+  EXPECT_EQ(archive->reclaim({.now = TimePoint(Milliseconds(1000))}).value(), 1u);
+  EXPECT_EQ(archive.count(".chunks"), 3);
+  const std::vector<ArchiveId> ids{{.ns = {}, .id = "b"}};
+  EXPECT_EQ(archive->remove(ids).value(), 1u);
+  EXPECT_EQ(archive.count(".chunks"), 0);
+}
+
+TEST_P(MongoArchive, a_missing_piece_is_damage_and_not_a_shorter_payload) {
+  auto with = options();
+  with.max_inline_bytes = 1024;
+  Archive archive(with);
+  const auto entry = document("a", 1, std::string(5000, 'a'));
+  ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
+  ASSERT_TRUE(archive.command(R"({"delete": ")" + archive.options().collection + R"(.chunks", "deletes": [{"q": {}, "limit": 1}]})"));
+  const auto found = archive->get_by_id({.ns = {}, .id = "a", .now = TimePoint{}});
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code(), ErrorCode::kCorrupted);
+}
+
+TEST_P(MongoArchive, a_payload_over_sixteen_megabytes_comes_back_as_it_was) {
+  Archive archive(options());
+  std::string large(17u << 20, 'x');
+  for (std::size_t i = 0; i < large.size(); i += 4096) large[i] = static_cast<char>(i >> 12);
+  const auto entry = document("large", 1, large);
+  ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
+  EXPECT_TRUE(by_id(*archive, "large").record.value().payload.view() == large);
+}
+
+TEST_P(MongoArchive, keeps_json_as_a_document_that_can_be_asked_for_beside_its_exact_bytes) {
+  auto with = options();
+  with.payload = mongo::PayloadForm::kDocument;
+  Archive archive(with);
+  const std::string json = R"({ "order" : {"total": 12.50, "lines": [1, 2]},   "note": "as sent" })";
+  const auto entries =
+      std::vector{document("json", 1, json), document("text", 1, "no json"), document("odd", 1, R"({"$where": 1, "a": 1, "a": 2})")};
+  ASSERT_EQ(written(archive->write({.entries = entries}).value()), 3u);
+  const auto place = archive.behind();
+  mongo::Document filter;
+  filter.add("document.order.total", 12.5);
+  const auto deadline = Deadline::in(Milliseconds(20'000));
+  std::vector<std::string> found;
+  ASSERT_TRUE(place->clients().call(deadline, [&](mongoc_client_t* client) {
+    return place->find(client, place->documents(), filter, mongo::Document(), false, deadline, [&](const bson_t* one) -> Result<void> {
+      found.push_back(mongo::text_or_empty(one, "id"));
+      return {};
+    });
+  }));
+  EXPECT_EQ(found, std::vector<std::string>{"json"});
+  for (const auto& entry : entries) EXPECT_EQ(by_id(*archive, entry.id).record.value().payload, entry.record.payload) << "byte for byte";
+}
+
+TEST_P(MongoArchive, a_payload_that_somebody_changed_in_the_database_is_found_out) {
+  Archive archive(options());
+  const auto entry = document("a", 1);
+  ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
+  ASSERT_TRUE(
+      archive.command(R"({"update": ")" + archive.options().collection +
+                      R"(", "updates": [{"q": {}, "u": {"$set": {"payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}}}]})"));
+  EXPECT_EQ(archive->get_by_id({.ns = {}, .id = "a", .now = TimePoint{}}).error().code(), ErrorCode::kCorrupted);
+}
+
+TEST_P(MongoArchive, an_index_of_its_name_with_other_fields_is_an_error_that_says_so) {
+  auto with = options();
+  {
+    Archive other(options());  // only for its way to the server
+    ASSERT_TRUE(
+        other.command(R"({"createIndexes": ")" + with.collection + R"(", "indexes": [{"key": {"flow": 1}, "name": "setget_keys"}]})"));
+  }
+  const auto opened = mongo::open(with);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code(), ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(opened.error().field(), "index");
+  EXPECT_NE(opened.error().message().find("ns:1 keys:1 stamp:-1"), std::string::npos) << opened.error().message();
+  EXPECT_NE(opened.error().message().find("dropIndex"), std::string::npos);
+}
+
+TEST_P(MongoArchive, refuses_what_a_newer_version_wrote) {
+  const auto with = options();
+  Archive archive(with);
+  ASSERT_TRUE(archive.command(R"({"update": ")" + with.collection +
+                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": 2}}}]})"));
+  const auto opened = mongo::open(with);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code(), ErrorCode::kUnsupported);
+}
+
+// A unique index that somebody made on the archive's collection refuses one document of a bulk.
+TEST_P(MongoArchive, an_error_of_one_document_of_a_bulk_is_that_documents_alone) {
+  Archive archive(options());
+  ASSERT_TRUE(archive.command(R"({"createIndexes": ")" + archive.options().collection +
+                              R"(", "indexes": [{"key": {"owner": 1}, "name": "theirs", "unique": true}]})"));
+  auto entries = documents(9, 1);
+  for (std::size_t i = 0; i < entries.size(); ++i) entries[i].record.owner = "o" + std::to_string(i);
+  entries[5].record.owner = "o2";
+  for (int again = 0; again < 2; ++again) {
+    const auto results = archive->write({.entries = entries}).value();
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (i == 5) {
+        ASSERT_FALSE(results[i]);
+        EXPECT_EQ(results[i].error().code(), ErrorCode::kConflict);
+        EXPECT_EQ(results[i].error().native_code(), 11000);
+      } else {
+        ASSERT_TRUE(results[i]) << results[i].error().describe();
+        EXPECT_EQ(*results[i], again == 0 ? ArchiveWrite::kWritten : ArchiveWrite::kOlder);
+      }
+    }
+  }
+  EXPECT_EQ(archive->stats().value().records, 8u);
+}
+
+TEST_P(MongoArchive, an_archive_run_keeps_the_refused_document_in_quarantine_and_archives_it_once_it_may) {
+  Archive archive(options());
+  ASSERT_TRUE(archive.command(R"({"createIndexes": ")" + archive.options().collection +
+                              R"(", "indexes": [{"key": {"owner": 1}, "name": "theirs", "unique": true}]})"));
+  auto store = memory::open().value().key_store();
+  std::vector<ApplyEntry> sets;
+  for (int i = 0; i < 12; ++i) {
+    ApplyEntry entry;
+    entry.command.id = "r" + std::to_string(i);
+    entry.command.keys = KeyList({"k/" + std::to_string(i)});
+    entry.command.account = "acme";
+    entry.command.flow = "orders";
+    entry.command.owner = i == 7 ? "o3" : "o" + std::to_string(i);
+    entry.command.payload = Payload("x");
+    entry.encoded = encode_command(entry.command);
+    entry.stamp = stamp_at(system_clock()->now()) + static_cast<Stamp>(i);
+    sets.push_back(std::move(entry));
+  }
+  ASSERT_TRUE(store.backend()->apply({.entries = sets, .now = system_clock()->now()}));
+  ArchiverOptions with;
+  with.key_store = store;
+  with.archive = archive.database().archive();
+  with.policy = std::make_shared<TtlPolicy>(Flows{});
+  const auto archiver = Archiver::create(with).value();
+  EXPECT_EQ(archiver->run().value().quarantined, 1u);
+  EXPECT_EQ(archive->stats().value().records, 11u);
+  const auto kept = archive->quarantined({}).value().entries;
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_TRUE(kept[0].id == "r7" || kept[0].id == "r3");
+  EXPECT_NE(kept[0].reason.find("unique index"), std::string::npos) << kept[0].reason;
+  const auto findings = archive.database().doctor().value();
+  EXPECT_TRUE(std::ranges::any_of(findings, [](const Finding& one) {
+    return one.level == Finding::Level::kWarning && one.what.find("quarantine") != std::string::npos;
+  }));
+  ASSERT_TRUE(archive.command(R"({"dropIndexes": ")" + archive.options().collection + R"(", "index": "theirs"})"));
+  const auto healed = archiver->run().value();
+  EXPECT_EQ(healed.quarantined, 0u);
+  EXPECT_TRUE(archiver->verify({.deep = true}).value().equal());
+}
+
+TEST_P(MongoArchive, two_writers_at_once_leave_the_newest_of_each_and_no_duplicate_key) {
+  if (GetParam() == Kind::kFerret)
+    GTEST_SKIP() << "FerretDB v1.23 on SQLite looks and writes in two steps: an update of another connection can come between";
+  Archive archive(options());
+  const auto other = mongo::open(archive.options()).value().archive();
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 4; ++writer) {
+    writers.emplace_back([&, writer] {
+      auto& to = writer % 2 == 0 ? *archive : *other;
+      for (int round = 0; round < 5; ++round) {
+        // Rising and falling versions of the same documents.
+        const auto version = static_cast<Version>(writer % 2 == 0 ? 1 + round * 4 + writer : 40 - round * 4 - writer);
+        for (const auto& result : to.write({.entries = documents(15, version)}).value()) {
+          EXPECT_TRUE(result) << result.error().describe();
+        }
+      }
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  for (int i = 0; i < 15; ++i) EXPECT_EQ(by_id(*archive, "r" + std::to_string(i)).record.value().version, 39u);
+  EXPECT_EQ(archive->stats().value().records, 15u);
+}
+
+TEST_P(MongoArchive, what_a_crash_left_of_pieces_is_swept_up_in_the_end) {
+  auto with = options();
+  with.max_inline_bytes = 1024;
+  Archive archive(with);
+  const auto entry = document("kept", 2, std::string(3000, 'a'));
+  ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
+  // Of a version that never came, and one on its way.
+  const auto orphan = [&](const std::string& id, const std::string& written_at) {
+    return archive.command(R"({"insert": ")" + with.collection + R"(.chunks", "documents": [{"_id": ")" + id +
+                           R"( 00000000000001.0000000000000000 000000", "written_at": {"$date": {"$numberLong": ")" + written_at +
+                           R"("}}}]})");
+  };
+  ASSERT_TRUE(orphan("0000000000000001 lost", "1000"));
+  ASSERT_TRUE(orphan("0000000000000002 new", std::to_string(system_clock()->now().time_since_epoch().count())));
+  EXPECT_EQ(archive.count(".chunks"), 5);
+  ASSERT_TRUE(archive->reclaim({.now = TimePoint{}}));
+  EXPECT_EQ(archive.count(".chunks"), 4);
+  EXPECT_EQ(by_id(*archive, "kept").record.value().payload.size(), 3000u);
+}
+
+TEST_P(MongoArchive, the_doctor_says_what_the_server_is) {
+  Archive archive(options());
+  const auto findings = archive.database().doctor().value();
+  ASSERT_FALSE(findings.empty());
+  EXPECT_EQ(findings.front().level, Finding::Level::kOk);
+  EXPECT_NE(findings.front().what.find("answers, version"), std::string::npos) << findings.front().what;
+  for (const auto& one : findings) EXPECT_EQ(one.level, Finding::Level::kOk) << one.what;
+}
+
+// What Metrics were told.
+class Counters final : public Metrics {
+ public:
+  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
+    const std::lock_guard lock(mutex_);
+    std::string name(counter);
+    for (const auto& label : labels) name.append(" ").append(label.value);
+    counts_[name] += amount;
+  }
+  void set(std::string_view, double, MetricLabels) noexcept override {}
+  void observe(std::string_view, double, MetricLabels) noexcept override {}
+  double of(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    return counts_[name];
+  }
+  double all() {
+    const std::lock_guard lock(mutex_);
+    double sum = 0;
+    for (const auto& [name, count] : counts_) sum += count;
+    return sum;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, double> counts_;
+};
+
+TEST_P(MongoArchive, metrics_count_what_the_driver_did) {
+  const auto counters = std::make_shared<Counters>();
+  auto with = options();
+  with.metrics = counters;
+  Archive archive(with);
+  ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
+  EXPECT_EQ(counters->of("setget_mongo_commands_total insert ok"), 2) << "the format, and the documents";
+  (void)archive.database().archive()->get_by_id({.ns = {}, .id = "r1", .now = TimePoint{}}).value();
+  EXPECT_GE(counters->of("setget_mongo_commands_total find ok"), 2);
+}
+
+TEST_P(MongoArchive, a_run_without_changes_costs_at_most_twenty_round_trips) {
+  const auto counters = std::make_shared<Counters>();
+  auto with = options();
+  with.metrics = counters;
+  Archive archive(with);
+  auto store = memory::open().value().key_store();
+  for (int i = 0; i < 30; ++i) {
+    ApplyEntry entry;
+    entry.command.id = "r" + std::to_string(i);
+    entry.command.keys = KeyList({"k"});
+    entry.command.account = "acme";
+    entry.command.flow = "orders";
+    entry.command.payload = Payload("x");
+    entry.encoded = encode_command(entry.command);
+    entry.stamp = stamp_at(system_clock()->now()) + static_cast<Stamp>(i);
+    ASSERT_TRUE(store.apply(entry, system_clock()->now()));
+  }
+  ArchiverOptions of_run;
+  of_run.key_store = store;
+  of_run.archive = archive.database().archive();
+  of_run.policy = std::make_shared<TtlPolicy>(Flows{});
+  const auto archiver = Archiver::create(of_run).value();
+  ASSERT_TRUE(archiver->run());
+  const auto before = counters->all();
+  ASSERT_EQ(archiver->run().value().read, 0u);
+  EXPECT_LE(counters->all() - before, 20);
+  EXPECT_GE(counters->all() - before, 2) << "nothing was counted";
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, MongoArchive, ::testing::ValuesIn(kinds()), [](const auto& test) { return name_of(test.param); });
+
+}  // namespace

@@ -1,0 +1,206 @@
+// A network that fails between archive and server, and servers that die.
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "mongo/trial.hpp"
+
+namespace {
+
+using namespace mongo_test;
+using setget::testing::TcpProxy;
+using Way = TcpProxy::Way;
+
+class MongoFaults : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    SETGET_REQUIRE_MONGO(GetParam());
+    proxy_ = TcpProxy::start("127.0.0.1", shared_server(GetParam()).port()).value();
+  }
+  mongo::Options options() const {
+    auto with = shared_server(GetParam()).options(proxy_->port());
+    with.connect_timeout = Milliseconds(1'000);
+    return with;
+  }
+  TcpProxy& proxy() { return *proxy_; }
+
+ private:
+  std::unique_ptr<TcpProxy> proxy_;
+};
+
+Milliseconds since(Deadline::Steady::time_point start) { return std::chrono::duration_cast<Milliseconds>(Deadline::Steady::now() - start); }
+
+TEST_P(MongoFaults, a_bulk_whose_answer_was_cut_off_is_repeated_without_harm) {
+  Archive archive(options());
+  for (const std::size_t bytes : {1u, 16u, 30u}) {  // of the answer: within its header, after it, within its body
+    const auto entries = documents(20, 1, 100, "cut" + std::to_string(bytes) + ".");
+    ASSERT_TRUE(archive->load_checkpoint());
+    // The first answer of a write is that of its look at what is there; so the cut comes in it or in the bulk's own.
+    proxy().cut_after(Way::kToClient, bytes);
+    const auto results = archive->write({.entries = entries}).value();
+    for (const auto& result : results) EXPECT_TRUE(result) << result.error().describe();
+    proxy().heal();
+    EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u) << "they are all there";
+  }
+  EXPECT_EQ(archive->stats().value().records, 60u);
+}
+
+TEST_P(MongoFaults, a_bulk_that_was_committed_while_its_answer_was_lost_is_confirmed_later) {
+  auto with = options();
+  with.retries = 0;
+  Archive archive(with);
+  // New documents are inserted first once most were new: then the bulk is the first that a write sends.
+  ASSERT_EQ(written(archive->write({.entries = documents(20, 1, 100, "before")}).value()), 20u);
+  const auto entries = documents(20, 1);
+  proxy().swallow(Way::kToClient, true);
+  const auto start = Deadline::Steady::now();
+  const auto lost = archive->write({.entries = entries, .deadline = Deadline::in(Milliseconds(700))});
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code(), ErrorCode::kDeadlineExceeded) << lost.error().describe();
+  EXPECT_LT(since(start), Milliseconds(700 + 1'000));
+  proxy().heal();
+  proxy().reset_all();
+  ASSERT_TRUE(eventually([&] { return archive.count() == 40; })) << "the server had it all";
+  const auto again = archive->write({.entries = entries}).value();
+  for (const auto& result : again) {
+    ASSERT_TRUE(result) << result.error().describe();
+    EXPECT_EQ(*result, ArchiveWrite::kOlder);
+  }
+  EXPECT_EQ(by_id(*archive, "r7").record.value().payload, entries[7].record.payload);
+}
+
+TEST_P(MongoFaults, a_connection_that_is_reset_within_a_bulk_costs_another_try) {
+  Archive archive(options());
+  std::size_t cut = 2'000;
+  for (int round = 0; round < 4; ++round, cut += 9'000) {
+    const auto entries = documents(30, 1, 1'000, "reset" + std::to_string(round) + ".");
+    proxy().cut_after(Way::kToServer, cut);
+    const auto results = archive->write({.entries = entries}).value();
+    EXPECT_EQ(written(results), 30u) << "round " << round;
+    proxy().heal();
+  }
+  EXPECT_EQ(archive->stats().value().records, 120u);
+}
+
+TEST_P(MongoFaults, garbage_instead_of_an_answer_costs_another_try) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
+  for (const auto& garbage : {std::string(64, '\xff'), std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string(16, '\0')}) {
+    proxy().inject(Way::kToClient, garbage);
+    const auto found = archive->get_by_id({.ns = {}, .id = "r3", .now = TimePoint{}, .deadline = Deadline::in(Milliseconds(15'000))});
+    ASSERT_TRUE(found) << found.error().describe();
+    EXPECT_EQ(found->status, Lookup::Status::kFound);
+  }
+}
+
+TEST_P(MongoFaults, a_server_that_says_nothing_holds_nobody_beyond_the_deadline) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
+  const auto wait = Milliseconds(500);
+  for (const bool connected : {true, false}) {
+    proxy().stall(Way::kToClient, true);
+    if (!connected) proxy().reset_all();
+    for (int verb = 0; verb < 3; ++verb) {
+      const auto start = Deadline::Steady::now();
+      const auto deadline = Deadline::in(wait);
+      const auto code = [&]() -> ErrorCode {
+        switch (verb) {
+          case 0:
+            return archive->write({.entries = documents(5, 2), .deadline = deadline}).error().code();
+          case 1:
+            return archive->get_by_id({.ns = {}, .id = "r1", .now = TimePoint{}, .deadline = deadline}).error().code();
+          default:
+            return archive->scan({.deadline = deadline}).error().code();
+        }
+      }();
+      EXPECT_TRUE(code == ErrorCode::kDeadlineExceeded || code == ErrorCode::kUnavailable) << to_string(code);
+      // The stated bound: the deadline and one connect_timeout. The rest is the machine's.
+      EXPECT_LT(since(start), wait + Milliseconds(1'000) + Milliseconds(500)) << "verb " << verb << (connected ? "" : ", not connected");
+    }
+    proxy().heal();
+    proxy().reset_all();
+    ASSERT_TRUE(eventually([&] { return archive->load_checkpoint().has_value(); }));
+  }
+  EXPECT_EQ(written(archive->write({.entries = documents(5, 3)}).value()), 5u);
+}
+
+TEST_P(MongoFaults, a_server_that_trickles_holds_nobody_beyond_the_deadline) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(5, 1, 20'000)}).value()), 5u);
+  proxy().limit(Way::kToClient, 2'000);
+  const auto start = Deadline::Steady::now();
+  const auto slow = archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(800))});
+  ASSERT_FALSE(slow);
+  EXPECT_LT(since(start), Milliseconds(800 + 1'000 + 500));
+}
+
+// libmongoc of Debian 12 waited for itself, for ever, where a server that it knew could not be connected to again (CDRIVER-4666).
+TEST_P(MongoFaults, a_connection_that_breaks_when_no_time_is_left_for_another_ends_with_the_deadline) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(5, 1, 20'000)}).value()), 5u);
+  for (int deadline = 100; deadline < 160; deadline += 7) {
+    proxy().limit(Way::kToClient, 2'000);
+    const auto start = Deadline::Steady::now();
+    ASSERT_FALSE(archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(deadline))}));
+    EXPECT_LT(since(start), Milliseconds(deadline + 1'000));
+    proxy().refuse(true);
+    ASSERT_FALSE(archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(deadline))}));
+    proxy().refuse(false);
+    proxy().heal();
+  }
+}
+
+TEST_P(MongoFaults, a_server_that_cannot_be_reached_is_unavailable_and_used_once_it_is_back) {
+  proxy().refuse(true);
+  auto with = options();
+  with.retries = 1;
+  Archive archive(with);
+  const auto away = archive->write({.entries = documents(1, 1)});
+  ASSERT_FALSE(away);
+  EXPECT_EQ(away.error().code(), ErrorCode::kUnavailable);
+  EXPECT_TRUE(away.error().retryable());
+  EXPECT_EQ(away.error().source(), ErrorSource::kMongo);
+  proxy().refuse(false);
+  EXPECT_EQ(written(archive->write({.entries = documents(1, 1)}).value()), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, MongoFaults, ::testing::ValuesIn(own_kinds()), [](const auto& test) { return name_of(test.param); });
+
+class MongoRestart : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override { SETGET_REQUIRE_MONGO(GetParam()); }
+};
+
+TEST_P(MongoRestart, calls_go_on_with_the_server_that_came_back) {
+  MongoServer server(GetParam());
+  auto with = server.options();
+  with.retries = 10;
+  Archive archive(with);
+  ASSERT_EQ(written(archive->write({.entries = documents(20, 1)}).value()), 20u);
+  server.kill();
+  const auto away = archive->write({.entries = documents(1, 2), .deadline = Deadline::in(Milliseconds(300))});
+  EXPECT_FALSE(away);
+  server.start();
+  // What it had on its disk is the server's affair; what is written now counts.
+  for (const auto& result : archive->write({.entries = documents(20, 2)}).value()) EXPECT_TRUE(result) << result.error().describe();
+  EXPECT_EQ(by_id(*archive, "r19").record.value().version, 2u);
+}
+
+TEST_P(MongoRestart, a_frozen_server_is_waited_for_until_the_deadline_and_not_longer) {
+  MongoServer server(GetParam());
+  auto with = server.options();
+  with.connect_timeout = Milliseconds(500);
+  Archive archive(with);
+  ASSERT_EQ(written(archive->write({.entries = documents(2, 1)}).value()), 2u);
+  server.pause();
+  const auto start = Deadline::Steady::now();
+  EXPECT_FALSE(archive->write({.entries = documents(2, 2), .deadline = Deadline::in(Milliseconds(400))}));
+  EXPECT_LT(since(start), Milliseconds(400 + 500 + 500));
+  server.resume();
+  EXPECT_TRUE(eventually([&] { return archive->load_checkpoint().has_value(); }));
+  EXPECT_EQ(written(archive->write({.entries = documents(2, 3)}).value()), 2u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, MongoRestart, ::testing::ValuesIn(own_kinds()), [](const auto& test) { return name_of(test.param); });
+
+}  // namespace

@@ -1,0 +1,255 @@
+#include <setget/json_schema.hpp>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <simdjson.h>
+#include <nlohmann/json.hpp>
+
+#include <setget/json_schema_nlohmann.hpp>
+#include <setget/json_schema_simdjson.hpp>
+
+#include "unit/validator/allocations.hpp"
+
+namespace {
+
+using namespace setget;
+using namespace setget::json_schema;
+
+json_schema::Validator compiled(std::string_view schema, const Options& options = {}) {
+  auto validator = json_schema::Validator::compile(schema, options);
+  EXPECT_TRUE(validator) << validator.error().describe();
+  return std::move(*validator);
+}
+bool valid(std::string_view schema, std::string_view document, const Options& options = {}) {
+  auto verdict = compiled(schema, options).is_valid(document);
+  EXPECT_TRUE(verdict) << verdict.error().describe();
+  return *verdict;
+}
+
+TEST(JsonSchema, tells_malformed_json_and_depth_from_invalid) {
+  const auto validator = compiled(R"({"type": "object"})");
+  EXPECT_FALSE(*validator.is_valid("[]"));
+  const auto malformed = validator.is_valid(R"({"a": tru})");
+  ASSERT_FALSE(malformed);
+  EXPECT_EQ(malformed.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(malformed.error().position(), 6U);
+  const auto deep = validator.is_valid(std::string(300, '[') + std::string(300, ']'));
+  ASSERT_FALSE(deep);
+  EXPECT_EQ(deep.error().code(), ErrorCode::kTooLarge);
+  EXPECT_FALSE(*validator.is_valid(std::string(256, '[') + std::string(256, ']')));
+}
+
+TEST(JsonSchema, keeps_numbers_exact) {
+  EXPECT_TRUE(valid(R"({"multipleOf": 0.01})", "19.99"));
+  EXPECT_FALSE(valid(R"({"multipleOf": 0.01})", "19.995"));
+  EXPECT_TRUE(valid(R"({"multipleOf": 0.01})", "1e400"));
+  EXPECT_TRUE(valid(R"({"maximum": 18446744073709551616})", "18446744073709551616"));
+  EXPECT_FALSE(valid(R"({"maximum": 18446744073709551616})", "18446744073709551617"));
+  EXPECT_TRUE(valid(R"({"type": "integer"})", "1.0"));
+  EXPECT_FALSE(valid(R"({"type": "integer"})", "1.00000000000000000001"));
+  EXPECT_TRUE(valid(R"({"type": "integer"})", "1e300"));
+  EXPECT_FALSE(valid(R"({"const": 0.1})", "0.1000000000000000000001"));
+  EXPECT_TRUE(valid(R"({"const": 9007199254740993})", "9007199254740993.0"));
+  EXPECT_FALSE(valid(R"({"const": 9007199254740993})", "9007199254740992"));
+  EXPECT_FALSE(valid(R"({"exclusiveMinimum": 0})", "0e5"));
+  EXPECT_TRUE(valid(R"({"exclusiveMinimum": 0})", "1e-400"));
+  EXPECT_FALSE(valid(R"({"uniqueItems": true})", "[1, 1.0]"));
+  EXPECT_TRUE(valid(R"({"uniqueItems": true})", "[9007199254740993, 9007199254740992]"));
+  EXPECT_TRUE(valid(R"({"multipleOf": 12345678901234567890123})", "24691357802469135780246"));
+  EXPECT_FALSE(valid(R"({"multipleOf": 12345678901234567890123})", "24691357802469135780247"));
+}
+
+TEST(JsonSchema, names_the_place_of_a_broken_schema) {
+  const auto broken = json_schema::Validator::compile(R"({"properties": {"a": {"type": "strin"}}})");
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().field(), "#/properties/a/type");
+  const auto pattern = json_schema::Validator::compile(R"({"items": {"pattern": "(a"}})");
+  ASSERT_FALSE(pattern);
+  EXPECT_EQ(pattern.error().field(), "#/items/pattern");
+  const auto lost = json_schema::Validator::compile(R"({"$ref": "#/$defs/no"})");
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code(), ErrorCode::kNotFound);
+  const auto far = json_schema::Validator::compile(R"({"$ref": "http://example.com/x"})");
+  ASSERT_FALSE(far);
+  EXPECT_EQ(far.error().code(), ErrorCode::kNotFound);
+}
+
+TEST(JsonSchema, refuses_a_reference_loop) {
+  for (const auto* schema :
+       {R"({"$ref": "#"})", R"({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}})"}) {
+    const auto loop = json_schema::Validator::compile(schema);
+    ASSERT_FALSE(loop) << schema;
+    EXPECT_EQ(loop.error().code(), ErrorCode::kInvalidArgument);
+  }
+  const auto conditional = compiled(R"({"anyOf": [{"type": "string"}, {"$ref": "#"}, {"$ref": "#"}]})");
+  EXPECT_TRUE(*conditional.is_valid("\"a\""));
+  const auto endless = conditional.is_valid("1");
+  ASSERT_FALSE(endless);
+  EXPECT_EQ(endless.error().code(), ErrorCode::kTooLarge);
+}
+
+TEST(JsonSchema, ends_what_doubles_at_every_step) {
+  std::string schema = R"({"$ref": "#/$defs/a0", "$defs": {)";
+  for (int i = 0; i < 60; ++i) {
+    const auto next = "{\"$ref\": \"#/$defs/a" + std::to_string(i + 1) + "\"}";
+    schema += "\"a" + std::to_string(i) + "\": {\"allOf\": [" + next + "," + next + "]},";
+  }
+  schema += R"("a60": {"minLength": 1}}})";
+  const auto validator = compiled(schema, {.limits = {.max_steps = 100'000}});
+  const auto verdict = validator.is_valid("\"a\"");
+  ASSERT_FALSE(verdict);
+  EXPECT_EQ(verdict.error().code(), ErrorCode::kTooLarge);
+}
+
+TEST(JsonSchema, ends_a_pattern_that_tries_everything) {
+  const std::string text = "\"" + std::string(5000, 'a') + "!\"";
+  EXPECT_FALSE(valid(R"({"pattern": "^(a+)+$"})", text));
+  const auto validator = compiled(R"({"pattern": "^(?=(a+)+$)(a+)+$"})");
+  const auto verdict = validator.is_valid(text);
+  EXPECT_TRUE(!verdict || !*verdict);
+  const auto references = compiled(R"({"pattern": "(a*)*(a*)*\\1b"})");
+  EXPECT_FALSE(references.is_valid(text));
+  EXPECT_FALSE(json_schema::Validator::compile(R"({"pattern": "((a{1,60000}){1,60000}){1,60000}"})"));
+}
+
+TEST(JsonSchema, reports_every_violation_in_order) {
+  const auto validator = compiled(R"({"properties": {"a": {"type": "integer", "minimum": 3}, "b": {"$ref": "#/$defs/s"}},
+                                      "required": ["c"], "additionalProperties": false, "$defs": {"s": {"maxLength": 2}}})");
+  const auto report = validator.validate(R"({"a": 1, "b": "long", "x/y": 0})");
+  ASSERT_TRUE(report);
+  ASSERT_EQ(report->violations.size(), 4U);
+  EXPECT_EQ(report->violations[0].instance_location, "/a");
+  EXPECT_EQ(report->violations[0].keyword, "minimum");
+  EXPECT_EQ(report->violations[0].message, "1 is below 3");
+  EXPECT_EQ(report->violations[1].keyword_location, "/properties/b/$ref/maxLength");
+  EXPECT_EQ(report->violations[1].absolute_keyword_location, "#/$defs/s/maxLength");
+  EXPECT_EQ(report->violations[2].instance_location, "/x~1y");
+  EXPECT_EQ(report->violations[2].keyword, "additionalProperties");
+  EXPECT_EQ(report->violations[3].keyword, "required");
+  const auto reasons = report->reasons("/payload");
+  EXPECT_EQ(reasons[0].code, "schema_minimum");
+  EXPECT_EQ(reasons[0].pointer, "/payload/a");
+  EXPECT_EQ(nlohmann::json::parse(report->basic()).at("errors").size(), 4U);
+  const auto few = compiled(R"({"items": false})", {.limits = {.max_errors = 2}}).validate("[1, 2, 3]");
+  EXPECT_EQ(few->violations.size(), 2U);
+  EXPECT_TRUE(few->truncated);
+  EXPECT_FALSE(few->valid);
+}
+
+TEST(JsonSchema, names_the_parts_of_a_failed_alternative) {
+  const auto validator = compiled(R"({"oneOf": [{"properties": {"k": {"const": "a"}, "v": {"type": "string"}}, "required": ["k"]},
+                                                {"properties": {"k": {"const": "b"}, "v": {"type": "number"}}, "required": ["k"]}]})");
+  const auto report = validator.validate(R"({"k": "b", "v": "x"})");
+  ASSERT_TRUE(report);
+  ASSERT_EQ(report->violations.size(), 2U);
+  EXPECT_EQ(report->violations[1].parent, 0U);
+  EXPECT_EQ(report->violations[1].keyword_location, "/oneOf/1/properties/v/type");
+  const auto detailed = nlohmann::json::parse(report->detailed());
+  EXPECT_EQ(detailed.at("errors").at(0).at("errors").at(0).at("instanceLocation"), "/v");
+  ASSERT_EQ(report->reasons().size(), 1U);
+  EXPECT_EQ(report->reasons()[0].code, "schema_type");
+}
+
+TEST(JsonSchema, chooses_no_branch_that_a_careful_look_would_not) {
+  const auto validator =
+      compiled(R"({"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 2}, {"enum": ["a", null]}, {"const": "b"}]})");
+  EXPECT_TRUE(*validator.is_valid("1"));
+  EXPECT_TRUE(*validator.is_valid("1.0"));
+  EXPECT_TRUE(*validator.is_valid("2.5"));
+  EXPECT_FALSE(*validator.is_valid("3"));
+  EXPECT_FALSE(*validator.is_valid("3.0"));
+  EXPECT_TRUE(*validator.is_valid("null"));
+  EXPECT_TRUE(*validator.is_valid("\"b\""));
+  EXPECT_FALSE(*validator.is_valid("\"c\""));
+  // More branches than a word has bits.
+  std::string many = R"({"oneOf": [)";
+  for (int i = 0; i < 200; ++i) {
+    many += (i > 0 ? "," : "") + std::string(R"({"properties": {"k": {"const": "v)") + std::to_string(i) + R"("}}, "required": ["k"]})";
+  }
+  const auto wide = compiled(many + "]}");
+  EXPECT_TRUE(*wide.is_valid(R"({"k": "v150"})"));
+  EXPECT_FALSE(*wide.is_valid(R"({"k": "v200"})"));
+  EXPECT_FALSE(*wide.is_valid("{}"));
+  EXPECT_FALSE(*wide.is_valid("1"));
+}
+
+TEST(JsonSchema, allocates_nothing_for_a_document_that_it_accepts) {
+  const auto validator = compiled(R"({"oneOf": [{"$ref": "#/$defs/a"}, {"properties": {"kind": {"const": "b"}}, "required": ["kind"]}],
+      "unevaluatedProperties": false, "properties": {"list": {"uniqueItems": true, "contains": {"multipleOf": 0.5}}},
+      "$defs": {"a": {"properties": {"kind": {"const": "a"}, "when": {"format": "date-time"}, "code": {"pattern": "^[A-Z]{3}(-[0-9]+)?$"}}}}})",
+                                  {.assert_formats = true});
+  const std::string text = R"({"kind": "a", "list": [1, 2.5, "x", {"y": []}], "when": "2026-11-27T10:00:00Z", "code": "ABC-12"})";
+  Document document;
+  ASSERT_TRUE(document.parse(text));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(*validator.is_valid(text));
+    ASSERT_TRUE(*validator.is_valid(document));
+  }
+  const auto before = allocations();
+  if (!before) GTEST_SKIP() << "a sanitizer has its own operator new";
+  bool all = true;
+  for (int i = 0; i < 100; ++i) all = all && *validator.is_valid(text) && *validator.is_valid(document);
+  EXPECT_EQ(allocations(), before);
+  EXPECT_TRUE(all);
+}
+
+TEST(JsonSchema, takes_trees_of_nlohmann_and_simdjson) {
+  const auto validator = compiled(R"({"type": "object", "required": ["a"], "properties": {"a": {"items": {"type": "number"}}}})");
+  EXPECT_TRUE(*is_valid(validator, nlohmann::json{{"a", {1, 2.5, -3}}}));
+  EXPECT_FALSE(*is_valid(validator, nlohmann::json{{"a", {"x"}}}));
+  EXPECT_FALSE(is_valid(validator, nlohmann::json{{"a", nlohmann::json::binary({1})}}));
+  simdjson::dom::parser parser;
+  ASSERT_EQ(parser.parse(std::string_view(R"({"a": [1, "x"]})")).error(), simdjson::SUCCESS);
+  const auto report = validate(validator, parser.doc);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->violations.at(0).instance_location, "/a/1");
+}
+
+TEST(JsonSchema, asks_the_loader_and_takes_its_errors) {
+  std::vector<std::string> asked;
+  Options options{.loader = [&](std::string_view uri) -> Result<std::string> {
+    asked.emplace_back(uri);
+    if (uri == "https://example.com/a.json") return std::string(R"({"$defs": {"x": {"type": "null"}}})");
+    if (uri == "https://example.com/throws") throw std::runtime_error("no");
+    return Error(ErrorCode::kNotFound, "no such thing");
+  }};
+  EXPECT_TRUE(valid(R"({"items": {"$ref": "https://example.com/a.json#/$defs/x"}, "not": {"$ref": "https://example.com/a.json"}})",
+                    "[null]", options) == false);
+  EXPECT_EQ(asked.size(), 1U);
+  EXPECT_FALSE(json_schema::Validator::compile(R"({"$ref": "https://example.com/throws"})", options));
+  EXPECT_FALSE(json_schema::Validator::compile(R"({"$ref": "https://example.com/none"})", options));
+}
+
+TEST(JsonSchema, is_the_pipelines_validator) {
+  const auto seam = schema_validator(compiled(R"({"required": ["total"]})"));
+  Command command{.payload = Payload(std::string("{}")), .content_type = "application/json; charset=utf-8"};
+  auto reasons = seam->validate(command);
+  ASSERT_EQ(reasons.size(), 1U);
+  EXPECT_EQ(reasons[0].code, "schema_required");
+  EXPECT_EQ(reasons[0].pointer, "/payload");
+  command.payload = Payload(std::string("{"));
+  EXPECT_EQ(seam->validate(command).at(0).code, "json_syntax");
+  command.content_type = "text/plain";
+  EXPECT_TRUE(seam->validate(command).empty());
+}
+
+TEST(JsonSchema, is_used_by_many_threads_at_once) {
+  const auto validator = compiled(R"J({"items": {"pattern": "^(a|b)+(?!c)"}, "uniqueItems": true})J");
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) {
+        if (!*validator.is_valid(R"(["ab", "ba"])") || *validator.is_valid(R"(["ab", "x"])")) ++wrong;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
