@@ -1,7 +1,8 @@
 // EventLoop: the seam by which a part that waits for sockets runs on the threads of a host's own loop, so that what begins on such a thread
 // also ends there. HttpServer brings one for its threads; the Redis backend uses the loop whose thread calls it: its gets then cross no
 // thread. A host with a loop of its own (epoll, libuv, Asio, …) may implement it too; without one everything works, on the parts' threads.
-// Thread rule: all functions from any thread. Blocking rule: none blocks, and no task that is given may block.
+// Thread rule: all functions from any thread, also under locks that a task takes: no task may run, or go, under a lock of the loop's.
+// Blocking rule: none blocks, and no task that is given may block.
 #pragma once
 
 #include <functional>
@@ -42,7 +43,8 @@ class SETGET_API EventLoop {
   virtual bool after(Milliseconds time, Waiting waiting) = 0;
   // The same once `descriptor` can be read (`to_write`: written), or has failed. One at a time for each descriptor and direction.
   virtual bool when_ready(int descriptor, bool to_write, Waiting waiting) = 0;
-  // Before a descriptor is closed that when_ready() was called for: what waits for it is not called any more.
+  // Before a descriptor is closed that when_ready() was called for: what waits for it is not called any more. It must go, with what it
+  // holds, outside of the loop's locks.
   virtual void forget(int descriptor) noexcept = 0;
 };
 

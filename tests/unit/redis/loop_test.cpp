@@ -68,8 +68,14 @@ class PollLoop final : public EventLoop, public std::enable_shared_from_this<Pol
     return true;
   }
   void forget(int descriptor) noexcept override {
+    std::vector<Waiting> dropped;  // what it holds goes outside of the lock
     const std::lock_guard lock(mutex_);
-    for (const bool to_write : {false, true}) watched_.erase({descriptor, to_write});
+    for (const bool to_write : {false, true}) {
+      const auto at = watched_.find({descriptor, to_write});
+      if (at == watched_.end()) continue;
+      dropped.push_back(std::move(at->second));
+      watched_.erase(at);
+    }
   }
 
  private:
@@ -105,10 +111,12 @@ class PollLoop final : public EventLoop, public std::enable_shared_from_this<Pol
         due.push_back(std::move(timers_.begin()->second));
         timers_.erase(timers_.begin());
       }
-      const auto tasks = std::exchange(tasks_, {});
+      auto tasks = std::exchange(tasks_, {});
       lock.unlock();
       for (const auto& one : due) one(false);
       for (const auto& one : tasks) one();
+      due.clear();
+      tasks.clear();
       lock.lock();
     }
     const auto watched = std::exchange(watched_, {});
