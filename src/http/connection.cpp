@@ -55,10 +55,14 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpListener&
       buffer_(std::max<std::size_t>(shared_->options.max_header, 4096) + kReadBytes) {
   // Before it is registered: the reaper must not take a connection that nobody has served yet for the longest idle one.
   phase_start_.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
+  threads_.add_connection();
   shared_->add(this);
 }
 
-HttpConnection::~HttpConnection() { shared_->remove(this); }
+HttpConnection::~HttpConnection() {
+  shared_->remove(this);
+  threads_.remove_connection();
+}
 
 void HttpConnection::start() {
   error_code ignored;
@@ -273,7 +277,10 @@ void HttpConnection::answer(std::shared_ptr<HttpConnection> self, GatewayRespons
   if (self->handoff_.exchange(Handoff::kAnswered, std::memory_order_acq_rel) == Handoff::kAsked) {
     auto& threads = self->threads_;
     try {
-      threads.answered(std::move(self));
+      if (threads.for_sockets())
+        self->go_on();
+      else
+        threads.answered(std::move(self));
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory for it; the connection ended with its last reference
     }
   }

@@ -36,7 +36,12 @@ Result<void> Threads::start(const std::function<void(boost::asio::io_context&)>&
     threads_.reserve(all);
     while (threads_.size() < all) {
       threads_.emplace_back([this, run, ended, socket = threads_.size() < for_sockets_] {
-        run(socket ? sockets_ : *waiting_);
+        if (socket) {
+          const EventLoop::Scope scope(loop_);
+          run(sockets_);
+        } else {
+          run(*waiting_);
+        }
         if (socket) leave_sockets(1);
         ended_.fetch_add(1, std::memory_order_acq_rel);
         ended();
@@ -47,6 +52,17 @@ Result<void> Threads::start(const std::function<void(boost::asio::io_context&)>&
     if (threads_.size() < for_sockets_) leave_sockets(for_sockets_ - threads_.size());
     return Error(ErrorCode::kUnavailable, fmt::format("cannot start {} threads: {}", all, error.what()));
   }
+}
+
+// What others wait for on the loop would keep its threads.
+void Threads::let_go() {
+  letting_go_.store(true);
+  keep_sockets_.reset();
+  if (connections_.load() == 0) loop_->end();
+}
+
+void Threads::remove_connection() noexcept {
+  if (connections_.fetch_sub(1) == 1 && letting_go_.load()) loop_->end();
 }
 
 // With the last of them nothing is left that could bring something to wait for.

@@ -16,6 +16,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "http/asio_loop.hpp"
+
 #include <setget/http.hpp>
 
 namespace setget::inline v0::detail {
@@ -56,10 +58,13 @@ class BufferShare {
 class Threads {
  public:
   Threads(std::size_t count, bool split);
+  ~Threads() { loop_->end(); }
   Threads(const Threads&) = delete;
   Threads& operator=(const Threads&) = delete;
 
   boost::asio::io_context& sockets() noexcept { return sockets_; }
+  // Whether this is one of the threads for sockets.
+  bool for_sockets() const noexcept { return EventLoop::current() == loop_; }
   bool split() const noexcept { return waiting_.has_value(); }
   // Runs `task` on a thread that may wait. Precondition: split().
   template <class Task>
@@ -76,7 +81,9 @@ class Threads {
   // Each thread runs `run`, and `ended` at its end. kUnavailable if one cannot be started.
   Result<void> start(const std::function<void(boost::asio::io_context&)>& run, const std::function<void()>& ended);
   // From here on they end with the last connection.
-  void let_go() { keep_sockets_.reset(); }
+  void let_go();
+  void add_connection() noexcept { connections_.fetch_add(1); }
+  void remove_connection() noexcept;
   void join();
   bool finished() const noexcept { return ended_.load(std::memory_order_acquire) == threads_.size(); }
 
@@ -87,12 +94,15 @@ class Threads {
   std::size_t for_waiting_;
   boost::asio::io_context sockets_;
   std::optional<boost::asio::io_context> waiting_;
+  std::shared_ptr<AsioLoop> loop_ = std::make_shared<AsioLoop>(sockets_);
   Work keep_sockets_{sockets_.get_executor()};
   std::optional<Work> keep_waiting_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<HttpConnection>> answered_;
   bool posted_ = false;
   std::vector<std::thread> threads_;
+  std::atomic<std::size_t> connections_{0};
+  std::atomic<bool> letting_go_{false};
   std::atomic<std::size_t> sockets_left_;
   std::atomic<std::size_t> ended_{0};
 };

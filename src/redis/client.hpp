@@ -130,6 +130,7 @@ class Client {
   std::shared_ptr<Pending> part_with(const std::shared_ptr<Batch>& batch, std::size_t number);
   void again(const std::shared_ptr<Pending>& pending, bool cancelled);
   bool postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait);
+  std::shared_ptr<Connection> ready(const std::shared_ptr<Pool>& server);
   std::optional<Error> unreachable(const std::shared_ptr<Pool>& server);
 
   const std::shared_ptr<const Common> common_;

@@ -77,13 +77,25 @@ std::optional<Error> Client::unreachable(const std::shared_ptr<Pool>& server) {
   return down;
 }
 
+// On a thread of a loop its own connection, which is made beside the first requests.
+std::shared_ptr<Connection> Client::ready(const std::shared_ptr<Pool>& server) {
+  bool make_own = false;
+  auto found = server->ready(make_own);
+  if (!make_own) return found;
+  Later::Task open = [this, server, loop = EventLoop::current()](bool cancelled) {
+    server->open_for(loop, Deadline::in(common_->settings.connect_timeout * 2), cancelled);
+  };
+  if (!later_.post(Deadline::Steady::now(), open)) open(true);
+  return found;
+}
+
 // --- one command ------------------------------------------------------------------------------------------------------------------
 
 Result<void> Client::submit(RedisCommand command, Deadline deadline, Callback done) {
   if (stopping_) return closing();
   const auto pending = std::make_shared<Pending>(*this, std::move(command), deadline, std::move(done));
   if (const auto server = router_->known(pending->command.slot())) {
-    if (const auto connection = server->ready()) {
+    if (const auto connection = ready(server)) {
       auto sent = send(pending, server, connection);
       if (sent || !worth_waiting(sent.error())) return sent;
     } else if (auto down = unreachable(server)) {
@@ -245,7 +257,7 @@ Result<void> Client::submit(RedisCommands commands, Deadline deadline, BatchCall
       }
       wire = gathered;
     }
-    const auto connection = part->server == nullptr ? nullptr : part->server->ready();
+    const auto connection = part->server == nullptr ? nullptr : ready(part->server);
     if (connection != nullptr) {
       auto sent = connection->submit(wire, replies, part);
       if (sent) continue;

@@ -347,12 +347,23 @@ void Connection::retire(std::string_view why) {
 
 void Connection::stop(std::string_view why) {
   retire(why);
+  Lock lock(mutex_);
+  if (turner_ != std::this_thread::get_id()) {
+    if (loop_ != nullptr && EventLoop::current() == loop_) {
+      // Nobody else may be there to run what is left.
+      lock.unlock();
+      turn(false);
+      lock.lock();
+    }
+    left_loop_.wait(lock, [this] { return loop_ == nullptr && !turning_; });
+  }
+  lock.unlock();
   if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
 }
 
 bool Connection::finished() {
   const Lock lock(mutex_);
-  return closed_ && (ended_ || !thread_.joinable());
+  return closed_ && loop_ == nullptr && !turning_ && (ended_ || !thread_.joinable());
 }
 
 bool Connection::usable() {
@@ -375,7 +386,7 @@ void Connection::update_load() noexcept {
   const std::uint64_t bytes = owed_.empty() ? 0 : queued_ - owed_.front().begin;
   const auto missing = missing_.load(std::memory_order_relaxed);
   if (missing >= kLargeReply) large_until_ = progress_ + kLargeMemory;
-  attended_.store(async_ > 0, std::memory_order_relaxed);
+  attended_.store(!closed_ && (async_ > 0 || loop_ != nullptr), std::memory_order_relaxed);
   load_.store(due_ + (static_cast<std::size_t>(bytes) + missing) / kLoadUnit + (progress_ < large_until_ ? kBusy : 0),
               std::memory_order_relaxed);
 }

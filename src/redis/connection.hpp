@@ -1,7 +1,8 @@
 // Connection: one connection that any number of callers share. Implicit pipelining without a thread of its own for blocking callers: a
 // caller appends its bytes; the first that finds nobody writing sends for all, the first that finds nobody reading receives for all until
 // it has its own reply, then hands the role to another that still waits. Requests of the completion form are driven by a thread that starts
-// with the first of them and reads only while no blocking caller does; their callbacks run on it and nowhere else.
+// with the first of them and reads only while no blocking caller does; their callbacks run on it and nowhere else. A connection that a loop
+// looks after (attend()) has no such thread: it takes its turns on the loop's (connection_loop.cpp).
 //
 // A caller whose deadline passes leaves: what was not yet given to the socket is taken back, else its replies are dropped when they come.
 // If the server owes a reply and has sent nothing for `timeout`, the connection is dead: it closes, and everybody gets kUnavailable that
@@ -28,6 +29,7 @@
 
 #include <setget/clock.hpp>
 #include <setget/error.hpp>
+#include <setget/event_loop.hpp>
 
 namespace setget::inline v0::redis {
 
@@ -114,6 +116,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Reads from now on even while nothing is owed, on the connection's own thread: push messages come as soon as they are there. `closed` is
   // called once when the connection has closed, on that thread, unless it is closed already. Once, and before retire().
   void listen(std::function<void()> closed);
+  // Before the first request of the completion form, and for these only: they are looked after by `loop`, on its threads, until it ends.
+  void attend(std::shared_ptr<EventLoop> loop);
   // Let go of when it closes.
   void hold(std::shared_ptr<void> held) {
     const Lock lock(mutex_);
@@ -172,6 +176,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void awake() noexcept;
   void run_callbacks(Lock& lock);
   void expire(Time now);
+  void start_thread_if_needed();
+
+  // On a loop (connection_loop.cpp).
+  void turn(bool readable);
+  void one_turn(Lock& lock);
+  void read_on_loop(Lock& lock);
+  void want_turn() noexcept;
+  void wait_on_loop();
+  bool arm(bool& armed, bool to_write);
+  void leave_loop();
+  void go_on_alone();
 
   const std::string name_;
   const ConnectionLimits limits_;
@@ -227,6 +242,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool stop_ = false;
   bool ended_ = false;
   Time earliest_ = Time::max();  // no async deadline is earlier
+
+  // Of a connection on a loop.
+  std::shared_ptr<EventLoop> loop_;  // until the loop or the connection ends
+  std::condition_variable left_loop_;
+  bool posted_ = false;   // a turn is to come
+  bool turning_ = false;  // one thread takes its turns: this one
+  std::thread::id turner_;
+  bool again_ = false;        // something came up meanwhile
+  bool readable_ = false;     // there may be something to read
+  bool read_armed_ = false;   // the loop says when there is
+  bool write_armed_ = false;  // and when the socket takes more
+  bool ticking_ = false;      // and when to look at deadlines
 };
 
 class Connection::Request {

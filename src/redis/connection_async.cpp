@@ -35,7 +35,7 @@ Result<void> Connection::submit(std::string_view wire, std::size_t replies, cons
   const Lock lock(mutex_);
   if (auto refused = refusal(wire.size())) return *std::move(refused);
   if (stop_) return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the client is closing");
-  if (!thread_.joinable()) start_thread();
+  start_thread_if_needed();
   earliest_ = std::min(earliest_, waiter->deadline_);
   ++async_;
   enqueue({.waiter = waiter, .replies = replies}, wire);
@@ -53,6 +53,10 @@ void Connection::listen(std::function<void()> closed) {
   wake_thread();
 }
 
+void Connection::start_thread_if_needed() {
+  if (loop_ == nullptr && !turning_ && !thread_.joinable()) start_thread();
+}
+
 void Connection::start_thread() {
   wakeup_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   // It keeps the connection, so that the last user may be one of its callbacks.
@@ -60,6 +64,7 @@ void Connection::start_thread() {
 }
 
 void Connection::wake_thread() noexcept {
+  if (loop_ != nullptr) return want_turn();
   if (!asleep_) return;
   asleep_ = false;
   const std::uint64_t one = 1;

@@ -129,9 +129,47 @@ bool Pool::due() const {
   return breaker_.open() && !breaker_.probing() && breaker_.next_try() <= Deadline::Steady::now();
 }
 
-std::shared_ptr<Connection> Pool::ready() {
+std::shared_ptr<Connection> Pool::ready(bool& make_own) {
   const Lock lock(mutex_);
-  return stopped_ ? nullptr : best();
+  if (stopped_) return nullptr;
+  const auto& loop = EventLoop::current();
+  if (loop == nullptr) return best();
+  auto* own = of(loop);
+  if (own != nullptr && own->connection != nullptr && own->connection->attended()) {
+    // One that is busy with something large keeps others waiting.
+    return own->connection->load() < kBusy ? own->connection : best();
+  }
+  auto found = best();  // puts a dead one aside
+  own = of(loop);
+  if (own == nullptr) own = &of_loops_.emplace_back(OfLoop{.loop = loop});
+  if (!own->opening && !breaker_.open() && own->try_at <= Deadline::Steady::now()) make_own = own->opening = true;
+  return found;
+}
+
+Pool::OfLoop* Pool::of(const std::shared_ptr<EventLoop>& loop) {
+  const auto same = [&](const OfLoop& one) { return !one.loop.owner_before(loop) && !loop.owner_before(one.loop); };
+  const auto found = std::ranges::find_if(of_loops_, same);
+  return found == of_loops_.end() ? nullptr : &*found;
+}
+
+void Pool::open_for(const std::shared_ptr<EventLoop>& loop, Deadline deadline, bool cancelled) {
+  constexpr auto kPause = std::chrono::seconds(1);
+  Lock lock(mutex_);
+  Result<std::shared_ptr<Connection>> made = stopped();
+  const auto& settings = common_->settings;
+  if (!cancelled && !stopped_) made = open(lock, {.max_reply = settings.max_reply, .timeout = settings.timeout}, deadline);
+  if (made && !stopped_) (*made)->attend(loop);
+  auto* own = of(loop);
+  if (own == nullptr || stopped_) {
+    if (made) (*made)->retire("the client is closing");
+    return;
+  }
+  own->opening = false;
+  if (made) {
+    own->connection = *std::move(made);
+  } else {
+    own->try_at = Deadline::Steady::now() + kPause;
+  }
 }
 
 // The first that is not busy, else the least busy. Closed ones are put aside on the way.
@@ -145,18 +183,23 @@ std::shared_ptr<Connection> Pool::best() {
   return least;
 }
 
+// Puts it aside if it is dead.
+bool Pool::gone(const std::shared_ptr<Connection>& connection) {
+  if (connection->attended() || connection->usable()) return false;
+  connection->retire("the connection was lost");
+  retired_.push_back(connection);
+  ++lost_;
+  return true;
+}
+
 void Pool::drop_dead() {
-  for (auto* list : {&shared_, &idle_}) {
-    bool lost = false;
-    for (auto& one : *list) {
-      if (one->attended() || one->usable()) continue;
-      one->retire("the connection was lost");
-      retired_.push_back(std::move(one));
-      lost = true;
-      ++lost_;
-    }
-    if (lost) std::erase(*list, nullptr);
+  for (auto* list : {&shared_, &idle_}) std::erase_if(*list, [this](const auto& one) { return gone(one); });
+  for (auto& one : of_loops_) {
+    // What a loop leaves behind when it ends still works, but nobody would ask for it.
+    if (one.connection != nullptr && one.loop.expired()) one.connection->close("its loop has ended");
+    if (one.connection != nullptr && gone(one.connection)) one.connection.reset();
   }
+  std::erase_if(of_loops_, [](const auto& one) { return one.loop.expired() && one.connection == nullptr && !one.opening; });
   std::erase_if(retired_, [](const auto& one) { return one->finished(); });
 }
 
@@ -288,7 +331,8 @@ bool Pool::down() const {
 
 std::size_t Pool::connections() const {
   const Lock lock(mutex_);
-  return shared_.size() + idle_.size() + lent_;
+  const auto has_one = [](const OfLoop& one) { return one.connection != nullptr; };
+  return shared_.size() + idle_.size() + lent_ + static_cast<std::size_t>(std::ranges::count_if(of_loops_, has_one));
 }
 
 void Pool::stop() {
@@ -300,6 +344,10 @@ void Pool::stop() {
       all.insert(all.end(), list->begin(), list->end());
       list->clear();
     }
+    for (auto& one : of_loops_) {
+      if (one.connection != nullptr) all.push_back(std::move(one.connection));
+    }
+    of_loops_.clear();
     changed_.notify_all();
   }
   for (const auto& one : all) one->retire("the client is closing");

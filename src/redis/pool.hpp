@@ -1,7 +1,8 @@
 // Pool: all connections to one server. Shared ones carry everybody's requests; the first is filled before another is opened, because
 // callers on one connection share system calls, and a connection busy with something large is avoided. Exclusive ones are lent for WATCH
-// and blocking commands. Connections are made when they are needed; while the server cannot be reached, callers fail fast and one of them
-// probes now and then. Thread rule: any thread.
+// and blocking commands. A loop has one of its own, which lives on the loop's threads; these are beside the number of shared ones.
+// Connections are made when they are needed; while the server cannot be reached, callers fail fast and one of them probes now and then.
+// Thread rule: any thread.
 #pragma once
 
 #include <condition_variable>
@@ -21,6 +22,7 @@
 
 #include <setget/clock.hpp>
 #include <setget/error.hpp>
+#include <setget/event_loop.hpp>
 
 namespace setget::inline v0::redis {
 
@@ -72,8 +74,11 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   // The shared connection to use now; connects where that is needed. Errors: kUnavailable with Trouble::kDown, those of the handshake.
   Result<std::shared_ptr<Connection>> connection(Deadline deadline);
-  // One that is there already and not overloaded, or nullptr; never waits.
-  std::shared_ptr<Connection> ready();
+  // One that is there already and not overloaded, or nullptr; never waits. On a thread of a loop it is the loop's own. `make_own` becomes
+  // true if that is still missing: the caller then has open_for() called, once, on a thread that may wait.
+  std::shared_ptr<Connection> ready(bool& make_own);
+  // Makes the loop's connection; `cancelled`: it is not to be made now after all.
+  void open_for(const std::shared_ptr<EventLoop>& loop, Deadline deadline, bool cancelled);
   Result<Exclusive> exclusive(Deadline deadline);
   // A connection of the caller's own that speaks RESP3, not yet listening; the caller retires it. Errors as above.
   Result<std::shared_ptr<Connection>> own(const std::function<void(const Reply&)>& on_push, Deadline deadline);
@@ -94,7 +99,15 @@ class Pool : public std::enable_shared_from_this<Pool> {
  private:
   friend class Exclusive;
   using Lock = std::unique_lock<std::mutex>;
+  struct OfLoop {
+    std::weak_ptr<EventLoop> loop;
+    std::shared_ptr<Connection> connection{};  // none yet: it is being made
+    Deadline::Steady::time_point try_at{};     // or could not be made, and will be tried again from here on
+    bool opening = false;
+  };
   std::shared_ptr<Connection> best();
+  OfLoop* of(const std::shared_ptr<EventLoop>& loop);
+  bool gone(const std::shared_ptr<Connection>& connection);
   void drop_dead();
   using OnPush = std::function<void(const Reply&)>;
   // `own_push`: the connection speaks RESP3 and tells this one.
@@ -109,7 +122,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::shared_ptr<Connection>> shared_;
-  std::vector<std::shared_ptr<Connection>> idle_;     // exclusive, not lent
+  std::vector<std::shared_ptr<Connection>> idle_;  // exclusive, not lent
+  std::vector<OfLoop> of_loops_;
   std::vector<std::shared_ptr<Connection>> retired_;  // their last callbacks may still run
   std::size_t lent_ = 0;
   std::size_t lost_ = 0;  // connections that none was made for since

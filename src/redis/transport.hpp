@@ -48,6 +48,8 @@ class Transport {
   // True if read() may have bytes that poll() does not see.
   virtual bool holds_bytes() const noexcept { return false; }
 
+  // The socket, for those who wait for it elsewhere.
+  int descriptor() const noexcept { return socket_; }
   // Waits for any of what is asked; `extra` is one more descriptor to wait for readability of (-1 = none). Nothing is set when the deadline
   // passed.
   Ready wait(bool to_read, bool to_write, int extra, Deadline deadline) const noexcept;

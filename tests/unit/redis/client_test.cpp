@@ -363,7 +363,8 @@ TEST_F(RedisClient, what_callbacks_submit_shares_writes) {
     fill.add("SET", 3).key("r" + std::to_string(i)).arg(i).idempotent();
   }
   for (const auto& reply : ask_batch(*client, std::move(fill))) ASSERT_TRUE(reply.has_value());
-  const auto connection = client->servers(soon()).value()[0]->ready();
+  bool make_own = false;
+  const auto connection = client->servers(soon()).value()[0]->ready(make_own);
   const auto before = connection->writes();
   std::atomic<int> right{0};
   std::atomic<int> called{0};
@@ -432,7 +433,8 @@ TEST_F(RedisClient, stop_answers_everybody_exactly_once) {
         .value();
   }
   std::jthread blocked([&] { EXPECT_FALSE(client->call(get("k"), soon()).has_value()); });
-  EXPECT_TRUE(eventually([&] { return client->servers(soon()).value()[0]->ready()->load() > 50; }));
+  bool make_own = false;
+  EXPECT_TRUE(eventually([&] { return client->servers(soon()).value()[0]->ready(make_own)->load() > 50; }));
   client->stop();
   blocked.join();
   for (const auto& count : calls) EXPECT_EQ(count, 1);
