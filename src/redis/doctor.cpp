@@ -131,7 +131,7 @@ Result<std::vector<Finding>> examine(Place& place, Deadline deadline) {
   auto& client = place.client();
   auto servers = client.servers(deadline);
   if (!servers) return std::move(servers).error();
-  StoreReport report{.topology = client.settings().topology, .prefix = place.prefix()};
+  StoreReport report{.topology = client.settings().topology, .prefix = place.prefix(), .wait_replicas = place.options().wait_replicas};
   for (const auto& server : *servers) {
     ServerReport one{.name = server->endpoint().text()};
     if (auto asked = ask(*server, report, one, deadline); !asked) one.unreachable = asked.error().message();

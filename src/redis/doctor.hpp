@@ -36,7 +36,8 @@ struct ServerReport {
 struct StoreReport {
   Topology topology = Topology::kStandalone;
   std::string prefix{};
-  std::optional<Fields> root{};  // empty: there is no store yet
+  std::uint32_t wait_replicas = 0;  // Options::wait_replicas
+  std::optional<Fields> root{};     // empty: there is no store yet
   std::vector<ServerReport> servers{};
 };
 

@@ -182,7 +182,21 @@ void check_persistence(const ServerReport& server, Findings& found) {
   check_writing(server, found);
 }
 
-void check_replication(const ServerReport& server, Topology topology, Findings& found) {
+// Only those that are online count for WAIT.
+void check_waiting(std::int64_t online, std::uint32_t wanted, Findings& found) {
+  if (wanted == 0) return;
+  if (online < wanted) {
+    found.warn(
+        fmt::format("replication: {} of the {} replicas that a write waits for (wait_replicas) are online: nothing that is sent or set "
+                    "here is acknowledged",
+                    online, wanted),
+        "bring replicas back, or lower [redis] wait_replicas");
+  } else {
+    found.ok(fmt::format("replication: a write waits for {} of {} replicas (durability \"replica\")", wanted, online));
+  }
+}
+
+void check_replication(const ServerReport& server, const StoreReport& store, Findings& found) {
   const auto role = text(server.info, "role");
   if (role.empty()) return;
   if (role != "master") {
@@ -209,7 +223,8 @@ void check_replication(const ServerReport& server, Topology topology, Findings& 
     found.warn(fmt::format("replication: a replica was last heard {} s ago", behind),
                "look at the replica and at the network between them");
   }
-  if (replicas == 0 && topology == Topology::kStandalone) {
+  check_waiting(good, store.wait_replicas, found);
+  if (replicas == 0 && store.topology == Topology::kStandalone) {
     found.ok("replication: none");
   } else if (good == 0) {
     found.warn("replication: no replica follows this master: if it dies there is nobody to take over", "bring a replica back");
@@ -384,7 +399,7 @@ std::vector<Finding> judge(const StoreReport& report) {
       check_eviction(server, found);
       check_memory(server, found);
       check_persistence(server, found);
-      check_replication(server, report.topology, found);
+      check_replication(server, report, found);
       check_load(server, found);
       check_clock(server, found);
       check_rights(server, found);

@@ -45,7 +45,7 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
   for (const auto& [name, row] : overlay.rows()) {
     call.expect_entry(name, row.stored);
     if (!row.changed) continue;
-    call.write_entry(name, row.now, place_->random().next());
+    call.write_entry(name, row.now, next_mark(row.before.key, row.now, place_->random().next()));
     const auto change = overlay.counts(row);
     counts.add_records(change);
     counts.keys += change.keys;

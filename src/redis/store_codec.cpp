@@ -131,7 +131,7 @@ Result<std::uint64_t> RedisStore::recode(std::uint32_t shard, std::span<const st
       if (before != 0) --counts.uses[before];
       if (now != 0) ++counts.uses[now];
       call.expect_entry(names[i], (*stored)[i]);
-      call.write_entry(names[i], *entry, place_->random().next());
+      call.write_entry(names[i], *entry, next_mark(entry->key, *entry, place_->random().next()));
       ++recoded;
     }
     if (again) continue;

@@ -74,13 +74,13 @@ void CommitCall::expect_entry(std::string_view qualified_name, const std::option
   }
 }
 
-void CommitCall::write_entry(std::string_view qualified_name, const Entry& entry, std::uint64_t token) {
+void CommitCall::write_entry(std::string_view qualified_name, const Entry& entry, WriteMark mark) {
   const auto [ns, bytes] = split_qualified(qualified_name);
   auto key = entry_name(shards_->head(shard_), ns, bytes);
   if (entry.empty()) {
     op("DEL", std::move(key), {});
   } else {
-    op("SET", std::move(key), {encode_entry(entry, bytes, token)});
+    op("SET", std::move(key), {encode_entry(entry, bytes, mark)});
   }
 }
 

@@ -23,7 +23,7 @@ class CommitCall {
   void expect_meta(std::string_view text) { check(shards_->name(shard_, "m"), Check::kWhole, std::string(text)); }
   // The entry must be what was read.
   void expect_entry(std::string_view qualified_name, const std::optional<Payload>& stored);
-  void write_entry(std::string_view qualified_name, const Entry& entry, std::uint64_t token);
+  void write_entry(std::string_view qualified_name, const Entry& entry, WriteMark mark);
   void add_effect(const SideEffect& effect);
   void add_counts(const Counts& counts);
   // Leaves a mark by which its author can tell later whether the step was taken.

@@ -34,6 +34,8 @@ enum IdentityFlag : std::uint64_t {
 };
 
 enum KeyFlag : std::uint64_t { kClaim = 1, kOther = 2, kMark = 4, kLeads = 8, kPending = 16, kSilent = 32, kExists = 64 };
+// The number of the write stands above the flags, and some room for more of them: who does not know it reads past it.
+constexpr unsigned kWritesShift = 10;
 
 std::uint64_t ms_of(TimePoint time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
 TimePoint time_from(std::uint64_t ms) { return TimePoint(Milliseconds(static_cast<std::int64_t>(ms))); }
@@ -78,9 +80,9 @@ void put_identity(std::string& out, const IdentityPart& identity) {
   }
 }
 
-void put_key(std::string& out, const KeyPart& key) {
+void put_key(std::string& out, const KeyPart& key, std::uint64_t writes) {
   const auto& slot = key.slot;
-  std::uint64_t flags = 0;
+  std::uint64_t flags = writes << kWritesShift;
   if (slot.exists) flags |= kExists;
   if (slot.claim_stamp != 0) flags |= kClaim;
   if (slot.other_stamp != 0) flags |= kOther;
@@ -195,6 +197,7 @@ KeyPart take_key(Decoder& in) {
   KeyPart key;
   auto& slot = key.slot;
   const auto flags = in.number();
+  key.writes = flags >> kWritesShift;
   slot.exists = (flags & kExists) != 0;
   if ((flags & kClaim) != 0) {
     slot.claim_stamp = in.number();
@@ -220,21 +223,26 @@ KeyPart take_key(Decoder& in) {
 
 }  // namespace
 
-void encode_entry_head(std::string& out, const Entry& entry, std::string_view name, std::uint64_t token) {
-  const bool own_key = is_own_key(entry, name);
+WriteMark next_mark(const std::optional<KeyPart>& before, const Entry& now, std::uint64_t token) noexcept {
+  if (!before) return {.token = token, .writes = 0};
+  return {.token = token, .writes = before->writes + (now.identity ? 0 : 1)};
+}
+
+void encode_entry_head(std::string& out, const Entry& entry, std::string_view name, WriteMark mark) {
+  const bool own_key = mark.writes == 0 && is_own_key(entry, name);
   out.push_back(kEntryFormat);
   out.push_back(static_cast<char>((entry.identity ? kHasIdentity : 0) | (own_key ? kOwnKey : entry.key ? kHasKey : 0)));
   if (entry.identity) {
-    for (std::size_t i = 0; i < kTokenBytes; ++i) out.push_back(static_cast<char>(token >> (8 * i) & 0xff));
+    for (std::size_t i = 0; i < kTokenBytes; ++i) out.push_back(static_cast<char>(mark.token >> (8 * i) & 0xff));
     put_identity(out, *entry.identity);
   }
-  if (entry.key && !own_key) put_key(out, *entry.key);
+  if (entry.key && !own_key) put_key(out, *entry.key, mark.writes);
 }
 
-std::string encode_entry(const Entry& entry, std::string_view name, std::uint64_t token) {
+std::string encode_entry(const Entry& entry, std::string_view name, WriteMark mark) {
   std::string out;
   out.reserve(96 + (entry.identity ? entry.identity->body.size() : 0));
-  encode_entry_head(out, entry, name, token);
+  encode_entry_head(out, entry, name, mark);
   if (entry.identity) out.append(entry.identity->body.view());
   return out;
 }

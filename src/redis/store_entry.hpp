@@ -29,6 +29,7 @@ struct KeyPart {
   KeySlot slot{};  // of claims whose records have come
   std::vector<PendingClaim> pending{};
   std::vector<std::string> silent_listers{};
+  std::uint64_t writes = 0;  // as read: how often it was written over; see encode_entry()
 };
 
 // How a body is stored. Numbers are stored; append only.
@@ -57,13 +58,24 @@ struct Entry {
 
 // Bytes at the front of an entry with an identity, behind the format and the flags: they differ with every write.
 inline constexpr std::size_t kTokenBytes = 6;
-// So many bytes of an entry tell one write of it from any other, if it has an identity; else the whole entry does.
+// So many bytes of an entry tell one write of it from any other, if it has an identity; else the whole entry does. For that it has a
+// number, because what a key says can come back: where versions of the caller's come in another order than their stamps, its claims stay
+// and it leads to its record, does not, and does again. Whoever read it before must notice.
 inline constexpr std::size_t kPrefixBytes = 2 + kTokenBytes;
 
+// What tells a write of an entry from others of it: random where the entry has an identity, and the number of its key part.
+struct WriteMark {
+  std::uint64_t token = 0;
+  std::uint64_t writes = 0;
+};
+// The mark of a write over an entry whose key part, if it has one, is `before`. Nothing to begin with, so that pointers of records whose
+// keys never change cost no byte more.
+WriteMark next_mark(const std::optional<KeyPart>& before, const Entry& now, std::uint64_t token) noexcept;
+
 // `name` is what identity and key are called.
-std::string encode_entry(const Entry& entry, std::string_view name, std::uint64_t token);
+std::string encode_entry(const Entry& entry, std::string_view name, WriteMark mark);
 // All of it but the body, which follows.
-void encode_entry_head(std::string& out, const Entry& entry, std::string_view name, std::uint64_t token);
+void encode_entry_head(std::string& out, const Entry& entry, std::string_view name, WriteMark mark);
 // Shares the body. kCorrupted with the position; kUnsupported for a newer format.
 Result<Entry> decode_entry(const Payload& bytes, std::string_view name);
 // Whether kPrefixBytes are enough to tell it.

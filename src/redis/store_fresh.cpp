@@ -163,7 +163,7 @@ class RedisStore::Fresh {
           if (others(piece.entries[at]) == 0) continue;
           pointer.key.emplace().pending.push_back({.stamp = one.stamp, .id = c.id, .conditional = true});  // it may be refused yet
           value.clear();
-          encode_entry_head(value, pointer, {}, 0);
+          encode_entry_head(value, pointer, {}, {});
           for (const auto key : c.keys) {
             if (key != c.id) commands.arg({head_, "e:", c.ns, "/", key}).arg(value);
           }
@@ -239,7 +239,7 @@ class RedisStore::Fresh {
         ++own_keys;
       }
       value.clear();
-      encode_entry_head(value, stored, c.id, store_.place_->random().next());
+      encode_entry_head(value, stored, c.id, {.token = store_.place_->random().next()});
       commands.add("SET", 4).arg({head_, "e:", c.ns, "/", c.id}).arg({value, identity.body.view()}).arg("NX");
     }
     commands.add("RPUSH", 2 + piece.entries.size()).arg({head_, "l"});

@@ -84,7 +84,7 @@ void Phases::read(Plan& plan) {
 namespace {
 
 bool same_key(const Overlay::Row& row) {
-  const auto bytes = [](const std::optional<KeyPart>& key) { return encode_entry({.identity = std::nullopt, .key = key}, {}, 0); };
+  const auto bytes = [](const std::optional<KeyPart>& key) { return encode_entry({.identity = std::nullopt, .key = key}, {}, {}); };
   return bytes(row.before.key) == bytes(row.now.key);
 }
 
@@ -105,7 +105,10 @@ void Phases::prepare_calls(Plan& plan) {
     const auto at = plan.ahead.find(name);
     return at == plan.ahead.end() ? row.stored : std::optional(at->second);
   };
-  const auto random = [&] { return store_.place_->random().next(); };
+  // The same number for what is written ahead and for what follows: the one has a claim that the other has not.
+  const auto mark = [&](const std::string& name, const Entry& now) {
+    return next_mark(overlay.rows().at(name).before.key, now, store_.place_->random().next());
+  };
   // An entry whose key is as it was, with the step's claim beside it where it makes one.
   const auto write_ahead = [&](CommitCall& call, const std::string& name, Entry entry, const std::optional<KeyPart>& key, bool claims) {
     entry.key = key;
@@ -114,9 +117,9 @@ void Phases::prepare_calls(Plan& plan) {
       auto& pending = entry.key->pending;
       if (std::ranges::find(pending, plan.claim) == pending.end()) pending.push_back(plan.claim);
     }
-    const auto token = random();
-    call.write_entry(name, entry, token);
-    plan.ahead.insert_or_assign(name, Payload::adopt(encode_entry(entry, split_qualified(name).bytes, token)));
+    const auto written = mark(name, entry);
+    call.write_entry(name, entry, written);
+    plan.ahead.insert_or_assign(name, Payload::adopt(encode_entry(entry, split_qualified(name).bytes, written)));
   };
   const bool claims_ahead = plan.claims_ahead && plan.claims_ahead();
   const auto is_claim = [&](const std::string& name) { return std::ranges::find(plan.claims, name) != plan.claims.end(); };
@@ -162,7 +165,7 @@ void Phases::prepare_calls(Plan& plan) {
           if (claims || row.identity_changed) write_ahead(call, name, row.now, row.before.key, claims);
           continue;
         }
-        call.write_entry(name, row.now, random());
+        call.write_entry(name, row.now, mark(name, row.now));
         counts.keys += change.keys;
       }
       for (const auto& effect : overlay.effects()) {
@@ -192,7 +195,7 @@ void Phases::prepare_calls(Plan& plan) {
           write_ahead(call, name, row.now, row.before.key, claims_ahead && is_claim(name));
           change.keys = 0;
         } else {
-          call.write_entry(name, row.now, random());
+          call.write_entry(name, row.now, mark(name, row.now));
         }
         if (left_over) change = Counts{.keys = change.keys};
         call.add_counts(change);

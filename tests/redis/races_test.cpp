@@ -181,6 +181,7 @@ class RedisOvertaken : public ::testing::TestWithParam<std::uint32_t> {
   }
   KeyStoreBackend& direct() { return *direct_; }
   KeyStoreBackend& slow() { return *slow_; }
+  kit::TcpProxy& proxy() { return *proxy_; }
   std::optional<Record> record(const std::string& id) const { return direct_->get_by_id({.ns = {}, .id = id, .now = kNow}).value().record; }
   std::optional<Record> leads(std::string_view key) const {
     return direct_->get({.ns = {}, .keys = {&key, 1}, .now = kNow}).value().at(0).record;
@@ -272,6 +273,73 @@ TEST_P(RedisOvertaken, a_record_whose_only_key_another_took_meanwhile_is_superse
     EXPECT_EQ(leads("k" + number)->id, "r" + number);
     EXPECT_FALSE(record(id)) << number;
   }
+}
+
+// Versions of the caller's, in another order than their stamps: from one to the next a key's claims stay as they are, and only whether it
+// leads to its record changes, to and fro. Who read the key before must notice all the same that it was written since.
+class RedisToAndFro : public RedisOvertaken {
+ protected:
+  // Every version lists `all`; those that are odd list the others too, most of which lie in other parts than the record.
+  static ApplyEntry version(Version number, const std::string& all) {
+    return kit::set_entry({.id = "r",
+                           .keys = number % 2 == 1 ? keys(all) : std::vector{all},
+                           .stamp = stamp_at(kNow) + 100 - number,
+                           .payload = std::to_string(number),
+                           .version = number});
+  }
+  // One version under all keys that it lists, and under no other.
+  static void expect_whole(const std::vector<Lookup>& found, const std::string& all) {
+    ASSERT_TRUE(found.front().record) << "a gap";
+    const auto& record = *found.front().record;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i].record.has_value(), record.keys.contains(keys(all)[i])) << "version " << record.version << ", key " << i;
+      if (found[i].record) {
+        EXPECT_EQ(found[i].record->version, record.version);
+      }
+    }
+  }
+  static std::vector<Lookup> look(KeyStoreBackend& store, const std::string& all) {
+    const auto names = keys(all);
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    return store.get({.ns = {}, .keys = views, .now = kNow}).value();
+  }
+
+ private:
+  static std::vector<std::string> keys(const std::string& all) { return {all, "k0", "k1", "k2", "k3", "k4"}; }
+};
+INSTANTIATE_TEST_SUITE_P(Parts, RedisToAndFro, ::testing::Values(1U, 16U));
+
+// Its record is written, and what it says of the keys is not, when the next version comes and brings them all to their ends. The key that
+// stays is the record's own name, so that nothing is left for the writer that would not be as it was.
+TEST_P(RedisToAndFro, a_writer_that_was_held_up_takes_nothing_from_the_version_after_its_own) {
+  apply(direct(), version(1, "r"));
+  proxy().delay(Way::kToClient, Milliseconds(200));
+  std::jthread writer([&] { apply(slow(), version(2, "r")); });
+  const auto deadline = Deadline::in(Milliseconds(4'000));
+  while (record("r")->version != 2) ASSERT_FALSE(deadline.passed());
+  proxy().stall(Way::kToClient, true);
+  apply(direct(), version(3, "r"));
+  proxy().heal();
+  writer.join();
+  const auto found = look(direct(), "r");
+  expect_whole(found, "r");
+  EXPECT_EQ(found.front().record->version, 3U);
+}
+
+TEST_P(RedisToAndFro, a_reader_that_was_held_up_sees_one_version_under_all_keys) {
+  apply(direct(), version(1, "all"));
+  apply(direct(), version(2, "all"));
+  proxy().delay(Way::kToClient, Milliseconds(200));
+  auto passed = proxy().passed(Way::kToServer);
+  auto answer = std::async(std::launch::async, [&] { return look(slow(), "all"); });
+  for (const Version next : {3U, 4U}) {
+    // Its question is on the way, and the answer is not back before this version has come.
+    ASSERT_TRUE(proxy().wait_for(Way::kToServer, passed + 1, Deadline::in(Milliseconds(4'000))));
+    passed = proxy().passed(Way::kToServer);
+    apply(direct(), version(next, "all"));
+  }
+  proxy().heal();
+  expect_whole(answer.get(), "all");
 }
 
 // Reclaims in small steps, as often as it can, until it goes.

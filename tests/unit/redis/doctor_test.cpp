@@ -137,6 +137,21 @@ TEST(RedisDoctor, looks_at_the_replicas) {
   EXPECT_FINDS(judge(report), kWarning, "nobody to take over");
 }
 
+TEST(RedisDoctor, holds_wait_replicas_against_the_replicas_that_are_online) {
+  auto report = sound();
+  const auto says = [&](std::string_view what) { return listed(judge(report)).find(what) != std::string::npos; };
+  EXPECT_FALSE(says("wait_replicas")) << "nothing is waited for";
+  report.wait_replicas = 1;
+  EXPECT_FINDS(judge(report), kOk, "waits for 1 of 1 replicas");
+  report.servers[0].info["slave0"] = "ip=10.0.0.2,port=6379,state=send_bulk,offset=1,lag=0";
+  EXPECT_FINDS(judge(report), kWarning, "0 of the 1 replicas that a write waits for (wait_replicas)");
+  report.servers[0].info["connected_slaves"] = "0";
+  EXPECT_FINDS(judge(report), kWarning, "0 of the 1 replicas");
+  report = sound();
+  report.wait_replicas = 2;
+  EXPECT_FINDS(judge(report), kWarning, "1 of the 2 replicas");
+}
+
 TEST(RedisDoctor, a_cluster_must_serve_all_slots_and_each_master_have_a_replica) {
   auto report = sound();
   report.topology = Topology::kCluster;
@@ -221,6 +236,20 @@ TEST(RedisDoctor, examines_a_real_server_and_changes_nothing_on_it) {
   EXPECT_FINDS(*findings, kError, "allkeys-lru");
   EXPECT_FINDS(*findings, kWarning, "every second");
   EXPECT_FALSE(has(*findings, Level::kWarning, "maxmemory is not set"));
+}
+
+TEST(RedisDoctor, notices_on_a_real_master_that_the_replica_it_waits_for_is_gone) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer master;
+  redis_test::RedisServer replica({.arguments = {"--replicaof", "127.0.0.1", std::to_string(master.port())}});
+  const auto online = [&] { return master.cli({"INFO", "replication"}).find("state=online") != std::string::npos; };
+  ASSERT_TRUE(redis_test::eventually(online));
+  auto database = open({.uri = master.uri(), .wait_replicas = 1});
+  ASSERT_TRUE(database) << database.error().describe();
+  EXPECT_FINDS(database->doctor().value(), kOk, "waits for 1 of 1 replicas");
+  replica.stop();
+  ASSERT_TRUE(redis_test::eventually([&] { return !online(); }));
+  EXPECT_FINDS(database->doctor().value(), kWarning, "0 of the 1 replicas that a write waits for (wait_replicas)");
 }
 
 TEST(RedisDoctor, names_what_the_user_may_not_do) {
