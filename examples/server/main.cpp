@@ -37,9 +37,9 @@ int serve(const setget_server::Options& options) {
     if (sigwait(&signals, &received) != 0) return 1;
     if (received != SIGHUP) break;
     if (auto reloaded = (*server)->reload(); reloaded)
-      logger->log(setget::LogLevel::kInfo, "accounts and flows were read again", {});
+      logger->log(setget::LogLevel::kInfo, "accounts, flows, routes and their schemas were read again", {});
     else
-      logger->log(setget::LogLevel::kError, "the old accounts and flows stay", {{"error", reloaded.error().describe()}});
+      logger->log(setget::LogLevel::kError, "the old accounts, flows, routes and schemas stay", {{"error", reloaded.error().describe()}});
   }
   logger->log(setget::LogLevel::kInfo, "draining", {});
   // A second signal ends the process as if nobody had caught it.
