@@ -172,8 +172,11 @@ class SETGET_API Expression {
   // The expression's value for `input`: a reference into the input, the expression or `workspace`, valid until one of them ends or the
   // workspace is cleared. Errors: kInvalidArgument with the position of the part that failed and the reason code "invalid-type" or
   // "invalid-value"; kTooLarge: the limits of Options. Allocates nothing once the workspace has grown.
-  Result<Value> evaluate(const Value& input, Workspace& workspace) const;
-  Result<Value> evaluate(const Document& input, Workspace& workspace) const { return evaluate(input.root(), workspace); }
+  Result<Value> evaluate(const Value& input, Workspace& workspace) const&;
+  Result<Value> evaluate(const Document& input, Workspace& workspace) const& { return evaluate(input.root(), workspace); }
+  // The value would outlive the expression that it may refer to.
+  Result<Value> evaluate(const Value& input, Workspace& workspace) const&& = delete;
+  Result<Value> evaluate(const Document& input, Workspace& workspace) const&& = delete;
 
   std::string_view text() const noexcept;
 

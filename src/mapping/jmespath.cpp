@@ -45,7 +45,7 @@ Result<Expression> Expression::compile(std::string_view text, Options options) {
   return Expression(*std::move(program));
 }
 
-Result<Value> Expression::evaluate(const Value& input, Workspace& workspace) const {
+Result<Value> Expression::evaluate(const Value& input, Workspace& workspace) const& {
   Arena& arena = Access::arena(workspace);
   arena.stack.clear();
   try {

@@ -58,7 +58,9 @@ class Clients {
       auto client = borrow(deadline);
       if (!client) return std::move(client).error();
       (*client)->line.deadline = deadline;
+      (*client)->line.trouble.clear();
       auto result = what((*client)->handle.get());
+      if (!result) result = with_trouble(std::move(result).error(), (*client)->line.trouble);
       const bool sound = result || !(worth_another_try(result.error()) || result.error().code() == ErrorCode::kDeadlineExceeded);
       give_back(*std::move(client), sound);
       if (result || attempt >= options_.retries || !worth_another_try(result.error()) || !pause(attempt, deadline)) return result;

@@ -89,6 +89,11 @@ Error call_error(const bson_error_t& error, Deadline deadline) {
 
 bool worth_another_try(const Error& error) noexcept { return error.code() == ErrorCode::kUnavailable; }
 
+Error with_trouble(Error error, const std::string& trouble) {
+  if (trouble.empty() || error.source() != ErrorSource::kMongo || error.native_code() != 0) return error;
+  return std::move(error).from(ErrorSource::kMongo, 0, trouble);
+}
+
 Error corrupted(std::string_view what) { return {ErrorCode::kCorrupted, "the archive is damaged: " + std::string(what)}; }
 
 }  // namespace setget::inline v0::mongo

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "mongo/mongoc.hpp"
@@ -21,6 +22,8 @@ Error call_error(const bson_error_t& error, Deadline deadline);
 Error server_error(std::int64_t code, std::string_view text);
 // True if the call may be made again on a new connection: it is idempotent, and the network or the server's role was the trouble.
 bool worth_another_try(const Error& error) noexcept;
+// The error with the reason why no connection came about, if there is one, as its native_text.
+Error with_trouble(Error error, const std::string& trouble);
 Error corrupted(std::string_view what);
 
 }  // namespace setget::inline v0::mongo

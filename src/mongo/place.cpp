@@ -180,8 +180,9 @@ Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) con
     auto there = list_indexes(*this, client, collection, deadline);
     // A collection that does not exist yet.
     if (!there && there.error().native_code() != 26) return std::move(there).error();
-    for (const auto& [where, wanted] : all) {
-      if (where != collection) continue;
+    for (const auto& one : all) {
+      const auto& wanted = one.second;
+      if (one.first != collection) continue;
       const bool exists = there && std::ranges::any_of(*there, [&](const IndexInfo& index) { return index.name == wanted.name; });
       if (exists) continue;
       const bool expires = wanted.expires && options().ttl_index;

@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -27,8 +28,9 @@ constexpr int kCappedStream = 0x5e79e7;
 
 CappedStream* self(mongoc_stream_t* stream) { return reinterpret_cast<CappedStream*>(stream); }
 
+// A little more than is left: the driver rounds down, and once it gives up the deadline shall have passed.
 std::int32_t left_of(const Line& line, std::int32_t asked) {
-  const auto left = std::chrono::ceil<Milliseconds>(line.deadline.left()).count();
+  const auto left = std::chrono::ceil<Milliseconds>(line.deadline.left()).count() + 2;
   const auto most = static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 0, 3'600'000));
   return asked < 0 ? most : std::min(asked, most);
 }
@@ -93,8 +95,49 @@ mongoc_stream_t* cap(mongoc_stream_t* inner, const Line* line) {
   return &base;
 }
 
-void complain(bson_error_t* error, std::uint32_t code, const std::string& text) {
-  bson_set_error(error, MONGOC_ERROR_STREAM, code, "%s", text.c_str());
+// --- what stands for a connection that did not come about -----------------------------------------------------------------------------
+// libmongoc before 1.25 locks a mutex that it holds where a connection fails at once while it looks at a server again (its CDRIVER-4666):
+// the call would never end. So nothing fails at once: the driver gets a stream that is hung up, and finds that when it polls it.
+
+void destroy_hung_up(mongoc_stream_t* stream) { delete stream; }
+int close_hung_up(mongoc_stream_t*) { return 0; }
+ssize_t write_hung_up(mongoc_stream_t*, mongoc_iovec_t*, size_t, std::int32_t) {
+  errno = ENOTCONN;
+  return -1;
+}
+ssize_t read_hung_up(mongoc_stream_t*, mongoc_iovec_t*, size_t, size_t, std::int32_t) {
+  errno = ENOTCONN;
+  return -1;
+}
+int set_option_hung_up(mongoc_stream_t*, int, int, void*, mongoc_socklen_t) { return 0; }
+bool is_hung_up(mongoc_stream_t*) { return true; }
+bool never(mongoc_stream_t*) { return false; }
+ssize_t poll_hung_up(mongoc_stream_poll_t* streams, size_t count, std::int32_t) {
+  for (size_t i = 0; i < count; ++i) streams[i].revents = POLLHUP;
+  return static_cast<ssize_t>(count);
+}
+
+// Where there are no more file descriptors. The driver polls streams of one kind only, so others of the same client wait in vain meanwhile.
+mongoc_stream_t* hung_up_without_socket() {
+  constexpr int kHungUp = 0x5e79e8;
+  auto* stream = new (std::nothrow) mongoc_stream_t{};
+  if (stream == nullptr) return nullptr;
+  stream->type = kHungUp;
+  stream->destroy = stream->failed = destroy_hung_up;
+  stream->close = stream->flush = close_hung_up;
+  stream->writev = write_hung_up;
+  stream->readv = read_hung_up;
+  stream->setsockopt = set_option_hung_up;
+  stream->check_closed = is_hung_up;
+  stream->poll = poll_hung_up;
+  stream->timed_out = stream->should_retry = never;
+  return stream;
+}
+
+mongoc_stream_t* hung_up() {
+  // Linux reports a socket that was never connected as hung up.
+  mongoc_socket_t* socket = mongoc_socket_new(AF_INET, SOCK_STREAM, 0);
+  return socket != nullptr ? mongoc_stream_socket_new(socket) : hung_up_without_socket();
 }
 
 mongoc_stream_t* connect_to(const sockaddr* address, socklen_t length, const Line& line) {
@@ -143,39 +186,48 @@ mongoc_ssl_opt_t tls_of(const mongoc_uri_t* uri) {
 }
 
 // Takes `plain`.
-mongoc_stream_t* encrypt(mongoc_stream_t* plain, const mongoc_uri_t* uri, const mongoc_host_list_t& host, const Line& line,
-                         bson_error_t* error) {
+mongoc_stream_t* encrypt(mongoc_stream_t* plain, const mongoc_uri_t* uri, const mongoc_host_list_t& host, Line& line) {
   auto tls = tls_of(uri);
   mongoc_stream_t* stream = mongoc_stream_tls_new_with_hostname(plain, host.host, &tls, 1);
   if (stream == nullptr) {
     mongoc_stream_destroy(plain);
-    complain(error, MONGOC_ERROR_STREAM_SOCKET, "TLS could not be set up; check the certificate files that the URI names");
+    line.trouble = "TLS could not be set up; check the certificate files that the URI names";
     return nullptr;
   }
   const auto wait = std::min(line.connect_timeout, std::chrono::ceil<Milliseconds>(line.deadline.left()));
-  if (mongoc_stream_tls_handshake_block(stream, host.host, static_cast<std::int32_t>(wait.count()), error)) return stream;
+  bson_error_t error{};
+  if (mongoc_stream_tls_handshake_block(stream, host.host, static_cast<std::int32_t>(wait.count()), &error)) return stream;
+  line.trouble = error.message;
   mongoc_stream_destroy(stream);
   return nullptr;
 }
 
-extern "C" mongoc_stream_t* setget_mongo_open_stream(const mongoc_uri_t* uri, const mongoc_host_list_t* host, void* user_data,
-                                                     bson_error_t* error) {
-  const auto& line = *static_cast<const Line*>(user_data);
+// Null, with line.trouble set, where there is none.
+mongoc_stream_t* connect(const mongoc_uri_t* uri, const mongoc_host_list_t& host, Line& line) {
+  line.trouble.clear();
   if (line.deadline.passed()) {
-    complain(error, MONGOC_ERROR_STREAM_CONNECT, "no time is left to connect");
+    line.trouble = "no time is left to connect";
     return nullptr;
   }
-  mongoc_stream_t* stream = host->family == AF_UNIX ? connect_local(*host, line) : connect_over_net(*host, line);
+  mongoc_stream_t* stream = host.family == AF_UNIX ? connect_local(host, line) : connect_over_net(host, line);
   if (stream == nullptr) {
-    complain(error, MONGOC_ERROR_STREAM_CONNECT, std::string("cannot connect to ") + host->host_and_port);
+    line.trouble = std::string("cannot connect to ") + host.host_and_port;
     return nullptr;
   }
   int on = 1;
   mongoc_stream_setsockopt(stream, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   mongoc_stream_setsockopt(stream, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-  if (mongoc_uri_get_tls(uri)) stream = encrypt(stream, uri, *host, line, error);
-  if (stream == nullptr) return nullptr;
-  return cap(stream, &line);
+  return mongoc_uri_get_tls(uri) ? encrypt(stream, uri, host, line) : stream;
+}
+
+extern "C" mongoc_stream_t* setget_mongo_open_stream(const mongoc_uri_t* uri, const mongoc_host_list_t* host, void* user_data,
+                                                     bson_error_t* error) {
+  auto& line = *static_cast<Line*>(user_data);
+  mongoc_stream_t* stream = connect(uri, *host, line);
+  if (stream == nullptr) stream = hung_up();
+  if (stream != nullptr) stream = cap(stream, &line);
+  if (stream == nullptr) bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "out of memory");
+  return stream;
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include "mongo/mongoc.hpp"
 
+#include <string>
+
 #include <setget/clock.hpp>
 
 namespace setget::inline v0::mongo {
@@ -12,6 +14,7 @@ namespace setget::inline v0::mongo {
 struct Line {
   Deadline deadline = Deadline::in(Milliseconds(0));
   Milliseconds connect_timeout{2000};
+  std::string trouble{};  // why the last connection did not come about; empty once one did
 };
 
 // All connections of `client` end their waits by line->deadline from now on; `line` must outlive the client.

@@ -9,7 +9,7 @@
 namespace setget::inline v0::detail::schema {
 namespace {
 
-struct Free {
+struct FreeIdn2 {
   void operator()(void* memory) const noexcept { idn2_free(memory); }
 };
 
@@ -22,7 +22,7 @@ bool is_idn_label(std::string_view label, std::size_t* encoded) {
   if (is_a_label) {
     char* decoded = nullptr;
     if (idn2_to_unicode_8z8z(unicode.c_str(), &decoded, 0) != IDN2_OK) return false;
-    const std::unique_ptr<char, Free> owned(decoded);
+    const std::unique_ptr<char, FreeIdn2> owned(decoded);
     unicode = decoded;
     // What decodes to ASCII (or to itself) needed no encoding.
     bool international = false;
@@ -32,7 +32,7 @@ bool is_idn_label(std::string_view label, std::size_t* encoded) {
   std::uint8_t* out = nullptr;
   // What a registry asks of a U-label: no mapping, and the rules of context that a look-up leaves out (RFC 5891 section 4.2.3.3).
   const auto status = idn2_register_u8(reinterpret_cast<const std::uint8_t*>(unicode.c_str()), nullptr, &out, 0);
-  const std::unique_ptr<std::uint8_t, Free> owned(out);
+  const std::unique_ptr<std::uint8_t, FreeIdn2> owned(out);
   if (status != IDN2_OK) return false;
   const std::string_view text(reinterpret_cast<const char*>(out));
   if (text.size() > 63) return false;

@@ -12,7 +12,7 @@
 namespace setget::inline v0::detail::schema {
 namespace {
 
-struct Free {
+struct FreePcre2 {
   void operator()(pcre2_code* code) const noexcept { pcre2_code_free(code); }
   void operator()(pcre2_compile_context* context) const noexcept { pcre2_compile_context_free(context); }
   void operator()(pcre2_match_context* context) const noexcept { pcre2_match_context_free(context); }
@@ -23,8 +23,8 @@ class Pcre2Regex final : public Regex {
  public:
   Pcre2Regex(pcre2_code* code, const RegexLimits& limits) : code_(code), limits_(limits) {}
   RegexMatch search(std::string_view text) const override {
-    thread_local const std::unique_ptr<pcre2_match_data, Free> data(pcre2_match_data_create(1, nullptr));
-    thread_local const std::unique_ptr<pcre2_match_context, Free> context(pcre2_match_context_create(nullptr));
+    thread_local const std::unique_ptr<pcre2_match_data, FreePcre2> data(pcre2_match_data_create(1, nullptr));
+    thread_local const std::unique_ptr<pcre2_match_context, FreePcre2> context(pcre2_match_context_create(nullptr));
     if (!data || !context) throw std::bad_alloc();
     const auto steps = limits_.max_steps + static_cast<std::uint32_t>(std::min<std::size_t>(text.size() * 8, 1U << 30));
     pcre2_set_match_limit(context.get(), steps);
@@ -38,7 +38,7 @@ class Pcre2Regex final : public Regex {
   }
 
  private:
-  std::unique_ptr<pcre2_code, Free> code_;
+  std::unique_ptr<pcre2_code, FreePcre2> code_;
   RegexLimits limits_;
 };
 
@@ -51,11 +51,11 @@ pcre2_code* compile(const std::string& pattern, pcre2_compile_context* context, 
 }  // namespace
 
 Result<std::unique_ptr<const Regex>> make_pcre2(const std::string& pattern, const RegexLimits& limits) {
-  const std::unique_ptr<pcre2_compile_context, Free> context(pcre2_compile_context_create(nullptr));
+  const std::unique_ptr<pcre2_compile_context, FreePcre2> context(pcre2_compile_context_create(nullptr));
   if (!context) throw std::bad_alloc();
   pcre2_set_parens_nest_limit(context.get(), 250);
   int code = 0;
-  std::unique_ptr<pcre2_code, Free> compiled(compile(pattern, context.get(), code));
+  std::unique_ptr<pcre2_code, FreePcre2> compiled(compile(pattern, context.get(), code));
   if (compiled) {
     std::uint32_t found = 0;
     pcre2_pattern_info(compiled.get(), PCRE2_INFO_ALLOPTIONS, &found);

@@ -56,7 +56,7 @@ TEST_P(MongoFaults, a_bulk_that_was_committed_while_its_answer_was_lost_is_confi
   const auto start = Deadline::Steady::now();
   const auto lost = archive->write({.entries = entries, .deadline = Deadline::in(Milliseconds(700))});
   ASSERT_FALSE(lost);
-  EXPECT_EQ(lost.error().code(), ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(lost.error().code(), ErrorCode::kDeadlineExceeded) << lost.error().describe();
   EXPECT_LT(since(start), Milliseconds(700 + 1'000));
   proxy().heal();
   proxy().reset_all();
@@ -132,6 +132,22 @@ TEST_P(MongoFaults, a_server_that_trickles_holds_nobody_beyond_the_deadline) {
   const auto slow = archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(800))});
   ASSERT_FALSE(slow);
   EXPECT_LT(since(start), Milliseconds(800 + 1'000 + 500));
+}
+
+// libmongoc of Debian 12 waited for itself, for ever, where a server that it knew could not be connected to again (CDRIVER-4666).
+TEST_P(MongoFaults, a_connection_that_breaks_when_no_time_is_left_for_another_ends_with_the_deadline) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(5, 1, 20'000)}).value()), 5u);
+  for (int deadline = 100; deadline < 160; deadline += 7) {
+    proxy().limit(Way::kToClient, 2'000);
+    const auto start = Deadline::Steady::now();
+    ASSERT_FALSE(archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(deadline))}));
+    EXPECT_LT(since(start), Milliseconds(deadline + 1'000));
+    proxy().refuse(true);
+    ASSERT_FALSE(archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(deadline))}));
+    proxy().refuse(false);
+    proxy().heal();
+  }
 }
 
 TEST_P(MongoFaults, a_server_that_cannot_be_reached_is_unavailable_and_used_once_it_is_back) {

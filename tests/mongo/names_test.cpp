@@ -22,7 +22,7 @@ TEST(MongoNames, documents_sort_as_scans_of_a_key_store_do) {
   const auto text = [&](std::size_t most) {
     std::string out;
     for (auto left = random.next() % (most + 1); left > 0; --left)
-      out.push_back(static_cast<char>(random.next() % 7 == 0 ? random.next() % 256 : " !\"a}~"[random.next() % 6]));
+      out.push_back(random.next() % 7 == 0 ? static_cast<char>(random.next() % 256) : " !\"a}~"[random.next() % 6]);
     return out;
   };
   // Few hashes, so that namespaces and ids decide.

@@ -143,7 +143,8 @@ TEST(Jmespath, refers_to_the_document_instead_of_copying_from_it) {
   const std::string text = R"({"a": {"b" : [1, "two\n", {"c":null}]}})";
   const auto document = Document::parse_borrowed(text).value();
   Workspace workspace;
-  const auto part = Expression::compile("a.b").value().evaluate(document, workspace).value();
+  const auto path = Expression::compile("a.b").value();
+  const auto part = path.evaluate(document, workspace).value();
   const auto source = part.source().value();
   EXPECT_EQ(source, R"([1, "two\n", {"c":null}])");
   EXPECT_TRUE(source.data() > text.data() && source.data() < text.data() + text.size()) << "the original bytes";
@@ -151,7 +152,8 @@ TEST(Jmespath, refers_to_the_document_instead_of_copying_from_it) {
   EXPECT_EQ(part.at(1).string().value(), "two\n");
   EXPECT_EQ(part.at(2).find("c")->source().value(), "null");
   EXPECT_EQ(part.json().value(), R"([1,"two\n",{"c":null}])");
-  const auto made = Expression::compile("[a]").value().evaluate(document, workspace).value();
+  const auto list = Expression::compile("[a]").value();
+  const auto made = list.evaluate(document, workspace).value();
   EXPECT_FALSE(made.source());
   EXPECT_EQ(made.at(0).source().value(), R"({"b" : [1, "two\n", {"c":null}]})");
 }
@@ -163,7 +165,8 @@ TEST(Jmespath, reads_inputs_that_a_host_puts_together) {
   const std::pair<std::string_view, Value> all[] = {
       {"body", body.root()}, {"headers", workspace.object(headers)}, {"n", Value::of(std::int64_t{-7})}};
   const auto input = workspace.object(all);
-  const auto value = Expression::compile("{event: headers.\"x-event\", id: body.id, n: abs(n)}").value().evaluate(input, workspace).value();
+  const auto expression = Expression::compile("{event: headers.\"x-event\", id: body.id, n: abs(n)}").value();
+  const auto value = expression.evaluate(input, workspace).value();
   EXPECT_EQ(value.json().value(), R"({"event":"push","id":5,"n":7})");
 }
 

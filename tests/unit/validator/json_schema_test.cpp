@@ -191,6 +191,7 @@ TEST(JsonSchema, allocates_nothing_for_a_document_that_it_accepts) {
     ASSERT_TRUE(*validator.is_valid(document));
   }
   const auto before = allocations();
+  if (!before) GTEST_SKIP() << "a sanitizer has its own operator new";
   bool all = true;
   for (int i = 0; i < 100; ++i) all = all && *validator.is_valid(text) && *validator.is_valid(document);
   EXPECT_EQ(allocations(), before);
