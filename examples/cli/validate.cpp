@@ -113,8 +113,10 @@ Trouble trouble_of(const Error& error, std::string_view text) {
 
 std::string described(const Trouble& trouble) {
   if (!trouble.position) return trouble.message;
-  return trouble.message + " (byte " + std::to_string(*trouble.position) + ", line " + std::to_string(trouble.place.line) + ", column " +
-         std::to_string(trouble.place.column) + ")";
+  // Most messages of the parser name the byte themselves.
+  const auto byte = trouble.message.find("byte ") == std::string::npos ? "byte " + std::to_string(*trouble.position) + ", " : std::string();
+  return trouble.message + " (" + byte + "line " + std::to_string(trouble.place.line) + ", column " + std::to_string(trouble.place.column) +
+         ")";
 }
 
 // One line of --json, in ASCII: what some readers take for the end of a line (U+2028) may stand in a message. "valid": true, false, or null

@@ -103,7 +103,7 @@ std::string Server::where() const {
 }
 
 Result<void> Server::reload() {
-  if (config_path_.empty()) return Error(ErrorCode::kFailedPrecondition, "there is no --config to read again");
+  if (config_path_.empty()) return pipeline_->reload(Error(ErrorCode::kFailedPrecondition, "there is no --config to read again"));
   // What is wrong is handed to the pipeline too: it keeps its flows, logs and counts.
   auto config = setget::load_config(config_path_);
   if (!config) return pipeline_->reload(std::move(config).error());

@@ -13,11 +13,6 @@
 #include "mapping/parser.hpp"
 
 namespace setget::inline v0::jmespath::detail {
-namespace {
-
-constexpr std::size_t kTextStep = 64;  // bytes of text that count as one step
-
-}  // namespace
 
 Value Interpreter::fail(const Part& part, std::string_view code, std::string message) {
   if (!failure_) failure_.emplace(mistake(code, part.position, std::move(message)));

@@ -8,11 +8,6 @@
 #include "mapping/parser.hpp"
 
 namespace setget::inline v0::jmespath::detail {
-namespace {
-
-constexpr std::size_t kTextStep = 64;  // bytes of text that count as one step
-
-}  // namespace
 
 bool Interpreter::less(const Key& a, const Key& b) {
   if (a.text) {
