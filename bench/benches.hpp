@@ -20,6 +20,8 @@ void bench_redis_path(const Settings& settings, Report& report);
 void bench_redis_http(const Settings& settings, Report& report);
 void bench_redis_memory(const Settings& settings, Report& report);
 void bench_jmespath(const Settings& settings, Report& report);
+// JSON Schema, each side a program of its own.
+void bench_schema(const Settings& settings, Report& report);
 // On a server that speaks MongoDB's protocol; where MongoDB is built in.
 void bench_mongo_archive(const Settings& settings, Report& report);
 void bench_parts(const Settings& settings, Report& report);

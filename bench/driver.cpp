@@ -44,6 +44,7 @@ constexpr Bench kBenches[] = {
     {"redis-memory", bench::bench_redis_memory, "Redis memory per record"},
 #endif
     {"jmespath", bench::bench_jmespath, "JMESPath on real webhooks, against the crate and PyPI"},
+    {"schema", bench::bench_schema, "JSON Schema on real webhooks and more, against the crate, PyPI jsonschema-rs and ajv"},
 #ifdef SETGET_BENCH_MONGO
     {"mongo-archive", bench::bench_mongo_archive, "archive runs on MongoDB, against upserts by hand"},
 #endif

@@ -1,17 +1,120 @@
-#include <setget/json_schema.hpp>
-#include <nlohmann/json.hpp>
+// The validator on a workload, as a program of its own, as its peers are: setget-schema-bench WORKLOAD plain|formats. bench/schema_peers
+// says what a workload is; one JSON line of the same form comes out, with the allocations of one round over the accepted documents besides.
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-using namespace setget::json_schema; using C=std::chrono::steady_clock;
-static double s(C::time_point a){return std::chrono::duration<double>(C::now()-a).count();}
-struct G{Validator v; std::vector<std::string> t; std::vector<Document> d;};
-template<class F> double rate(size_t n,F f){ f(); double best=0; for(int k=0;k<5;k++){auto t=C::now(); size_t c=0; while(s(t)<0.3){f();c+=n;} best=std::max(best,c/s(t));} return best;}
-int main(int,char**v){ std::ifstream in(v[1]); std::string l; std::vector<G> g; size_t n=0; double comp=1e9; size_t bad=0; bool f=std::string(v[2])=="formats";
- while(std::getline(in,l)){ auto j=nlohmann::json::parse(l); Options o{.default_draft=parse_draft(j["draft"].get<std::string>()).value(),.assert_formats=f}; auto t=C::now(); auto c=Validator::compile(j["schema"].get<std::string>(),o); if(!c){bad++;continue;} 
-   if(j["schema"].get<std::string>().size()>100000) for(int k=0;k<4;k++){t=C::now();c=Validator::compile(j["schema"].get<std::string>(),o);comp=std::min(comp,s(t));}
-   comp=std::min(comp,s(t)); G x{*c,{},{}}; for(auto&d:j["documents"]){x.t.push_back(d);x.d.emplace_back(); x.d.back().parse(x.t.back()).value();} n+=x.t.size(); g.push_back(std::move(x)); }
- size_t sink=0; double p=rate(n,[&]{for(auto&x:g)for(auto&d:x.d)sink+=*x.v.is_valid(d);}), b=rate(n,[&]{for(auto&x:g)for(auto&d:x.t)sink+=*x.v.is_valid(d);});
- std::vector<std::pair<G*,Document*>> inv; for(auto&x:g)for(auto&d:x.d) if(!*x.v.is_valid(d)) inv.emplace_back(&x,&d);
- double e=inv.empty()?0:rate(inv.size(),[&]{for(auto&[x,d]:inv) sink+=x->v.validate(*d)->violations.size();});
- printf("{\"peer\":\"setget\",\"documents\":%zu,\"invalid\":%zu,\"refused\":%zu,\"compile_ms\":%.3f,\"parsed\":%.0f,\"bytes\":%.0f,\"errors\":%.0f} %zu\n",n,inv.size(),bad,comp*1e3,p,b,e,sink%2); }
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <setget/json_schema.hpp>
+
+#include "unit/validator/allocations.hpp"
+
+namespace {
+
+using namespace setget::json_schema;
+using Clock = std::chrono::steady_clock;
+
+struct Group {
+  Validator validator;
+  std::vector<std::string> texts{};
+  std::vector<Document> documents{};
+};
+
+std::size_t counted() {
+  const std::optional<std::size_t> made = allocations();
+  return made.value_or(0);
+}
+
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Documents a second: the best of five rounds, as the peers do it.
+template <class Round>
+double rate(std::size_t documents, Round round) {
+  round();
+  double best = 0;
+  for (int trial = 0; trial < 5; ++trial) {
+    const auto start = Clock::now();
+    std::size_t done = 0;
+    while (since(start) < 0.3) {
+      round();
+      done += documents;
+    }
+    best = std::max(best, static_cast<double>(done) / since(start));
+  }
+  return best;
+}
+
+struct Workload {
+  std::vector<Group> groups{};
+  std::size_t documents = 0;
+  std::size_t refused = 0;
+  double compile_ms = 1e9;  // of the fastest compilation
+};
+
+Workload read(const char* file, bool formats) {
+  Workload out;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    const auto given = nlohmann::json::parse(line);
+    const auto schema = given.at("schema").get<std::string>();
+    const Options options{.default_draft = parse_draft(given.at("draft").get<std::string>()).value(), .assert_formats = formats};
+    // What takes milliseconds is worth several tries.
+    setget::Result<Validator> compiled = setget::Error(setget::ErrorCode::kInternal, "not compiled");
+    for (int trial = 0; trial < (schema.size() > 100'000 ? 5 : 1); ++trial) {
+      const auto start = Clock::now();
+      compiled = Validator::compile(schema, options);
+      out.compile_ms = std::min(out.compile_ms, since(start) * 1e3);
+    }
+    if (!compiled) {
+      ++out.refused;
+      continue;
+    }
+    Group group{*compiled};
+    for (const auto& document : given.at("documents")) {
+      group.texts.push_back(document.get<std::string>());
+      group.documents.emplace_back().parse(group.texts.back()).value();
+    }
+    out.documents += group.texts.size();
+    out.groups.push_back(std::move(group));
+  }
+  return out;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: setget-schema-bench WORKLOAD plain|formats\n");
+    return 64;
+  }
+  const auto work = read(argv[1], std::string_view(argv[2]) == "formats");
+  std::vector<std::pair<const Group*, const Document*>> valid;
+  std::vector<std::pair<const Group*, const Document*>> invalid;
+  for (const auto& group : work.groups)
+    for (const auto& document : group.documents) (*group.validator.is_valid(document) ? valid : invalid).emplace_back(&group, &document);
+
+  std::size_t sink = 0;
+  const double parsed = rate(work.documents, [&] {
+    for (const auto& group : work.groups)
+      for (const auto& document : group.documents) sink += *group.validator.is_valid(document);
+  });
+  const double bytes = rate(work.documents, [&] {
+    for (const auto& group : work.groups)
+      for (const auto& text : group.texts) sink += *group.validator.is_valid(text);
+  });
+  const double errors = invalid.empty() ? 0 : rate(invalid.size(), [&] {
+    for (const auto& [group, document] : invalid) sink += group->validator.validate(*document)->violations.size();
+  });
+  const auto before = counted();
+  for (const auto& [group, document] : valid) sink += *group->validator.is_valid(*document);
+  const auto made = counted() - before;
+  std::printf(
+      "{\"peer\":\"setget\",\"documents\":%zu,\"invalid\":%zu,\"refused\":%zu,\"compile_ms\":%.3f,\"parsed\":%.0f,\"bytes\":%.0f,"
+      "\"errors\":%.0f,\"allocations\":%zu,\"sink\":%s}\n",
+      work.documents, invalid.size(), work.refused, work.compile_ms, parsed, bytes, errors, made, sink > 0 ? "true" : "false");
+  return 0;
+}

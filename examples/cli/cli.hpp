@@ -27,6 +27,7 @@ struct Context {
 void add_records(CLI::App& app, Context& context);       // set, get, delete, message
 void add_load(CLI::App& app, Context& context);          // load
 void add_map(CLI::App& app, Context& context);           // map
+void add_validate(CLI::App& app, Context& context);      // validate
 void add_queue(CLI::App& app, Context& context);         // queue stats|peek|drain
 void add_dead_letters(CLI::App& app, Context& context);  // dlq list|show|redrive|purge
 void add_archive(CLI::App& app, Context& context);       // archive run|verify|restore|status

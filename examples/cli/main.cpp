@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   cli::add_records(app, context);
   cli::add_load(app, context);
   cli::add_map(app, context);
+  cli::add_validate(app, context);
   cli::add_queue(app, context);
   cli::add_dead_letters(app, context);
   cli::add_archive(app, context);

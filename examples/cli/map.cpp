@@ -70,14 +70,19 @@ Reason as_reason(const Error& error) {
 }
 
 // What the server would say to it, but for what only a store knows.
-Answer answer(const setget::HookRoute& route, const setget::MappingInput& input, const setget::Limits& limits) {
+Answer answer(const setget::HookRoute& route, const setget::MappingInput& input, const setget::Config& config) {
   Answer out;
+  const setget::Limits& limits = config.limits;
   const std::size_t most = route.max_body != 0 ? route.max_body : limits.max_payload;
   if (input.body.size() > most) {
     out.reasons = {
         {"payload_too_large", std::to_string(input.body.size()) + " bytes, limit of the route " + std::to_string(most), "/body"}};
     return out;
   }
+  out.reasons =
+      route.violations({.method = std::string(input.method), .headers = {input.headers.begin(), input.headers.end()}, .body = input.body},
+                       limits.max_reasons);
+  if (!out.reasons.empty()) return out;
   auto mapped = route.mapping->map(input);
   if (!mapped) {
     out.reasons = mapped.error().reasons();
@@ -95,6 +100,7 @@ Answer answer(const setget::HookRoute& route, const setget::MappingInput& input,
                                 .attributes = request.attributes,
                                 .ttl = request.ttl};
   out.reasons = setget::envelope_validator(limits)->validate(command);
+  if (out.reasons.empty()) out.reasons = config.flows.violations(command, limits.max_reasons);
   route.mapping->explain(out.reasons, *mapped);
   if (out.reasons.empty()) out.mapped = *std::move(mapped);
   return out;
@@ -175,7 +181,7 @@ int map_files(const Common& common, const MapOptions& options) {
                                      .headers = *headers,
                                      .body = setget::Payload::adopt(*std::move(text)),
                                      .received_at = setget::system_clock()->now()};
-    const auto found = answer(*route, input, config->limits);
+    const auto found = answer(*route, input, *config);
     if (!found.mapped && code == kOk) code = kNo;
     if (!common.json) {
       print_text(file, found);

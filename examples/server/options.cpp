@@ -11,7 +11,7 @@ std::variant<Options, int> read_options(int argc, char** argv) {
   std::optional<std::string> listen, admin_listen, store, queue, archive;
   CLI::App app{"setget-server: sets and gets records by webhook key over HTTP. Without a file: ./setget.db on 127.0.0.1:8080."};
   app.set_version_flag("--version", SETGET_VERSION);
-  app.add_option("--config", options.config_path, "setget.toml; SIGHUP reads its accounts and flows again");
+  app.add_option("--config", options.config_path, "setget.toml; SIGHUP reads its accounts, flows, routes and their schemas again");
   app.add_option("--listen", listen, "HOST:PORT of the public API; port 0 takes a free one");
   app.add_option("--admin-listen", admin_listen, "HOST:PORT of queue, dead letters, health and metrics; \"\" for none");
   app.add_option("--store", store, "sqlite:PATH, memory:, or redis://HOST and its kin (docs/redis.md)");

@@ -103,13 +103,14 @@ std::string Server::where() const {
 }
 
 Result<void> Server::reload() {
-  if (config_path_.empty()) return Error(ErrorCode::kFailedPrecondition, "there is no --config to read again");
+  if (config_path_.empty()) return pipeline_->reload(Error(ErrorCode::kFailedPrecondition, "there is no --config to read again"));
+  // What is wrong is handed to the pipeline too: it keeps its flows, logs and counts.
   auto config = setget::load_config(config_path_);
-  if (!config) return std::move(config).error();
+  if (!config) return pipeline_->reload(std::move(config).error());
   auto hooks = setget::hook_routes(*config);
-  if (!hooks) return std::move(hooks).error();
+  if (!hooks) return pipeline_->reload(std::move(hooks).error());
   // Both or, as far as can be known before, neither: what is wrong with the routes is found before the flows change.
-  if (auto set = public_->set_hooks(*std::move(hooks)); !set) return set;
+  if (auto set = public_->set_hooks(*std::move(hooks)); !set) return pipeline_->reload(std::move(set).error());
   return pipeline_->reload(std::move(config->flows));
 }
 

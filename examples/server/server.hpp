@@ -16,7 +16,7 @@ class Server {
   static setget::Result<std::unique_ptr<Server>> start(const Options& options, std::shared_ptr<setget::Logger> logger);
   // One line for people and scripts.
   std::string where() const;
-  // Reads accounts and flows again. On an error the old ones stay.
+  // Reads accounts, flows, routes and their schemas again. On an error the old ones stay.
   setget::Result<void> reload();
   // Takes no more work, finishes what is there, in the order in which requests need each other's parts.
   setget::Result<void> drain(setget::Deadline deadline);

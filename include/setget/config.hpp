@@ -15,6 +15,7 @@
 #include <setget/http.hpp>
 #include <setget/key_store.hpp>
 #include <setget/mapping.hpp>
+#include <setget/payload_schema.hpp>
 #include <setget/pipeline.hpp>
 #include <setget/queue.hpp>
 
@@ -50,8 +51,9 @@ struct RedisConfig {
 struct RouteConfig {
   std::string path{};  // empty: /v1/hooks/NAME
   std::vector<std::string> methods{"POST"};
-  std::size_t max_body = 0;  // bytes; 0: [limits] max_payload
-  MappingOptions mapping{};  // [routes.NAME.mapping]; account and flow of the route itself are its defaults
+  std::size_t max_body = 0;               // bytes; 0: [limits] max_payload
+  MappingOptions mapping{};               // [routes.NAME.mapping]; account and flow of the route itself are its defaults
+  std::optional<PayloadSchema> schema{};  // schema, schema_draft, schema_formats, schema_files
 };
 
 // [mongo]: of an archive that a MongoDB URI names; see mongo::Options, which it becomes.
@@ -91,7 +93,8 @@ struct Config {
   PipelineOptions pipeline{};  // [worker] threads, batch, linger, …; [metrics] accounts, flows; stores are left empty
 };
 
-// Errors: kInvalidArgument with the TOML path as field and the line in the message; unknown sections and keys are errors.
+// Reads and compiles the schemas that it names; files are relative to the folder of source_name. Errors: kInvalidArgument with the TOML
+// path as field and the line in the message; unknown sections and keys are errors.
 SETGET_API Result<Config> parse_config(std::string_view toml, std::string_view source_name = "setget.toml");
 SETGET_API Result<Config> load_config(const std::string& path);
 

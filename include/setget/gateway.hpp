@@ -16,6 +16,7 @@
 #include <setget/mapping.hpp>
 #include <setget/observe.hpp>
 #include <setget/payload.hpp>
+#include <setget/payload_schema.hpp>
 #include <setget/pipeline.hpp>
 
 namespace setget::inline v0 {
@@ -43,8 +44,11 @@ struct HookRoute {
   std::vector<std::string> methods{"POST"};  // of POST, PUT and PATCH
   std::size_t max_body = 0;                  // bytes; over it 413; 0: the pipeline's limit of a payload
   std::optional<Mapping> mapping{};          // required
-  // What is wrong with a body, before it is mapped (a schema, say); empty, or nothing found: it is fine. Any thread; must not block.
+  std::optional<PayloadSchema> schema{};     // of the body, which is JSON then; before it is mapped. Versions by header or field only
+  // What is wrong with a body, before it is mapped; empty, or nothing found: it is fine. Any thread; must not block.
   std::function<std::vector<Reason>(const Payload& body)> check{};
+  // What `schema` and `check` find, at most `most` reasons; pointers start with "/body".
+  SETGET_API std::vector<Reason> violations(const GatewayRequest& request, std::size_t most) const;
 };
 
 struct GatewayOptions {

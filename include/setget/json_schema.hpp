@@ -19,7 +19,10 @@
 #include <setget/error.hpp>
 #include <setget/export.hpp>
 #include <setget/json_document.hpp>
-#include <setget/validator.hpp>
+
+namespace setget::inline v0 {
+class Validator;  // validator.hpp
+}
 
 namespace setget::inline v0::json_schema {
 
@@ -82,8 +85,9 @@ struct Report {
   SETGET_API std::string basic() const;
   SETGET_API std::string detailed() const;
   // Code "schema_" and the keyword in snake case ("schema_min_length"; "schema_false" for the schema `false`), the message, and the
-  // instance location after `prefix`. Parts of a violation stand for it where it has any.
-  SETGET_API std::vector<Reason> reasons(std::string_view prefix = "") const;
+  // instance location after `prefix`. Parts of a violation stand for it where it has any. `with_keywords`: the message ends with the
+  // keyword location: "… (schema: /properties/total/minimum)".
+  SETGET_API std::vector<Reason> reasons(std::string_view prefix = "", bool with_keywords = false) const;
 };
 
 class SETGET_API Validator {

@@ -104,8 +104,11 @@ class SETGET_API Pipeline {
   // value, and the batch comes again after the backoff when it returns an error. Called on a thread of the pipeline, or in run_once().
   Result<void> subscribe(std::string cursor, std::function<Result<void>(const ChangeBatch&)> on_changes, std::uint64_t max_lag = 0);
 
-  // Swaps flows (TTL, limits of versions, archive rules) for all later decisions; invalid ones are refused and the old ones stay.
+  // Swaps flows (TTL, limits of versions, archive rules, schemas) for all later decisions; invalid ones are refused and the old ones stay.
+  // The second form takes what load_flows() gave: its error is answered, and the old ones stay as well. Both log and count
+  // (setget_reloads_total) what came of it.
   Result<void> reload(Flows flows);
+  Result<void> reload(Result<Flows> flows);
   // Gives stored records the expiry that the current policy says, counted from their acceptance; message and touch TTLs stay.
   Result<ReapplyReport> reapply_ttl(Deadline deadline = Deadline::in(std::chrono::hours(1)));
 

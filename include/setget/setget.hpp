@@ -13,6 +13,7 @@
 #include <setget/model.hpp>
 #include <setget/observe.hpp>
 #include <setget/payload.hpp>
+#include <setget/payload_schema.hpp>
 #include <setget/pipeline.hpp>
 #include <setget/queue.hpp>
 #include <setget/reader.hpp>

@@ -7,10 +7,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <setget/clock.hpp>
 #include <setget/error.hpp>
 #include <setget/export.hpp>
+#include <setget/payload_schema.hpp>
 #include <setget/record.hpp>
 
 namespace setget::inline v0 {
@@ -30,7 +32,7 @@ struct FlowOptions {
   std::optional<bool> index{};             // keep a listing index; default false
   std::optional<ArchiveMode> archive{};    // default kSkip
   std::optional<Ttl> archive_retention{};  // after expiry or erasure; default 30 days
-  std::optional<std::string> schema{};     // file of a JSON Schema; refused until a validator for it is built in
+  std::optional<PayloadSchema> schema{};   // of payloads, checked at the door and again by the worker; these are JSON then
   friend bool operator==(const FlowOptions&, const FlowOptions&) = default;
 };
 
@@ -53,11 +55,17 @@ struct Flows {
   SETGET_API Result<void> validate() const;
   // The options of one flow with all inheritance resolved (ttl, min and max excluded: see TtlPolicy).
   SETGET_API FlowOptions effective(std::string_view account, std::string_view flow) const;
+  // Its schema alone; nullptr where it has none. Lives as long as these flows do.
+  SETGET_API const PayloadSchema* schema_of(std::string_view account, std::string_view flow) const noexcept;
+  // What the schema of its flow says against a set, at most `most` reasons: PayloadSchema::check, and "schema_content_type" for what is not
+  // JSON. None for other commands, and where the flow has no schema. For hosts that look before they send; ingress and worker do it anyway.
+  SETGET_API std::vector<Reason> violations(const Command& command, std::size_t most = 32) const;
   friend bool operator==(const Flows&, const Flows&) = default;
 };
 
 // Reads the sections ttl, accounts, flows and the key isolation of a TOML document; other sections are not its business. Unknown keys
-// inside its sections are errors. Errors: kInvalidArgument with field = TOML path and position = line number in the message.
+// inside its sections are errors. Reads and compiles the schemas that flows name; files are relative to the folder of source_name.
+// Errors: kInvalidArgument with field = TOML path and position = line number in the message.
 SETGET_API Result<Flows> parse_flows(std::string_view toml, std::string_view source_name = "setget.toml");
 // The same from a file. kNotFound if there is none.
 SETGET_API Result<Flows> load_flows(const std::string& path);

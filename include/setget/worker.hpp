@@ -51,6 +51,7 @@ struct WorkerOptions {
   Backoff backoff{};
   bool require_durable_store = true;  // refuse a store weaker than the queue at start
   MetricAllowList metric_labels{};    // accounts and flows that metrics may name
+  std::size_t max_reasons = 32;       // that a dead letter keeps of what a flow's schema finds; > 0
   SETGET_API Result<void> validate() const;
 };
 

@@ -8,6 +8,7 @@
 #include <setget/validator.hpp>
 
 #include "config/routes.hpp"
+#include "pipeline/schema_toml.hpp"
 #include "pipeline/toml_reader.hpp"
 
 namespace setget::inline v0 {
@@ -215,7 +216,7 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   in_section(root, "worker", [&](TomlReader& section) { read_worker(section, out.pipeline); });
   in_section(root, "ingress", [&](TomlReader& section) { read_ingress(section, out.pipeline); });
   in_section(root, "metrics", [&](TomlReader& section) { read_metrics(section, out.pipeline.metric_labels); });
-  in_section(root, "routes", [&](TomlReader& section) { detail::read_routes(section, out.routes); });
+  in_section(root, "routes", [&](TomlReader& section) { detail::read_routes(section, detail::folder_of(source_name), out.routes); });
   root.refuse_unknown();
   if (auto read = problems.result(); !read) return std::move(read).error();
 

@@ -6,6 +6,8 @@
 
 #include <setget/validator.hpp>
 
+#include "pipeline/schema_toml.hpp"
+
 namespace setget::inline v0 {
 namespace detail {
 namespace {
@@ -40,12 +42,15 @@ void check_mapping(TomlReader& route, TomlReader& mapping, const MappingOptions&
       .problem(key, fmt::format("{}{}{}{}", inside.empty() ? "" : inside, inside.empty() ? "" : ": ", error.message(), where));
 }
 
-void read_route(TomlReader& section, std::string_view name, RouteConfig& out) {
+void read_route(TomlReader& section, const std::filesystem::path& folder, std::string_view name, RouteConfig& out) {
   section.read("path", out.path);
   section.read("methods", out.methods);
   section.read_bytes("max_body", out.max_body, 1);
   section.read("account", out.mapping.default_account);
   section.read("flow", out.mapping.default_flow);
+  read_schema(section, folder, out.schema);
+  if (out.schema && out.schema->source() == PayloadSchema::Source::kAttribute)
+    section.problem("schema", "a request has no attributes yet; a route's version is said by a header or a field");
   if (!out.path.empty() && out.path.front() != '/') section.problem("path", "a path starts with '/'");
   for (const auto& method : out.methods)
     if (method != "POST" && method != "PUT" && method != "PATCH")
@@ -64,14 +69,14 @@ void read_route(TomlReader& section, std::string_view name, RouteConfig& out) {
 
 }  // namespace
 
-void read_routes(TomlReader& section, std::map<std::string, RouteConfig>& out) {
+void read_routes(TomlReader& section, const std::filesystem::path& folder, std::map<std::string, RouteConfig>& out) {
   std::map<std::string, std::string> paths;
   for (const auto& name : section.keys()) {
     auto route = section.section(name);
     if (!route) continue;
     if (!is_name(name)) section.problem(name, "a route's name is 1 to 64 of [A-Za-z0-9._-]");
     RouteConfig& made = out[name];
-    read_route(*route, name, made);
+    read_route(*route, folder, name, made);
     route->refuse_unknown();
     const auto path = made.path.empty() ? "/v1/hooks/" + name : made.path;
     if (const auto [other, fresh] = paths.emplace(path, name); !fresh)
@@ -92,7 +97,12 @@ Result<std::vector<HookRoute>> hook_routes(const Config& config) {
       const auto field = fmt::format("routes.{}.mapping.{}", name, mapping.error().field());
       return Error(std::move(mapping).error()).at_field(field);
     }
-    out.push_back({.name = name, .path = route.path, .methods = route.methods, .max_body = route.max_body, .mapping = *std::move(mapping)});
+    out.push_back({.name = name,
+                   .path = route.path,
+                   .methods = route.methods,
+                   .max_body = route.max_body,
+                   .mapping = *std::move(mapping),
+                   .schema = route.schema});
   }
   return out;
 }

@@ -44,6 +44,8 @@ Result<void> GatewayCore::set_hooks(std::vector<HookRoute> hooks) {
     if (hook.methods.empty() || !std::ranges::all_of(hook.methods, is_method))
       return refuse(hook, "methods", "methods are POST, PUT and PATCH");
     if (!hook.mapping) return refuse(hook, "mapping", "is required");
+    if (hook.schema && hook.schema->source() == PayloadSchema::Source::kAttribute)
+      return refuse(hook, "schema", "a request has no attributes yet; its version is said by a header or a field");
     for (std::size_t before = 0; before < i; ++before) {
       if (hooks[before].name == hook.name) return refuse(hook, "", "there is another route of that name");
       if (hooks[before].path == hook.path)
@@ -70,9 +72,7 @@ GatewayResponse GatewayCore::run_hook(const Call& call, const HookRoute& hook) {
 }
 
 GatewayResponse GatewayCore::map_and_set(const Call& call, const HookRoute& hook, std::string_view dedup) {
-  if (hook.check) {
-    if (auto reasons = hook.check(call.request.body); !reasons.empty()) return problem_of(invalid(std::move(reasons)));
-  }
+  if (auto reasons = hook.violations(call.request, limits().max_reasons); !reasons.empty()) return problem_of(invalid(std::move(reasons)));
   std::vector<std::pair<std::string, std::string>> query;
   for (const auto& [name, value] : call.query.all()) query.emplace_back(name, value);
   auto mapped = hook.mapping->map({.method = call.request.method,
@@ -95,3 +95,21 @@ GatewayResponse GatewayCore::map_and_set(const Call& call, const HookRoute& hook
 }
 
 }  // namespace setget::inline v0::detail
+
+namespace setget::inline v0 {
+
+std::vector<Reason> HookRoute::violations(const GatewayRequest& request, std::size_t most) const {
+  std::vector<Reason> found;
+  if (schema) {
+    std::optional<std::string_view> named;
+    if (schema->source() == PayloadSchema::Source::kHeader) {
+      if (const auto value = request.header(schema->names()); !value.empty()) named = value;
+    }
+    found = schema->check(request.body.view(), named, most, "/body");
+  }
+  if (found.empty() && check) found = check(request.body);
+  if (found.size() > most) found.resize(most);
+  return found;
+}
+
+}  // namespace setget::inline v0

@@ -1,8 +1,8 @@
+// The functions of JMESPath: which is which, and those of texts, lists and objects.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -13,42 +13,6 @@
 #include "mapping/parser.hpp"
 
 namespace setget::inline v0::jmespath::detail {
-namespace {
-
-constexpr std::size_t kTextStep = 64;  // bytes of text that count as one step
-
-// A total in integers for as long as it fits, then in doubles.
-struct Total {
-  // A little more than 64 bits: so many 64-bit numbers as fit into memory cannot leave it.
-  __extension__ using Wide = __int128;
-  Wide whole = 0;
-  double real = 0;
-  bool exact = true;
-
-  void add(const Number& number) {
-    if (number.kind == Number::Kind::kDouble) {
-      exact = false;
-      real += number.real;
-      return;
-    }
-    whole += number.kind == Number::Kind::kInteger ? Wide{number.integer} : Wide{number.natural};
-  }
-  Number number() const {
-    Number out;
-    if (exact && whole >= std::numeric_limits<std::int64_t>::min() && whole <= std::numeric_limits<std::int64_t>::max()) {
-      out.integer = static_cast<std::int64_t>(whole);
-    } else if (exact && whole > 0 && whole <= std::numeric_limits<std::uint64_t>::max()) {
-      out.kind = Number::Kind::kUnsigned;
-      out.natural = static_cast<std::uint64_t>(whole);
-    } else {
-      out.kind = Number::Kind::kDouble;
-      out.real = static_cast<double>(whole) + real;
-    }
-    return out;
-  }
-};
-
-}  // namespace
 
 Value Interpreter::fail(const Part& part, std::string_view code, std::string message) {
   if (!failure_) failure_.emplace(mistake(code, part.position, std::move(message)));
@@ -123,67 +87,6 @@ Value Interpreter::apply(const Part& part, Arguments arguments) {
       return Value::of(to_string(first.type()));
   }
   return {};
-}
-
-Value Interpreter::aggregate(const Part& part, Value list) {
-  if (!is_array(list)) return wrong_type(part, 0, "an array of numbers", list);
-  Total total;
-  const std::size_t count = list.size();
-  meter_.spend(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto number = number_of(list.at(i));
-    if (!number)
-      return fail(part, "invalid-type",
-                  fmt::format("argument 1 of {}() must be an array of numbers; element {} is {}", name_of(part.function), i,
-                              to_string(list.at(i).type())));
-    total.add(*number);
-  }
-  Number sum = total.number();
-  if (part.function == Function::kAvg) {
-    if (count == 0) return {};
-    const bool even = total.exact && total.whole % static_cast<Total::Wide>(count) == 0;
-    if (even) {
-      total.whole /= static_cast<Total::Wide>(count);
-      sum = total.number();
-    } else {
-      sum.real = to_double(sum) / static_cast<double>(count);
-      sum.kind = Number::Kind::kDouble;
-    }
-  }
-  if (sum.kind == Number::Kind::kDouble && !std::isfinite(sum.real))
-    return fail(part, "invalid-value", fmt::format("{}() is beyond the range of numbers", name_of(part.function)));
-  return value_of(sum);
-}
-
-Value Interpreter::absolute(const Part& part, Value argument) {
-  const auto number = number_of(argument);
-  if (!number) return wrong_type(part, 0, "a number", argument);
-  switch (number->kind) {
-    case Number::Kind::kInteger:
-      if (number->integer >= 0) return argument;
-      return value_of([&] {
-        Number out;
-        out.kind = Number::Kind::kUnsigned;
-        out.natural = 0 - static_cast<std::uint64_t>(number->integer);
-        return out;
-      }());
-    case Number::Kind::kUnsigned:
-      return argument;
-    case Number::Kind::kDouble:
-      break;
-  }
-  if (!std::signbit(number->real)) return argument;
-  if (!std::isfinite(number->real)) return fail(part, "invalid-value", "abs() of what is beyond the range of numbers");
-  return Value::of(-number->real);
-}
-
-Value Interpreter::round(const Part& part, Value argument) {
-  const auto number = number_of(argument);
-  if (!number) return wrong_type(part, 0, "a number", argument);
-  if (number->kind != Number::Kind::kDouble) return argument;
-  const double rounded = part.function == Function::kCeil ? std::ceil(number->real) : std::floor(number->real);
-  // Already an integer: its digits may be more than a double has.
-  return rounded == number->real ? argument : Value::of(rounded);
 }
 
 Value Interpreter::ends(const Part& part, Arguments arguments) {
@@ -353,75 +256,6 @@ Value Interpreter::to_text(Value argument) {
   auto* out = make<char>(text.size());
   std::copy(text.begin(), text.end(), out);
   return Value::of(std::string_view(out, text.size()));
-}
-
-bool Interpreter::less(const Key& a, const Key& b) {
-  if (a.text) {
-    const int order = a.string.compare(b.string);
-    return order != 0 ? order < 0 : a.order < b.order;
-  }
-  const auto order = detail::compare(a.number, b.number);
-  return order != 0 ? order < 0 : a.order < b.order;
-}
-
-Interpreter::Key Interpreter::key_of(const Part& part, Value element, bool by) {
-  const Value value = by ? evaluate(reference_of(part, 1), element) : element;
-  Key key;
-  key.value = element;
-  if (const auto text = value.string()) {
-    key.text = true;
-    key.string = *text;
-  } else if (const auto number = number_of(value)) {
-    key.number = *number;
-  } else if (!failed()) {
-    fail(part, "invalid-type",
-         fmt::format("{}() orders by numbers or strings, not by {}", name_of(part.function), to_string(value.type())));
-  }
-  return key;
-}
-
-bool Interpreter::check_key(const Part& part, const Key& key, const Key& first, std::uint32_t index) {
-  if (failed()) return false;
-  if (key.text == first.text) return true;
-  fail(part, "invalid-type",
-       fmt::format("{}() orders by numbers or by strings, not by both; element {} differs from the first", name_of(part.function), index));
-  return false;
-}
-
-Value Interpreter::sort(const Part& part, Value list, bool by) {
-  if (!is_array(list)) return wrong_type(part, 0, "an array", list);
-  const std::uint32_t count = Access::size(list);
-  auto* keys = make<Key>(count);
-  std::size_t text = 0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    keys[i] = key_of(part, elements_of(list)[i], by);
-    keys[i].order = i;  // makes the order of equals theirs in the list
-    if (!check_key(part, keys[i], keys[0], i)) return {};
-    text += keys[i].string.size();
-  }
-  const auto rounds = static_cast<std::uint64_t>(std::bit_width(count));
-  meter_.spend((count + text / kTextStep) * rounds);
-  std::sort(keys, keys + count, less);
-  auto* out = make<Value>(count);
-  for (std::uint32_t i = 0; i < count; ++i) out[i] = keys[i].value;
-  return Access::of_elements(out, count);
-}
-
-// Of equals the first; `by`: of what the reference gives.
-Value Interpreter::extreme(const Part& part, Value list, bool greatest, bool by) {
-  if (!is_array(list)) return wrong_type(part, 0, "an array", list);
-  const std::uint32_t count = Access::size(list);
-  if (count == 0) return {};
-  meter_.spend(count);
-  const Key first = key_of(part, elements_of(list)[0], by);
-  if (failed()) return {};
-  Key best = first;
-  for (std::uint32_t i = 1; i < count; ++i) {
-    const Key key = key_of(part, elements_of(list)[i], by);
-    if (!check_key(part, key, first, i)) return {};
-    if (greatest ? less(best, key) : less(key, best)) best = key;
-  }
-  return best.value;
 }
 
 }  // namespace setget::inline v0::jmespath::detail

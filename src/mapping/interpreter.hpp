@@ -44,6 +44,8 @@ class Meter {
 // Deep equality, as JMESPath has it. `meter`: nullptr, or who pays.
 bool equal(const Value& a, const Value& b, Meter* meter);
 
+inline constexpr std::size_t kTextStep = 64;  // bytes of text that count as one step
+
 class Interpreter {
  public:
   Interpreter(const Program& program, Arena& arena)

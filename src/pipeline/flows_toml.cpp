@@ -1,5 +1,6 @@
 #include <setget/ttl.hpp>
 
+#include "pipeline/schema_toml.hpp"
 #include "pipeline/toml_reader.hpp"
 
 namespace setget::inline v0 {
@@ -15,7 +16,7 @@ void read_ttl(TomlReader& reader, Options& out) {
   reader.read("max_ttl", out.max_ttl);
 }
 
-void read_flows(TomlReader& reader, std::map<std::string, FlowOptions, std::less<>>& out) {
+void read_flows(TomlReader& reader, const std::filesystem::path& folder, std::map<std::string, FlowOptions, std::less<>>& out) {
   for (const auto& name : reader.keys()) {
     auto section = reader.section(name);
     if (!section) continue;
@@ -26,18 +27,18 @@ void read_flows(TomlReader& reader, std::map<std::string, FlowOptions, std::less
     section->read("index", flow.index);
     section->read_choice("archive", flow.archive, {{"skip", ArchiveMode::kSkip}, {"always", ArchiveMode::kAlways}});
     section->read("archive_retention", flow.archive_retention);
-    section->read("schema", flow.schema);
+    detail::read_schema(*section, folder, flow.schema);
     section->refuse_unknown();
   }
 }
 
-void read_accounts(TomlReader& reader, std::map<std::string, AccountOptions, std::less<>>& out) {
+void read_accounts(TomlReader& reader, const std::filesystem::path& folder, std::map<std::string, AccountOptions, std::less<>>& out) {
   for (const auto& name : reader.keys()) {
     auto section = reader.section(name);
     if (!section) continue;
     auto& account = out[name];
     read_ttl(*section, account);
-    if (auto flows = section->section("flows")) read_flows(*flows, account.flows);
+    if (auto flows = section->section("flows")) read_flows(*flows, folder, account.flows);
     section->refuse_unknown();
   }
 }
@@ -59,6 +60,7 @@ Result<Flows> parse_flows(std::string_view toml, std::string_view source_name) {
   detail::TomlProblems problems{.source = std::string(source_name), .first = std::nullopt};
   TomlReader root(*document, "", problems);
   Flows flows;
+  const auto folder = detail::folder_of(source_name);
   root.read_choice("isolation", flows.isolate_accounts, {{"none", false}, {"account", true}});
   if (auto section = root.section("ttl")) {
     section->read("default", flows.default_ttl);
@@ -66,8 +68,8 @@ Result<Flows> parse_flows(std::string_view toml, std::string_view source_name) {
     read_bound(*section, "max", "max_ttl", flows.max_ttl);
     section->refuse_unknown();
   }
-  if (auto section = root.section("accounts")) read_accounts(*section, flows.accounts);
-  if (auto section = root.section("flows")) read_flows(*section, flows.flows);
+  if (auto section = root.section("accounts")) read_accounts(*section, folder, flows.accounts);
+  if (auto section = root.section("flows")) read_flows(*section, folder, flows.flows);
   if (auto read = problems.result(); !read) return std::move(read).error();
   if (auto valid = flows.validate(); !valid) {
     const auto& error = valid.error();

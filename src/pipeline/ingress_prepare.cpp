@@ -43,8 +43,13 @@ void check_version_mode(const SetRequest& request, const Flows& flows, std::vect
 }
 
 Result<void> run_validator(const Command& command, const Door& door, std::vector<Reason>& reasons) {
+  const auto before = reasons.size();
   try {
     for (auto& reason : door.validator.validate(command)) reasons.push_back(std::move(reason));
+    // What is no envelope, or no JSON, has no payload to check.
+    if (reasons.size() == before) {
+      for (auto& reason : door.flows.violations(command, door.limits.max_reasons)) reasons.push_back(std::move(reason));
+    }
   } catch (const std::exception& thrown) {
     return Error(ErrorCode::kInternal, fmt::format("the validator threw: {}", thrown.what())).from(ErrorSource::kHost, 0, thrown.what());
   } catch (...) {

@@ -38,6 +38,7 @@ inline constexpr std::string_view kArchiveDifferences = "setget_archive_differen
 inline constexpr std::string_view kArchiveLastSuccess = "setget_archive_last_success_timestamp_seconds";  // gauge
 
 // Pipeline.
+inline constexpr std::string_view kReloads = "setget_reloads_total";                         // counter; result = ok, refused
 inline constexpr std::string_view kQueueDepth = "setget_queue_depth";                        // gauge
 inline constexpr std::string_view kQueueInFlight = "setget_queue_in_flight";                 // gauge
 inline constexpr std::string_view kQueueDelayed = "setget_queue_delayed";                    // gauge

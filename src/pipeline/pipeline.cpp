@@ -9,6 +9,7 @@
 
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/maintenance.hpp"
+#include "pipeline/metric_names.hpp"
 #include "pipeline/subscriptions.hpp"
 
 namespace setget::inline v0 {
@@ -115,7 +116,8 @@ struct Pipeline::State {
                                 .backoff = options.backoff,
                                 // The pipeline has its own, stated requirement.
                                 .require_durable_store = false,
-                                .metric_labels = options.metric_labels});
+                                .metric_labels = options.metric_labels,
+                                .max_reasons = options.limits.max_reasons});
     if (!made) return std::move(made).error();
     worker = std::move(*made);
     return {};
@@ -276,7 +278,18 @@ Result<void> Pipeline::subscribe(std::string cursor, std::function<Result<void>(
   return state_->subscriptions->add(std::move(cursor), std::move(on_changes), max_lag);
 }
 
-Result<void> Pipeline::reload(Flows flows) { return state_->policy->reload(std::move(flows)); }
+Result<void> Pipeline::reload(Flows flows) { return reload(Result<Flows>(std::move(flows))); }
+
+Result<void> Pipeline::reload(Result<Flows> flows) {
+  auto& options = state_->options;
+  auto reloaded = flows ? state_->policy->reload(*std::move(flows)) : Result<void>(std::move(flows).error());
+  options.metrics->add(detail::metric::kReloads, 1, {{"result", reloaded ? "ok" : "refused"}});
+  if (reloaded)
+    options.logger->log(LogLevel::kInfo, "flows were reloaded", {});
+  else
+    options.logger->log(LogLevel::kError, "the old flows stay: the new ones are refused", {{"error", reloaded.error().describe()}});
+  return reloaded;
+}
 
 Result<ReapplyReport> Pipeline::reapply_ttl(Deadline deadline) {
   auto& state = *state_;

@@ -190,6 +190,9 @@ class TomlReader {
     problem(key, "expected a table");
     return std::nullopt;
   }
+  bool failed() const { return problems_->first.has_value(); }
+  bool has(std::string_view key) const { return table_->contains(key); }
+  bool is_table(std::string_view key) const { return table_->get_as<toml::table>(key) != nullptr; }
   std::vector<std::string> keys() const {
     std::vector<std::string> out;
     for (const auto& [key, node] : *table_) out.emplace_back(key.str());

@@ -141,9 +141,8 @@ Result<void> check_flow(const std::string& section, const std::string& name, con
   if (flow.archive_retention && !flow.archive_retention->is_never && flow.archive_retention->length < Milliseconds(0)) {
     return invalid(path + ".archive_retention", "must not be negative");
   }
-  if (flow.schema) {
-    return invalid(path + ".schema",
-                   fmt::format("\"{}\": a flow's schema needs a build with JSON Schema; this one has none", *flow.schema));
+  if (flow.schema && flow.schema->source() == PayloadSchema::Source::kHeader) {
+    return invalid(path + ".schema", "a header says the version only in a route; a record has attributes and a payload");
   }
   return {};
 }
@@ -209,6 +208,14 @@ FlowOptions Flows::effective(std::string_view account, std::string_view flow) co
   take(scope.flow);
   take(scope.account_flow);
   return out;
+}
+
+const PayloadSchema* Flows::schema_of(std::string_view account, std::string_view flow) const noexcept {
+  const auto scope = scope_of(*this, account, flow);
+  for (const auto* said : {scope.account_flow, scope.flow}) {
+    if (said != nullptr && said->schema) return &*said->schema;
+  }
+  return nullptr;
 }
 
 // Readers share the flows and never wait for a reload longer than a pointer's copy.

@@ -34,6 +34,7 @@ Result<void> WorkerOptions::validate() const {
   if (linger < Milliseconds(0)) return bad("linger", "must not be negative");
   if (visibility_timeout && *visibility_timeout <= Milliseconds(0)) return bad("visibility_timeout", "must be > 0");
   if (backoff.base < Milliseconds(0) || backoff.cap < Milliseconds(0)) return bad("backoff", "must not be negative");
+  if (max_reasons == 0) return Error(ErrorCode::kInvalidArgument, "worker option max_reasons must be > 0").at_field("max_reasons");
   if (auto valid = metric_labels.validate(); !valid) return valid;
   return {};
 }

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "core/hlc.hpp"
+#include "pipeline/flow_schema.hpp"
 #include "pipeline/ingress_prepare.hpp"
 
 namespace setget::inline v0::detail {
@@ -64,14 +65,23 @@ std::vector<Reason> reasons_of(const Error& error, std::string_view code) {
 
 }  // namespace
 
+void FlowMemory::look(const std::string& account, const std::string& flow) {
+  if (known_ && account == account_ && flow == flow_) return;
+  listed_ = flows_->effective(account, flow).index.value_or(false);
+  schema_ = flows_->schema_of(account, flow);
+  account_ = account;
+  flow_ = flow;
+  known_ = true;
+}
+
 bool FlowMemory::listed(const std::string& account, const std::string& flow) {
-  if (!known_ || account != account_ || flow != flow_) {
-    listed_ = flows_->effective(account, flow).index.value_or(false);
-    account_ = account;
-    flow_ = flow;
-    known_ = true;
-  }
+  look(account, flow);
   return listed_;
+}
+
+const PayloadSchema* FlowMemory::schema(const std::string& account, const std::string& flow) {
+  look(account, flow);
+  return schema_;
 }
 
 Reason reason_of(const Error& error, std::string_view code) {
@@ -119,6 +129,10 @@ Decision decide(const Message& message, const DecisionContext& context, FlowMemo
   if (!violations->empty()) return dead(std::move(*violations));
 
   const auto& command = entry.command;
+  if (command.kind == CommandKind::kSet) {
+    auto broken = schema_violations(memory.schema(command.account, command.flow), command, context.max_reasons);
+    if (!broken.empty()) return dead(std::move(broken));
+  }
   if (command.kind == CommandKind::kSet || command.kind == CommandKind::kTouch) {
     const auto life = context.policy.resolve(command.account, command.flow, command.ttl);
     entry.expires_at = TtlPolicy::expires_at(time_of(entry.stamp), life.ttl);

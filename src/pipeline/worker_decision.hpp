@@ -27,11 +27,14 @@ class FlowMemory {
  public:
   explicit FlowMemory(const TtlPolicy& policy) : flows_(policy.flows()) {}
   bool listed(const std::string& account, const std::string& flow);
+  const PayloadSchema* schema(const std::string& account, const std::string& flow);
 
  private:
+  void look(const std::string& account, const std::string& flow);
   std::shared_ptr<const Flows> flows_;
   bool known_ = false;
   bool listed_ = false;
+  const PayloadSchema* schema_ = nullptr;
   std::string account_;
   std::string flow_;
 };
@@ -41,6 +44,7 @@ struct DecisionContext {
   const Validator& validator;
   const Transform& transform;  // empty: none
   TimePoint now;
+  std::size_t max_reasons = 32;  // of what a schema finds
 };
 
 // decode, transform, validate, resolve the life. The body passes through untouched unless there is a transform.

@@ -78,7 +78,7 @@ bool WorkerRound::work(HeldBatch& batch, bool fifo, bool extend) {
 }
 
 void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
-  const DecisionContext context{*options_.policy, *options_.validator, options_.transform, work.now};
+  const DecisionContext context{*options_.policy, *options_.validator, options_.transform, work.now, options_.max_reasons};
   FlowMemory memory(*options_.policy);
   const auto& messages = work.batch.messages;
   work.entries.reserve(messages.size());

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <setget/json_schema.hpp>
+#include <setget/validator.hpp>
 
 #include "validator/media_type.hpp"
 

@@ -185,7 +185,7 @@ std::string Report::detailed() const {
   return out + "]}";
 }
 
-std::vector<Reason> Report::reasons(std::string_view prefix) const {
+std::vector<Reason> Report::reasons(std::string_view prefix, bool with_keywords) const {
   std::vector<bool> has_parts(violations.size());
   for (const auto& one : violations) {
     if (one.parent != Violation::kNoParent) has_parts[one.parent] = true;
@@ -195,6 +195,7 @@ std::vector<Reason> Report::reasons(std::string_view prefix) const {
     if (has_parts[i]) continue;
     const auto& one = violations[i];
     out.push_back({.code = reason_code(one.keyword), .message = one.message, .pointer = std::string(prefix) + one.instance_location});
+    if (with_keywords) out.back().message.append(" (schema: ").append(one.keyword_location).append(")");
   }
   return out;
 }

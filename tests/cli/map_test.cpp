@@ -68,6 +68,30 @@ TEST_F(Map, says_what_an_ingress_would_refuse_and_where_it_came_from) {
   EXPECT_NE(map({"long.json"}).out.find("payload_too_large"), std::string::npos);
 }
 
+TEST_F(Map, checks_the_schemas_of_the_route_and_of_the_flow) {
+  write("body.json", R"({"required":["number"]})");
+  write("order.json", R"({"properties":{"total":{"maximum":10}}})");
+  write("setget.toml", R"([flows.orders]
+schema = "order.json"
+[routes.shop]
+account = "acme"
+flow = "orders"
+schema = "body.json"
+[routes.shop.mapping]
+keys = ['to_string(body.number)']
+payload = 'body.order'
+)");
+  const Ran flow = map({"good.json"});
+  EXPECT_EQ(flow.code, 2);
+  EXPECT_NE(flow.out.find("/payload/total schema_maximum"), std::string::npos) << flow.out;
+  write("bad.json", "{}");
+  const Ran body = map({"bad.json"});
+  EXPECT_EQ(body.code, 2);
+  EXPECT_NE(body.out.find("/body schema_required"), std::string::npos) << body.out;
+  write("good.json", R"({"number":7,"order":{"total":9}})");
+  EXPECT_EQ(map({"good.json"}).code, 0);
+}
+
 TEST_F(Map, fails_where_there_is_nothing_to_map) {
   EXPECT_EQ(map({"nowhere.json"}).code, 1);
   EXPECT_EQ(map({"nowhere.json", "good.json"}).code, 1);

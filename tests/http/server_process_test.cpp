@@ -101,6 +101,46 @@ TEST_F(Server, takes_webhooks_on_the_routes_of_its_file_and_reads_them_again) {
   EXPECT_EQ(post("/v1/hooks/other", R"({"id":"i"})"), 202);
 }
 
+TEST_F(Server, checks_flows_and_routes_by_their_schemas_and_keeps_them_where_new_ones_do_not_compile) {
+  const std::string config =
+      "[flows.orders]\nschema = \"order.json\"\n[routes.shop]\naccount = \"acme\"\nflow = \"hooks\"\nschema = \"order.json\"\n"
+      "[routes.shop.mapping]\nkeys = [\"body.id\"]\n";
+  write_file("setget.toml", config);
+  write_file("order.json", R"({"required":["id"],"properties":{"id":{"type":"string"},"n":{"maximum":3}}})");
+  start({"--config", "setget.toml"});
+  RawClient client(server_.port());
+  RawClient admin(server_.admin_port());
+  const auto set = [&client](const std::string& payload) {
+    return *client.request("POST", "/v1/records", R"({"keys":["k"],"account":"a","flow":"orders","payload":)" + payload + "}", kJson);
+  };
+  EXPECT_EQ(set(R"({"id":"x","n":3})").status, 202);
+  const auto refused = set(R"({"id":5,"n":4})");
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_EQ(refused.headers.at("content-type"), "application/problem+json");
+  const json violations = json::parse(refused.body).at("violations");
+  ASSERT_EQ(violations.size(), 2u) << "every violation";
+  EXPECT_EQ(violations[0].at("pointer"), "/payload/id");
+  EXPECT_EQ(violations[0].at("code"), "schema_type");
+  EXPECT_NE(violations[0].at("message").get<std::string>().find("(schema: /properties/id/type)"), std::string::npos);
+  EXPECT_EQ(violations[1].at("pointer"), "/payload/n");
+  const auto hook = client.request("POST", "/v1/hooks/shop", R"({"id":"o-1","n":4})", kJson);
+  EXPECT_EQ(hook->status, 422);
+  EXPECT_EQ(json::parse(hook->body).at("violations").at(0).at("pointer"), "/body/n");
+  EXPECT_EQ(client.request("POST", "/v1/hooks/shop", "{", kJson)->status, 400);
+  EXPECT_EQ(client.request("POST", "/v1/hooks/shop", R"({"id":"o-1"})", kJson)->status, 202);
+
+  write_file("order.json", R"({"required":["id"],"properties":{"n":{"maximum":"9"}}})");
+  const auto reload = admin.request("POST", "/v1/reload");
+  EXPECT_EQ(reload->status, 422);
+  EXPECT_NE(reload->body.find("order.json: #/properties/n/maximum"), std::string::npos) << reload->body;
+  EXPECT_EQ(set(R"({"id":"x","n":4})").status, 422) << "the old one stays";
+  EXPECT_NE(admin.request("GET", "/metrics")->body.find("setget_reloads_total{result=\"refused\"} 1"), std::string::npos);
+  write_file("order.json", R"({"required":["id"],"properties":{"n":{"maximum":9}}})");
+  server_.signal(SIGHUP);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (set(R"({"id":"x","n":4})").status != 202) ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
+}
+
 TEST_F(Server, drains_and_exits_with_0_on_sigterm) {
   start();
   RawClient busy(server_.port());

@@ -1,4 +1,5 @@
 #include <setget/json_schema.hpp>
+#include <setget/validator.hpp>
 
 #include <atomic>
 #include <stdexcept>
