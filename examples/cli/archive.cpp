@@ -1,5 +1,8 @@
 // archive run, verify, restore, status.
+#include <array>
 #include <cstdio>
+#include <optional>
+#include <utility>
 
 #ifdef SETGET_WITH_MONGO
 #include <setget/mongo_config.hpp>
@@ -7,6 +10,7 @@
 
 #include "cli.hpp"
 #include "output.hpp"
+#include "restore_state.hpp"
 
 namespace cli {
 
@@ -80,16 +84,27 @@ int verify(Context& context, const setget::VerifyOptions& options) {
   });
 }
 
-int restore(Context& context, const setget::RestoreOptions& options) {
+int restore(Context& context, setget::RestoreOptions options, const std::string& state_file) {
+  std::optional<RestoreState> state;
+  if (!state_file.empty() && !options.dry_run) {
+    state.emplace(state_file, options);
+    auto left = state->load();
+    if (!left) return failed(context.common, left.error());
+    options.resume = *std::move(left);
+    options.on_progress = [&](const setget::RestoreProgress& progress) { state->save(progress); };
+  }
   // Into an empty store is what a restore is for: a missing file is made.
   return with_archiver(context, Missing::kMake, [&](Session&, setget::Archiver& archiver) {
     const auto report = archiver.restore(options);
     if (!report) return failed(context.common, report.error());
+    if (state) state->remove();
     print_counts(context.common, {{"considered", report->considered},
                                   {"restored", report->restored},
+                                  {"overwritten", report->overwritten},
                                   {"skipped_expired", report->skipped_expired},
                                   {"skipped_present", report->skipped_present},
                                   {"into_empty_store", report->into_empty_store},
+                                  {"resumed", options.resume.has_value()},
                                   {"dry_run", options.dry_run}});
     return kOk;
   });
@@ -217,25 +232,36 @@ void add_verify(CLI::App& archive, Context& context) {
 
 void add_restore(CLI::App& archive, Context& context) {
   struct Flags {
-    std::string account, flow, key;
+    std::string account, flow, owner, key, ttl, state;
     setget::RestoreOptions options;
   };
   auto* command = archive.add_subcommand("restore", "bring records back from the archive; all given conditions must hold");
   auto flags = std::make_shared<Flags>();
-  auto* account = command->add_option("--account", flags->account);
-  auto* flow = command->add_option("--flow", flags->flow);
-  auto* key = command->add_option("--key", flags->key);
-  command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life");
-  command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions");
+  const std::array<std::pair<CLI::Option*, std::optional<std::string> setget::RestoreOptions::*>, 4> conditions = {
+      std::pair(command->add_option("--account", flags->account), &setget::RestoreOptions::account),
+      std::pair(command->add_option("--flow", flags->flow), &setget::RestoreOptions::flow),
+      std::pair(command->add_option("--owner", flags->owner), &setget::RestoreOptions::owner),
+      std::pair(command->add_option("--key", flags->key), &setget::RestoreOptions::key)};
+  auto* expired =
+      command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life by the TTL policy");
+  command->add_option("--ttl", flags->ttl, "that life instead: never, 90s, 15m, 36h, 7d, 2w")->needs(expired);
+  command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions; later sets win");
   command->add_flag("--dry-run", flags->options.dry_run, "only count");
-  command->callback([&context, flags, account, flow, key] {
-    context.chosen = [&context, flags, account, flow, key] {
+  command->add_option("--state", flags->state,
+                      "a file in which it keeps how far it came: the same command goes on there after it was killed");
+  command->callback([&context, flags, conditions] {
+    context.chosen = [&context, flags, conditions] {
       auto options = flags->options;
       if (context.common.ns) options.ns = *context.common.ns;
-      if (account->count() > 0) options.account = flags->account;
-      if (flow->count() > 0) options.flow = flags->flow;
-      if (key->count() > 0) options.key = flags->key;
-      return restore(context, options);
+      for (const auto& [option, condition] : conditions) {
+        if (option->count() > 0) options.*condition = option->as<std::string>();
+      }
+      if (!flags->ttl.empty()) {
+        auto ttl = setget::parse_ttl(flags->ttl);
+        if (!ttl) return failed(context.common, std::move(ttl).error().at_field("--ttl"));
+        options.ttl = *ttl;
+      }
+      return restore(context, std::move(options), flags->state);
     };
   });
 }

@@ -73,21 +73,40 @@ struct VerifyReport {
   bool equal() const noexcept { return difference_count == 0; }
 };
 
+struct RestoreReport {
+  std::uint64_t considered = 0;
+  std::uint64_t restored = 0;
+  std::uint64_t overwritten = 0;  // of them: over data that the store knew
+  std::uint64_t skipped_expired = 0;
+  std::uint64_t skipped_present = 0;  // the store has the same or a newer version and overwrite is off
+  bool into_empty_store = false;      // versions were kept
+};
+
+// How far a restore has come. What has it can go on from there after a kill -9, without doing again what was done.
+struct RestoreProgress {
+  std::string cursor{};    // as scans have them
+  TimePoint started_at{};  // sets that were accepted later are never overwritten
+  RestoreReport report{};
+};
+
+// What a fresh version that replaced live data came from: an attribute of this name, "version 7, revision 0".
+inline constexpr std::string_view kRestoredFrom = "setget-restored-from";
+
 struct RestoreOptions {
   std::optional<std::string> ns{};  // all given conditions must hold
   std::optional<std::string> account{};
   std::optional<std::string> flow{};
+  std::optional<std::string> owner{};
   std::optional<std::string> key{};
-  bool include_expired = false;  // restored with a fresh life by the TTL policy
+  bool include_expired = false;  // restored with a fresh life
+  std::optional<Ttl> ttl{};      // that life; empty: by the TTL policy
   bool overwrite = false;        // over live data: as fresh versions
   bool dry_run = false;
-};
-struct RestoreReport {
-  std::uint64_t considered = 0;
-  std::uint64_t restored = 0;
-  std::uint64_t skipped_expired = 0;
-  std::uint64_t skipped_present = 0;  // the store has the same or a newer version and overwrite is off
-  bool into_empty_store = false;      // versions were kept
+  // The last progress of a restore that did not come to its end, with the same conditions: goes on there. Also into a store that was empty
+  // then.
+  std::optional<RestoreProgress> resume{};
+  // Called on the calling thread whenever what it says is in the store. An exception ends the restore with kInternal.
+  std::function<void(const RestoreProgress& progress)> on_progress{};
 };
 
 class SETGET_API Archiver {
@@ -101,7 +120,8 @@ class SETGET_API Archiver {
   Result<ArchiveRunReport> run(Deadline deadline = Deadline::in(std::chrono::hours(12)), bool adopt = false);
   Result<VerifyReport> verify(const VerifyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   // Into an empty store versions are kept. Over live data without `overwrite`, what the store already knows (live or as a tombstone) is
-  // skipped and the rest comes back; with it, every selected record becomes a fresh version. Idempotent without `overwrite`.
+  // skipped and the rest comes back; with it, every selected record becomes a fresh version that says where it came from (kRestoredFrom):
+  // sets that come later win. Idempotent without `overwrite`. kInvalidArgument: a TTL without include_expired.
   Result<RestoreReport> restore(const RestoreOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   Result<std::optional<ArchiveCheckpoint>> checkpoint();
   // A running call stops at its next batch with kCancelled. Idempotent.

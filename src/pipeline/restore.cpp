@@ -10,12 +10,15 @@ template <class State>
 class Restoration {
  public:
   Restoration(State& state, detail::ArchiveTurn& turn, const RestoreOptions& options)
-      : state_(state), turn_(turn), options_(options), flows_(state.options.policy->flows()), now_(state.options.clock->now()) {}
+      : state_(state), turn_(turn), options_(options), flows_(state.options.policy->flows()), now_(state.options.clock->now()) {
+    progress_.started_at = now_;
+    if (options.resume) progress_ = *options.resume;
+  }
 
   Result<RestoreReport> go() {
     if (auto ready = look_at_store(); !ready) return std::move(ready).error();
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
-    std::string cursor;
+    auto& cursor = progress_.cursor;
     do {
       if (auto on = turn_.go_on(); !on) return std::move(on).error();
       auto page = state_.archive().scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = turn_.deadline()});
@@ -29,6 +32,7 @@ class Restoration {
       if (auto done = apply_kept(); !done) return std::move(done).error();
       turn_.pace(page->items.size());
       cursor = std::move(page->next);
+      if (auto told = tell(); !told) return std::move(told).error();
     } while (!cursor.empty());
     return report_;
   }
@@ -37,7 +41,7 @@ class Restoration {
   Result<void> look_at_store() {
     auto page = state_.store().scan({.cursor = {}, .limit = 1, .deadline = turn_.deadline()});
     if (!page) return std::move(page).error();
-    report_.into_empty_store = page->items.empty();
+    if (!options_.resume) report_.into_empty_store = page->items.empty();
     auto stats = state_.store().stats();
     if (!stats) return std::move(stats).error();
     // Fresh stamps go on from now, and never below the floor, where the store knows nothing any more.
@@ -45,10 +49,21 @@ class Restoration {
     return {};
   }
 
+  Result<void> tell() {
+    if (!options_.on_progress || options_.dry_run) return {};
+    try {
+      options_.on_progress(progress_);
+      return {};
+    } catch (const std::exception& thrown) {
+      return Error(ErrorCode::kInternal, fmt::format("on_progress threw: {}", thrown.what())).from(ErrorSource::kHost, 0, thrown.what());
+    }
+  }
+
   bool selected(const Record& record) const {
     if (options_.ns && record.ns != *options_.ns) return false;
     if (options_.account && record.account != *options_.account) return false;
     if (options_.flow && record.flow != *options_.flow) return false;
+    if (options_.owner && record.owner != *options_.owner) return false;
     return !options_.key || (record.keys.contains(*options_.key) && !record.lost_keys.contains(*options_.key));
   }
 
@@ -62,7 +77,7 @@ class Restoration {
         ++report_.skipped_expired;
         return {};
       }
-      const auto life = state_.options.policy->resolve(record.account, record.flow, std::nullopt);
+      const auto life = state_.options.policy->resolve(record.account, record.flow, options_.ttl);
       record.expires_at = TtlPolicy::expires_at(now_, life.ttl);
       record.ttl_rule = life.rule;
       ++record.revision;  // so that the archive takes the new expiry
@@ -85,7 +100,8 @@ class Restoration {
   // A queue that outlived the store may still deliver sets from before an erase: its tombstone keeps them stale. It is forgotten like any
   // other once the floor has passed the moment of the restore.
   Result<void> consider_tombstone(Summary&& item) {
-    const bool everything = !options_.account && !options_.flow && !options_.key && (!options_.ns || *options_.ns == item.ns);
+    const bool everything =
+        !options_.account && !options_.flow && !options_.owner && !options_.key && (!options_.ns || *options_.ns == item.ns);
     if (!report_.into_empty_store || options_.dry_run || !everything || item.version == 0) return {};
     ApplyEntry entry;
     entry.command.kind = CommandKind::kErase;
@@ -159,15 +175,19 @@ class Restoration {
   Stamp fresh_stamp() { return last_stamp_ = next_stamp(last_stamp_, state_.options.clock->now()); }
 
   // Where versions are assigned the stamp is the version, as for any set; a caller's numbering goes on by one, so that his next is not
-  // stale.
+  // stale. What was set after the restore had begun is later than what it brings back, and stays.
   Result<void> overwrite(Record&& record, const std::optional<Record>& current) {
+    if (current && current->stamp >= stamp_at(progress_.started_at + Milliseconds(1))) {
+      ++report_.skipped_present;
+      return {};
+    }
     std::vector<std::string_view> held;
     for (const auto key : record.keys) {
       if (!record.lost_keys.contains(key)) held.push_back(key);
     }
     if (held.empty()) return {};
     if (options_.dry_run) {
-      ++report_.restored;
+      count_fresh(current);
       return {};
     }
     ApplyEntry entry;
@@ -177,6 +197,7 @@ class Restoration {
     const bool assigned = record.version == record.stamp;
     const auto known_version = std::max(record.version, current ? current->version : 0);
     const KeyList keys{std::span<const std::string_view>(held)};
+    record.attributes.insert_or_assign(std::string(kRestoredFrom), fmt::format("version {}, revision {}", record.version, record.revision));
     entry.command = command_of(std::move(record));
     entry.command.keys = keys;
     if (!assigned) entry.command.version = known_version + 1;
@@ -190,7 +211,7 @@ class Restoration {
       auto& result = applied->front();
       if (!result) return std::move(result).error();
       if (result->outcome == Outcome::kApplied) {
-        ++report_.restored;
+        count_fresh(current);
         return {};
       }
       if (result->outcome == Outcome::kExpired) {
@@ -204,6 +225,11 @@ class Restoration {
         .at_field("id");
   }
 
+  void count_fresh(const std::optional<Record>& replaced) {
+    ++report_.restored;
+    if (replaced) ++report_.overwritten;
+  }
+
   State& state_;
   detail::ArchiveTurn& turn_;
   const RestoreOptions& options_;
@@ -211,12 +237,16 @@ class Restoration {
   const TimePoint now_;
   Stamp last_stamp_ = 0;
   std::vector<ApplyEntry> kept_;
-  RestoreReport report_;
+  RestoreProgress progress_;
+  RestoreReport& report_ = progress_.report;
 };
 
 }  // namespace
 
 Result<RestoreReport> Archiver::restore(const RestoreOptions& options, Deadline deadline) {
+  if (options.ttl && !options.include_expired) {
+    return Error(ErrorCode::kInvalidArgument, "a TTL is the life of expired records, which are not included").at_field("ttl");
+  }
   auto turn = detail::ArchiveTurn::begin(*state_, deadline);
   if (!turn) return std::move(turn).error();
   return Restoration<State>(*state_, **turn, options).go();

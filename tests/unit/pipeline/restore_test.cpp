@@ -174,6 +174,53 @@ TEST(Restore, overwrites_live_data_with_fresh_versions_only_when_asked) {
   EXPECT_TRUE(world.archiver->verify().value().equal());
 }
 
+TEST(Restore, a_fresh_version_says_where_it_came_from_and_a_later_set_stays) {
+  ArchiveWorld world;
+  const auto first = world.set(request("x", {"k"}, R"("archived")"));
+  world.set(request("y", {"l"}, R"("archived")"));
+  ASSERT_TRUE(world.archiver->run());
+  world.clock->advance(days(1));
+  world.set(request("x", {"k"}, R"("live")"));
+  world.clock->advance(days(1));
+  RestoreOptions options{.overwrite = true};
+  RestoreProgress last;
+  options.on_progress = [&](const RestoreProgress& progress) { last = progress; };
+  const auto report = world.archiver->restore(options).value();
+  EXPECT_EQ(report.restored, 2u);
+  EXPECT_EQ(report.overwritten, 2u);
+  EXPECT_EQ(world.get("k").value().payload.view(), R"("archived")");
+  EXPECT_EQ(world.get("k").value().attributes.at(std::string(kRestoredFrom)), "version " + std::to_string(first.version) + ", revision 0");
+  // The same restore once more, as after a kill before its progress was kept, with a set in between.
+  world.clock->advance(days(1));
+  world.set(request("x", {"k"}, R"("later")"));
+  options.resume = RestoreProgress{.started_at = last.started_at, .report = {}};
+  world.archiver->restore(options).value();
+  EXPECT_EQ(world.get("k").value().payload.view(), R"("later")");
+}
+
+TEST(Restore, goes_on_where_an_earlier_one_stopped_also_into_a_store_that_was_empty_then) {
+  ArchiveWorld world;
+  world.set_many(40);
+  world.erase("r3");
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  std::vector<RestoreProgress> seen;
+  RestoreOptions options;
+  options.on_progress = [&](const RestoreProgress& progress) {
+    seen.push_back(progress);
+    throw std::runtime_error("killed");
+  };
+  EXPECT_EQ(fresh.archiver->restore(options).error().code(), ErrorCode::kInternal);
+  ASSERT_EQ(seen.size(), 1u);
+  options.resume = seen[0];
+  options.on_progress = {};
+  const auto report = fresh.archiver->restore(options).value();
+  EXPECT_TRUE(report.into_empty_store);
+  EXPECT_EQ(report.restored, 39u);
+  EXPECT_EQ(report.considered, 39u);
+  EXPECT_EQ(fresh.key_store.get_by_id("r3", fresh.clock->now()).value(), std::nullopt);
+}
+
 TEST(Restore, overwrites_erased_records_too) {
   ArchiveWorld world;
   world.set(request("x", {"k"}));
@@ -189,6 +236,7 @@ TEST(Restore, selects_by_namespace_account_flow_and_key) {
   auto other = request("other", {"o1", "o2"});
   other.account = "globex";
   other.flow = "invoices";
+  other.owner = "ann";
   world.set(other);
   auto tenant = request("tenant", {"t"});
   tenant.ns = "tenant-1";
@@ -200,6 +248,7 @@ TEST(Restore, selects_by_namespace_account_flow_and_key) {
   EXPECT_EQ(restored({.flow = "orders"}), 4u);
   EXPECT_EQ(restored({.ns = "tenant-1"}), 1u);
   EXPECT_EQ(restored({.key = "o2"}), 1u);
+  EXPECT_EQ(restored({.owner = "ann"}), 1u);
   EXPECT_EQ(restored({.account = "globex", .key = "t"}), 0u);
 }
 
@@ -211,6 +260,10 @@ TEST(Restore, leaves_expired_records_out_unless_they_are_asked_for_and_then_give
   Fresh without(world, flows_with_default(Ttl::after(days(7))));
   EXPECT_EQ(without.archiver->restore().value().skipped_expired, 1u);
   EXPECT_FALSE(without.get("k"));
+  EXPECT_EQ(without.archiver->restore({.ttl = Ttl::after(days(2))}).error().field(), "ttl");
+  Fresh shorter(world, flows_with_default(Ttl::after(days(7))));
+  EXPECT_EQ(shorter.archiver->restore({.include_expired = true, .ttl = Ttl::after(days(2))}).value().restored, 1u);
+  EXPECT_EQ(shorter.get("k").value().expires_at, shorter.clock->now() + days(2));
   EXPECT_EQ(without.archiver->restore({.include_expired = true}).value().restored, 1u);
   EXPECT_EQ(without.get("k").value().expires_at, without.clock->now() + days(7));
 }
