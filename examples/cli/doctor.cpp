@@ -189,7 +189,7 @@ setget::Result<void> check_redis([[maybe_unused]] const setget::Config& config, 
   if (!is_redis(uri)) return {};
   auto database = open_redis(config, uri);
   if (!database) return std::move(database).error();
-  auto findings = database->doctor();
+  auto findings = database->doctor(setget::Deadline::in(std::chrono::seconds(10)), config.redis.wait_replicas);
   if (!findings) return std::move(findings).error();
   for (auto& finding : *findings) found.push_back(std::move(finding));
 #endif
@@ -238,10 +238,11 @@ int doctor(Context& context) {
   check_policies(*config, found);
   const std::string path = sqlite_path(config->store);
   if (!path.empty()) check_file(path, found);
-  auto checked = check_stores(context.common, found);
-  if (checked && !path.empty()) checked = check_sqlite(path, found);
-  if (checked) checked = check_redis(*config, config->store, found);
+  // First the servers: where too few replicas are online the stores cannot be opened, and this says so with a fix.
+  auto checked = check_redis(*config, config->store, found);
   if (checked && config->queue != config->store) checked = check_redis(*config, config->queue, found);
+  if (checked) checked = check_stores(context.common, found);
+  if (checked && !path.empty()) checked = check_sqlite(path, found);
   if (checked) checked = check_mongo(*config, found);
   if (!checked) {
     // What was found before still helps; but the stores could not be looked at.

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -115,7 +116,9 @@ class SETGET_API Database {
   Result<Queue> queue(const std::string& name, const QueueOptions& options = {});
   // Asks every live master how it is set and how it fares: eviction, persistence, head-room, version, replication, cluster coverage, clock,
   // and whether the user may do what the store needs. Changes nothing. An error means that no server could be asked.
-  Result<std::vector<Finding>> doctor(Deadline deadline = Deadline::in(Milliseconds(10'000)));
+  // `wait_replicas`: held against the replicas that are online, instead of what this was opened with: who only looks waits for none.
+  Result<std::vector<Finding>> doctor(Deadline deadline = Deadline::in(Milliseconds(10'000)),
+                                      std::optional<std::uint32_t> wait_replicas = std::nullopt);
   // Looks at about `max_names` names of each master, in small steps that others' commands come between. For people who size servers, not
   // for every minute.
   Result<MemoryReport> memory(std::size_t max_names = 100'000, Deadline deadline = Deadline::in(Milliseconds(600'000)));

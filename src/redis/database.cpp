@@ -24,7 +24,9 @@ std::shared_ptr<QueueBackend> Database::queues() { return state_->queues; }
 
 Result<Queue> Database::queue(const std::string& name, const QueueOptions& options) { return Queue::open(state_->queues, name, options); }
 
-Result<std::vector<Finding>> Database::doctor(Deadline deadline) { return examine(*state_->place, deadline); }
+Result<std::vector<Finding>> Database::doctor(Deadline deadline, std::optional<std::uint32_t> wait_replicas) {
+  return examine(*state_->place, wait_replicas.value_or(state_->place->options().wait_replicas), deadline);
+}
 
 Result<MemoryReport> Database::memory(std::size_t max_names, Deadline deadline) {
   return measure_memory(*state_->place, max_names, deadline);

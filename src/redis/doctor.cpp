@@ -127,11 +127,11 @@ Result<void> ask(Pool& server, const StoreReport& store, ServerReport& report, D
 
 }  // namespace
 
-Result<std::vector<Finding>> examine(Place& place, Deadline deadline) {
+Result<std::vector<Finding>> examine(Place& place, std::uint32_t wait_replicas, Deadline deadline) {
   auto& client = place.client();
   auto servers = client.servers(deadline);
   if (!servers) return std::move(servers).error();
-  StoreReport report{.topology = client.settings().topology, .prefix = place.prefix(), .wait_replicas = place.options().wait_replicas};
+  StoreReport report{.topology = client.settings().topology, .prefix = place.prefix(), .wait_replicas = wait_replicas};
   for (const auto& server : *servers) {
     ServerReport one{.name = server->endpoint().text()};
     if (auto asked = ask(*server, report, one, deadline); !asked) one.unreachable = asked.error().message();

@@ -47,6 +47,6 @@ Fields parse_fields(std::string_view text);
 std::vector<Finding> judge(const StoreReport& report);
 
 // Asks all masters. Error: none could be found.
-Result<std::vector<Finding>> examine(Place& place, Deadline deadline);
+Result<std::vector<Finding>> examine(Place& place, std::uint32_t wait_replicas, Deadline deadline);
 
 }  // namespace setget::inline v0::redis

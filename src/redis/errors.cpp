@@ -1,5 +1,6 @@
 #include "redis/errors.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -56,6 +57,9 @@ constexpr std::array kMeanings{
             "the server has no password; take it out of the URI, or check that this is the right server"},
     Meaning{"NOPERM", Trouble::kNoPermission, ErrorCode::kFailedPrecondition,
             "the user may not do this; extend its rights with ACL SETUSER"},
+    Meaning{
+        "ERR The user executing the script can't", Trouble::kNoPermission, ErrorCode::kFailedPrecondition,
+        "the user may run the script but not all that it does; `setget doctor` says what is missing: extend its rights with ACL SETUSER"},
     Meaning{"EXECABORT", Trouble::kExecAborted, ErrorCode::kFailedPrecondition,
             "the transaction was discarded because one of its commands was refused"},
     Meaning{"UNBLOCKED", Trouble::kUnblocked, ErrorCode::kUnavailable,
@@ -65,6 +69,21 @@ constexpr std::array kMeanings{
     Meaning{"ERR unknown command", Trouble::kUnknownCommand, ErrorCode::kUnsupported,
             "the server does not know this command; which version is it?"},
 };
+
+// What a command of a script was refused with. Before Redis 7 that is wrapped: "ERR Error running script (call to f_…): @user_script:3:
+// WRONGTYPE …", sometimes with the place twice and a '-' before the word.
+std::string_view without_wrapping(std::string_view text) {
+  if (!text.starts_with("ERR Error running script")) return text;
+  constexpr std::string_view kPlace = "@user_script:";
+  const auto place = text.rfind(kPlace);
+  if (place == std::string_view::npos) return text;
+  auto inner = text.substr(place + kPlace.size());
+  inner.remove_prefix(std::min(inner.find_first_not_of(" 0123456789"), inner.size()));
+  if (!inner.starts_with(": ")) return text;
+  inner.remove_prefix(2);
+  if (inner.starts_with('-')) inner.remove_prefix(1);
+  return inner;
+}
 
 }  // namespace
 
@@ -88,8 +107,9 @@ bool maybe_executed(const Error& error) noexcept {
 }
 
 Error server_error(std::string_view text) {
+  const auto refusal = without_wrapping(text);
   for (const auto& meaning : kMeanings) {
-    if (text.starts_with(meaning.start))
+    if (refusal.starts_with(meaning.start))
       return Error(meaning.code, std::string(meaning.advice))
           .from(ErrorSource::kRedis, static_cast<int>(meaning.trouble), std::string(text));
   }

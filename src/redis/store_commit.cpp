@@ -163,6 +163,11 @@ Script::Call CommitCall::call() const {
     }
     chunked("ZADD", shards_->name(shard_, "x"), firsts);
   }
+  // A command that fails (another program's value has the name of the log, say) undoes nothing that came before it. So the lists come first
+  // and the entries last: a line of the log about something that was not written tells nobody anything, a record without its line would
+  // never be archived.
+  const auto rank = [](const Op& op) { return op.command == "RPUSH" ? 0 : op.command == "SET" || op.command == "DEL" ? 2 : 1; };
+  std::ranges::stable_sort(whole.ops_, {}, rank);
   Script::Call call(commit_script(), whole.keys_.size());
   for (const auto& key : whole.keys_) call.key(key);
   call.arg(static_cast<std::int64_t>(whole.expected_.size()));

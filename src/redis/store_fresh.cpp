@@ -1,9 +1,9 @@
 // New records, the way most are set: nothing is known of the identity, nor of its keys. Then there is nothing to decide, and nothing to
 // read but whether that is so. Two exchanges for each piece of a batch, of which the second goes out with the first of the next piece:
 //
-//   WATCH and GET of the part's meta (its floor and epoch hold until the second exchange), EXISTS of the identities, and the claims on all
-//   keys by MSETNX, which either makes all of them or none. A claim counts only once its record has come, so one too many does no harm.
-//   MULTI, a SET NX for each record, one line of the change log and of its expiry bucket for each, EXEC.
+//   WATCH and GET of the part's meta (its floor and epoch hold until the second exchange), LLEN of its log, EXISTS of the identities, and
+//   the claims on all keys by MSETNX, which either makes all of them or none. A claim counts only once its record has come, so one too many
+//   does no harm. MULTI, a SET NX for each record, one line of the change log and of its expiry bucket for each, EXEC.
 //
 // Whatever turns out not to be new goes the way of all others. What is written is what apply_command() would have decided; the model's
 // tests hold both ways against each other.
@@ -143,6 +143,8 @@ class RedisStore::Fresh {
   void look(Piece& piece, RedisCommands& commands) {
     commands.add("WATCH", 2).arg({head_, "m"});
     commands.add("GET", 2).arg({head_, "m"});
+    // A transaction goes on behind a command that fails, and the records are in it: whether the log is one must be known before.
+    commands.add("LLEN", 2).arg({head_, "l"});
     commands.add("EXISTS", 1 + piece.entries.size());
     for (const auto i : piece.entries) commands.arg({head_, "e:", entry(i).command.ns, "/", entry(i).command.id});
     const auto others = [&](std::size_t i) {
@@ -187,9 +189,9 @@ class RedisStore::Fresh {
       }
     }
     std::int64_t claimed = 0;
-    std::vector<bool> refused(piece.entries.size(), replies[2].integer() != 0);
+    std::vector<bool> refused(piece.entries.size(), replies[3].integer() != 0);
     for (std::size_t i = 0; i < piece.claims.size(); ++i) {
-      if (replies[3 + i].integer() == 1) {
+      if (replies[4 + i].integer() == 1) {
         claimed += piece.claimed[i];
       } else {
         for (auto at = piece.claims[i].first; at < piece.claims[i].second; ++at) refused[at] = true;

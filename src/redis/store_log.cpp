@@ -219,8 +219,9 @@ Result<std::vector<Position>> RedisStore::ends(Deadline deadline) {
 
 // Polled: a list cannot be waited for without taking from it, and a message to all for every set would cost every set.
 Result<bool> RedisStore::wait_for_changes(Position after, Deadline wait) {
+  constexpr Milliseconds kAnswer{1000};  // so long one look may take behind the end of the wait
   for (Milliseconds pause{1};; pause = std::min(pause * 2, Milliseconds(50))) {
-    auto last = ends(patience());
+    auto last = ends(Deadline::at(std::max(wait.time(), Deadline::in(kAnswer).time())));
     if (!last) return std::move(last).error();
     if (total(*last) > after) return true;
     const auto left = wait.left();

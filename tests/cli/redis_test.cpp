@@ -55,6 +55,21 @@ TEST_F(OnRedis, doctor_tells_what_the_server_would_throw_away) {
   EXPECT_EQ(run({"doctor", "--store", server.uri("?connect_timeout=100ms")}).code, 1);
 }
 
+TEST_F(OnRedis, doctor_holds_wait_replicas_against_the_replicas_that_are_online) {
+  redis_test::RedisServer master;
+  set("a", "1", {"--store", master.uri()});
+  write("waits.toml", "[redis]\nwait_replicas = 1\n");
+  const std::vector<std::string> words = {"doctor", "--config", "waits.toml", "--store", master.uri()};
+  const Ran alone = run(words);
+  EXPECT_EQ(alone.code, 1) << "the store cannot be opened so";
+  EXPECT_NE(alone.out.find("0 of the 1 replicas that a write waits for"), std::string::npos) << alone.out << alone.err;
+  const redis_test::RedisServer replica({.arguments = {"--replicaof", "127.0.0.1", std::to_string(master.port())}});
+  ASSERT_TRUE(redis_test::eventually([&] { return master.cli({"INFO", "replication"}).find("state=online") != std::string::npos; }));
+  const Ran followed = run(words);
+  EXPECT_EQ(followed.code, 2) << followed.out << followed.err;
+  EXPECT_NE(followed.out.find("a write waits for 1 of 1 replicas"), std::string::npos) << followed.out;
+}
+
 TEST_F(OnRedis, stats_say_where_the_memory_goes) {
   redis_test::RedisServer server;
   for (int i = 0; i < 20; ++i) {

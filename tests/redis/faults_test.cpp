@@ -193,6 +193,42 @@ TEST_P(RedisFaults, Something_else_under_the_name_of_an_entry_is_said_to_be_so) 
   EXPECT_EQ(found[0].record->stamp, Messages::base() + 2);
 }
 
+// A record without its line in the change log would never reach the archive.
+TEST_P(RedisFaults, Something_else_under_the_name_of_the_change_log_is_said_to_be_so_and_no_record_is_written_without_its_line) {
+  const auto prefix = new_prefix();
+  auto store = open_store(server().uri(), prefix, GetParam());
+  const auto apply = [&](const std::string& id, Stamp number) {
+    auto entry = kit::set_entry({.id = id, .keys = {id}, .stamp = Messages::base() + number});
+    auto results = store->apply({.entries = std::span(&entry, 1), .now = Messages::now(), .deadline = Deadline::in(Milliseconds(2000))});
+    return results ? results->at(0) : Result<ApplyResult>(results.error());
+  };
+  const auto stamp_of = [&](const std::string& id) {
+    const auto found = store->get_by_id({.id = id, .now = Messages::now()}).value();
+    return found.record ? found.record->stamp - Messages::base() : 0;
+  };
+  ASSERT_TRUE(apply("a", 1));
+  const auto log = server().cli({"KEYS", prefix + ":*:l"});
+  ASSERT_NE(log, "");
+  server().cli({"DEL", log});
+  server().cli({"SET", log, "x"});
+  const auto refused = apply("a", 2);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().native_text().starts_with("WRONGTYPE")) << refused.error().describe();
+  EXPECT_EQ(stamp_of("a"), 1U);
+  // New ones too, where they belong to that part.
+  int others = 0;
+  for (int i = 0; i < 32; ++i) {
+    const auto id = "b" + std::to_string(i);
+    const auto applied = apply(id, 2);
+    EXPECT_EQ(stamp_of(id), applied ? 2U : 0U) << id;
+    if (!applied) ++others;
+  }
+  EXPECT_GT(others, 0);
+  server().cli({"DEL", log});
+  ASSERT_TRUE(apply("a", 2));
+  EXPECT_EQ(stamp_of("a"), 2U);
+}
+
 TEST_P(RedisFaults, Memory_full_is_said_and_nothing_is_half_written) {
   RedisServer small;
   auto store = open_store(small.uri(), new_prefix(), GetParam());

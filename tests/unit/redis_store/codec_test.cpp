@@ -293,6 +293,34 @@ TEST_P(Codec, After_a_flush_nothing_old_is_used) {
   for (std::uint64_t n = 2000; n < 2010; ++n) expect(reader, n, "Jane Doe");
 }
 
+// New records are written without a look at what is there: the process that writes them must notice all the same that the dictionary it
+// has at hand is gone.
+TEST_P(Codec, What_another_process_retrained_is_not_used_for_new_records) {
+  auto mine = open();
+  set(mine, 0, kSamples, "Jane Doe");
+  reclaim(mine);
+  set(mine, 1000, 10, "Jane Doe");
+  auto other = open();
+  const auto retrained = other.retrain("", "acme", "orders");
+  ASSERT_TRUE(retrained) << retrained.error().message();
+  set(mine, 2000, 10, "Jane Doe");
+  auto reader = open(false);
+  for (std::uint64_t n = 2000; n < 2010; ++n) expect(reader, n, "Jane Doe");
+}
+
+TEST_P(Codec, A_dictionary_of_another_content_is_not_used_for_new_records) {
+  auto mine = open();
+  set(mine, 0, kSamples, "Jane Doe");
+  reclaim(mine);
+  set(mine, 1000, 10, "Jane Doe");
+  auto other = open();
+  server_->cli({"FLUSHALL"});
+  set(other, 1500, 1, "Jane Doe");  // the new epoch has begun, and not by the one who has the dictionary
+  set(mine, 2000, 10, "Jane Doe");
+  auto reader = open(false);
+  for (std::uint64_t n = 2000; n < 2010; ++n) expect(reader, n, "Jane Doe");
+}
+
 TEST_P(Codec, A_lost_dictionary_is_said_and_not_waited_for) {
   auto database = open();
   set(database, 0, kSamples, "Jane Doe");
