@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "validator/document_impl.hpp"
+#include "validator/uri_reference.hpp"
 
 namespace setget::inline v0 {
 
@@ -26,9 +27,7 @@ Error refuse(const char* field, std::string what) { return Error(ErrorCode::kInv
 
 Reason failure(const Error& error, std::string_view prefix) {
   const bool syntax = error.code() == ErrorCode::kInvalidArgument;
-  std::string message = error.message();
-  if (syntax && error.position()) message += fmt::format(" (at byte {})", *error.position());
-  return {.code = syntax ? "json_syntax" : "schema_limit", .message = std::move(message), .pointer = std::string(prefix)};
+  return {.code = syntax ? "json_syntax" : "schema_limit", .message = error.message(), .pointer = std::string(prefix)};
 }
 
 // `on`: bytes or a document. Looked at twice only where it is refused.
@@ -170,27 +169,30 @@ std::vector<Reason> PayloadSchema::check(std::string_view json, std::optional<st
   const State& own = *state_;
   if (own.source == Source::kNone) return violations(own.schemas.begin()->second, json, most, prefix);
 
+  const auto reason = [&](const char* code, std::string message) -> std::vector<Reason> {
+    const auto where = own.source == Source::kField ? prefix : own.source == Source::kAttribute ? "/attributes/" : "/headers/";
+    return {{.code = code,
+             .message = std::move(message),
+             .pointer = std::string(where) + (own.source == Source::kField ? own.names : detail::schema::pointer_token(own.names))}};
+  };
   const bool in_payload = own.source == Source::kField;
-  std::string where =
-      in_payload ? std::string(prefix) + own.names : (own.source == Source::kAttribute ? "/attributes/" : "/headers/") + own.names;
-  Document large;
-  Document& document = json.size() > kKeptBytes ? large : kept();
+  // A giant document does not stay with the thread.
+  std::optional<Document> large;
+  Document& document = json.size() > kKeptBytes ? large.emplace() : kept();
   Named found;
   if (in_payload) {
     if (auto parsed = document.parse(json, own.max_depth); !parsed) return {failure(parsed.error(), prefix)};
     found = version_in(document, own.names);
   } else if (named) {
-    found.version = std::string(*named);
+    found.version = *named;
   }
   if (!found.version && !found.is_other && !own.otherwise.empty()) found.version = own.otherwise;
   if (!found.version && !found.is_other)
-    return {
-        {"schema_version_missing", fmt::format("the version of the schema is missing; known: {}", listed(own.schemas)), std::move(where)}};
+    return reason("schema_version_missing", fmt::format("the version of the schema is missing; known: {}", listed(own.schemas)));
   const auto schema = found.version ? own.schemas.find(*found.version) : own.schemas.end();
   if (schema == own.schemas.end()) {
     const auto said = found.version ? fmt::format("\"{}\"", cut(*found.version)) : std::string("neither text nor an integer, so it");
-    return {
-        {"schema_version_unknown", fmt::format("{} is no version of the schema; known: {}", said, listed(own.schemas)), std::move(where)}};
+    return reason("schema_version_unknown", fmt::format("{} is no version of the schema; known: {}", said, listed(own.schemas)));
   }
   return in_payload ? violations(schema->second, document, most, prefix) : violations(schema->second, json, most, prefix);
 }
