@@ -1,9 +1,11 @@
 // The keywords of one schema, part by part.
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
 #include "validator/schema_compiler.hpp"
+#include "validator/schema_eval.hpp"
 
 namespace setget::inline v0::detail::schema {
 
@@ -52,6 +54,20 @@ Result<void> Compiler::types(Node& node, std::size_t at) {
   return {};
 }
 
+namespace {
+
+void add_number(ValueSet& set, const Number& number) {
+  if (number.kind == 'l') {
+    set.integers.push_back(number.integer);
+  } else if (number.kind == 'd' && is_whole(number) && std::abs(number.real) < kWholeDoubles) {
+    set.integers.push_back(static_cast<std::int64_t>(number.real));
+  } else {
+    set.numbers.push_back(number);
+  }
+}
+
+}  // namespace
+
 Result<void> Compiler::values(Node& node, const Keywords& has) {
   if (const auto at = value(has, Key::kType)) {
     if (auto done = types(node, at); !done) return done;
@@ -65,14 +81,17 @@ Result<void> Compiler::values(Node& node, const Keywords& has) {
     } else if (type == kBoolean) {
       (tag(at) == 't' ? set.has_true : set.has_false) = true;
     } else if ((type & kNumber) != 0) {
-      set.numbers.push_back(number_at(tape_, at));
+      add_number(set, number_at(tape_, at));
     } else if (type == kArray || type == kObject) {
-      set.containers.push_back(at);
+      bool fractions = false;
+      set.containers.emplace_back(hash_value(tape_, at, fractions), at);
     }
   };
   const auto finish_set = [&](ValueSet& set) {
     set.tape = tape_;
     set.strings.build();
+    std::ranges::sort(set.integers);
+    std::ranges::sort(set.containers);
     node.values.push_back(&set);
   };
   if (const auto at = value(has, Key::kConst)) {
@@ -337,6 +356,28 @@ Result<void> Compiler::bound(Bound& bound, std::size_t at, const char* keyword) 
   return {};
 }
 
+namespace {
+
+// Where all bounds are integers.
+void set_range(NumberPart& part) {
+  if (part.multiple_of.is_set) return;
+  for (const auto& [bound, sign] : {std::pair(&part.minimum, 1), std::pair(&part.exclusive_minimum, 1), std::pair(&part.maximum, -1),
+                                    std::pair(&part.exclusive_maximum, -1)}) {
+    if (!bound->is_set) continue;
+    const auto value = bound->number.integer;
+    if (bound->number.kind != 'l' || value == INT64_MIN || value == INT64_MAX) return;
+    const auto limit = bound->exclusive ? value + sign : value;
+    if (sign > 0) {
+      part.least = std::max(part.least, limit);
+    } else {
+      part.most = std::min(part.most, limit);
+    }
+  }
+  part.is_range = true;
+}
+
+}  // namespace
+
 Result<void> Compiler::number(Node& node, const Keywords& has) {
   NumberPart part;
   const bool old = place_->resource->dialect.draft == Draft::kDraft4;
@@ -362,6 +403,7 @@ Result<void> Compiler::number(Node& node, const Keywords& has) {
     if (auto done = read(Key::kExclusiveMaximum, part.exclusive_maximum, "exclusiveMaximum"); !done) return done;
   }
   if (any) node.number = &program_->numbers.emplace_back(std::move(part));
+  if (any) set_range(*node.number);
   return {};
 }
 

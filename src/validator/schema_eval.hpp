@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "validator/document_impl.hpp"
 #include "validator/schema_program.hpp"
 #include "validator/scratch_bits.hpp"
 
@@ -28,8 +29,16 @@ struct Marks {
 class Eval {
  public:
   using Program = json_schema::Validator::Program;
-  // `text`: what a parser that rounds numbers has read; empty where numbers are exact.
-  Eval(const Program& program, const Tape& tape, std::string_view text, ScratchBits& bits);
+  // `exactness`: of what a parser that rounds numbers has read; null where they are as good as they get.
+  Eval(const Program& program, const Tape& tape, const Exactness* exactness, ScratchBits& bits)
+      : program_(program),
+        tape_(tape),
+        exactness_(exactness),
+        bits_(bits),
+        steps_(program.limits.max_steps),
+        nesting_(program.limits.max_nesting) {
+    if (program.root.node) root_.resource = program.root.node->resource;
+  }
 
   // Meaningless if stop() says so.
   bool run(std::size_t at) { return !program_.root.fast || value(*program_.root.fast, at); }
@@ -40,12 +49,13 @@ class Eval {
   bool value(const Node& node, std::size_t at) {
     const auto type = kTypes.of[tag_of(tape_.words[at])];
     if ((node.types & type) == 0 && !type_holds(node, type, at)) return false;
-    return (node.deep & type) == 0 || checks<false>(node, at, type, {});
+    return (node.deep & type) == 0 || deep(node, at, type);
   }
   bool edge(const Edge& to, std::size_t at) { return !to.fast || value(*to.fast, at); }
   // The same, and what it evaluated of this very value is marked.
   bool tracked_edge(const Edge& to, std::size_t at, Marks marks);
   bool in_set(const ValueSet& set, std::size_t at, std::uint8_t type);
+  bool in_numbers(const ValueSet& set, const Number& number);
   bool pattern(const Regex& regex, std::string_view text);
   bool unique(std::size_t array, std::size_t* first, std::size_t* second);
   bool length_holds(const StringPart& part, std::string_view text) const noexcept;
@@ -69,7 +79,10 @@ class Eval {
   }
   const Scope* scope() const noexcept { return scope_; }
   void set_scope(const Scope* scope) noexcept { scope_ = scope; }
-  bool is_exact();
+  bool is_exact() {
+    if (!exactness_ || exactness_->is_exact()) return true;
+    return halt(Stop::kInexact), false;
+  }
   std::size_t& nesting() noexcept { return nesting_; }
 
  private:
@@ -82,9 +95,18 @@ class Eval {
   bool object(const ObjectPart& part, std::size_t at, Marks marks);
   template <bool kTrack>
   bool member(const ObjectPart& part, std::uint32_t number, std::size_t key, std::size_t ordinal, Marks marks);
+  // `kFew`: no more tracked names than a word has bits.
+  template <bool kFew>
   bool simple_object(const ObjectPart& part, std::size_t at);
-  template <bool kTrack>
-  bool dependents(const ObjectPart& part, const std::uint64_t* seen, std::size_t at, Marks marks);
+  // What is checked beyond the type.
+  bool deep(const Node& node, std::size_t at, std::uint8_t type) {
+    return node.leaf ? leaf(node, at, type) : checks<false>(node, at, type, {});
+  }
+  bool leaf(const Node& node, std::size_t at, std::uint8_t type);
+  bool quick(const Quick& to, std::size_t at, std::uint8_t type) {
+    if ((to.types & type) == 0 && !type_holds(*to.node, type, at)) return false;
+    return (to.deep & type) == 0 || deep(*to.node, at, type);
+  }
   template <bool kTrack>
   bool array(const ArrayPart& part, std::size_t at, Marks marks);
   bool string(const StringPart& part, std::size_t at);
@@ -100,24 +122,28 @@ class Eval {
   bool any_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
   template <bool kTrack>
   bool one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
+  template <class Look>
+  void each_candidate(const Op& op, std::size_t at, std::uint8_t type, Look&& look);
   std::uint64_t filter_one(const Filter& filter, std::size_t at, std::uint8_t type, std::uint64_t mask);
   void filter_many(const Filter& filter, std::size_t at, std::uint8_t type, std::size_t mask);
 
   const Program& program_;
   Tape tape_;
-  std::string_view text_;
+  const Exactness* exactness_;
   ScratchBits& bits_;
   std::uint64_t steps_;
   std::size_t nesting_;
-  const Scope* scope_ = nullptr;
   Scope root_{};
+  const Scope* scope_ = &root_;
   Stop stop_ = Stop::kNone;
-  bool known_exact_;
 };
+
+extern template bool Eval::checks<false>(const Node& node, std::size_t at, std::uint8_t type, Marks marks);
 
 // Equal as JSON Schema has it: numbers by value, objects whatever their order. `steps` grows by what it took.
 bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, std::uint64_t& steps);
-std::uint64_t hash_value(const Tape& tape, std::size_t at);
+// Equal for equal values. `fractions` is set where there are any.
+std::uint64_t hash_value(const Tape& tape, std::size_t at, bool& fractions);
 // Code points of UTF-8.
 std::size_t code_points(std::string_view text) noexcept;
 bool is_base64(std::string_view text, std::string* decoded);
