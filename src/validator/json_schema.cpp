@@ -76,12 +76,7 @@ Result<T> evaluate(const Program& program, const Tape& tape, const Exactness* ex
   return answer;
 }
 
-Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
-  const auto* root = program.root.fast;
-  if (!root) return true;
-  // Often the type says it all.
-  const auto type = detail::schema::type_at(tape, 1);
-  if ((root->types & type) != 0 ? (root->deep & type) == 0 : type != detail::schema::kFraction) return (root->types & type) != 0;
+Result<bool> looked_into(const Program& program, const Tape& tape, const Exactness* exactness) {
   return guarded<bool>([&] {
     return evaluate<bool>(program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
       Eval eval(program, on, of, kept().bits);
@@ -90,6 +85,15 @@ Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* 
       return valid;
     });
   });
+}
+
+Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
+  const auto* root = program.root.fast;
+  if (!root) return true;
+  // Often the type says it all.
+  const auto type = detail::schema::type_at(tape, 1);
+  if ((root->types & type) != 0 ? (root->deep & type) == 0 : type != detail::schema::kFraction) return (root->types & type) != 0;
+  return looked_into(program, tape, exactness);
 }
 
 Result<Report> report(const Program& program, const Tape& tape, const Exactness* exactness) {

@@ -343,6 +343,7 @@ Result<void> Compiler::string(Node& node, const Keywords& has) {
     if (const auto at = value(has, Key::kContentMediaType); at != 0 && tag(at) == '"') part.content_media_type = text_at(tape_, at);
     any = any || !part.content_encoding.empty() || !part.content_media_type.empty();
   }
+  part.length_only = !part.pattern && !part.format && part.content_encoding.empty() && part.content_media_type.empty();
   if (any) node.string = &program_->strings.emplace_back(std::move(part));
   return {};
 }

@@ -27,6 +27,7 @@ Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& r
   shorten();
   make_filters(*program_);
   fuse(*program_);
+  classify(*program_);
   return std::shared_ptr<const Program>(std::move(program_));
 }
 
@@ -252,10 +253,11 @@ void Compiler::shorten() {
 
 void Compiler::finish(ObjectPart& part) {
   const auto other = quick_of(part.has_additional ? part.additional.fast : nullptr);
-  part.quick.assign(part.entries.size() + 1, other);
+  part.slots.assign(part.entries.size() + 1, {.to = other});
   for (std::size_t i = 0; i < part.entries.size(); ++i) {
     const auto& entry = part.entries[i];
-    auto& quick = part.quick[i];
+    auto& quick = part.slots[i].to;
+    part.slots[i].name = part.names.entry(static_cast<std::uint32_t>(i));
     if (entry.declared) quick = quick_of(entry.child.fast);
     if (entry.tracked != 0xFFFFFFFF) {
       quick.word = entry.tracked / 64;

@@ -111,8 +111,10 @@ void each_edge(Node& node, F&& f) {
 // Fills op.filter of every anyOf and oneOf that facts about a value can narrow down.
 void make_filters(json_schema::Validator::Program& program);
 
-// Sets node.deep and node.leaf.
+// Sets node.deep.
 void deepen(Node& node);
+// Sets what stands for short ways through evaluation: leaf, record, flat.
+void classify(json_schema::Validator::Program& program);
 
 // Makes fused nodes and leads the edges for verdicts to them.
 void fuse(json_schema::Validator::Program& program);

@@ -54,13 +54,20 @@ bool Eval::with_unevaluated(const Node& node, std::size_t at, std::uint8_t type)
   return valid;
 }
 
-// Bounded by its value, so the loop that leads here pays for it.
-bool Eval::leaf(const Node& node, std::size_t at, std::uint8_t type) {
-  for (const auto* set : node.values) {
-    if (!in_set(*set, at, type)) return false;
+bool Eval::flat_array(const ArrayPart& part, std::size_t at) {
+  const auto each = part.each;
+  if (!each.node) return true;
+  const auto* words = tape_.words;
+  const auto end = static_cast<std::size_t>(static_cast<std::uint32_t>(words[at]) - 1);
+  if (!spend((end - at) / 2)) return false;
+  for (auto item = at + 1; item < end;) {
+    const auto word = words[item];
+    const auto type = kTypes.of[tag_of(word)];
+    if ((each.types & type) == 0 && !type_holds(*each.node, type, item)) return false;
+    if ((each.deep & type) != 0 && !leaf(*each.node, item, type)) return false;
+    item = after(word, type, item);
   }
-  if (type == kString) return !node.string || string(*node.string, at);
-  return (type & kNumber) == 0 || !node.number || number(*node.number, at);
+  return true;
 }
 
 template <bool kTrack>
@@ -123,19 +130,20 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
   if (!spend((end - at) / 2)) return false;
   std::uint64_t few = 0;
   const auto offset = kFew ? 0 : bits_.take(words_for(part.tracked));
-  const auto* quick_by_name = part.quick.data();
-  const auto other = static_cast<std::uint32_t>(part.quick.size() - 1);
+  const auto* const first = part.slots.data();
+  const auto* const other = first + (part.slots.size() - 1);
+  const auto* slot = first;
   bool valid = true;
-  std::uint32_t guess = 0;
   for (auto item = at + 1; item < end;) {
-    auto number = other;
-    if (other != 0) {
-      const auto found = part.names.find_after(text_of(tape_, words[item]), guess);
-      guess = found + 1;
-      if (found != NameMap::kNone) number = found;
+    if (first != other) {
+      const auto name = text_of(tape_, words[item]);
+      if (!part.names.is_same(slot->name, name)) {
+        const auto number = part.names.find_anywhere(name);
+        slot = number == NameMap::kNone ? other : first + number;
+      }
     }
     ++item;
-    const auto& to = quick_by_name[number];
+    const auto& to = slot->to;
     if constexpr (kFew) {
       few |= to.bit;
     } else {
@@ -147,6 +155,8 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
       valid = false;
       break;
     }
+    // Names tend to come in one order.
+    slot += slot != other ? 1 : 0;
     item = after(word, type, item);
   }
   if (valid) valid = has_all(kFew ? &few : bits_.at(offset), part.required.size());
@@ -209,7 +219,7 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
     const auto number = part.names.find_after(text_at(tape_, key), guess);
     guess = number + 1;
     if (number != NameMap::kNone) {
-      const auto& entry = part.quick[number];
+      const auto& entry = part.slots[number].to;
       (in_scratch ? bits_.at(offset) : local)[entry.word] |= entry.bit;
     }
     if (!member<kTrack>(part, number, key, ordinal, marks)) {
@@ -373,6 +383,7 @@ bool Eval::one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) 
   return found == 1;
 }
 
+template bool Eval::simple_object<true>(const ObjectPart& part, std::size_t at);
 template bool Eval::checks<false>(const Node& node, std::size_t at, std::uint8_t type, Marks marks);
 
 const Node* Eval::dynamic_target(const Op& op, bool fast) const noexcept {

@@ -55,10 +55,17 @@ class Eval {
   // The same, and what it evaluated of this very value is marked.
   bool tracked_edge(const Edge& to, std::size_t at, Marks marks);
   bool in_set(const ValueSet& set, std::size_t at, std::uint8_t type);
+  bool counted_length_holds(const StringPart& part, std::string_view text) const noexcept;
   bool in_numbers(const ValueSet& set, const Number& number);
   bool pattern(const Regex& regex, std::string_view text);
   bool unique(std::size_t array, std::size_t* first, std::size_t* second);
-  bool length_holds(const StringPart& part, std::string_view text) const noexcept;
+  bool length_holds(const StringPart& part, std::string_view text) const noexcept {
+    if (part.min == 0 && part.max == UINT64_MAX) return true;
+    // A code point has one to four bytes, which often says enough.
+    const auto least = (text.size() + 3) / 4;
+    if (text.size() < part.min || least > part.max) return false;
+    return (least >= part.min && text.size() <= part.max) || counted_length_holds(part, text);
+  }
   bool bound_holds(const Bound& bound, const Number& number, int sign);
   bool multiple_holds(const Bound& bound, const Number& number);
   bool content_holds(const StringPart& part, std::string_view text) const;
@@ -100,17 +107,40 @@ class Eval {
   bool simple_object(const ObjectPart& part, std::size_t at);
   // What is checked beyond the type.
   bool deep(const Node& node, std::size_t at, std::uint8_t type) {
-    return node.leaf ? leaf(node, at, type) : checks<false>(node, at, type, {});
+    if (node.leaf) return leaf(node, at, type);
+    if (!node.record || type != kObject) return checks<false>(node, at, type, {});
+    if (nesting_ == 0) return halt(Stop::kNesting), false;
+    --nesting_;
+    const bool valid = simple_object<true>(*node.object, at);
+    ++nesting_;
+    return valid;
   }
-  bool leaf(const Node& node, std::size_t at, std::uint8_t type);
+  // Bounded by its value, so the loop that leads here pays for it.
+  bool leaf(const Node& node, std::size_t at, std::uint8_t type) {
+    for (const auto* set : node.values) {
+      if (!in_set(*set, at, type)) return false;
+    }
+    if (type == kString) return !node.string || string(*node.string, at);
+    if ((type & kNumber) != 0) return !node.number || number(*node.number, at);
+    return type != kArray || !node.array || flat_array(*node.array, at);
+  }
+  bool flat_array(const ArrayPart& part, std::size_t at);
   bool quick(const Quick& to, std::size_t at, std::uint8_t type) {
     if ((to.types & type) == 0 && !type_holds(*to.node, type, at)) return false;
     return (to.deep & type) == 0 || deep(*to.node, at, type);
   }
   template <bool kTrack>
   bool array(const ArrayPart& part, std::size_t at, Marks marks);
-  bool string(const StringPart& part, std::size_t at);
-  bool number(const NumberPart& part, std::size_t at);
+  bool string(const StringPart& part, std::size_t at) {
+    return length_holds(part, text_at(tape_, at)) && (part.length_only || text(part, text_at(tape_, at)));
+  }
+  bool text(const StringPart& part, std::string_view text);
+  bool number(const NumberPart& part, std::size_t at) {
+    if (!part.is_range || tag_of(tape_.words[at]) != 'l') return any_number(part, at);
+    const auto value = static_cast<std::int64_t>(tape_.words[at + 1]);
+    return value >= part.least && value <= part.most;
+  }
+  bool any_number(const NumberPart& part, std::size_t at);
   template <bool kTrack>
   bool op(const Op& op, std::size_t at, std::uint8_t type, Marks marks);
   template <bool kTrack>
@@ -139,6 +169,7 @@ class Eval {
 };
 
 extern template bool Eval::checks<false>(const Node& node, std::size_t at, std::uint8_t type, Marks marks);
+extern template bool Eval::simple_object<true>(const ObjectPart& part, std::size_t at);
 
 // Equal as JSON Schema has it: numbers by value, objects whatever their order. `steps` grows by what it took.
 bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, std::uint64_t& steps);

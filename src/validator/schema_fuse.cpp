@@ -37,7 +37,7 @@ class Fuser {
       for (auto& op : node.ops) each_edge_of(op, [&](Edge& to) { redirect(to); });
     }
     for (auto& part : program_.objects) {
-      for (auto& quick : part.quick) redirect(quick);
+      for (auto& slot : part.slots) redirect(slot.to);
     }
     for (auto& part : program_.arrays) redirect(part.each);
     redirect(program_.root);
@@ -153,8 +153,8 @@ class Fuser {
       if (quick.node && std::ranges::find(nodes, quick.node) == nodes.end()) nodes.push_back(quick.node);
     };
     for (const auto* part : parts) {
-      std::vector<const Quick*> by_name(said.size(), &part->quick.back());
-      for (std::uint32_t i = 0; i < part->names.size(); ++i) by_name[out.names.add(part->names.name(i))] = &part->quick[i];
+      std::vector<const Quick*> by_name(said.size(), &part->slots.back().to);
+      for (std::uint32_t i = 0; i < part->names.size(); ++i) by_name[out.names.add(part->names.name(i))] = &part->slots[i].to;
       for (std::size_t i = 0; i < said.size(); ++i) say(said[i], *by_name[i]);
     }
     out.names.build();
@@ -165,7 +165,8 @@ class Fuser {
         quick.word = static_cast<std::uint32_t>(i / 64);
         quick.bit = std::uint64_t{1} << (i % 64);
       }
-      out.quick.push_back(quick);
+      out.slots.push_back({.to = quick});
+      if (i < out.names.size()) out.slots.back().name = out.names.entry(static_cast<std::uint32_t>(i));
     }
     return out;
   }
@@ -219,7 +220,25 @@ void deepen(Node& node) {
   if (node.has_unevaluated_items) deep |= kArray;
   if (!node.values.empty() || !node.ops.empty()) deep = kAnyType;
   node.deep = deep;
-  node.leaf = !node.object && !node.array && node.ops.empty() && !node.has_unevaluated_properties && !node.has_unevaluated_items;
+}
+
+void classify(Program& program) {
+  const auto each_node = [&](auto&& f) {
+    for (auto& node : program.nodes) f(node);
+    for (auto& node : program.fused) f(node);
+  };
+  const auto alone = [](const Node& node) { return node.ops.empty() && !node.has_unevaluated_properties && !node.has_unevaluated_items; };
+  each_node([&](Node& node) {
+    node.leaf = !node.object && !node.array && alone(node);
+    node.record =
+        node.object && node.object->simple && node.object->tracked <= 64 && node.values.empty() && alone(node) && !program.dynamic;
+  });
+  for (auto& part : program.arrays) {
+    const bool items_only = part.prefix.empty() && !part.has_contains && !part.unique && part.min == 0 && part.max == UINT64_MAX;
+    part.flat = items_only && (!part.each.node || part.each.node->leaf);
+  }
+  // Leaves so far have no arrays, so this goes no deeper than one.
+  each_node([&](Node& node) { node.leaf = node.leaf || (!node.object && node.array && node.array->flat && alone(node)); });
 }
 
 void fuse(Program& program) { Fuser(program).run(); }

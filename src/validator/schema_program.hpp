@@ -63,9 +63,15 @@ struct Quick {
   std::uint8_t deep = 0;          // the node's
 };
 
+// A name and what is said of the value under it.
+struct Slot {
+  NameMap::Entry name{};
+  Quick to{};
+};
+
 struct ObjectPart {
   NameMap names{};
-  std::vector<Quick> quick{};  // by the number of the name; the last is for any other
+  std::vector<Slot> slots{};  // by the number of the name; the last, which is the name of nothing, for any other
   std::vector<NameEntry> entries{};
   std::vector<std::uint32_t> required{};  // numbers of names, in the schema's order; the i-th has the tracked bit i
   std::uint32_t tracked = 0;
@@ -85,8 +91,9 @@ struct ObjectPart {
 struct ArrayPart {
   std::vector<Edge> prefix{};
   bool has_items = false;
-  Edge items{};  // of what comes after the prefix
-  Quick each{};  // the same
+  Edge items{};       // of what comes after the prefix
+  Quick each{};       // the same
+  bool flat = false;  // "items" only, and that of leaves without arrays
   bool has_contains = false;
   bool contains_evaluates = false;  // 2020-12: what contains matched counts as evaluated
   Edge contains{};
@@ -107,6 +114,7 @@ struct StringPart {
   std::string pattern_source{};
   FormatCheck format = nullptr;
   std::string format_name{};
+  bool length_only = false;
   std::string content_encoding{};  // only where content is asserted
   std::string content_media_type{};
 };
@@ -163,7 +171,8 @@ struct Op {
 struct Node {
   std::uint8_t types = kAnyType;
   std::uint8_t deep = 0;  // types of which more than the type is checked
-  bool leaf = false;      // constants, strings and numbers only: nothing to go into
+  bool leaf = false;      // nothing in it applies schemas to parts but a flat array
+  bool record = false;    // all that is said of an object is a simple part with few names
   bool has_unevaluated_properties = false;
   bool has_unevaluated_items = false;
   bool never = false;               // the schema `false`
