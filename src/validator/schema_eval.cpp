@@ -135,15 +135,18 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
   const auto* slot = first;
   bool valid = true;
   for (auto item = at + 1; item < end;) {
+    const auto* found = slot;
     if (first != other) {
       const auto name = text_of(tape_, words[item]);
       if (!part.names.is_same(slot->name, name)) {
         const auto number = part.names.find_anywhere(name);
-        slot = number == NameMap::kNone ? other : first + number;
+        found = number == NameMap::kNone ? other : first + number;
       }
+      // Names tend to come in one order.
+      if (found != other) slot = found + 1;
     }
     ++item;
-    const auto& to = slot->to;
+    const auto& to = found->to;
     if constexpr (kFew) {
       few |= to.bit;
     } else {
@@ -155,8 +158,6 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
       valid = false;
       break;
     }
-    // Names tend to come in one order.
-    slot += slot != other ? 1 : 0;
     item = after(word, type, item);
   }
   if (valid) valid = has_all(kFew ? &few : bits_.at(offset), part.required.size());
