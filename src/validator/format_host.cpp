@@ -15,9 +15,9 @@ bool has_non_ascii(std::string_view text) noexcept {
   return false;
 }
 
-// RFC 5321 section 4.1.2: Dot-string or Quoted-string, of 64 octets at most (section 4.5.3.1.1).
+// RFC 5321 section 4.1.2: Dot-string or Quoted-string.
 bool local_part(std::string_view text, bool international) noexcept {
-  if (text.empty() || text.size() > 64) return false;
+  if (text.empty()) return false;
   if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
     text = text.substr(1, text.size() - 2);
     for (std::size_t i = 0; i < text.size(); ++i) {
