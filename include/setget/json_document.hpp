@@ -22,10 +22,11 @@ struct DocumentView {
 
 class SETGET_API Document {
  public:
-  Document();
+  Document() noexcept;  // null
   ~Document();
-  Document(Document&&) noexcept;
-  Document& operator=(Document&&) noexcept;
+  // What was moved from is null.
+  Document(Document&& other) noexcept;
+  Document& operator=(Document&& other) noexcept;
 
   // Replaces the content; memory is used again. Errors: kInvalidArgument with position() where it is not JSON (RFC 8259), kTooLarge where
   // it is nested deeper than max_depth or holds a number whose exponent has more than 17 digits. After an error the document is empty
@@ -59,13 +60,16 @@ class SETGET_API Document {
     std::unique_ptr<State> state_;
   };
 
-  DocumentView view() const noexcept;
+  // Valid until the document is written, moved or destroyed.
+  const DocumentView& view() const noexcept { return view_; }
 
   struct Impl;  // private
-  const Impl& impl() const noexcept { return *impl_; }
+  // Null where nothing has been parsed.
+  const Impl* impl() const noexcept { return impl_.get(); }
 
  private:
   friend class Builder;
+  DocumentView view_{};  // beside impl_, so that a validator reaches a small document in one step
   std::unique_ptr<Impl> impl_;
 };
 

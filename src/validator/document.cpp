@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -69,54 +70,105 @@ void FastParser::shrink() {
   }
 }
 
+bool Exactness::is_exact() const noexcept {
+  auto known = known_.load(std::memory_order_relaxed);
+  if (known == kUnknown) {
+    known = may_round(text_) ? kRounded : kExact;
+    known_.store(known, std::memory_order_relaxed);
+  }
+  return known == kExact;
+}
+
+Result<void> Parsed::parse(std::string_view json, std::size_t max_depth) {
+  is_fast = fast.parse(json, max_depth);
+  exactness.reset(is_fast ? fast.text() : std::string_view());
+  return is_fast ? Result<void>() : read_json(json, max_depth, exact);
+}
+
 }  // namespace setget::inline v0::detail::schema
 
 namespace setget::inline v0::json_schema {
 
+using detail::schema::Parsed;
 using detail::schema::TapeWriter;
 
-Result<void> Document::Impl::parse(std::string_view json, std::size_t max_depth) {
-  is_fast = fast.parse(json, max_depth);
-  if (is_fast) return {};
-  auto read = detail::schema::read_json(json, max_depth, exact);
-  if (!read) {
-    exact.clear();
-    exact.literal('n');
-    exact.finish();
+namespace {
+
+constexpr std::size_t kSmall = 16U << 10;  // bytes of text
+constexpr std::size_t kPastTheEnd = 32;    // readable beyond tape and strings
+constexpr std::uint64_t kNullTape[8] = {detail::schema::make_word('r', 2), detail::schema::make_word('n', 0),
+                                        detail::schema::make_word('r', 0)};
+constexpr std::uint8_t kNoStrings[kPastTheEnd] = {};
+constexpr DocumentView kNull = {kNullTape, kNoStrings};
+
+}  // namespace
+
+Result<DocumentView> Document::Impl::parse(std::string_view json, std::size_t max_depth) {
+  exactness.reset();
+  if (json.size() <= kSmall) {
+    thread_local Parsed shop;
+    if (auto parsed = shop.parse(json, max_depth); !parsed) return parsed.error();
+    large.reset();
+    return pack(shop, shop.exactness.text().size());
   }
-  return read;
+  if (!large) large = std::make_unique<Parsed>();
+  if (auto parsed = large->parse(json, max_depth); !parsed) return parsed.error();
+  exactness.reset(large->exactness.text());
+  const auto tape = large->tape();
+  return DocumentView{tape.words, tape.strings};
 }
 
-Document::Document() : impl_(std::make_unique<Impl>()) {
-  impl_->exact.literal('n');
-  impl_->exact.finish();
+DocumentView Document::Impl::pack(const Parsed& from, std::size_t text_size) {
+  const auto tape = from.tape();
+  // The root word names the last root; simdjson's what comes after it.
+  const auto words = detail::schema::payload_of(tape.words[0]) + (from.is_fast ? 0 : 1);
+  // What strings take at most: five bytes more than their letters, of which two were quotes and one a separator.
+  const auto strings = from.is_fast ? text_size * 5 / 3 + 8 : from.exact.string_bytes();
+  const auto needed = words + (kPastTheEnd + strings + kPastTheEnd + text_size) / 8 + 1;
+  if (capacity < needed) {
+    block = std::make_unique<std::uint64_t[]>(needed);
+    capacity = needed;
+  }
+  std::memcpy(block.get(), tape.words, words * 8);
+  auto* const to = reinterpret_cast<std::uint8_t*>(block.get() + words) + kPastTheEnd;
+  std::memcpy(to, tape.strings, strings);
+  auto* const text = reinterpret_cast<char*>(to + strings + kPastTheEnd);
+  if (text_size > 0) std::memcpy(text, from.exactness.text().data(), text_size);
+  exactness.reset({text, text_size});
+  return {block.get(), to};
 }
+
+Document::Document() noexcept : view_(kNull) {}
 Document::~Document() = default;
-Document::Document(Document&&) noexcept = default;
-Document& Document::operator=(Document&&) noexcept = default;
+Document::Document(Document&& other) noexcept : view_(std::exchange(other.view_, kNull)), impl_(std::move(other.impl_)) {}
+Document& Document::operator=(Document&& other) noexcept {
+  if (this != &other) {
+    view_ = std::exchange(other.view_, kNull);
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
 
 Result<void> Document::parse(std::string_view json, std::size_t max_depth) {
-  if (!impl_) *this = Document();
+  view_ = kNull;
   if (json.size() > (std::size_t{1} << 30)) return Error(ErrorCode::kTooLarge, fmt::format("JSON: {} bytes, limit 1 GiB", json.size()));
   if (max_depth == 0 || max_depth > 4096) return Error(ErrorCode::kInvalidArgument, "max_depth is in [1, 4096]").at_field("max_depth");
-  return impl_->parse(json, max_depth);
-}
-
-DocumentView Document::view() const noexcept {
-  if (!impl_) return {};
-  const auto tape = impl_->tape();
-  return {tape.words, tape.strings};
+  if (!impl_) impl_ = std::make_unique<Impl>();
+  auto parsed = impl_->parse(json, max_depth);
+  if (!parsed) return parsed.error();
+  view_ = *parsed;
+  return {};
 }
 
 struct Document::Builder::State {
-  Document document{};
+  std::unique_ptr<Parsed> parsed = std::make_unique<Parsed>();
   std::size_t max_depth = 256;
   std::vector<char> open{};  // '{' where a name comes next, ':' where its value does, '['
   bool has_root = false;
   std::string problem{};
   ErrorCode code = ErrorCode::kInvalidArgument;
 
-  TapeWriter& out() { return document.impl_->exact; }
+  TapeWriter& out() { return parsed->exact; }
   bool fail(std::string_view what, ErrorCode why = ErrorCode::kInvalidArgument) {
     if (problem.empty()) problem = what, code = why;
     return false;
@@ -224,7 +276,12 @@ Result<Document> Document::Builder::finish() && {
   if (state_->problem.empty() && (!state_->has_root || !state_->open.empty())) state_->fail("not finished");
   if (!state_->problem.empty()) return Error(state_->code, "JSON: " + state_->problem);
   state_->out().finish();
-  return std::move(state_->document);
+  Document document;
+  document.impl_ = std::make_unique<Impl>();
+  document.impl_->large = std::move(state_->parsed);
+  const auto tape = document.impl_->large->tape();
+  document.view_ = {tape.words, tape.strings};
+  return document;
 }
 
 }  // namespace setget::inline v0::json_schema

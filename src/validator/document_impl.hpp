@@ -1,6 +1,7 @@
 // What a Document is made of. Private to the validator.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string_view>
 
@@ -15,6 +16,8 @@ class FastParser {
  public:
   FastParser();
   ~FastParser();
+  FastParser(const FastParser&) = delete;
+  FastParser& operator=(const FastParser&) = delete;
   // False: not JSON, or something simdjson does not do (integers over 64 bits, numbers beyond a double); the exact reader decides.
   bool parse(std::string_view json, std::size_t max_depth);
   Tape tape() const noexcept;
@@ -29,15 +32,45 @@ class FastParser {
   std::string_view text_;
 };
 
-}  // namespace setget::inline v0::detail::schema
+// The text behind a tape, and whether its numbers stand there as they were written: looked at once, when it first matters.
+class Exactness {
+ public:
+  // Empty text: the tape is exact.
+  void reset(std::string_view text = {}) noexcept {
+    text_ = text;
+    known_.store(kUnknown, std::memory_order_relaxed);
+  }
+  bool is_exact() const noexcept;
+  std::string_view text() const noexcept { return text_; }
 
-struct setget::json_schema::Document::Impl {
-  setget::detail::schema::FastParser fast{};
-  setget::detail::schema::TapeWriter exact{};
+ private:
+  enum : char { kUnknown, kExact, kRounded };
+  std::string_view text_{};
+  mutable std::atomic<char> known_{kUnknown};  // any thread comes to the same
+};
+
+// A document in the parser's own memory.
+struct Parsed {
+  FastParser fast{};
+  TapeWriter exact{};
   bool is_fast = false;
+  Exactness exactness{};
 
   setget::Result<void> parse(std::string_view json, std::size_t max_depth);
-  setget::detail::schema::Tape tape() const noexcept { return is_fast ? fast.tape() : exact.tape(); }
-  // Empty where the tape is exact.
-  std::string_view rounded_text() const noexcept { return is_fast ? fast.text() : std::string_view(); }
+  Tape tape() const noexcept { return is_fast ? fast.tape() : exact.tape(); }
+};
+
+}  // namespace setget::inline v0::detail::schema
+
+// A small document is one block: tape, strings, text. A large one stays where it was parsed.
+struct setget::json_schema::Document::Impl {
+  std::unique_ptr<std::uint64_t[]> block{};
+  std::size_t capacity = 0;  // in words
+  std::unique_ptr<setget::detail::schema::Parsed> large{};
+  setget::detail::schema::Exactness exactness{};
+
+  setget::Result<DocumentView> parse(std::string_view json, std::size_t max_depth);
+
+ private:
+  DocumentView pack(const setget::detail::schema::Parsed& from, std::size_t text_size);
 };

@@ -39,6 +39,9 @@ inline Number number_at(const Tape& tape, std::size_t at) noexcept {
   return number;
 }
 
+// Below it a whole double is the one integer that it stands for.
+inline constexpr double kWholeDoubles = 9e15;
+
 // Below 0, 0 or above 0.
 int compare_exactly(const Number& a, const Number& b) noexcept;
 inline int compare(const Number& a, const Number& b) noexcept {

@@ -293,13 +293,19 @@ bool may_round(std::string_view text) noexcept {
     if (last - first + 1 > 15) return true;
     at = last / 16 * 16;
   }
-  // 1e300 and 1e-300 are near the ends of what a double holds.
-  for (std::size_t at = 1; at + 3 < text.size(); ++at) {
-    if ((text[at] | 0x20) != 'e' || !is_digit(text[at - 1])) continue;
-    auto from = at + 1;
-    if (text[from] == '+' || text[from] == '-') ++from;
-    while (from < text.size() && text[from] == '0') ++from;
-    if (from + 2 < text.size() && is_digit(text[from]) && is_digit(text[from + 1]) && is_digit(text[from + 2])) return true;
+  // 1e300 and 1e-300 are near the ends of what a double holds. Three digits in a row cover a multiple of three.
+  for (std::size_t at = 0; at < text.size(); at += 3) {
+    if (!is_digit(text[at])) continue;
+    auto first = at;
+    auto last = at;
+    while (first > 0 && is_digit(text[first - 1])) --first;
+    while (last + 1 < text.size() && is_digit(text[last + 1])) ++last;
+    at = last / 3 * 3;
+    auto from = first;
+    while (from < last && text[from] == '0') ++from;
+    if (last - from < 2) continue;
+    if (first > 0 && (text[first - 1] == '+' || text[first - 1] == '-')) --first;
+    if (first > 1 && (text[first - 1] | 0x20) == 'e' && is_digit(text[first - 2])) return true;
   }
   return false;
 }

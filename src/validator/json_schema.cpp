@@ -15,6 +15,7 @@ namespace {
 
 using detail::schema::Compiler;
 using detail::schema::Eval;
+using detail::schema::Exactness;
 using detail::schema::Registry;
 using detail::schema::Resource;
 using detail::schema::ScratchBits;
@@ -24,9 +25,9 @@ using Program = Validator::Program;
 
 // What a thread keeps between documents.
 struct Kept {
-  Document::Impl document{};
-  Document::Impl exact{};
   ScratchBits bits{};
+  detail::schema::Parsed document{};
+  detail::schema::TapeWriter exact{};
 };
 Kept& kept() {
   thread_local Kept own;
@@ -58,27 +59,27 @@ Result<T> guarded(Run&& run) {
   }
 }
 
-// `rounded`: the text behind the tape, if its numbers may be rounded. Then an evaluation that depends on it runs again on exact ones.
+// Where an evaluation depends on numbers that the parser may have rounded, it runs again on exact ones.
 template <class T, class Once>
-Result<T> evaluate(const Program& program, const Tape& tape, std::string_view rounded, Once&& once) {
+Result<T> evaluate(const Program& program, const Tape& tape, const Exactness* exactness, Once&& once) {
   auto& own = kept();
   auto stop = Stop::kNone;
-  auto answer = once(tape, rounded, stop);
+  auto answer = once(tape, exactness, stop);
   if (stop == Stop::kInexact) {
     stop = Stop::kNone;
-    if (auto read = detail::schema::read_json(rounded, 4096, own.exact.exact); !read) return read.error();
-    answer = once(own.exact.exact.tape(), std::string_view(), stop);
-    if (own.exact.exact.bytes() > kKeptBytes) own.exact.exact.shrink();
+    if (auto read = detail::schema::read_json(exactness->text(), 4096, own.exact); !read) return read.error();
+    answer = once(own.exact.tape(), nullptr, stop);
+    if (own.exact.bytes() > kKeptBytes) own.exact.shrink();
   }
   own.bits.reset();
   if (stop != Stop::kNone) return stopped(stop, program.limits);
   return answer;
 }
 
-Result<bool> verdict(const Program& program, const Tape& tape, std::string_view rounded) {
+Result<bool> looked_into(const Program& program, const Tape& tape, const Exactness* exactness) {
   return guarded<bool>([&] {
-    return evaluate<bool>(program, tape, rounded, [&](const Tape& on, std::string_view text, Stop& stop) {
-      Eval eval(program, on, text, kept().bits);
+    return evaluate<bool>(program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
+      Eval eval(program, on, of, kept().bits);
       const bool valid = eval.run(1);
       stop = eval.stop();
       return valid;
@@ -86,10 +87,19 @@ Result<bool> verdict(const Program& program, const Tape& tape, std::string_view 
   });
 }
 
-Result<Report> report(const Program& program, const Tape& tape, std::string_view rounded) {
+Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
+  const auto* root = program.root.fast;
+  if (!root) return true;
+  // Often the type says it all.
+  const auto type = detail::schema::type_at(tape, 1);
+  if ((root->types & type) != 0 ? (root->deep & type) == 0 : type != detail::schema::kFraction) return (root->types & type) != 0;
+  return looked_into(program, tape, exactness);
+}
+
+Result<Report> report(const Program& program, const Tape& tape, const Exactness* exactness) {
   return guarded<Report>([&] {
-    return evaluate<Report>(program, tape, rounded, [&](const Tape& on, std::string_view text, Stop& stop) {
-      Eval eval(program, on, text, kept().bits);
+    return evaluate<Report>(program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
+      Eval eval(program, on, of, kept().bits);
       auto found = detail::schema::list_violations(program, eval);
       stop = eval.stop();
       return found;
@@ -104,12 +114,15 @@ Result<T> with_parsed(const Program& program, std::string_view bytes, With&& wit
   return guarded<T>([&]() -> Result<T> {
     auto& own = kept();
     if (auto parsed = own.document.parse(bytes, program.limits.max_depth); !parsed) return parsed.error();
-    auto answer = with(own.document.tape(), own.document.rounded_text());
+    auto answer = with(own.document.tape(), &own.document.exactness);
     own.document.fast.shrink();
     if (own.document.exact.bytes() > kKeptBytes) own.document.exact.shrink();
     return answer;
   });
 }
+
+const Exactness* exactness_of(const Document& document) noexcept { return document.impl() ? &document.impl()->exactness : nullptr; }
+Tape tape_of(const DocumentView& view) noexcept { return {view.tape, view.strings}; }
 
 Error refused(const Report& found, std::string_view uri) {
   const auto& first = found.violations.front();
@@ -166,10 +179,10 @@ Result<void> check_documents(Registry& registry, const Options& options) {
       program = *builtin;
     }
     const auto tape = registry.tape(document);
-    auto valid = verdict(*program, tape, {});
+    auto valid = verdict(*program, tape, nullptr);
     if (!valid) return valid.error();
     if (*valid) continue;
-    auto found = report(*program, tape, {});
+    auto found = report(*program, tape, nullptr);
     if (!found) return found.error();
     std::vector<std::string> others;
     for (const auto& resource : registry.resources()) {
@@ -252,20 +265,22 @@ Result<Validator> Validator::compile(std::string_view schema_json, const Options
 }
 
 Result<bool> Validator::is_valid(std::string_view json_bytes) const {
-  return with_parsed<bool>(*program_, json_bytes, [&](const Tape& tape, std::string_view text) { return verdict(*program_, tape, text); });
+  return with_parsed<bool>(*program_, json_bytes,
+                           [&](const Tape& tape, const Exactness* exactness) { return verdict(*program_, tape, exactness); });
 }
 Result<bool> Validator::is_valid(const Document& document) const {
-  return verdict(*program_, document.impl().tape(), document.impl().rounded_text());
+  return verdict(*program_, tape_of(document.view()), exactness_of(document));
 }
-Result<bool> Validator::is_valid(const DocumentView& view) const { return verdict(*program_, {view.tape, view.strings}, {}); }
+Result<bool> Validator::is_valid(const DocumentView& view) const { return verdict(*program_, tape_of(view), nullptr); }
 
 Result<Report> Validator::validate(std::string_view json_bytes) const {
-  return with_parsed<Report>(*program_, json_bytes, [&](const Tape& tape, std::string_view text) { return report(*program_, tape, text); });
+  return with_parsed<Report>(*program_, json_bytes,
+                             [&](const Tape& tape, const Exactness* exactness) { return report(*program_, tape, exactness); });
 }
 Result<Report> Validator::validate(const Document& document) const {
-  return report(*program_, document.impl().tape(), document.impl().rounded_text());
+  return report(*program_, tape_of(document.view()), exactness_of(document));
 }
-Result<Report> Validator::validate(const DocumentView& view) const { return report(*program_, {view.tape, view.strings}, {}); }
+Result<Report> Validator::validate(const DocumentView& view) const { return report(*program_, tape_of(view), nullptr); }
 
 Draft Validator::draft() const noexcept { return program_->draft; }
 std::size_t Validator::node_count() const noexcept { return program_->nodes.size(); }

@@ -16,21 +16,22 @@ std::uint64_t NameMap::whole_hash(std::string_view name) noexcept {
 
 std::uint32_t NameMap::add(std::string_view name) {
   if (building_.size() < 2 * (entries_.size() + 1)) {
-    building_.assign(std::max<std::size_t>(16, 4 * (entries_.size() + 1)), kNone);
+    building_.assign(std::max<std::size_t>(16, std::bit_ceil(4 * (entries_.size() + 1))), kNone);
     for (std::uint32_t i = 0; i < entries_.size(); ++i) {
-      auto slot = whole_hash(this->name(i)) % building_.size();
-      while (building_[slot] != kNone) slot = (slot + 1) % building_.size();
+      auto slot = whole_hash(this->name(i)) & (building_.size() - 1);
+      while (building_[slot] != kNone) slot = (slot + 1) & (building_.size() - 1);
       building_[slot] = i;
     }
   }
-  auto slot = whole_hash(name) % building_.size();
-  for (; building_[slot] != kNone; slot = (slot + 1) % building_.size()) {
+  auto slot = whole_hash(name) & (building_.size() - 1);
+  for (; building_[slot] != kNone; slot = (slot + 1) & (building_.size() - 1)) {
     if (this->name(building_[slot]) == name) return building_[slot];
   }
   const auto number = static_cast<std::uint32_t>(entries_.size());
   building_[slot] = number;
   Entry entry{.size = static_cast<std::uint32_t>(name.size()), .at = static_cast<std::uint32_t>(arena_.size())};
   std::memcpy(&entry.first, name.data(), std::min<std::size_t>(8, name.size()));
+  entry.mask = name.size() < 8 ? kMasks[name.size()] : ~std::uint64_t{0};
   if (name.size() >= 8) entry.last = load64(name.data() + name.size() - 8);
   entries_.push_back(entry);
   arena_ += name;
@@ -53,8 +54,11 @@ bool NameMap::place(std::size_t bits, std::uint64_t seed, std::size_t longest) {
   return true;
 }
 
+std::uint32_t NameMap::find_anywhere(std::string_view name) const noexcept { return find(name); }
+
 void NameMap::build() {
   building_ = {};
+  count_ = static_cast<std::uint32_t>(entries_.size());
   // First no collisions at all, then a few; a table of two to eight times the names.
   const auto least = static_cast<std::size_t>(std::bit_width(entries_.size())) + 1;
   std::uint64_t seed = 0x9E3779B97F4A7C15ULL;

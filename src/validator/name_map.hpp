@@ -43,31 +43,31 @@ class NameMap {
         return number;
     }
   }
+  // A name as words to compare.
+  struct Entry {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    std::uint64_t mask = 0;  // of `first`, where the name is shorter than a word
+    std::uint32_t size = 0xFFFFFFFF;
+    std::uint32_t at = 0;
+  };
+  const Entry& entry(std::uint32_t number) const noexcept { return entries_[number]; }
+  bool is_same(const Entry& entry, std::string_view name) const noexcept {
+    const auto size = name.size();
+    return entry.size == size && ((load64(name.data()) ^ entry.first) & entry.mask) == 0 &&
+           (size <= 8 || (load64(name.data() + size - 8) == entry.last &&
+                          (size <= 16 || std::memcmp(arena_.data() + entry.at, name.data(), size) == 0)));
+  }
   // The same, and first a look at `guess`: names of objects tend to come in one order.
   std::uint32_t find_after(std::string_view name, std::uint32_t guess) const noexcept {
-    if (guess < entries_.size()) {
-      const auto& entry = entries_[guess];
-      const auto size = name.size();
-      if (entry.size == size) {
-        const auto first = load64(name.data());
-        if (size < 8 ? ((first ^ entry.first) & kMasks[size]) == 0
-                     : first == entry.first && load64(name.data() + size - 8) == entry.last &&
-                           (size <= 16 || std::memcmp(arena_.data() + entry.at, name.data(), size) == 0))
-          return guess;
-      }
-    }
-    return find(name);
+    return guess < count_ && is_same(entries_[guess], name) ? guess : find_anywhere(name);
   }
+  // find(), out of the way of the loops that seldom need it.
+  std::uint32_t find_anywhere(std::string_view name) const noexcept;
   // For any text.
   std::uint32_t find_text(std::string_view name) const;
 
  private:
-  struct Entry {
-    std::uint64_t first = 0;
-    std::uint64_t last = 0;
-    std::uint32_t size = 0;
-    std::uint32_t at = 0;
-  };
   static constexpr std::array<std::uint64_t, 8> kMasks = {0,          0xFF,         0xFFFF,         0xFFFFFF,
                                                           0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF};
 
@@ -80,6 +80,7 @@ class NameMap {
   bool place(std::size_t bits, std::uint64_t seed, std::size_t longest);
 
   std::vector<Entry> entries_;
+  std::uint32_t count_ = 0;  // of them, once built
   std::string arena_;
   std::vector<std::uint32_t> slots_ = {kNone};
   std::uint64_t seed_ = 1;

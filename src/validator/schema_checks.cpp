@@ -1,19 +1,12 @@
 // Eval on what has no parts: types, values, strings, numbers; and equality.
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "validator/json_reader.hpp"
 #include "validator/schema_eval.hpp"
 
 namespace setget::inline v0::detail::schema {
-
-bool Eval::is_exact() {
-  if (!known_exact_) {
-    if (may_round(text_)) return halt(Stop::kInexact), false;
-    known_exact_ = true;
-  }
-  return true;
-}
 
 bool Eval::type_holds(const Node& node, std::uint8_t type, std::size_t at) {
   if ((node.types & type) != 0) return true;
@@ -29,11 +22,7 @@ std::size_t code_points(std::string_view text) noexcept {
   return count;
 }
 
-bool Eval::length_holds(const StringPart& part, std::string_view text) const noexcept {
-  if (part.min == 0 && part.max == UINT64_MAX) return true;
-  // A code point has one to four bytes, which often says enough.
-  if (text.size() < part.min || (text.size() + 3) / 4 > part.max) return false;
-  if ((text.size() + 3) / 4 >= part.min && text.size() <= part.max) return true;
+bool Eval::counted_length_holds(const StringPart& part, std::string_view text) const noexcept {
   const auto length = code_points(text);
   return length >= part.min && length <= part.max;
 }
@@ -51,9 +40,7 @@ bool Eval::pattern(const Regex& regex, std::string_view text) {
   return false;
 }
 
-bool Eval::string(const StringPart& part, std::size_t at) {
-  const auto text = text_at(tape_, at);
-  if (!length_holds(part, text)) return false;
+bool Eval::text(const StringPart& part, std::string_view text) {
   if (part.format && !part.format(text)) return false;
   if (part.pattern && !pattern(*part.pattern, text)) return false;
   return (part.content_encoding.empty() && part.content_media_type.empty()) || content_holds(part, text);
@@ -107,7 +94,7 @@ bool Eval::multiple_holds(const Bound& bound, const Number& number) {
   return spend(work / 8) && holds;
 }
 
-bool Eval::number(const NumberPart& part, std::size_t at) {
+bool Eval::any_number(const NumberPart& part, std::size_t at) {
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !is_exact()) return false;
   if (part.minimum.is_set && !bound_holds(part.minimum, number, 1)) return false;
@@ -120,30 +107,39 @@ bool Eval::number(const NumberPart& part, std::size_t at) {
 bool Eval::in_set(const ValueSet& set, std::size_t at, std::uint8_t type) {
   switch (type) {
     case kString:
-      return (set.types & kString) != 0 && set.strings.find(text_at(tape_, at)) != NameMap::kNone;
+      return (set.types & kString) != 0 && set.strings.find_after(text_at(tape_, at), 0) != NameMap::kNone;
     case kNull:
       return (set.types & kNull) != 0;
     case kBoolean:
       return tag_of(tape_.words[at]) == 't' ? set.has_true : set.has_false;
     case kInteger:
-    case kFraction: {
-      if (set.numbers.empty()) return false;
-      const auto number = number_at(tape_, at);
-      if (number.kind == 'd' && !is_exact()) return false;
-      return std::ranges::any_of(set.numbers, [&](const Number& one) { return compare(number, one) == 0; });
-    }
+    case kFraction:
+      return (set.types & kNumber) != 0 && in_numbers(set, number_at(tape_, at));
     default:
       break;
   }
-  if ((set.types & type) == 0 || !is_exact()) return false;
-  std::uint64_t steps = 0;
-  for (const auto one : set.containers) {
-    const bool same = equal_values(tape_, at, set.tape, one, steps);
+  if ((set.types & type) == 0) return false;
+  bool fractions = false;
+  const auto hash = hash_value(tape_, at, fractions);
+  if ((fractions && !is_exact()) || !spend(next_of(tape_.words, at) - at)) return false;
+  for (auto one = std::ranges::lower_bound(set.containers, std::pair(hash, std::size_t{0})); one != set.containers.end(); ++one) {
+    if (one->first != hash) return false;
+    std::uint64_t steps = 0;
+    const bool same = equal_values(tape_, at, set.tape, one->second, steps);
     if (!spend(steps)) return false;
-    steps = 0;
     if (same) return true;
   }
   return false;
+}
+
+bool Eval::in_numbers(const ValueSet& set, const Number& number) {
+  if (number.kind == 'l') return std::ranges::binary_search(set.integers, number.integer);
+  if (number.kind == 'd' && !is_exact()) return false;
+  if (number.kind == 'd' && is_whole(number) && std::abs(number.real) < kWholeDoubles)
+    return std::ranges::binary_search(set.integers, static_cast<std::int64_t>(number.real));
+  const auto same = [&](const Number& one) { return compare(number, one) == 0; };
+  return std::ranges::any_of(set.numbers, same) ||
+         std::ranges::any_of(set.integers, [&](std::int64_t one) { return same(Number{.integer = one}); });
 }
 
 bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, std::uint64_t& steps) {
@@ -186,7 +182,7 @@ bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, st
   return true;
 }
 
-std::uint64_t hash_value(const Tape& tape, std::size_t at) {
+std::uint64_t hash_value(const Tape& tape, std::size_t at, bool& fractions) {
   const auto mix = [](std::uint64_t hash, std::uint64_t value) {
     hash = (hash ^ value) * 0xD6E8FEB86659FD93ULL;
     return hash ^ (hash >> 32);
@@ -203,18 +199,21 @@ std::uint64_t hash_value(const Tape& tape, std::size_t at) {
   switch (kTypes.of[tag_of(word)]) {
     case kString:
       return mix(3, hash_text(text_of(tape, word)));
-    case kInteger:
     case kFraction:
+      fractions = true;
+      [[fallthrough]];
+    case kInteger:
       return mix(5, hash_of(number_at(tape, at)));
     case kArray: {
       std::uint64_t hash = 7;
-      each_element(tape, at, [&](std::size_t item) { hash = mix(hash, hash_value(tape, item)); });
+      each_element(tape, at, [&](std::size_t item) { hash = mix(hash, hash_value(tape, item, fractions)); });
       return hash;
     }
     case kObject: {
       std::uint64_t hash = 11;
       // Commutative: the order of names does not count.
-      each_member(tape, at, [&](std::string_view name, std::size_t item) { hash += mix(hash_text(name), hash_value(tape, item)); });
+      each_member(tape, at,
+                  [&](std::string_view name, std::size_t item) { hash += mix(hash_text(name), hash_value(tape, item, fractions)); });
       return mix(hash, 13);
     }
     default:
@@ -226,11 +225,13 @@ bool Eval::unique(std::size_t array, std::size_t* first, std::size_t* second) {
   const auto count = count_of(tape_, array);
   if (count < 2) return true;
   const auto end = static_cast<std::uint32_t>(tape_.words[array]) - 1;
-  if (!spend((end - array) / 4) || !is_exact()) return false;
+  if (!spend((end - array) / 4)) return false;
   // Sorted by hash: equal ones are neighbours.
   auto& pairs = bits_.places();
   pairs.clear();
-  each_element(tape_, array, [&](std::size_t item) { pairs.push_back({hash_value(tape_, item), item}); });
+  bool fractions = false;
+  each_element(tape_, array, [&](std::size_t item) { pairs.push_back({hash_value(tape_, item, fractions), item}); });
+  if (fractions && !is_exact()) return false;
   std::uint64_t steps = 0;
   bool valid = true;
   // Short arrays need no order.

@@ -26,6 +26,8 @@ Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& r
   for (auto& node : program_->nodes) deepen(node);
   shorten();
   make_filters(*program_);
+  fuse(*program_);
+  classify(*program_);
   return std::shared_ptr<const Program>(std::move(program_));
 }
 
@@ -182,18 +184,6 @@ Result<void> Compiler::bind_dynamic() {
   return {};
 }
 
-void Compiler::deepen(Node& node) const {
-  std::uint8_t deep = 0;
-  if (node.object) deep |= kObject;
-  if (node.array) deep |= kArray;
-  if (node.string) deep |= kString;
-  if (node.number) deep |= kNumber;
-  if (node.has_unevaluated_properties) deep |= kObject;
-  if (node.has_unevaluated_items) deep |= kArray;
-  if (!node.values.empty() || !node.ops.empty()) deep = kAnyType;
-  node.deep = deep;
-}
-
 // What refers to itself without looking at a part of the value can never end: $ref and allOf in a circle.
 Result<void> Compiler::refuse_loops() {
   std::unordered_map<const Node*, int> state;  // 1: on the way, 2: done
@@ -256,26 +246,30 @@ void Compiler::shorten() {
   for (auto& node : program_->nodes) {
     each_edge(node, [&](Edge& to) { finished(node, to); });
     if (node.object) finish(*node.object);
+    if (node.array) node.array->each = quick_of(node.array->has_items ? node.array->items.fast : nullptr);
   }
   finished(*program_->root.node, program_->root);
 }
 
 void Compiler::finish(ObjectPart& part) {
-  part.fast.resize(part.entries.size());
+  const auto other = quick_of(part.has_additional ? part.additional.fast : nullptr);
+  part.slots.assign(part.entries.size() + 1, {.to = other});
   for (std::size_t i = 0; i < part.entries.size(); ++i) {
     const auto& entry = part.entries[i];
-    auto& fast = part.fast[i];
-    fast.declared = entry.declared;
-    fast.has_patterns = !entry.patterns.empty();
-    if (entry.declared) fast.child = entry.child.fast;
+    auto& quick = part.slots[i].to;
+    part.slots[i].name = part.names.entry(static_cast<std::uint32_t>(i));
+    if (entry.declared) quick = quick_of(entry.child.fast);
     if (entry.tracked != 0xFFFFFFFF) {
-      fast.word = entry.tracked / 64;
-      fast.bit = std::uint64_t{1} << (entry.tracked % 64);
+      quick.word = entry.tracked / 64;
+      quick.bit = std::uint64_t{1} << (entry.tracked % 64);
     }
   }
-  const bool counted = part.min > 0 || part.max != UINT64_MAX;
+  part.counted = part.min > 0 || part.max != UINT64_MAX;
   part.plain = part.entries.empty() && part.patterns.empty() && !part.has_additional && !part.has_names && part.dependents.empty();
-  part.simple = !counted && part.patterns.empty() && !part.has_names && part.dependents.empty();
+  // What is true of every name or value needs no look; patterns count for additional names even so.
+  const bool patterns = std::ranges::any_of(part.patterns, [](const PatternEdge& one) { return one.child.fast != nullptr; });
+  part.simple = !patterns && (part.patterns.empty() || !part.has_additional || !part.additional.fast) &&
+                !(part.has_names && part.property_names.fast) && part.dependents.empty();
 }
 
 Result<const Regex*> Compiler::regex(std::string_view pattern, std::string_view keyword) {

@@ -46,7 +46,6 @@ class Compiler {
 
   Result<void> drain();
   Result<void> bind_dynamic();
-  void deepen(Node& node) const;
   Result<void> refuse_loops();
   void shorten();
   const Node* skip_references(const Node& owner, const Node* node) const;
@@ -111,6 +110,14 @@ void each_edge(Node& node, F&& f) {
 
 // Fills op.filter of every anyOf and oneOf that facts about a value can narrow down.
 void make_filters(json_schema::Validator::Program& program);
+
+// Sets node.deep.
+void deepen(Node& node);
+// Sets what stands for short ways through evaluation: leaf, record, flat.
+void classify(json_schema::Validator::Program& program);
+
+// Makes fused nodes and leads the edges for verdicts to them.
+void fuse(json_schema::Validator::Program& program);
 
 // Where a node stands in its schema: URI and fragment.
 std::string location_of(const json_schema::Validator::Program& program, const Node& node);

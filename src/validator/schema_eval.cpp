@@ -11,18 +11,6 @@ std::size_t words_for(std::size_t bits) noexcept { return (bits + 63) / 64; }
 
 }  // namespace
 
-Eval::Eval(const Program& program, const Tape& tape, std::string_view text, ScratchBits& bits)
-    : program_(program),
-      tape_(tape),
-      text_(text),
-      bits_(bits),
-      steps_(program.limits.max_steps),
-      nesting_(program.limits.max_nesting),
-      known_exact_(text.empty()) {
-  if (program.root.node) root_.resource = program.root.node->resource;
-  scope_ = &root_;
-}
-
 template <bool kTrack>
 bool Eval::checks(const Node& node, std::size_t at, std::uint8_t type, Marks marks) {
   if (nesting_ == 0) return halt(Stop::kNesting), false;
@@ -66,6 +54,22 @@ bool Eval::with_unevaluated(const Node& node, std::size_t at, std::uint8_t type)
   return valid;
 }
 
+bool Eval::flat_array(const ArrayPart& part, std::size_t at) {
+  const auto each = part.each;
+  if (!each.node) return true;
+  const auto* words = tape_.words;
+  const auto end = static_cast<std::size_t>(static_cast<std::uint32_t>(words[at]) - 1);
+  if (!spend((end - at) / 2)) return false;
+  for (auto item = at + 1; item < end;) {
+    const auto word = words[item];
+    const auto type = kTypes.of[tag_of(word)];
+    if ((each.types & type) == 0 && !type_holds(*each.node, type, item)) return false;
+    if ((each.deep & type) != 0 && !leaf(*each.node, item, type)) return false;
+    item = after(word, type, item);
+  }
+  return true;
+}
+
 template <bool kTrack>
 bool Eval::body(const Node& node, std::size_t at, std::uint8_t type, Marks marks) {
   for (const auto* set : node.values) {
@@ -81,7 +85,12 @@ bool Eval::body(const Node& node, std::size_t at, std::uint8_t type, Marks marks
       break;
     case kObject:
       if (node.object) {
-        if (!kTrack && node.object->simple ? !simple_object(*node.object, at) : !object<kTrack>(*node.object, at, marks)) return false;
+        const auto& part = *node.object;
+        if (!kTrack && part.simple) {
+          if (part.tracked <= 64 ? !simple_object<true>(part, at) : !simple_object<false>(part, at)) return false;
+        } else if (!object<kTrack>(part, at, marks)) {
+          return false;
+        }
       }
       break;
     case kArray:
@@ -96,55 +105,63 @@ bool Eval::body(const Node& node, std::size_t at, std::uint8_t type, Marks marks
   return true;
 }
 
+namespace {
+
+// Whether the first `required` bits are set.
+bool has_all(const std::uint64_t* seen, std::size_t required) noexcept {
+  for (; required >= 64; required -= 64) {
+    if (~*seen++ != 0) return false;
+  }
+  const auto want = (std::uint64_t{1} << required) - 1;
+  return required == 0 || (*seen & want) == want;
+}
+
+}  // namespace
+
 // Properties, required and additional names, nothing else: most objects of most schemas.
+template <bool kFew>
 bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
-  std::uint64_t local[kLocalWords] = {};
-  const bool in_scratch = part.tracked > kLocalWords * 64;
-  const auto offset = in_scratch ? bits_.take(words_for(part.tracked)) : 0;
   const auto* words = tape_.words;
-  const auto end = static_cast<std::uint32_t>(words[at]) - 1;
-  const auto* additional = part.has_additional ? part.additional.fast : nullptr;
-  const auto* fast = part.fast.data();
+  if (part.counted) {
+    const auto count = count_of(tape_, at);
+    if (count < part.min || count > part.max) return false;
+  }
+  const auto end = static_cast<std::size_t>(static_cast<std::uint32_t>(words[at]) - 1);
+  if (!spend((end - at) / 2)) return false;
+  std::uint64_t few = 0;
+  const auto offset = kFew ? 0 : bits_.take(words_for(part.tracked));
+  const auto* const first = part.slots.data();
+  const auto* const other = first + (part.slots.size() - 1);
+  const auto* slot = first;
   bool valid = true;
-  std::uint32_t guess = 0;
   for (auto item = at + 1; item < end;) {
-    const auto number = part.names.find_after(text_of(tape_, words[item]), guess);
-    guess = number + 1;
+    const auto* found = slot;
+    if (first != other) {
+      const auto name = text_of(tape_, words[item]);
+      if (!part.names.is_same(slot->name, name)) {
+        const auto number = part.names.find_anywhere(name);
+        found = number == NameMap::kNone ? other : first + number;
+      }
+      // Names tend to come in one order.
+      if (found != other) slot = found + 1;
+    }
     ++item;
-    const Node* child = additional;
-    if (number != NameMap::kNone) {
-      const auto& entry = fast[number];
-      if (in_scratch) {
-        bits_.at(offset)[entry.word] |= entry.bit;
-      } else {
-        local[entry.word] |= entry.bit;
-      }
-      child = entry.declared ? entry.child : additional;
+    const auto& to = found->to;
+    if constexpr (kFew) {
+      few |= to.bit;
+    } else {
+      bits_.at(offset)[to.word] |= to.bit;
     }
-    const auto tag = tag_of(words[item]);
-    if (child) {
-      const auto type = kTypes.of[tag];
-      if ((child->types & type) == 0 && !type_holds(*child, type, item)) {
-        valid = false;
-        break;
-      }
-      if ((child->deep & type) != 0 && !checks<false>(*child, item, type, {})) {
-        valid = false;
-        break;
-      }
+    const auto word = words[item];
+    const auto type = kTypes.of[tag_of(word)];
+    if (!quick(to, item, type)) {
+      valid = false;
+      break;
     }
-    item = next_of(words, item);
+    item = after(word, type, item);
   }
-  if (valid) {
-    const auto* seen = in_scratch ? bits_.at(offset) : local;
-    const auto required = part.required.size();
-    for (std::size_t word = 0; word * 64 < required; ++word) {
-      const auto left = required - word * 64;
-      const auto want = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
-      if ((seen[word] & want) != want) valid = false;
-    }
-  }
-  if (in_scratch) bits_.release(offset);
+  if (valid) valid = has_all(kFew ? &few : bits_.at(offset), part.required.size());
+  if constexpr (!kFew) bits_.release(offset);
   return valid;
 }
 
@@ -192,9 +209,10 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
   }
   if (part.plain) return true;
   std::uint64_t local[kLocalWords] = {};
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  if (!spend((end - at) / 2)) return false;
   const bool in_scratch = part.tracked > kLocalWords * 64;
   const auto offset = in_scratch ? bits_.take(words_for(part.tracked)) : 0;
-  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   bool valid = true;
   std::size_t ordinal = 0;
   std::uint32_t guess = 0;
@@ -202,7 +220,7 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
     const auto number = part.names.find_after(text_at(tape_, key), guess);
     guess = number + 1;
     if (number != NameMap::kNone) {
-      const auto& entry = part.fast[number];
+      const auto& entry = part.slots[number].to;
       (in_scratch ? bits_.at(offset) : local)[entry.word] |= entry.bit;
     }
     if (!member<kTrack>(part, number, key, ordinal, marks)) {
@@ -210,9 +228,7 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
       break;
     }
   }
-  for (std::size_t i = 0; valid && i < part.required.size(); ++i) {
-    valid = (((in_scratch ? bits_.at(offset) : local)[i / 64] >> (i % 64)) & 1) != 0;
-  }
+  valid = valid && has_all(in_scratch ? bits_.at(offset) : local, part.required.size());
   if (valid && !part.dependents.empty()) {
     for (std::size_t i = 0; valid && i < part.dependents.size(); ++i) {
       const auto& dependent = part.dependents[i];
@@ -233,6 +249,7 @@ bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
     if (count < part.min || count > part.max) return false;
   }
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  if (!spend((end - at) / 2)) return false;
   auto item = at + 1;
   std::size_t ordinal = 0;
   for (const auto& one : part.prefix) {
@@ -243,10 +260,13 @@ bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
     ++ordinal;
   }
   if (part.has_items && (part.items.fast || kTrack)) {
-    const auto* node = part.items.fast;
-    for (; item < end; item = next_of(tape_.words, item), ++ordinal) {
-      if (node && !value(*node, item)) return false;
-      if constexpr (kTrack) bits_.set(marks.offset, ordinal);
+    const auto each = part.each;
+    while (item < end) {
+      const auto word = tape_.words[item];
+      const auto item_type = kTypes.of[tag_of(word)];
+      if (!quick(each, item, item_type)) return false;
+      if constexpr (kTrack) bits_.set(marks.offset, ordinal++);
+      item = after(word, item_type, item);
     }
   }
   if (part.has_contains) {
@@ -273,6 +293,7 @@ template <bool kTrack>
 bool Eval::apply(const Node* node, std::size_t at, Marks marks) {
   if (!node) return true;
   if constexpr (!kTrack) return value(*node, at);
+  if (node->unfused) node = node->unfused;
   const auto type = type_at(tape_, at);
   if ((node->types & type) == 0 && !type_holds(*node, type, at)) return false;
   return (node->deep & type) == 0 || checks<kTrack>(*node, at, type, marks);
@@ -318,19 +339,20 @@ bool Eval::op(const Op& op, std::size_t at, std::uint8_t type, Marks marks) {
   return false;
 }
 
-template <bool kTrack>
-bool Eval::any_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) {
-  bool found = false;
-  // True where the search is over.
-  const auto look = [&](std::size_t branch) {
-    found = attempt<kTrack>(op.branches[branch], at, marks) || found;
-    return (found && !kTrack) || halted();
-  };
+// look(branch) for each that can match, until it says that the search is over.
+template <class Look>
+void Eval::each_candidate(const Op& op, std::size_t at, std::uint8_t type, Look&& look) {
   if (!op.filter) {
     for (std::size_t i = 0; i < op.branches.size(); ++i) {
-      if (look(i)) break;
+      if (look(i)) return;
     }
-    return found;
+    return;
+  }
+  if (op.filter->words == 1) {
+    for (auto left = filter_one(*op.filter, at, type, ~std::uint64_t{0}); left != 0; left &= left - 1) {
+      if (look(static_cast<std::size_t>(std::countr_zero(left)))) return;
+    }
+    return;
   }
   const auto offset = candidates(*op.filter, at, type);
   bool over = false;
@@ -340,32 +362,30 @@ bool Eval::any_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) 
     }
   }
   bits_.release(offset);
+}
+
+template <bool kTrack>
+bool Eval::any_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) {
+  bool found = false;
+  each_candidate(op, at, type, [&](std::size_t branch) {
+    found = attempt<kTrack>(op.branches[branch], at, marks) || found;
+    return (found && !kTrack) || halted();
+  });
   return found;
 }
 
 template <bool kTrack>
 bool Eval::one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) {
   std::size_t found = 0;
-  const auto look = [&](std::size_t branch) {
+  each_candidate(op, at, type, [&](std::size_t branch) {
     found += attempt<kTrack>(op.branches[branch], at, marks) ? 1 : 0;
     return found > 1 || halted();
-  };
-  if (!op.filter) {
-    for (std::size_t i = 0; i < op.branches.size(); ++i) {
-      if (look(i)) break;
-    }
-    return found == 1;
-  }
-  const auto offset = candidates(*op.filter, at, type);
-  bool over = false;
-  for (std::size_t word = 0; word < op.filter->words && !over; ++word) {
-    for (auto left = bits_.at(offset)[word]; left != 0 && !over; left &= left - 1) {
-      over = look(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
-    }
-  }
-  bits_.release(offset);
+  });
   return found == 1;
 }
+
+template bool Eval::simple_object<true>(const ObjectPart& part, std::size_t at);
+template bool Eval::checks<false>(const Node& node, std::size_t at, std::uint8_t type, Marks marks);
 
 const Node* Eval::dynamic_target(const Op& op, bool fast) const noexcept {
   const Node* found = nullptr;

@@ -16,7 +16,13 @@ namespace {
 
 struct Shape;
 using ShapePtr = std::shared_ptr<const Shape>;
-using Names = std::set<std::string_view>;
+// By length first: most comparisons need no look at the letters.
+struct Shorter {
+  bool operator()(std::string_view a, std::string_view b) const noexcept {
+    return a.size() != b.size() ? a.size() < b.size() : a.compare(b) < 0;
+  }
+};
+using Names = std::set<std::string_view, Shorter>;
 
 // Necessary conditions of a schema.
 struct Shape {
@@ -24,7 +30,7 @@ struct Shape {
   std::optional<Names> strings{};  // a string is one of these
   std::optional<Names> allowed{};  // an object has no other names
   Names required{};
-  std::map<std::string_view, ShapePtr> members{};
+  std::map<std::string_view, ShapePtr, Shorter> members{};
 
   bool says_nothing() const { return types == kAnyType && !strings && !allowed && required.empty() && members.empty(); }
 };
@@ -36,7 +42,7 @@ const ShapePtr& anything() {
 
 Names common(const Names& a, const Names& b) {
   Names out;
-  std::ranges::set_intersection(a, b, std::inserter(out, out.end()));
+  std::ranges::set_intersection(a, b, std::inserter(out, out.end()), Shorter());
   return out;
 }
 
@@ -230,6 +236,7 @@ class FilterMaker {
     }
     useful = names(filter, shapes, mask, all) || useful;
     if (!useful) return nullptr;
+    for (std::size_t bit = 0; filter.words == 1 && bit < 7; ++bit) filter.word_by_type[bit] = filter.by_type[bit][0];
     return &filters_.emplace_back(std::move(filter));
   }
 
@@ -320,12 +327,13 @@ std::size_t Eval::candidates(const Filter& filter, std::size_t at, std::uint8_t 
 
 // Up to 64 branches: sets are words. `mask` is what is left of them.
 std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_t type, std::uint64_t mask) {
-  mask &= filter.by_type[static_cast<std::size_t>(std::countr_zero(type))][0];
+  mask &= filter.word_by_type[static_cast<std::size_t>(std::countr_zero(type))];
+  if (std::popcount(mask) < 2) return mask;
   if (type == kString && filter.has_strings) {
     const auto number = filter.strings.find(text_at(tape_, at));
     return mask & (number == NameMap::kNone ? filter.other_string[0] : filter.by_string[number][0]);
   }
-  if (type != kObject || !filter.has_names || std::popcount(mask) < 2) return mask;
+  if (type != kObject || !filter.has_names) return mask;
   const auto seen = bits_.take((filter.names.size() + 63) / 64);
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   bool has_parts = false;

@@ -2,6 +2,7 @@
 // Private to the validator. Thread rule: immutable once compiled.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -53,18 +54,24 @@ struct Dependent {
   std::string name{};
 };
 
-// What the loop over an object's members needs of a NameEntry.
-struct FastEntry {
-  const Node* child = nullptr;
-  std::uint64_t bit = 0;
+// What a loop over members or elements needs of a subschema, where only the verdict counts.
+struct Quick {
+  const Node* node = nullptr;  // null where everything is valid
+  std::uint64_t bit = 0;       // of a tracked name, in `word`
   std::uint32_t word = 0;
-  bool has_patterns = false;
-  bool declared = false;
+  std::uint8_t types = kAnyType;  // the node's
+  std::uint8_t deep = 0;          // the node's
+};
+
+// A name and what is said of the value under it.
+struct Slot {
+  NameMap::Entry name{};
+  Quick to{};
 };
 
 struct ObjectPart {
   NameMap names{};
-  std::vector<FastEntry> fast{};
+  std::vector<Slot> slots{};  // by the number of the name; the last, which is the name of nothing, for any other
   std::vector<NameEntry> entries{};
   std::vector<std::uint32_t> required{};  // numbers of names, in the schema's order; the i-th has the tracked bit i
   std::uint32_t tracked = 0;
@@ -76,14 +83,17 @@ struct ObjectPart {
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   std::vector<Dependent> dependents{};
-  bool plain = false;   // nothing of a property is looked at but the count
-  bool simple = false;  // properties, required and additional only: the loop without patterns, names and dependents
+  bool counted = false;  // minProperties or maxProperties
+  bool plain = false;    // nothing of a property is looked at but the count
+  bool simple = false;   // properties, required and additional only: the loop without patterns, names and dependents
 };
 
 struct ArrayPart {
   std::vector<Edge> prefix{};
   bool has_items = false;
-  Edge items{};  // of what comes after the prefix
+  Edge items{};       // of what comes after the prefix
+  Quick each{};       // the same
+  bool flat = false;  // "items" only, and that of leaves without arrays
   bool has_contains = false;
   bool contains_evaluates = false;  // 2020-12: what contains matched counts as evaluated
   Edge contains{};
@@ -104,6 +114,7 @@ struct StringPart {
   std::string pattern_source{};
   FormatCheck format = nullptr;
   std::string format_name{};
+  bool length_only = false;
   std::string content_encoding{};  // only where content is asserted
   std::string content_media_type{};
 };
@@ -122,17 +133,22 @@ struct NumberPart {
   Bound maximum{};
   Bound exclusive_maximum{};
   Bound multiple_of{};
+  // Bounds that are integers, and nothing else: then this is all there is to an integer.
+  bool is_range = false;
+  std::int64_t least = INT64_MIN;
+  std::int64_t most = INT64_MAX;
 };
 
-// "enum" or "const". Strings by hash, the rest one by one.
+// "enum" or "const": strings, integers and containers as sets, other numbers one by one.
 struct ValueSet {
   std::uint8_t types = 0;  // of the values
   bool has_true = false;
   bool has_false = false;
   bool is_const = false;
   NameMap strings{};
-  std::vector<Number> numbers{};
-  std::vector<std::size_t> containers{};  // places on `tape`
+  std::vector<std::int64_t> integers{};                             // sorted; 1.0 is one
+  std::vector<Number> numbers{};                                    // the others
+  std::vector<std::pair<std::uint64_t, std::size_t>> containers{};  // hashes, and places on `tape`; sorted
   Tape tape{};
   std::vector<std::size_t> all{};  // for messages
 };
@@ -154,7 +170,11 @@ struct Op {
 
 struct Node {
   std::uint8_t types = kAnyType;
-  std::uint8_t deep = 0;            // types of which more than the type is checked
+  std::uint8_t deep = 0;  // types of which more than the type is checked
+  bool leaf = false;      // nothing in it applies schemas to parts but a flat array
+  bool record = false;    // all that is said of an object is a simple part with few names
+  bool has_unevaluated_properties = false;
+  bool has_unevaluated_items = false;
   bool never = false;               // the schema `false`
   bool whole_only_by_text = false;  // draft 4: 1.0 is not an integer
   bool has_type = false;
@@ -165,13 +185,14 @@ struct Node {
   NumberPart* number = nullptr;  // the program's
   std::vector<const ValueSet*> values{};
   std::vector<Op> ops{};
-  bool has_unevaluated_properties = false;
-  bool has_unevaluated_items = false;
+  const Node* unfused = nullptr;  // what a fused node (schema_fuse.cpp) stands for
   Edge unevaluated_properties{};
   Edge unevaluated_items{};
   std::uint32_t document = 0;  // where it stands: of Program::documents, and the place on its tape
   std::uint32_t at = 0;
 };
+
+inline Quick quick_of(const Node* node) noexcept { return node ? Quick{.node = node, .types = node->types, .deep = node->deep} : Quick{}; }
 
 // Which branches of anyOf or oneOf can match at all: for each fact about the value, the set of branches that it does not exclude.
 using Mask = std::vector<std::uint64_t>;
@@ -185,7 +206,8 @@ struct FilterName {
 
 struct Filter {
   std::size_t words = 1;
-  std::vector<Mask> by_type{};  // 7, by the number of the type's bit
+  std::vector<Mask> by_type{};                  // 7, by the number of the type's bit
+  std::array<std::uint64_t, 7> word_by_type{};  // the same, where sets are words
   bool has_names = false;
   NameMap names{};
   std::vector<FilterName> by_name{};
@@ -223,7 +245,8 @@ struct setget::json_schema::Validator::Program {
   bool dynamic = false;  // the dynamic scope must be known
   std::vector<setget::detail::schema::DynamicScope> scopes{};
   std::vector<setget::detail::schema::ResourcePlace> resources{};
-  std::deque<setget::detail::schema::Node> nodes{};
+  std::deque<setget::detail::schema::Node> nodes{};  // the schema's own
+  std::deque<setget::detail::schema::Node> fused{};  // for verdicts: schema_fuse.cpp
   std::deque<setget::detail::schema::ObjectPart> objects{};
   std::deque<setget::detail::schema::ArrayPart> arrays{};
   std::deque<setget::detail::schema::StringPart> strings{};

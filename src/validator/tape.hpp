@@ -28,16 +28,19 @@ enum Type : std::uint8_t {
   kAnyType = 127
 };
 
-inline std::uint8_t tag_of(std::uint64_t word) noexcept { return static_cast<std::uint8_t>(word >> 56); }
-inline std::uint64_t payload_of(std::uint64_t word) noexcept { return word & 0x00FFFFFFFFFFFFFFULL; }
-inline std::uint64_t make_word(char tag, std::uint64_t payload) noexcept {
+constexpr std::uint8_t tag_of(std::uint64_t word) noexcept { return static_cast<std::uint8_t>(word >> 56); }
+constexpr std::uint64_t payload_of(std::uint64_t word) noexcept { return word & 0x00FFFFFFFFFFFFFFULL; }
+constexpr std::uint64_t make_word(char tag, std::uint64_t payload) noexcept {
   return (static_cast<std::uint64_t>(static_cast<std::uint8_t>(tag)) << 56) | payload;
 }
 
 // The type of a word, but that doubles and long numbers are called fractions: whether they are whole takes a look at the value.
 struct TypeTable {
   std::array<std::uint8_t, 256> of{};
+  std::array<std::uint8_t, 256> width{};  // words of what is no container
   constexpr TypeTable() {
+    for (auto& one : width) one = 1;
+    width['l'] = width['u'] = width['d'] = 2;
     of['n'] = kNull;
     of['t'] = kBoolean;
     of['f'] = kBoolean;
@@ -52,19 +55,13 @@ struct TypeTable {
 };
 inline constexpr TypeTable kTypes;
 
+// Where the value after this one begins, whose word and type are at hand.
+inline std::size_t after(std::uint64_t word, std::uint8_t type, std::size_t at) noexcept {
+  return (type & (kArray | kObject)) != 0 ? static_cast<std::uint32_t>(word) : at + kTypes.width[tag_of(word)];
+}
 inline std::size_t next_of(const std::uint64_t* tape, std::size_t at) noexcept {
   const auto word = tape[at];
-  switch (tag_of(word)) {
-    case '{':
-    case '[':
-      return static_cast<std::uint32_t>(word);
-    case 'l':
-    case 'u':
-    case 'd':
-      return at + 2;
-    default:
-      return at + 1;
-  }
+  return after(word, kTypes.of[tag_of(word)], at);
 }
 
 inline std::uint32_t load32(const void* from) noexcept {

@@ -55,6 +55,7 @@ class TapeWriter {
     strings_.resize(strings_.size() + 32);
   }
   Tape tape() const noexcept { return {words_.data(), strings_.data()}; }
+  std::size_t string_bytes() const noexcept { return strings_.size(); }
   std::size_t bytes() const noexcept { return words_.size() * 8 + strings_.size(); }
   void shrink() {
     words_ = {};

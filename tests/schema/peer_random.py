@@ -1,5 +1,5 @@
 """peer_random.py FOLDER SEED SCHEMAS: random schemas with random documents, and what jsonschema-rs (in FOLDER) says of them.
-One JSON line for each schema: {"draft", "schema", "documents": [text], "verdicts": "01…"}; schemas that it refuses are left out."""
+One JSON line for each schema: {"draft", "formats", "schema", "documents": [text], "verdicts": "01…"}; schemas that it refuses are left out."""
 import json
 import random
 import sys
@@ -19,12 +19,18 @@ NAMES = ["a", "b", "c", "ab", "kind", "long_property_name_one", "long_property_n
 STRINGS = ["", "a", "b", "ab", "abc", "kind", "ä", "😀", "aab", "123", "a\nb", "x-1"]
 NUMBERS = [0, 1, 2, 3, -1, 1.0, 2.0, 1.5, 0.1, 0.3, -2.5, 10, 100, 1e2, 9007199254740993, 2**63, 12345678901234567890, 1e15]
 PATTERNS = ["^a", "b$", "^[a-c]+$", "a|b", "^$", "[0-9]", "^.{1,2}$", "^(a|ab)b?$", "\\w+", "\\d", "^x-", "(?!a)b", "^(?=.*b)a", "\\S", "^\\p{L}+$"]
+FORMATS = ["date-time", "email", "ipv4", "ipv6", "uri"]
+NEWER_FORMATS = ["date", "time", "json-pointer"]
+FORMATTED = ["2020-02-29", "2021-02-29", "2020-02-29T12:00:00Z", "12:00:00+01:00", "12:00", "a@b.example", "@", "1.2.3.4", "1.2.3.256", "::1",
+             "1::2::3", "http://a.example/b?c#d", "//a", "/a/~0", "/a/~"]
 TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"]
 
 
 # In 2019-09 "contains" leaves nothing for "unevaluatedItems" to see (its section 9.3.1.3 names what counts); jsonschema-rs takes the rule of
 # 2020-12 there too. So a schema of that draft has the one or the other.
 UNEVALUATED = [False]
+FORMATS_COUNT = [False]
+IN_TREE = [False]  # a resource of its own, which has no definitions
 
 
 def value(depth=3):
@@ -34,7 +40,7 @@ def value(depth=3):
     if depth > 0 and kind < 0.5:
         return [value(depth - 1) for _ in range(R.choice([0, 1, 2, 3, 4]))]
     if kind < 0.7:
-        return R.choice(STRINGS)
+        return R.choice(FORMATTED if FORMATS_COUNT[0] and R.random() < 0.5 else STRINGS)
     if kind < 0.9:
         return R.choice(NUMBERS)
     return R.choice([None, True, False])
@@ -58,9 +64,9 @@ def add(out, draft, depth):
     subs = lambda least=1: [sub() for _ in range(R.randint(least, 3))]  # noqa: E731
     count = lambda: R.randint(0, 3)  # noqa: E731
     flat = ["type", "types", "enum", "const", "minimum", "maximum", "exclusive", "multipleOf", "minLength", "maxLength", "pattern", "minItems",
-            "maxItems", "uniqueItems", "minProperties", "maxProperties", "required", "dependentRequired", "ref", "union"]
+            "maxItems", "uniqueItems", "minProperties", "maxProperties", "required", "dependentRequired", "format", "ref", "union"]
     deep = ["properties", "properties", "properties", "patternProperties", "additionalProperties", "propertyNames", "items", "prefix", "contains",
-            "allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies", "unevaluatedItems", "unevaluatedProperties", "union"]
+            "allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies", "unevaluatedItems", "unevaluatedProperties", "dynamic", "union"]
     key = R.choice(flat + deep * 2 if depth > 0 else flat[:-2])
     if key == "type":
         out["type"] = R.choice(TYPES)
@@ -92,8 +98,15 @@ def add(out, draft, depth):
         out[key] = names(1)
     elif key == "dependentRequired" and draft >= 8:
         out[key] = {name: names() for name in names()}
+    elif key == "format":
+        if FORMATS_COUNT[0]:
+            out[key] = R.choice(FORMATS + (NEWER_FORMATS if draft >= 7 else []))
+    elif key == "dynamic" and draft >= 8:
+        # Under a name, so that each step goes into the document.
+        ref = {"$dynamicRef": "tree#node"} if draft == 9 else {"$recursiveRef": "#"} if R.random() < 0.5 else {"$ref": "tree"}
+        out["properties"] = {name: ref for name in names()}
     elif key == "ref":
-        if depth < 3:
+        if depth < 3 and not IN_TREE[0]:
             out["$ref"] = R.choice(["#/definitions/x", "#/definitions/y"])
     elif key == "union":
         tag = R.choice(NAMES)
@@ -168,16 +181,28 @@ for _ in range(int(sys.argv[3])):
     name = R.choice(list(DRAFTS))
     draft, make = DRAFTS[name]
     UNEVALUATED[0] = R.random() < 0.5
+    FORMATS_COUNT[0] = R.random() < 0.3
     root = schema(draft, 3)
     if not isinstance(root, dict):
         continue
     root.setdefault("definitions", {"x": schema(draft, 1), "y": schema(draft, 0)})
+    if draft >= 8:
+        IN_TREE[0] = True
+        tree = schema(draft, 1)
+        IN_TREE[0] = False
+        tree = tree if isinstance(tree, dict) else {}
+        root["definitions"]["tree"] = tree
+        tree["$id"] = "tree"
+        tree["properties"] = {name: {"$dynamicRef": "#node"} if draft == 9 else {"$recursiveRef": "#"} for name in names()}
+        for one in [tree] + [root] * (R.random() < 0.5):
+            one["$dynamicAnchor" if draft == 9 else "$recursiveAnchor"] = "node" if draft == 9 else R.random() < 0.7
     try:
-        validator = make(root, validate_formats=False)
+        validator = make(root, validate_formats=FORMATS_COUNT[0])
     except (ValueError, jsonschema_rs.ReferencingError):
         continue
     documents = []
     for _ in range(12):
         documents.append(mutated(R.choice(documents)) if documents and R.random() < 0.5 else value(3))
     verdicts = "".join("1" if validator.is_valid(one) else "0" for one in documents)
-    print(json.dumps({"draft": name, "schema": json.dumps(root), "documents": [json.dumps(one) for one in documents], "verdicts": verdicts}))
+    print(json.dumps({"draft": name, "formats": FORMATS_COUNT[0], "schema": json.dumps(root),
+                      "documents": [json.dumps(one) for one in documents], "verdicts": verdicts}))

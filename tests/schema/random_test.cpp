@@ -38,7 +38,8 @@ TEST(JsonSchemaRandom, has_the_verdicts_of_an_independent_validator) {
     const auto one = nlohmann::json::parse(line);
     const auto schema = one.at("schema").get<std::string>();
     const auto verdicts = one.at("verdicts").get<std::string>();
-    const auto validator = Validator::compile(schema, {.default_draft = parse_draft(one.at("draft").get<std::string>()).value()});
+    const auto validator = Validator::compile(schema, {.default_draft = parse_draft(one.at("draft").get<std::string>()).value(),
+                                                       .assert_formats = one.at("formats").get<bool>()});
     if (!validator) {
       // Refused on purpose: see docs/json-schema.md.
       EXPECT_NE(validator.error().message().find("reference loop"), std::string::npos) << schema << ": " << validator.error().describe();

@@ -1,0 +1,98 @@
+// Groups: capturing, named, looking around, with modifiers.
+#include <algorithm>
+#include <utility>
+
+#include "validator/ecma_translator.hpp"
+
+namespace setget::inline v0::detail::schema {
+
+void Translator::count_groups() {
+  bool in_class = false;
+  for (std::size_t i = 0; i < in_.size(); ++i) {
+    if (in_[i] == '\\') {
+      ++i;
+    } else if (in_[i] == '[') {
+      in_class = true;
+    } else if (in_[i] == ']') {
+      in_class = false;
+    } else if (in_[i] == '(' && !in_class) {
+      if (i + 1 < in_.size() && in_[i + 1] != '?') {
+        names_.emplace_back();
+      } else if (in_.substr(i, 3) == "(?<" && i + 3 < in_.size() && in_[i + 3] != '=' && in_[i + 3] != '!') {
+        const auto end = in_.find('>', i);
+        names_.emplace_back(in_.substr(i + 3, end == std::string_view::npos ? 0 : end - i - 3));
+      } else if (i + 1 == in_.size()) {
+        names_.emplace_back();
+      }
+    }
+  }
+}
+
+bool Translator::group(Atom& atom, std::size_t depth) {
+  out_.is_plain = false;
+  const auto saved = flags_;
+  std::string opening = "(?:";
+  std::string closing = ")";
+  ++at_;
+  if (take("?:")) {
+  } else if (take("?=")) {
+    opening = "(?=", out_.needs_backtracking = true, atom.can_repeat = false;
+  } else if (take("?!")) {
+    opening = "(?!", out_.needs_backtracking = true, atom.can_repeat = false;
+  } else if (take("?<=")) {
+    opening = "(?<=", out_.needs_backtracking = true, atom.can_repeat = false;
+  } else if (take("?<!")) {
+    opening = "(?<!", out_.needs_backtracking = true, atom.can_repeat = false;
+  } else if (take("?<")) {
+    std::string name;
+    if (!group_name(name)) return false;
+    if (std::ranges::count(names_, name) > 1) return fail("two groups of one name");
+    if (engine_ == Engine::kPcre2) opening = "(";
+  } else if (peek() == '?') {
+    if (!modifiers(opening)) return false;
+  } else if (engine_ == Engine::kPcre2) {
+    opening = "(";
+  }
+  std::string inner;
+  if (!disjunction(inner, depth + 1)) return false;
+  if (!more() || peek() != ')') return fail("unterminated group");
+  ++at_;
+  flags_ = saved;
+  atom.text = opening + inner + closing;
+  return true;
+}
+
+bool Translator::modifiers(std::string& opening) {
+  ++at_;
+  bool on = true;
+  std::string seen;
+  std::size_t dashes = 0;
+  for (; more() && peek() != ':'; ++at_) {
+    const char c = peek();
+    if (c == '-') {
+      if (++dashes > 1) return fail("not a group");
+      on = false;
+      continue;
+    }
+    if (seen.find(c) != std::string::npos || (c != 'i' && c != 'm' && c != 's')) return fail("not a group");
+    seen += c;
+    (c == 'i' ? flags_.ignore_case : (c == 'm' ? flags_.multiline : flags_.dot_all)) = on;
+  }
+  if (!take(":") || seen.empty()) return fail("not a group");
+  opening = flags_.ignore_case ? "(?i:" : "(?-i:";
+  return true;
+}
+
+bool Translator::group_name(std::string& name) {
+  const auto end = in_.find('>', at_);
+  if (end == std::string_view::npos || end == at_) return fail("a group without a name");
+  name = in_.substr(at_, end - at_);
+  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '$' || (c & 0x80) != 0; };
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (!letter(name[i]) && (i == 0 || name[i] < '0' || name[i] > '9')) return fail("not a name of a group");
+  }
+  at_ = end + 1;
+  return true;
+}
+
+}  // namespace setget::inline v0::detail::schema

@@ -1,0 +1,97 @@
+// Translator: reads a pattern of ECMA-262 by descent and writes it in an engine's words. ecma_translate.cpp has the terms and quantifiers,
+// ecma_groups.cpp the groups, ecma_classes.cpp the character classes, ecma_escapes.cpp what begins with a backslash. Private to the
+// validator. One object per pattern.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "validator/ecma_translate.hpp"
+
+namespace setget::inline v0::detail::schema {
+
+// The short name of a general category of Unicode, whichever name it is called by.
+std::optional<std::string_view> category(std::string_view name);
+
+// One atom: a set, or sets and properties of Unicode that the engine knows, or something else (a group, an assertion).
+struct Atom {
+  std::string text{};
+  CharSet set{};
+  bool is_set = false;  // `set` says all
+  bool can_repeat = true;
+};
+
+class Translator {
+ public:
+  Translator(std::string_view pattern, Engine engine) : in_(pattern), engine_(engine) {}
+  Result<Translated> run();
+
+ private:
+  struct Flags {
+    bool ignore_case = false;
+    bool multiline = false;
+    bool dot_all = false;
+  };
+
+  Error error() const {
+    return Error(ErrorCode::kInvalidArgument, fmt::format("regular expression: byte {}: {}", at_, problem_)).at_position(at_);
+  }
+  bool fail(std::string_view what) {
+    if (problem_.empty()) problem_ = what;
+    return false;
+  }
+  bool more() const noexcept { return at_ < in_.size(); }
+  char peek(std::size_t ahead = 0) const noexcept { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
+  bool take(std::string_view text) {
+    if (in_.substr(at_, text.size()) != text) return false;
+    at_ += text.size();
+    return true;
+  }
+  // Capturing groups and their names, for references to those that come later.
+  void count_groups();
+  bool disjunction(std::string& text, std::size_t depth);
+  bool alternative(std::string& text, std::size_t depth);
+  bool term(Atom& atom, std::size_t depth);
+  bool line_edge(Atom& atom, std::string_view opening);
+  std::uint32_t code_point();
+  void single(Atom& atom, std::uint32_t code);
+  void set_atom(Atom& atom, const CharSet& set);
+  static std::string escaped(std::uint32_t code);
+  std::string shown(const CharSet& set, const std::string& properties, bool negated) const;
+  bool number(std::uint64_t& value);
+  bool braces(std::uint64_t& least, std::uint64_t& most);
+  bool quantifier(Atom& atom, PlainItem& item);
+  // RE2 repeats at most 1000 times: more is written as a sequence.
+  void repeat(std::string& text, std::uint64_t least, std::uint64_t most, bool lazy);
+  // Whether a quantifier after it concerns all of it.
+  static bool is_one(const std::string& text);
+  bool group(Atom& atom, std::size_t depth);
+  // (?i:…), (?ms-i:…): ECMA-262 of 2025.
+  bool modifiers(std::string& opening);
+  bool group_name(std::string& name);
+  bool back_reference(Atom& atom, std::uint64_t which);
+  bool atom_escape(Atom& atom);
+  // An escape that stands for characters: \d, \p{…}, \n, \u0041, \-. `at_` is on the backslash.
+  bool class_escape(CharSet& set, std::string& properties, bool in_class);
+  bool hex(std::size_t from, std::size_t count, std::uint32_t& code) const;
+  bool unicode_escape(CharSet& set);
+  bool property(CharSet& set, std::string& properties, bool negated);
+  bool character_class(Atom& atom);
+  bool class_atom(CharSet& set, std::string& properties);
+
+  std::string_view in_;
+  Engine engine_;
+  std::size_t at_ = 0;
+  Translated out_;
+  std::string problem_;
+  Flags flags_;
+  std::vector<std::string> names_;  // of capturing groups; empty for those without
+};
+
+}  // namespace setget::inline v0::detail::schema

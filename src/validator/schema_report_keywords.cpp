@@ -1,0 +1,195 @@
+// What each keyword has to say of a value that breaks it.
+#include "validator/schema_reporter.hpp"
+
+namespace setget::inline v0::detail::schema {
+
+void Reporter::values(const Node& node, const ValueSet& set, std::size_t at, const Where& where) {
+  if (eval_.halted()) return;
+  if (set.is_const) {
+    add(node, where, "const", fmt::format("{} is not {}", shown(at), shown_value(set.tape, set.all.front())));
+    return;
+  }
+  std::string all;
+  for (const auto one : set.all) {
+    if (all.size() > 200) {
+      all += ", …";
+      break;
+    }
+    all += (all.empty() ? "" : ", ") + shown_value(set.tape, one, 60);
+  }
+  add(node, where, "enum", fmt::format("{} is none of {}", shown(at), all));
+}
+
+void Reporter::string(const Node& node, std::size_t at, const Where& where) {
+  const auto& part = *node.string;
+  const auto text = text_at(tape_, at);
+  if (!eval_.length_holds(part, text)) {
+    const auto length = code_points(text);
+    if (length < part.min) {
+      add(node, where, "minLength", fmt::format("{} has {} characters, at least {} are needed", shown(at), length, part.min));
+    } else {
+      add(node, where, "maxLength", fmt::format("{} has {} characters, at most {} are allowed", shown(at), length, part.max));
+    }
+  }
+  if (part.format && !part.format(text)) add(node, where, "format", fmt::format("{} is no {}", shown(at), part.format_name));
+  if (part.pattern && !eval_.pattern(*part.pattern, text) && !eval_.halted())
+    add(node, where, "pattern", fmt::format("{} does not match \"{}\"", shown(at), part.pattern_source.substr(0, 200)));
+  if ((!part.content_encoding.empty() || !part.content_media_type.empty()) && !eval_.content_holds(part, text)) {
+    const bool encoding = part.content_encoding == "base64" && !is_base64(text, nullptr);
+    add(node, where, encoding ? "contentEncoding" : "contentMediaType",
+        fmt::format("{} is no {}", shown(at), encoding ? part.content_encoding : part.content_media_type));
+  }
+}
+
+void Reporter::number(const Node& node, std::size_t at, const Where& where) {
+  const auto& part = *node.number;
+  const auto number = number_at(tape_, at);
+  if (number.kind == 'd' && !eval_.is_exact()) return;
+  const auto check = [&](const Bound& bound, int sign, std::string_view what) {
+    if (bound.is_set && !eval_.bound_holds(bound, number, sign))
+      add(node, where, bound.keyword, fmt::format("{} is {} {}", shown(at), what, bound.shown));
+  };
+  check(part.minimum, 1, part.minimum.exclusive ? "not above" : "below");
+  check(part.exclusive_minimum, 1, "not above");
+  check(part.maximum, -1, part.maximum.exclusive ? "not below" : "above");
+  check(part.exclusive_maximum, -1, "not below");
+  if (part.multiple_of.is_set && !eval_.multiple_holds(part.multiple_of, number) && !eval_.halted())
+    add(node, where, "multipleOf", fmt::format("{} is no multiple of {}", shown(at), part.multiple_of.shown));
+}
+
+void Reporter::object(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
+  const auto& part = *node.object;
+  const auto count = count_of(tape_, at);
+  if (count < part.min) add(node, where, "minProperties", fmt::format("{} names, at least {} are needed", count, part.min));
+  if (count > part.max) add(node, where, "maxProperties", fmt::format("{} names, at most {} are allowed", count, part.max));
+  const auto words = (part.tracked + 63) / 64;
+  const auto seen = eval_.bits().take(words);
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  std::size_t ordinal = 0;
+  for (auto key = at + 1; key < end && !over(); key = next_of(tape_.words, key + 1), ++ordinal) {
+    const auto name = text_at(tape_, key);
+    const auto number = part.names.find(name);
+    if (number != NameMap::kNone && part.entries[number].tracked != NameMap::kNone) eval_.bits().set(seen, part.entries[number].tracked);
+    if (member(node, number, key, name, where) && marks) eval_.bits().set(marks->offset, ordinal);
+  }
+  for (std::size_t i = 0; i < part.required.size() && !over(); ++i) {
+    if (!eval_.bits().test(seen, i))
+      add(node, where, "required", fmt::format("the name \"{}\" is missing", part.names.name(part.required[i]).substr(0, 100)));
+  }
+  for (const auto& dependent : part.dependents) {
+    if (over() || !eval_.bits().test(seen, dependent.trigger)) continue;
+    for (std::size_t i = 0; i < dependent.required.size(); ++i) {
+      if (!eval_.bits().test(seen, dependent.required[i]))
+        add(node, where, dependent.keyword,
+            fmt::format("the name \"{}\" is missing, which \"{}\" needs", part.names.name(dependent.names[i]).substr(0, 100),
+                        dependent.name.substr(0, 100)));
+    }
+    if (!dependent.has_schema) continue;
+    const Step keyword{where.keyword, dependent.keyword};
+    const Step name{&keyword, dependent.name};
+    visit(dependent.schema, at, {where.instance, &name, where.parent}, dependent.keyword, marks);
+  }
+  eval_.bits().release(seen);
+}
+
+bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, const Where& where) {
+  const auto& part = *node.object;
+  const Step instance{where.instance, name};
+  bool matched = false;
+  const auto into = [&](const Edge& to, std::string_view keyword, std::string_view token) {
+    const Step first{where.keyword, keyword};
+    const Step second{&first, token};
+    matched = true;
+    visit(to, key + 1, {&instance, &second, where.parent}, keyword, nullptr);
+  };
+  if (part.has_names) {
+    const Step step{where.keyword, "propertyNames"};
+    visit(part.property_names, key, {&instance, &step, where.parent}, "propertyNames", nullptr);
+  }
+  if (number != NameMap::kNone) {
+    const auto& entry = part.entries[number];
+    if (entry.declared) into(entry.child, "properties", name);
+    for (const auto which : entry.patterns) into(part.patterns[which].child, "patternProperties", part.patterns[which].source);
+  } else {
+    for (const auto& one : part.patterns) {
+      if (eval_.pattern(*one.regex, name)) into(one.child, "patternProperties", one.source);
+      if (over()) return false;
+    }
+  }
+  if (!matched && part.has_additional) {
+    matched = true;
+    const Step step{where.keyword, "additionalProperties"};
+    visit(part.additional, key + 1, {&instance, &step, where.parent}, "additionalProperties", nullptr);
+  }
+  return matched;
+}
+
+void Reporter::array(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
+  const auto& part = *node.array;
+  const auto count = count_of(tape_, at);
+  if (count < part.min) add(node, where, "minItems", fmt::format("{} items, at least {} are needed", count, part.min));
+  if (count > part.max) add(node, where, "maxItems", fmt::format("{} items, at most {} are allowed", count, part.max));
+  std::size_t ordinal = 0;
+  std::uint64_t found = 0;
+  const Step prefix{where.keyword, part.prefix_keyword};
+  const Step items{where.keyword, part.items_keyword};
+  each_element(tape_, at, [&](std::size_t item) {
+    if (over()) return;
+    const Step instance{where.instance, {}, ordinal, true};
+    bool evaluated = true;
+    if (ordinal < part.prefix.size()) {
+      const Step index{&prefix, {}, ordinal, true};
+      visit(part.prefix[ordinal], item, {&instance, &index, where.parent}, part.prefix_keyword, nullptr);
+    } else if (part.has_items) {
+      visit(part.items, item, {&instance, &items, where.parent}, part.items_keyword, nullptr);
+    } else {
+      evaluated = false;
+    }
+    if (part.has_contains && eval_.edge(part.contains, item)) {
+      ++found;
+      evaluated = evaluated || part.contains_evaluates;
+    }
+    if (marks && evaluated) eval_.bits().set(marks->offset, ordinal);
+    ++ordinal;
+  });
+  if (over()) return;
+  if (part.has_contains && found < part.min_contains) {
+    add(node, where, part.has_min_contains ? "minContains" : "contains",
+        fmt::format("{} of {} items match \"contains\", at least {} must", found, count, part.min_contains));
+  }
+  if (part.has_contains && found > part.max_contains)
+    add(node, where, "maxContains", fmt::format("{} of {} items match \"contains\", at most {} may", found, count, part.max_contains));
+  std::size_t first = 0;
+  std::size_t second = 0;
+  if (part.unique && !eval_.unique(at, &first, &second) && !eval_.halted()) {
+    std::size_t index = 0;
+    std::size_t a = 0;
+    std::size_t b = 0;
+    each_element(tape_, at, [&](std::size_t item) {
+      if (item == first) a = index;
+      if (item == second) b = index;
+      ++index;
+    });
+    add(node, where, "uniqueItems", fmt::format("the items {} and {} are the same: {}", a, b, shown(first)));
+  }
+}
+
+void Reporter::rest(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks& marks) {
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  const bool is_object = type == kObject;
+  const std::string_view keyword = is_object ? "unevaluatedProperties" : "unevaluatedItems";
+  const auto& to = is_object ? node.unevaluated_properties : node.unevaluated_items;
+  const Step step{where.keyword, keyword};
+  std::size_t ordinal = 0;
+  for (auto item = at + 1; item < end && !over(); ++ordinal) {
+    std::string_view name;
+    if (is_object) name = text_at(tape_, item++);
+    if (!eval_.bits().test(marks.offset, ordinal)) {
+      const Step instance{where.instance, name, ordinal, !is_object};
+      visit(to, item, {&instance, &step, where.parent}, keyword, nullptr);
+    }
+    item = next_of(tape_.words, item);
+  }
+}
+
+}  // namespace setget::inline v0::detail::schema
