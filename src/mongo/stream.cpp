@@ -20,6 +20,7 @@ struct CappedStream {
   mongoc_stream_t* inner;
   const Line* line;
   bool out_of_time;
+  bool dead;  // it never connected
 };
 
 // No other stream of the driver has this number.
@@ -33,8 +34,12 @@ std::int32_t left_of(const Line& line, std::int32_t asked) {
   return asked < 0 ? most : std::min(asked, most);
 }
 
-// False, with errno set, once the deadline has passed.
+// False, with errno set, once the deadline has passed, and for a stream that is dead.
 bool in_time(CappedStream& stream) {
+  if (stream.dead) {
+    errno = ENOTCONN;
+    return false;
+  }
   if (!stream.line->deadline.passed()) return true;
   stream.out_of_time = true;
   errno = ETIMEDOUT;
@@ -91,6 +96,19 @@ mongoc_stream_t* cap(mongoc_stream_t* inner, const Line* line) {
   capped->inner = inner;
   capped->line = line;
   return &base;
+}
+
+// What stands for a connection that did not come about: its first write fails. libmongoc before 1.24.4 locks a mutex twice and hangs for
+// ever if it gets no stream at all while it retries a failed handshake (CDRIVER-4666).
+mongoc_stream_t* dead_stream(const Line* line) {
+  mongoc_socket_t* socket = mongoc_socket_new(AF_INET, SOCK_STREAM, 0);
+  mongoc_stream_t* inner = socket == nullptr ? nullptr : mongoc_stream_socket_new(socket);
+  mongoc_stream_t* stream = inner == nullptr ? nullptr : cap(inner, line);
+  if (stream != nullptr) {
+    self(stream)->dead = true;
+    self(stream)->out_of_time = line->deadline.passed();
+  }
+  return stream;
 }
 
 void complain(bson_error_t* error, std::uint32_t code, const std::string& text) {
@@ -163,19 +181,18 @@ extern "C" mongoc_stream_t* setget_mongo_open_stream(const mongoc_uri_t* uri, co
   const auto& line = *static_cast<const Line*>(user_data);
   if (line.deadline.passed()) {
     complain(error, MONGOC_ERROR_STREAM_CONNECT, "no time is left to connect");
-    return nullptr;
+    return dead_stream(&line);
   }
   mongoc_stream_t* stream = host->family == AF_UNIX ? connect_local(*host, line) : connect_over_net(*host, line);
   if (stream == nullptr) {
     complain(error, MONGOC_ERROR_STREAM_CONNECT, std::string("cannot connect to ") + host->host_and_port);
-    return nullptr;
+    return dead_stream(&line);
   }
   int on = 1;
   mongoc_stream_setsockopt(stream, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   mongoc_stream_setsockopt(stream, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   if (mongoc_uri_get_tls(uri)) stream = encrypt(stream, uri, *host, line, error);
-  if (stream == nullptr) return nullptr;
-  return cap(stream, &line);
+  return stream == nullptr ? dead_stream(&line) : cap(stream, &line);
 }
 
 }  // namespace
