@@ -69,6 +69,8 @@ int verify(Context& context, const setget::VerifyOptions& options) {
     }
     print_counts(context.common, {{"equal", report->equal()},
                                   {"compared", report->compared},
+                                  {"ranges", report->ranges},
+                                  {"ranges_differing", report->ranges_differing},
                                   {"skipped", report->skipped},
                                   {"differences", report->difference_count},
                                   {"repaired", report->repaired},
@@ -223,7 +225,11 @@ void add_run(CLI::App& archive, Context& context) {
 void add_verify(CLI::App& archive, Context& context) {
   auto* command = archive.add_subcommand("verify", "compare store and archive: exit 0 equal, 2 differences, 1 could not find out");
   auto options = std::make_shared<setget::VerifyOptions>();
-  command->add_flag("--deep", options->deep, "read every payload byte on both sides");
+  auto* deep = command->add_flag("--deep", options->deep, "read every payload byte on both sides");
+  command->add_option("--sample", options->deep_sample, "with --deep: only of one record in so many, by turns from day to day")
+      ->check(CLI::PositiveNumber)
+      ->needs(deep)
+      ->capture_default_str();
   auto* repair = command->add_flag("--repair", options->repair, "write what the archive lacks or has wrong");
   command->add_flag("--prune", options->prune, "with --repair: remove what only the archive has")->needs(repair);
   command->add_option("--max-differences", options->max_differences, "listed; all are counted")->capture_default_str();

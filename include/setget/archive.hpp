@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -84,6 +85,22 @@ struct ScanArchive {
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
+// Which payloads a digest is made of bytes for, and not of what is remembered of them.
+struct DeepSample {
+  std::uint64_t of = 0;    // 0 = none, 1 = all, n = one in n
+  std::uint64_t turn = 0;  // which of the n; each identity belongs to one of them, always the same
+  bool takes(std::uint64_t identity_hash) const noexcept {
+    return of != 0 && (identity_hash * 0x9e3779b97f4a7c15u >> 32) % of == turn % of;
+  }
+};
+struct DigestArchive {
+  std::span<const std::uint64_t> starts{};  // of the ranges, rising, the first 0; as KeyStoreBackend::digest() cut them
+  TimePoint now{};
+  DeepSample deep{};
+  std::size_t page = 500;
+  std::function<Result<void>()> go_on{};  // asked now and then; an error ends the call with it
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
 struct ReclaimArchive {
   TimePoint now{};
   std::size_t max_steps = 1000;
@@ -128,6 +145,10 @@ class SETGET_API ArchiveBackend {
   virtual Result<QuarantinePage> quarantined(const ListQuarantine& request);
   // Takes out of quarantine what was written after all. Returns how many there were.
   virtual Result<std::size_t> release(std::span<const ArchiveId> ids);
+
+  // The archive's side of KeyStoreBackend::digest(): one answer for each of `starts`, in their order; kInvalidArgument where they do not
+  // rise from 0. A document that is damaged gives another digest, not an error. Default: by scan(), and get_by_id() for a sample.
+  virtual Result<std::vector<RangeDigest>> digest(const DigestArchive& request);
 };
 
 }  // namespace setget::inline v0

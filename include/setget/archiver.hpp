@@ -59,14 +59,19 @@ struct Difference {
 SETGET_API std::string_view to_string(Difference::Kind kind) noexcept;
 
 struct VerifyOptions {
-  bool deep = false;                   // read every payload byte on both sides
+  bool deep = false;  // read every payload byte on both sides, and compare what was read
+  // With deep: only of one record in so many, the others by what is remembered of their bytes. Whose turn it is depends on the day (UTC),
+  // so that as many days read everything. 1 = all; > 0
+  std::uint64_t deep_sample = 1;
   bool repair = false;                 // write what the archive lacks or has wrong
   bool prune = false;                  // with repair: remove what only the archive has and is neither expired nor within its retention
   std::size_t max_differences = 1000;  // listed; all are counted
 };
 struct VerifyReport {
-  std::uint64_t compared = 0;
-  std::uint64_t skipped = 0;  // not to be archived by the rules of their flows
+  std::uint64_t compared = 0;          // records live in the store, and what was looked at one by one
+  std::uint64_t ranges = 0;            // whose digests were compared
+  std::uint64_t ranges_differing = 0;  // and did not agree: these were looked at one by one
+  std::uint64_t skipped = 0;           // not to be archived by the rules of their flows
   std::uint64_t difference_count = 0;
   std::uint64_t repaired = 0;
   std::vector<Difference> differences{};
@@ -118,6 +123,9 @@ class SETGET_API Archiver {
   // one that was archived (identity or epoch changed): nothing is written, `adopt` says that the change is meant. A dropped cursor leads to
   // a full pass.
   Result<ArchiveRunReport> run(Deadline deadline = Deadline::in(std::chrono::hours(12)), bool adopt = false);
+  // Proves that both agree: digests of ranges first (see KeyStoreBackend::digest), then the identities of those that differ, each read once
+  // more before it is reported. What changed behind the confirmed position is the next run's work and no difference. kFailedPrecondition
+  // where there is no whole copy yet, or of another store.
   Result<VerifyReport> verify(const VerifyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   // Into an empty store versions are kept. Over live data without `overwrite`, what the store already knows (live or as a tombstone) is
   // skipped and the rest comes back; with it, every selected record becomes a fresh version that says where it came from (kRestoredFrom):

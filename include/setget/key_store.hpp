@@ -130,6 +130,23 @@ struct SummaryPage {
   std::string next{};  // cursor; empty at the end
 };
 
+// What a range of identities holds that is live at a moment, condensed: two sides that give the same have the same there. Ranges are cut by
+// identity_hash: each goes from its `first` to the next range's.
+struct RangeDigest {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;  // entries
+  Digest sum{};             // of their entry_digest(), modulo 2^128: the order of adding does not matter
+  void add(const Digest& entry) noexcept {
+    ++count;
+    sum.low += entry.low;
+    sum.high += entry.high + (sum.low < entry.low ? 1 : 0);
+  }
+  friend bool operator==(const RangeDigest&, const RangeDigest&) = default;
+};
+// Over identity, version, revision, expiry and content (which has keys and payload) of a record's line. Stored nowhere; the same for every
+// backend of a release.
+SETGET_API Digest entry_digest(const Summary& summary);
+
 struct ListPage {
   std::vector<Record> records{};
   std::string next{};
@@ -194,6 +211,14 @@ struct ScanRecords {
   std::string cursor{};
   std::size_t limit = 500;
   bool with_records = false;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct DigestRecords {
+  std::size_t entries = 256;              // of one range: it ends behind so many, and at the end of their hash
+  std::size_t max_ranges = 65536;         // with more, each range takes twice as many. > 0
+  TimePoint now{};                        // what has expired by then does not count
+  std::size_t page = 500;                 // read at a time
+  std::function<Result<void>()> go_on{};  // asked now and then; an error ends the call with it
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct OpenCursor {
@@ -301,6 +326,10 @@ class SETGET_API KeyStoreBackend {
   // capabilities() say async_gets does not block here, nor call get().
   using GetDone = std::function<void(Result<std::vector<Lookup>>)>;
   virtual void get_async(const GetRecords& request, GetDone done);
+
+  // Range digests over every live record, in order and without a gap: the first range begins at 0. What changes meanwhile may or may not
+  // be in it. Default: by scan(), page by page, so that the memory needed is that of the ranges.
+  virtual Result<std::vector<RangeDigest>> digest(const DigestRecords& request);
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // The cursor of scans and lists: where the last page ended, in the order (identity_hash, ns, id). Shared by every backend, so that a scan
 // of a store can continue in its archive at the same place. Text form: hexadecimal of a format byte, the hash (8 bytes, big end first), the
-// namespace with its length, and the id.
+// namespace with its length, and the id. One without namespace and id is the place before everything of its hash: where a walk over a part
+// of the order begins.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,9 @@ inline std::string encode_scan_cursor(std::uint64_t hash, std::string_view ns, s
   return text;
 }
 
+// The cursor that begins at the first identity of this hash or a greater one.
+inline std::string cursor_before(std::uint64_t hash) { return encode_scan_cursor(hash, {}, {}); }
+
 // kInvalidArgument for anything that encode_scan_cursor has not made.
 inline Result<ScanCursor> decode_scan_cursor(std::string_view text) {
   const Error refused = Error(ErrorCode::kInvalidArgument, "not a cursor of this store").at_field("cursor");
@@ -61,7 +65,8 @@ inline Result<ScanCursor> decode_scan_cursor(std::string_view text) {
   if (!ns) return refused;
   cursor.ns = std::string(*ns);
   cursor.id = std::string(*reader.bytes(reader.left()));
-  if (cursor.hash != identity_hash(cursor.ns, cursor.id)) return refused;
+  const bool before_hash = cursor.ns.empty() && cursor.id.empty();
+  if (!before_hash && cursor.hash != identity_hash(cursor.ns, cursor.id)) return refused;
   return cursor;
 }
 

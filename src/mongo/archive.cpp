@@ -104,6 +104,8 @@ class MongoArchive final : public ArchiveBackend {
     });
   }
 
+  Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return reader_.digest(request); }
+
   Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return put_in_quarantine(*place_, entries); }
   Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return list_quarantine(*place_, request); }
   Result<std::size_t> release(std::span<const ArchiveId> ids) override { return release_from_quarantine(*place_, ids); }

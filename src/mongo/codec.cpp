@@ -178,6 +178,14 @@ bool take(Stored& out, const Value& field, std::int64_t& format) {
     out.content = digest.value_or(Digest{});
     return digest.has_value();
   }
+  if (name == "keys") {
+    auto& keys = out.keys.emplace();
+    return field.each([&](const Value& key) {
+      const auto bytes = key.bytes();
+      if (bytes) keys.emplace_back(*bytes);
+      return bytes.has_value();
+    });
+  }
   if (name == "lost") {
     const auto packed = field.bytes();
     if (!packed) return false;
@@ -211,12 +219,45 @@ Result<Stored> read_document(const bson_t* document) {
   return out;
 }
 
+namespace {
+
+// True if `record`, of the document's head, has the keys that the document lists. What was not asked for agrees.
+bool keys_agree(const Stored& stored, const Record& record) {
+  if (!stored.keys) return true;
+  std::size_t at = 0;
+  for (const auto key : record.keys) {
+    if (record.lost_keys.contains(key)) continue;
+    if (at == stored.keys->size() || (*stored.keys)[at] != key) return false;
+    ++at;
+  }
+  return at == stored.keys->size();
+}
+
+// As above, of the head alone: the payload comes last in it.
+bool keys_agree(const Stored& stored) {
+  if (!stored.keys) return true;
+  const auto record = make_record(Payload::copy(stored.head), stored.meta);
+  return record && keys_agree(stored, *record);
+}
+
+Digest unlike(const Digest& digest) { return {.high = ~digest.high, .low = digest.low}; }
+
+}  // namespace
+
+Digest content_of_bytes(const Stored& stored) {
+  auto encoded = stored.head;
+  encoded.append(stored.payload);
+  const auto digest = digest_of(encoded);
+  return keys_agree(stored) ? digest : unlike(digest);
+}
+
 Result<Record> record_of(Stored&& stored) {
   auto encoded = std::move(stored.head);
   encoded.append(stored.payload);
   if (digest_of(encoded) != stored.content) return damaged(stored, "its payload is not what was archived");
   auto record = make_record(Payload::adopt(std::move(encoded)), stored.meta);
   if (record && (record->ns != stored.ns || record->id != stored.record_id)) return damaged(stored, "its payload is of another one");
+  if (record && !keys_agree(stored, *record)) return damaged(stored, "its keys are not those that were archived");
   return record;
 }
 
@@ -233,7 +274,7 @@ Summary summary_of(const Stored& stored) {
   summary.flow = stored.flow;
   if (!summary.tombstone) {
     summary.expires_at = stored.meta.expires_at;
-    summary.content = stored.content;
+    summary.content = keys_agree(stored) ? stored.content : unlike(stored.content);
   }
   return summary;
 }

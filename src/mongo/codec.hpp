@@ -42,6 +42,8 @@ struct Stored {
   std::string flow{};
   std::optional<TombstoneReason> gone{};
   StoredMeta meta{};
+  // Those by which queries find it, where the field was asked for. They must be the record's, but for the lost ones.
+  std::optional<std::vector<std::string>> keys{};
   Digest content{};
   std::string head{};  // the encoded record without its payload
   std::string payload{};
@@ -51,7 +53,10 @@ struct Stored {
 Result<Stored> read_document(const bson_t* document);
 // The record, once `payload` is whole. kCorrupted unless it is exactly what was archived.
 Result<Record> record_of(Stored&& stored);
+// Of a document whose keys are not those of its record the content is not the one that was archived.
 Summary summary_of(const Stored& stored);
+// The content as the bytes are that `stored` holds, damaged or not.
+Digest content_of_bytes(const Stored& stored);
 
 // JSON as BSON, appended to `out` as the field `name`. False, with nothing appended, where BSON or MongoDB could not hold it unchanged in
 // structure: what is not JSON, names that are repeated, empty, begin with '$' or have a dot or NUL, or nesting over 80.

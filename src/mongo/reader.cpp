@@ -18,9 +18,17 @@ Document without_document() {
   return fields;
 }
 
+// Where the whole document is to be checked, its keys too.
+Document all_but_document() {
+  Document fields;
+  fields.add("document", std::int32_t{0});
+  return fields;
+}
+
 Document summary_fields() {
   Document fields;
-  for (const auto* name : {"format", "order", "ns", "id", "version", "revision", "gone", "expires_at", "account", "flow", "content"}) {
+  for (const auto* name :
+       {"format", "order", "ns", "id", "version", "revision", "gone", "expires_at", "account", "flow", "content", "keys", "lost", "head"}) {
     fields.add(name, std::int32_t{1});
   }
   return fields;
@@ -32,7 +40,7 @@ Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::s
   Document filter;
   filter.add_utf8("_id", id);
   Document options;
-  options.add("projection", without_document()).add("limit", std::int64_t{1});
+  options.add("projection", all_but_document()).add("limit", std::int64_t{1});
   std::optional<Stored> out;
   auto found = place_->find(client, place_->documents(), filter, options, anywhere, deadline, [&](const bson_t* document) -> Result<void> {
     auto stored = read_document(document);

@@ -1,3 +1,5 @@
+#include <future>
+
 #include <setget/archiver.hpp>
 #include <setget/validator.hpp>
 
@@ -118,30 +120,41 @@ class Run {
     return {};
   }
 
+  // The store reads while the archive writes: one batch ahead, so that two are in memory at most. Its end waits for what is under way.
+  // Where no thread can be had, it reads when it is asked.
+  template <class Read>
+  static auto ahead(Read read) {
+    return std::async(std::launch::async | std::launch::deferred, std::move(read));
+  }
+
   // Changes made while the scan runs are behind the cursor, and come with the log.
   Result<void> copy_all() {
     auto at = cursor();
     if (!at) return std::move(at).error();
     if (!*at) return Error(ErrorCode::kFailedPrecondition, "the archiver's cursor was dropped while it was in use");
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
+    const auto read = [this](const std::string& cursor, std::size_t limit) {
+      return state_.store().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
+    };
+    std::future<Result<SummaryPage>> next;
     do {
       if (auto on = turn_.go_on(); !on) return on;
-      auto page = state_.store().scan(
-          {.cursor = checkpoint_.scan_cursor, .limit = size.limit(), .with_records = true, .deadline = turn_.deadline()});
+      auto page = next.valid() ? next.get() : read(checkpoint_.scan_cursor, size.limit());
       if (!page) return std::move(page).error();
       std::size_t bytes = 0;
+      for (const auto& item : page->items) bytes += item.record ? item.record->payload.size() : 0;
+      size.saw(page->items.size(), bytes);
+      if (!page->next.empty()) next = ahead([&read, from = page->next, limit = size.limit()] { return read(from, limit); });
       const auto now = state_.options.clock->now();
       for (auto& item : page->items) {
         Result<void> added;
         if (item.tombstone) {
           added = add_tombstone(std::move(item.ns), std::move(item.id), item.version, item.revision, item.reason, now);
         } else if (item.record) {
-          bytes += item.record->payload.size();
           added = add_record(std::move(*item.record), now);
         }
         if (!added) return added;
       }
-      size.saw(page->items.size(), bytes);
       if (auto written = write(page->items.size()); !written) return written;
       checkpoint_.scan_cursor = std::move(page->next);
       if (checkpoint_.scan_cursor.empty()) {
@@ -153,14 +166,18 @@ class Run {
     return {};
   }
 
+  Result<ChangeBatch> changes_after(Position position) {
+    return state_.store().changes(
+        {.cursor = state_.options.cursor, .after = position, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+  }
+
   Result<void> copy_log() {
+    std::future<Result<ChangeBatch>> next;
     while (true) {
       if (auto on = turn_.go_on(); !on) return on;
-      auto batch = state_.store().changes({.cursor = state_.options.cursor,
-                                           .after = checkpoint_.position,
-                                           .limit = state_.options.batch,
-                                           .max_bytes = state_.options.batch_bytes});
+      auto batch = next.valid() ? next.get() : changes_after(checkpoint_.position);
       if (!batch) return std::move(batch).error();
+      if (!batch->at_end) next = ahead([this, from = batch->next] { return changes_after(from); });
       const auto now = state_.options.clock->now();
       for (auto& change : batch->changes) {
         Result<void> added;

@@ -21,9 +21,12 @@ struct Archiver::State {
   ArchiveBackend& archive() { return *options.archive; }
   detail::ArchiveRules rules() const { return {*options.policy, options.next_run_in}; }
 
-  // What the archive holds of an identity, expired or not. kGone is a tombstone then.
+  // What the archive holds of an identity, expired or not. kGone is a tombstone then, or a document that is damaged: it does not stop a
+  // run, verification reports it.
   Result<Lookup> archived(std::string_view ns, std::string_view id, Deadline deadline) {
-    return archive().get_by_id({.ns = ns, .id = id, .now = TimePoint{}, .deadline = deadline});
+    auto found = archive().get_by_id({.ns = ns, .id = id, .now = TimePoint{}, .deadline = deadline});
+    if (!found && found.error().code() == ErrorCode::kCorrupted) return Lookup{.status = Lookup::Status::kGone, .record = {}};
+    return found;
   }
 
   ArchiverOptions options;

@@ -31,6 +31,13 @@ SideState state_of(const Summary& summary, TimePoint now) {
   return state;
 }
 
+SideState damaged(const Error& error) {
+  SideState state;
+  state.is = Is::kDamaged;
+  state.damage = error.message();
+  return state;
+}
+
 SideState state_of(const Lookup& lookup, TimePoint now) {
   SideState state;
   if (lookup.status == Lookup::Status::kUnknown) return state;
@@ -47,6 +54,7 @@ SideState state_of(const Lookup& lookup, TimePoint now) {
 
 std::optional<DifferenceFound> compare(const SideState& store, const SideState& archive) {
   using Kind = Difference::Kind;
+  if (archive.is == Is::kDamaged) return DifferenceFound{Kind::kContent, archive.damage};
   if (store.is == Is::kLive && archive.is == Is::kLive) {
     if (store.version != archive.version || store.revision != archive.revision) {
       const bool older = archive.version < store.version || (archive.version == store.version && archive.revision < store.revision);

@@ -10,16 +10,19 @@ namespace setget::inline v0::detail {
 
 // What one side knows of an identity at a moment. Expired records count as gone: neither side serves them.
 struct SideState {
-  enum class Is : std::uint8_t { kUnknown, kGone, kLive };
+  enum class Is : std::uint8_t { kUnknown, kGone, kLive, kDamaged };
   Is is = Is::kUnknown;
   Version version = 0;  // kGone: 0 where the side did not say
   Revision revision = 0;
   std::optional<TimePoint> expires_at;
   Digest content;
+  std::string damage;  // kDamaged: what is wrong
   friend bool operator==(const SideState&, const SideState&) = default;
 };
 
 SideState state_of(const Summary& summary, TimePoint now);
+// Of an answer that could not be given because the bytes are not what they were; other errors are the caller's.
+SideState damaged(const Error& error);
 SideState state_of(const Lookup& lookup, TimePoint now);
 
 struct DifferenceFound {

@@ -2,6 +2,7 @@
 #include <array>
 #include <tuple>
 
+#include "core/scan_cursor.hpp"
 #include "testing/key_store_helpers.hpp"
 
 namespace setget::inline v0::testing::detail {
@@ -275,6 +276,68 @@ void scans_of_store_and_archive_agree(Trial& t) {
     EXPECT_EQ(store.next, archive.next) << "cursors are interchangeable";
     cursor = store.next;
   } while (!cursor.empty());
+  const auto in_store = t.store().digest({.entries = 3, .now = t.now(), .page = 4}).value();
+  ASSERT_GT(in_store.size(), 3u);
+  std::vector<std::uint64_t> starts;
+  for (const auto& range : in_store) starts.push_back(range.first);
+  EXPECT_EQ(t.archive().digest({.starts = starts, .now = t.now()}).value(), in_store);
+  EXPECT_EQ(t.archive().digest({.starts = starts, .now = t.now(), .deep = {.of = 1}}).value(), in_store);
+  // A walk may begin at any range.
+  const auto from = setget::detail::cursor_before(starts[2]);
+  const auto rest = t.archive().scan({.cursor = from, .limit = 100}).value();
+  ASSERT_FALSE(rest.items.empty());
+  EXPECT_EQ(rest.items.front().hash, starts[2]);
+  EXPECT_EQ(t.store().scan({.cursor = from, .limit = 100}).value().items.front().hash, starts[2]);
+}
+
+// What a digest of `starts` must be, by the lines of a scan.
+std::vector<RangeDigest> digest_of_scan(Trial& t, const std::vector<std::uint64_t>& starts) {
+  std::vector<RangeDigest> ranges;
+  for (const auto start : starts) ranges.push_back({.first = start, .count = 0, .sum = {}});
+  for (const auto& item : scan(t, 1000)) {
+    if (item.tombstone || (item.expires_at && *item.expires_at <= t.now())) continue;
+    (std::ranges::upper_bound(ranges, item.hash, {}, &RangeDigest::first) - 1)->add(entry_digest(item));
+  }
+  return ranges;
+}
+
+void range_digests_say_what_is_live_with_and_without_reading_payloads(Trial& t) {
+  for (Version i = 0; i < 30; ++i) {
+    auto entry = i % 5 == 0 ? gravestone("r" + std::to_string(i), i + 1) : document(t, "r" + std::to_string(i), {"k", "l"}, i + 1, 2);
+    entry.ns = entry.record.ns = i % 2 == 0 ? "" : "one";
+    if (i % 3 == 0) entry.record.expires_at = t.now() + Milliseconds(i == 6 ? 10 : 5000);
+    if (i == 7) entry.record.lost_keys = KeyList({"k"});
+    write(t, entry);
+  }
+  t.clock().advance(Milliseconds(10));
+  const auto all = scan(t, 1000);
+  const std::vector<std::uint64_t> starts{0, all[7].hash, all[8].hash, all[20].hash + 1};
+  const auto expected = digest_of_scan(t, starts);
+  ASSERT_EQ(expected[0].count + expected[1].count + expected[2].count + expected[3].count, 23u);
+  for (const auto& deep : {DeepSample{}, DeepSample{.of = 1}, DeepSample{.of = 3, .turn = 2}}) {
+    EXPECT_EQ(t.archive().digest({.starts = starts, .now = t.now(), .deep = deep, .page = 4}).value(), expected) << deep.of;
+  }
+  const auto changed = std::ranges::find_if(all, [](const Summary& item) { return item.id == "r1"; });
+  auto entry = document(t, "r1", {"k", "l"}, changed->version, 3);
+  entry.ns = entry.record.ns = "one";
+  write(t, entry);
+  const auto after = t.archive().digest({.starts = starts, .now = t.now()}).value();
+  EXPECT_EQ(after, digest_of_scan(t, starts));
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const bool here = changed->hash >= starts[i] && (i + 1 == starts.size() || changed->hash < starts[i + 1]);
+    EXPECT_EQ(after[i] == expected[i], !here) << i;
+  }
+}
+
+void range_digests_refuse_ranges_that_do_not_rise_from_zero(Trial& t) {
+  for (const auto& starts : std::vector<std::vector<std::uint64_t>>{{}, {1}, {0, 5, 5}, {0, 5, 4}}) {
+    EXPECT_EQ(t.archive().digest({.starts = starts, .now = t.now()}).error().code(), ErrorCode::kInvalidArgument);
+  }
+  const std::vector<std::uint64_t> whole{0};
+  write(t, document(t, "a", {"k"}, 1));
+  const auto stopped = t.archive().digest(
+      {.starts = whole, .now = t.now(), .page = 1, .go_on = [] { return Result<void>(Error(ErrorCode::kCancelled, "enough")); }});
+  EXPECT_EQ(stopped.error().code(), ErrorCode::kCancelled);
 }
 
 void removing_leaves_no_trace(Trial& t) {
@@ -421,6 +484,8 @@ const std::array kCases{
     SETGET_CASE(a_rewritten_document_is_purged_at_its_new_time),
     SETGET_CASE(a_scan_gives_every_document_in_order),
     SETGET_CASE(scans_of_store_and_archive_agree),
+    SETGET_CASE(range_digests_say_what_is_live_with_and_without_reading_payloads),
+    SETGET_CASE(range_digests_refuse_ranges_that_do_not_rise_from_zero),
     SETGET_CASE(removing_leaves_no_trace),
     SETGET_CASE(the_checkpoint_is_kept),
     Case{"what_was_refused_is_in_quarantine_until_it_is_released", what_was_refused_is_in_quarantine_until_it_is_released,

@@ -234,6 +234,9 @@ Result<std::vector<Result<bool>>> FaultyKeyStore::set_expiry(std::span<const Set
 Result<Reclaimed> FaultyKeyStore::reclaim(const Reclaim& request) {
   return with_faults(*plan_, "reclaim", [&] { return inner()->reclaim(request); });
 }
+Result<std::vector<RangeDigest>> FaultyKeyStore::digest(const DigestRecords& request) {
+  return with_faults(*plan_, "digest", [&] { return inner()->digest(request); });
+}
 
 // --- archive --------------------------------------------------------------------------------------------------------------------
 
@@ -252,6 +255,9 @@ Result<Lookup> FaultyArchive::get_by_id(const GetById& request) {
 }
 Result<SummaryPage> FaultyArchive::scan(const ScanArchive& request) {
   return with_faults(*plan_, "scan", [&] { return inner()->scan(request); });
+}
+Result<std::vector<RangeDigest>> FaultyArchive::digest(const DigestArchive& request) {
+  return with_faults(*plan_, "digest", [&] { return inner()->digest(request); });
 }
 Result<std::optional<ArchiveCheckpoint>> FaultyArchive::load_checkpoint() {
   return with_faults(*plan_, "load_checkpoint", [&] { return inner()->load_checkpoint(); });

@@ -1,6 +1,7 @@
 // What only this archive has, on real servers: pieces, native documents, indexes, formats, errors of one document of a bulk, doctor.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -206,6 +207,107 @@ TEST_P(MongoArchive, an_archive_run_keeps_the_refused_document_in_quarantine_and
   EXPECT_TRUE(archiver->verify({.deep = true}).value().equal());
 }
 
+// What Metrics were told.
+class Counters final : public Metrics {
+ public:
+  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
+    const std::lock_guard lock(mutex_);
+    std::string name(counter);
+    for (const auto& label : labels) name.append(" ").append(label.value);
+    counts_[name] += amount;
+  }
+  void set(std::string_view, double, MetricLabels) noexcept override {}
+  void observe(std::string_view, double, MetricLabels) noexcept override {}
+  double of(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    return counts_[name];
+  }
+  double all() {
+    const std::lock_guard lock(mutex_);
+    double sum = 0;
+    for (const auto& [name, count] : counts_) sum += count;
+    return sum;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, double> counts_;
+};
+
+// A store, and its archive after a run.
+struct Archived {
+  explicit Archived(const mongo::Options& options, int count) : archive(options) {
+    std::vector<ApplyEntry> sets;
+    for (int i = 0; i < count; ++i) {
+      ApplyEntry entry;
+      entry.command.id = "r" + std::to_string(i);
+      entry.command.keys = KeyList({"k/" + std::to_string(i), "l/" + std::to_string(i)});
+      entry.command.account = "acme";
+      entry.command.flow = "orders";
+      entry.command.payload = Payload(std::string(i % 10 == 0 ? 3000 : 30, 'x') + std::to_string(i));
+      entry.encoded = encode_command(entry.command);
+      entry.stamp = stamp_at(system_clock()->now()) + static_cast<Stamp>(i);
+      if (i % 3 == 0) entry.expires_at = system_clock()->now() + std::chrono::hours(24 * 90);
+      sets.push_back(std::move(entry));
+    }
+    EXPECT_TRUE(store.backend()->apply({.entries = sets, .now = system_clock()->now()}));
+    ArchiverOptions with;
+    with.key_store = store;
+    with.archive = archive.database().archive();
+    with.policy = std::make_shared<TtlPolicy>(Flows{});
+    with.batch = options.batch;
+    archiver = Archiver::create(with).value();
+    EXPECT_TRUE(archiver->run());
+  }
+  void change(const std::string& id, const std::string& update) {
+    EXPECT_TRUE(archive.command(R"({"update": ")" + archive.options().collection + R"(", "updates": [{"q": {"id": ")" + id +
+                                R"("}, "u": )" + update + "}]}"));
+  }
+  std::map<std::string, Difference::Kind> verify(const VerifyOptions& how) {
+    const auto report = archiver->verify(how).value();
+    std::map<std::string, Difference::Kind> found;
+    for (const auto& one : report.differences) found.emplace(one.id, one.kind);
+    return found;
+  }
+  KeyStore store = memory::open().value().key_store();
+  Archive archive;
+  std::unique_ptr<Archiver> archiver;
+};
+
+TEST_P(MongoArchive, verify_finds_what_somebody_changed_in_the_database_and_mends_it) {
+  using Kind = Difference::Kind;
+  auto with = options();
+  with.max_inline_bytes = 1024;
+  Archived world(with, 600);
+  EXPECT_TRUE(world.archiver->verify().value().equal());
+  EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
+  EXPECT_TRUE(world.archiver->verify({.deep = true, .deep_sample = 3}).value().equal());
+  world.change("r5", R"({"$set": {"keys": ["k/5"]}})");
+  world.change("r33", R"({"$set": {"expires_at": {"$date": {"$numberLong": "4000000000000"}}}})");
+  world.change("r44", R"({"$unset": {"content": ""}})");
+  const std::map<std::string, Kind> shallow{{"r5", Kind::kContent}, {"r33", Kind::kExpiry}, {"r44", Kind::kContent}};
+  EXPECT_EQ(world.verify({}), shallow);
+  // Bytes of a payload, of one in pieces too: only who reads them can tell.
+  world.change("r77", R"({"$set": {"payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}})");
+  ASSERT_TRUE(world.archive.command(R"({"delete": ")" + with.collection + R"(.chunks", "deletes": [{"q": {}, "limit": 1}]})"));
+  EXPECT_EQ(world.verify({}), shallow);
+  const auto deep = world.verify({.deep = true});
+  EXPECT_EQ(deep.size(), 5u);
+  EXPECT_EQ(deep.at("r77"), Kind::kContent);
+  EXPECT_EQ(world.archiver->verify({.deep = true, .repair = true}).value().repaired, 5u);
+  EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
+}
+
+TEST_P(MongoArchive, a_verify_of_what_agrees_costs_as_many_round_trips_however_much_there_is) {
+  const auto counters = std::make_shared<Counters>();
+  auto with = options();
+  with.metrics = counters;
+  Archived world(with, 1200);
+  const auto before = counters->all();
+  EXPECT_EQ(world.archiver->verify().value().ranges_differing, 0u);
+  EXPECT_LE(counters->all() - before, 8) << "the checkpoint, and one cursor over all documents";
+}
+
 TEST_P(MongoArchive, two_writers_at_once_leave_the_newest_of_each_and_no_duplicate_key) {
   if (GetParam() == Kind::kFerret)
     GTEST_SKIP() << "FerretDB v1.23 on SQLite looks and writes in two steps: an update of another connection can come between";
@@ -257,33 +359,6 @@ TEST_P(MongoArchive, the_doctor_says_what_the_server_is) {
   EXPECT_NE(findings.front().what.find("answers, version"), std::string::npos) << findings.front().what;
   for (const auto& one : findings) EXPECT_EQ(one.level, Finding::Level::kOk) << one.what;
 }
-
-// What Metrics were told.
-class Counters final : public Metrics {
- public:
-  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
-    const std::lock_guard lock(mutex_);
-    std::string name(counter);
-    for (const auto& label : labels) name.append(" ").append(label.value);
-    counts_[name] += amount;
-  }
-  void set(std::string_view, double, MetricLabels) noexcept override {}
-  void observe(std::string_view, double, MetricLabels) noexcept override {}
-  double of(const std::string& name) {
-    const std::lock_guard lock(mutex_);
-    return counts_[name];
-  }
-  double all() {
-    const std::lock_guard lock(mutex_);
-    double sum = 0;
-    for (const auto& [name, count] : counts_) sum += count;
-    return sum;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, double> counts_;
-};
 
 TEST_P(MongoArchive, metrics_count_what_the_driver_did) {
   const auto counters = std::make_shared<Counters>();

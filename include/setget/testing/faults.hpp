@@ -113,6 +113,7 @@ class SETGET_API FaultyKeyStore final : public ForwardingKeyStore {
   Result<void> commit_cursor(std::string_view name, Position position) override;
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
+  Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override;
 
  private:
   std::shared_ptr<FaultPlan> plan_;
@@ -130,6 +131,7 @@ class SETGET_API FaultyArchive final : public ForwardingArchive {
   Result<SummaryPage> scan(const ScanArchive& request) override;
   Result<std::optional<ArchiveCheckpoint>> load_checkpoint() override;
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override;
+  Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override;
 
  private:
   std::shared_ptr<FaultPlan> plan_;

@@ -64,6 +64,7 @@ class SETGET_API ForwardingKeyStore : public KeyStoreBackend {
   Result<Reclaimed> reclaim(const Reclaim& request) override { return inner_->reclaim(request); }
   Result<StoreStats> stats() override { return inner_->stats(); }
   void get_async(const GetRecords& request, GetDone done) override { inner_->get_async(request, std::move(done)); }
+  Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override { return inner_->digest(request); }
 
  private:
   std::shared_ptr<KeyStoreBackend> inner_;
@@ -88,6 +89,7 @@ class SETGET_API ForwardingArchive : public ArchiveBackend {
   Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return inner_->quarantine(entries); }
   Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return inner_->quarantined(request); }
   Result<std::size_t> release(std::span<const ArchiveId> ids) override { return inner_->release(ids); }
+  Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return inner_->digest(request); }
 
  private:
   std::shared_ptr<ArchiveBackend> inner_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 
 #include "archive_support.hpp"
 
@@ -135,9 +136,141 @@ TEST_F(Verify, what_expired_or_was_forgotten_is_no_difference_on_either_side) {
   EXPECT_TRUE(world_.archiver->verify().value().equal());  // tombstones forgotten by the store
 }
 
+TEST_F(Verify, looks_only_into_ranges_that_differ) {
+  ArchiveWorld world;
+  world.set_many(3000, "many");
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archiver->verify().value().ranges_differing, 0u);
+  const std::vector<ArchiveId> ids{{.ns = {}, .id = "many1234"}};
+  ASSERT_EQ(world.archive->remove(ids).value(), 1u);
+  const auto report = world.archiver->verify().value();
+  EXPECT_EQ(found(report), (std::vector<std::pair<std::string, Kind>>{{"many1234", Kind::kMissingInArchive}}));
+  EXPECT_GT(report.ranges, 10u);
+  EXPECT_EQ(report.ranges_differing, 1u);
+  EXPECT_EQ(report.compared, 3000u);
+}
+
+TEST_F(Verify, finds_one_key_more_or_less) {
+  auto fewer = world_.archived("r1").record.value();
+  fewer.keys = KeyList({"r/other"});
+  put(fewer);
+  auto more = world_.archived("r2").record.value();
+  more.keys = KeyList({"r/2", "more"});
+  put(more);
+  const auto report = world_.archiver->verify().value();
+  EXPECT_EQ(found(report), (std::vector<std::pair<std::string, Kind>>{{"r1", Kind::kContent}, {"r2", Kind::kContent}}));
+}
+
+// An archive whose bytes of one record are not those that it remembers.
+class Rotten final : public setget::testing::ForwardingArchive {
+ public:
+  using ForwardingArchive::ForwardingArchive;
+  Result<Lookup> get_by_id(const GetById& request) override {
+    ++reads;
+    if (request.id == bad) return Error(ErrorCode::kCorrupted, "its payload is not what was archived");
+    return ForwardingArchive::get_by_id(request);
+  }
+  // By this one's own reads.
+  Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return ArchiveBackend::digest(request); }
+  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
+    for (const auto& entry : request.entries) {
+      if (entry.id == bad && rewritten) bad.clear();
+    }
+    return ForwardingArchive::write(request);
+  }
+  Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
+    rewritten = true;
+    return ForwardingArchive::remove(ids);
+  }
+  std::string bad{};
+  bool rewritten = false;
+  int reads = 0;
+};
+
+TEST_F(Verify, deep_finds_a_wrong_byte_and_repair_mends_it) {
+  const auto rotten = std::make_shared<Rotten>(world_.archive);
+  rotten->bad = "r7";
+  world_.archive = rotten;
+  const auto archiver = world_.make_archiver();
+  EXPECT_TRUE(archiver->verify().value().equal()) << "nobody read it";
+  EXPECT_EQ(rotten->reads, 0);
+  EXPECT_EQ(found(archiver->verify({.deep = true}).value()), (std::vector<std::pair<std::string, Kind>>{{"r7", Kind::kContent}}));
+  EXPECT_EQ(archiver->verify({.deep = true, .repair = true}).value().repaired, 1u);
+  EXPECT_TRUE(archiver->verify({.deep = true}).value().equal());
+}
+
+TEST_F(Verify, a_sample_reads_everything_once_in_as_many_days) {
+  const auto rotten = std::make_shared<Rotten>(world_.archive);
+  rotten->bad = "r7";
+  world_.archive = rotten;
+  const auto archiver = world_.make_archiver();
+  int found_on = 0;
+  for (int day = 0; day < 5; ++day) {
+    found_on += archiver->verify({.deep = true, .deep_sample = 5}).value().equal() ? 0 : 1;
+    EXPECT_LT(rotten->reads, 40) << "of 30 records, and of the range that differs";
+    world_.clock->advance(days(1));
+  }
+  EXPECT_EQ(found_on, 1);
+  EXPECT_EQ(archiver->verify({.deep = true, .deep_sample = 0}).error().code(), ErrorCode::kInvalidArgument);
+}
+
 TEST(VerifyAlone, refuses_to_call_an_archive_equal_that_was_never_filled) {
   ArchiveWorld world;
   EXPECT_EQ(world.archiver->verify().error().code(), ErrorCode::kFailedPrecondition);
+}
+
+TEST(VerifyAlone, finds_one_record_one_key_and_one_expiry_among_a_million) {
+  const char* wanted = std::getenv("SETGET_VERIFY_RECORDS");
+  const int count = wanted != nullptr ? std::atoi(wanted) : 20'000;
+  ASSERT_GE(count, 1000);
+  ArchiveWorld world({}, 5000);
+  const auto now = world.clock->now();
+  std::vector<ApplyEntry> sets;
+  for (int i = 0; i < count; ++i) {
+    ApplyEntry entry;
+    entry.command.id = "r" + std::to_string(i);
+    entry.command.keys = KeyList({"a/" + std::to_string(i), "b/" + std::to_string(i)});
+    entry.command.account = "acme";
+    entry.command.flow = "orders";
+    entry.command.payload = Payload("x" + std::to_string(i));
+    entry.encoded = encode_command(entry.command);
+    entry.stamp = stamp_at(now) + static_cast<Stamp>(i);
+    entry.expires_at = now + days(100);
+    sets.push_back(std::move(entry));
+    if (sets.size() < 1000 && i + 1 < count) continue;
+    ASSERT_TRUE(world.key_store.backend()->apply({.entries = sets, .now = now}));
+    sets.clear();
+  }
+  ASSERT_EQ(world.archiver->run().value().written, static_cast<std::uint64_t>(count));
+  const auto equal = world.archiver->verify().value();
+  EXPECT_TRUE(equal.equal());
+  EXPECT_EQ(equal.ranges_differing, 0u);
+  const auto change = [&](int number, auto how) {
+    auto record = world.archived("r" + std::to_string(number)).record.value();
+    const std::vector<ArchiveId> ids{{.ns = {}, .id = record.id}};
+    ASSERT_EQ(world.archive->remove(ids).value(), 1u);
+    if (!how(record)) return;
+    const std::vector<ArchiveEntry> entries{entry_of(std::move(record))};
+    ASSERT_TRUE(world.archive->write({.entries = entries}));
+  };
+  change(count / 2, [](Record&) { return false; });
+  change(count / 3, [](Record& record) {
+    record.keys = KeyList({"a/" + record.id.substr(1)});
+    return true;
+  });
+  change(count / 4, [](Record& record) {
+    *record.expires_at += Milliseconds(1);
+    return true;
+  });
+  const auto report = world.archiver->verify().value();
+  std::vector<std::pair<std::string, Kind>> expected{{"r" + std::to_string(count / 2), Kind::kMissingInArchive},
+                                                     {"r" + std::to_string(count / 3), Kind::kContent},
+                                                     {"r" + std::to_string(count / 4), Kind::kExpiry}};
+  std::ranges::sort(expected);
+  EXPECT_EQ(found(report), expected);
+  EXPECT_LE(report.ranges_differing, 3u);
+  EXPECT_EQ(world.archiver->verify({.repair = true}).value().repaired, 3u);
+  EXPECT_TRUE(world.archiver->verify().value().equal());
 }
 
 }  // namespace

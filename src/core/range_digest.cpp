@@ -1,0 +1,116 @@
+#include "core/range_digest.hpp"
+
+#include "core/varint.hpp"
+
+namespace setget::inline v0 {
+
+namespace {
+
+void put_number(std::string& out, std::uint64_t value) {
+  for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift & 0xff));
+}
+
+// Half as many ranges, each twice as large.
+void halve(std::vector<RangeDigest>& ranges) {
+  std::size_t kept = 0;
+  for (std::size_t at = 0; at < ranges.size(); at += 2) {
+    auto both = ranges[at];
+    if (at + 1 < ranges.size()) {
+      const auto count = both.count + ranges[at + 1].count;
+      both.add(ranges[at + 1].sum);
+      both.count = count;
+    }
+    ranges[kept++] = both;
+  }
+  ranges.resize(kept);
+}
+
+// The content of a document whose bytes are not those that it was made of.
+constexpr Digest kDamaged{.high = ~std::uint64_t{0}, .low = ~std::uint64_t{0}};
+
+}  // namespace
+
+Digest entry_digest(const Summary& summary) {
+  std::string bytes;
+  bytes.reserve(summary.ns.size() + summary.id.size() + 64);
+  detail::put_bytes(bytes, summary.ns);
+  detail::put_bytes(bytes, summary.id);
+  put_number(bytes, summary.version);
+  put_number(bytes, summary.revision);
+  bytes.push_back(summary.expires_at ? '\1' : '\0');
+  if (summary.expires_at) put_number(bytes, static_cast<std::uint64_t>(summary.expires_at->time_since_epoch().count()));
+  put_number(bytes, summary.content.high);
+  put_number(bytes, summary.content.low);
+  return digest_of(bytes);
+}
+
+Result<std::vector<RangeDigest>> detail::ranges_at(std::span<const std::uint64_t> starts) {
+  std::vector<RangeDigest> ranges;
+  ranges.reserve(starts.size());
+  for (const auto start : starts) {
+    if (ranges.empty() ? start != 0 : start <= ranges.back().first) {
+      return Error(ErrorCode::kInvalidArgument, "ranges must rise from 0").at_field("starts");
+    }
+    ranges.push_back({.first = start, .count = 0, .sum = {}});
+  }
+  if (ranges.empty()) return Error(ErrorCode::kInvalidArgument, "there must be a range").at_field("starts");
+  return ranges;
+}
+
+Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& request) {
+  if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
+  std::vector<RangeDigest> ranges(1);
+  std::uint64_t size = std::max<std::uint64_t>(request.entries, 1);
+  std::uint64_t last = 0;
+  std::string cursor;
+  do {
+    if (request.go_on) {
+      if (auto on = request.go_on(); !on) return std::move(on).error();
+    }
+    const auto page = scan({.cursor = cursor, .limit = request.page, .with_records = false, .deadline = request.deadline});
+    if (!page) return page.error();
+    for (const auto& item : page->items) {
+      if (!detail::counts(item, request.now)) continue;
+      if (ranges.back().count >= size && item.hash != last) {
+        if (ranges.size() >= request.max_ranges && ranges.size() > 1) {
+          halve(ranges);
+          size *= 2;
+        }
+        if (ranges.back().count >= size && ranges.size() < request.max_ranges)
+          ranges.push_back({.first = item.hash, .count = 0, .sum = {}});
+      }
+      last = item.hash;
+      ranges.back().add(entry_digest(item));
+    }
+    cursor = page->next;
+  } while (!cursor.empty());
+  return ranges;
+}
+
+Result<std::vector<RangeDigest>> ArchiveBackend::digest(const DigestArchive& request) {
+  auto ranges = detail::ranges_at(request.starts);
+  if (!ranges) return ranges;
+  std::string cursor;
+  do {
+    if (request.go_on) {
+      if (auto on = request.go_on(); !on) return std::move(on).error();
+    }
+    auto page = scan({.cursor = cursor, .limit = request.page, .with_records = false, .deadline = request.deadline});
+    if (!page) return std::move(page).error();
+    for (auto& item : page->items) {
+      if (!detail::counts(item, request.now)) continue;
+      if (request.deep.takes(item.hash)) {
+        // One at a time: payloads of a whole page may be larger than memory.
+        const auto found = get_by_id({.ns = item.ns, .id = item.id, .now = request.now, .deadline = request.deadline});
+        if (!found && found.error().code() != ErrorCode::kCorrupted) return found.error();
+        if (found && !found->record) continue;  // gone meanwhile
+        item.content = found ? content_digest(*found->record) : kDamaged;
+      }
+      detail::range_of(*ranges, item.hash).add(entry_digest(item));
+    }
+    cursor = std::move(page->next);
+  } while (!cursor.empty());
+  return ranges;
+}
+
+}  // namespace setget::inline v0
