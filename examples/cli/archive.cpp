@@ -88,7 +88,7 @@ int verify(Context& context, const setget::VerifyOptions& options) {
 
 int restore(Context& context, setget::RestoreOptions options, const std::string& state_file) {
   std::optional<RestoreState> state;
-  if (!state_file.empty() && !options.dry_run) {
+  if (!state_file.empty()) {
     state.emplace(state_file, options);
     auto left = state->load();
     if (!left) return failed(context.common, left.error());
@@ -252,9 +252,10 @@ void add_restore(CLI::App& archive, Context& context) {
       command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life by the TTL policy");
   command->add_option("--ttl", flags->ttl, "that life instead: never, 90s, 15m, 36h, 7d, 2w")->needs(expired);
   command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions; later sets win");
-  command->add_flag("--dry-run", flags->options.dry_run, "only count");
-  command->add_option("--state", flags->state,
-                      "a file in which it keeps how far it came: the same command goes on there after it was killed");
+  auto* dry = command->add_flag("--dry-run", flags->options.dry_run, "only count");
+  command
+      ->add_option("--state", flags->state, "a file in which it keeps how far it came: the same command goes on there after it was killed")
+      ->excludes(dry);
   command->callback([&context, flags, conditions] {
     context.chosen = [&context, flags, conditions] {
       auto options = flags->options;

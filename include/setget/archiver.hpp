@@ -90,7 +90,8 @@ struct RestoreReport {
 // How far a restore has come. What has it can go on from there after a kill -9, without doing again what was done.
 struct RestoreProgress {
   std::string cursor{};    // as scans have them
-  TimePoint started_at{};  // sets that were accepted later are never overwritten
+  StoreIdentity store{};   // into which
+  TimePoint started_at{};  // what was accepted later wins
   RestoreReport report{};
 };
 
@@ -110,7 +111,8 @@ struct RestoreOptions {
   // The last progress of a restore that did not come to its end, with the same conditions: goes on there. Also into a store that was empty
   // then.
   std::optional<RestoreProgress> resume{};
-  // Called on the calling thread whenever what it says is in the store. An exception ends the restore with kInternal.
+  // Called on the calling thread before the first record and whenever what it says is in the store. An exception ends the restore with
+  // kInternal.
   std::function<void(const RestoreProgress& progress)> on_progress{};
 };
 
@@ -128,8 +130,9 @@ class SETGET_API Archiver {
   // where there is no whole copy yet, or of another store.
   Result<VerifyReport> verify(const VerifyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   // Into an empty store versions are kept. Over live data without `overwrite`, what the store already knows (live or as a tombstone) is
-  // skipped and the rest comes back; with it, every selected record becomes a fresh version that says where it came from (kRestoredFrom):
-  // sets that come later win. Idempotent without `overwrite`. kInvalidArgument: a TTL without include_expired.
+  // skipped and the rest comes back; with it, every selected record becomes a fresh version that says where it came from (kRestoredFrom)
+  // and is as old as the beginning of the restore: what is set or erased later wins (but for an erase of a record that its callers number).
+  // Idempotent without `overwrite`. kInvalidArgument: a TTL without include_expired.
   Result<RestoreReport> restore(const RestoreOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   Result<std::optional<ArchiveCheckpoint>> checkpoint();
   // A running call stops at its next batch with kCancelled. Idempotent.

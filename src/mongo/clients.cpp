@@ -1,6 +1,8 @@
 #include "mongo/clients.hpp"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -52,6 +54,8 @@ extern "C" void setget_mongo_failed(const mongoc_apm_command_failed_t* event) {
 void start_driver() {
   static const bool started = [] {
     mongoc_init();
+    // Its counters stand in shared memory under this name, and would stay there after every process: they remain this process's own.
+    ::shm_unlink(fmt::format("/mongoc-{}", ::getpid()).c_str());
     // Callers get their errors; what else it says goes to stderr otherwise.
     mongoc_log_set_handler(nullptr, nullptr);
     return true;

@@ -19,6 +19,8 @@ class Restoration {
     if (auto ready = look_at_store(); !ready) return std::move(ready).error();
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     auto& cursor = progress_.cursor;
+    // Before anything is done: what the store was like must not be forgotten.
+    if (auto told = tell(); !told) return std::move(told).error();
     do {
       if (auto on = turn_.go_on(); !on) return std::move(on).error();
       auto page = state_.archive().scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = turn_.deadline()});
@@ -44,9 +46,14 @@ class Restoration {
     if (!options_.resume) report_.into_empty_store = page->items.empty();
     auto stats = state_.store().stats();
     if (!stats) return std::move(stats).error();
-    // Fresh stamps go on from now, and never below the floor, where the store knows nothing any more.
-    last_stamp_ = stats->floor;
-    return {};
+    // Not below the floor, where the store knows nothing any more; and no stamp twice, also if this goes on where another run stopped.
+    last_stamp_ = std::max<Stamp>(stats->floor, stamp_at(progress_.started_at)) + report_.considered;
+    auto identity = state_.store().identity();
+    if (!identity) return std::move(identity).error();
+    if (!options_.resume) progress_.store = *identity;
+    if (progress_.store != *identity) {
+      return Error(ErrorCode::kFailedPrecondition, "the progress is of a restore into another store").at_field("resume");
+    }
   }
 
   Result<void> tell() {
@@ -172,25 +179,31 @@ class Restoration {
     return {};
   }
 
-  Stamp fresh_stamp() { return last_stamp_ = next_stamp(last_stamp_, state_.options.clock->now()); }
+  Stamp fresh_stamp() { return last_stamp_ = next_stamp(last_stamp_, progress_.started_at); }
+
+  // What was set after the restore had begun is later than what it brings back, and stays.
+  bool is_later(const std::optional<Record>& current) const {
+    return current && current->stamp >= stamp_at(progress_.started_at + Milliseconds(1));
+  }
 
   // Where versions are assigned the stamp is the version, as for any set; a caller's numbering goes on by one, so that his next is not
-  // stale. What was set after the restore had begun is later than what it brings back, and stays.
-  Result<void> overwrite(Record&& record, const std::optional<Record>& current) {
-    if (current && current->stamp >= stamp_at(progress_.started_at + Milliseconds(1))) {
-      ++report_.skipped_present;
-      return {};
-    }
+  // stale. All stamps are of the moment at which the restore began: what was set, erased or moved since wins by the model.
+  Result<void> overwrite(Record&& record, std::optional<Record> current) {
     std::vector<std::string_view> held;
     for (const auto key : record.keys) {
       if (!record.lost_keys.contains(key)) held.push_back(key);
     }
-    if (held.empty()) return {};
+    // Or others have all of its keys.
+    if (is_later(current) || held.empty()) {
+      ++report_.skipped_present;
+      return {};
+    }
     if (options_.dry_run) {
       count_fresh(current);
       return {};
     }
     ApplyEntry entry;
+    entry.stamp = fresh_stamp();
     entry.expires_at = record.expires_at;
     entry.ttl_rule = record.ttl_rule;
     entry.listed = listed(record);
@@ -203,14 +216,15 @@ class Restoration {
     if (!assigned) entry.command.version = known_version + 1;
     constexpr int kTries = 5;
     for (int i = 0; i < kTries; ++i) {
-      entry.stamp = fresh_stamp();
       entry.encoded = encode_command(entry.command);
-      auto applied =
-          state_.store().apply({.entries = std::span(&entry, 1), .now = state_.options.clock->now(), .deadline = turn_.deadline()});
+      // The floor may have passed the beginning; what the archiver has not copied since then the store still knows.
+      auto applied = state_.store().apply(
+          {.entries = std::span(&entry, 1), .now = state_.options.clock->now(), .deadline = turn_.deadline(), .ignore_floor = true});
       if (!applied) return std::move(applied).error();
       auto& result = applied->front();
       if (!result) return std::move(result).error();
-      if (result->outcome == Outcome::kApplied) {
+      // A duplicate: this restore did it before it was interrupted.
+      if (result->outcome == Outcome::kApplied || result->outcome == Outcome::kDuplicate) {
         count_fresh(current);
         return {};
       }
@@ -218,7 +232,14 @@ class Restoration {
         ++report_.skipped_expired;
         return {};
       }
-      // The store is further than the archive knew.
+      auto known = state_.store().get_by_id({.ns = entry.command.ns, .id = entry.command.id, .now = now_, .deadline = turn_.deadline()});
+      if (!known) return std::move(known).error();
+      current = std::move(known->record);
+      if (is_later(current) || (assigned && !current)) {
+        ++report_.skipped_present;
+        return {};
+      }
+      // A caller's number, and the store is further than the archive knew.
       entry.command.version = result->version + 1;
     }
     return Error(ErrorCode::kConflict, fmt::format("record \"{}\" changes faster than it can be overwritten", entry.command.id))

@@ -78,7 +78,7 @@ struct Named {
 
 Named version_in(const Document& document, std::string_view pointer) {
   using namespace detail::schema;
-  const auto tape = document.impl().tape();
+  const Tape tape{document.view().tape, document.view().strings};
   const auto at = find(tape, pointer);
   if (at == 0) return {};
   const auto word = tape.words[at];

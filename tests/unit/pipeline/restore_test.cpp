@@ -193,9 +193,16 @@ TEST(Restore, a_fresh_version_says_where_it_came_from_and_a_later_set_stays) {
   // The same restore once more, as after a kill before its progress was kept, with a set in between.
   world.clock->advance(days(1));
   world.set(request("x", {"k"}, R"("later")"));
-  options.resume = RestoreProgress{.started_at = last.started_at, .report = {}};
+  world.set(request("z", {"l"}, R"("took its key")"));
+  options.resume = RestoreProgress{.store = last.store, .started_at = last.started_at, .report = {}};
   world.archiver->restore(options).value();
   EXPECT_EQ(world.get("k").value().payload.view(), R"("later")");
+  EXPECT_EQ(world.get("l").value().id, "z");
+  world.erase("y");
+  world.archiver->restore(options).value();
+  EXPECT_EQ(world.key_store.get_by_id("y", world.clock->now()).value(), std::nullopt) << "erased since it began";
+  options.resume->store.uuid = "another";
+  EXPECT_EQ(world.archiver->restore(options).error().code(), ErrorCode::kFailedPrecondition);
 }
 
 TEST(Restore, goes_on_where_an_earlier_one_stopped_also_into_a_store_that_was_empty_then) {
