@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "redis/errors.hpp"
 #include "redis/load.hpp"
 #include "redis/messages.hpp"
 #include "redis/opened_store.hpp"
@@ -211,11 +212,7 @@ TEST_P(RedisFaults, Something_else_under_the_name_of_the_change_log_is_said_to_b
   ASSERT_NE(log, "");
   server().cli({"DEL", log});
   server().cli({"SET", log, "x"});
-  const auto refused = apply("a", 2);
-  ASSERT_FALSE(refused);
-  EXPECT_TRUE(refused.error().native_text().starts_with("WRONGTYPE")) << refused.error().describe();
-  EXPECT_EQ(stamp_of("a"), 1U);
-  // New ones too, where they belong to that part.
+  // New ones, where they belong to that part; and one that is there.
   int others = 0;
   for (int i = 0; i < 32; ++i) {
     const auto id = "b" + std::to_string(i);
@@ -224,9 +221,35 @@ TEST_P(RedisFaults, Something_else_under_the_name_of_the_change_log_is_said_to_b
     if (!applied) ++others;
   }
   EXPECT_GT(others, 0);
+  const auto refused = apply("a", 2);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().native_text().starts_with("WRONGTYPE")) << refused.error().describe();
+  EXPECT_EQ(stamp_of("a"), 1U);
   server().cli({"DEL", log});
   ASSERT_TRUE(apply("a", 2));
   EXPECT_EQ(stamp_of("a"), 2U);
+}
+
+TEST_P(RedisFaults, A_user_that_may_not_do_all_that_a_set_does_is_told_so_and_nothing_is_half_written) {
+  RedisServer own;
+  const auto prefix = new_prefix();
+  own.cli({"ACL", "SETUSER", "narrow", "on", ">secret", "~*", "&*", "+@all", "-rpush"});
+  const auto all = open_store(own.uri(), prefix, GetParam());
+  const auto narrow = open_store(own.uri("", "narrow:secret@"), prefix, GetParam());
+  const auto apply = [](KeyStoreBackend& store, const std::string& id, Stamp number) {
+    auto entry = kit::set_entry({.id = id, .keys = {id, id + ".key"}, .stamp = Messages::base() + number});
+    auto results = store.apply({.entries = std::span(&entry, 1), .now = Messages::now(), .deadline = Deadline::in(Milliseconds(2000))});
+    return results ? results->at(0) : Result<ApplyResult>(results.error());
+  };
+  ASSERT_TRUE(apply(*all, "old", 1));
+  for (const char* id : {"old", "new"}) {
+    const auto refused = apply(*narrow, id, 2);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(redis::trouble_of(refused.error()), redis::Trouble::kNoPermission) << refused.error().describe();
+    EXPECT_NE(refused.error().message().find("ACL SETUSER"), std::string::npos) << refused.error().describe();
+  }
+  EXPECT_EQ(all->get_by_id({.id = "old", .now = Messages::now()}).value().record.value().stamp, Messages::base() + 1);
+  EXPECT_EQ(all->get_by_id({.id = "new", .now = Messages::now()}).value().status, Lookup::Status::kUnknown);
 }
 
 TEST_P(RedisFaults, Memory_full_is_said_and_nothing_is_half_written) {

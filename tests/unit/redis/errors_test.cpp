@@ -39,6 +39,8 @@ const Case kCases[] = {
     {"NOAUTH Authentication required.", Trouble::kNoAuth, ErrorCode::kFailedPrecondition, false},
     {"WRONGPASS invalid username-password pair or user is disabled.", Trouble::kWrongPassword, ErrorCode::kFailedPrecondition, false},
     {"NOPERM this user has no permissions to run the 'set' command", Trouble::kNoPermission, ErrorCode::kFailedPrecondition, false},
+    {"ERR The user executing the script can't run this command or subcommand script: 8d6c, on @user_script:8.", Trouble::kNoPermission,
+     ErrorCode::kFailedPrecondition, false},
     {"EXECABORT Transaction discarded because of previous errors.", Trouble::kExecAborted, ErrorCode::kFailedPrecondition, false},
     {"ERR max number of clients reached", Trouble::kTooManyClients, ErrorCode::kUnavailable, true},
     {"ERR unknown command 'X'", Trouble::kUnknownCommand, ErrorCode::kUnsupported, false},
@@ -56,6 +58,18 @@ TEST(RedisErrors, each_have_a_code_a_trouble_advice_and_the_servers_words) {
     EXPECT_EQ(error.native_text(), c.text);
     EXPECT_TRUE(messages.insert(error.message()).second) << "not distinct: " << error.message();
   }
+}
+
+// As servers before version 7 say it.
+TEST(RedisErrors, of_a_scripts_command_are_told_from_those_of_the_script) {
+  const auto trouble = [](const char* text) { return trouble_of(server_error(text)); };
+  EXPECT_EQ(trouble("ERR Error running script (call to f_8d6c): @user_script:3: WRONGTYPE Operation against a key"), Trouble::kWrongType);
+  EXPECT_EQ(trouble("ERR Error running script (call to f_8d6c): @user_script:12: @user_script: 12: -OOM command not allowed"),
+            Trouble::kOutOfMemory);
+  EXPECT_EQ(trouble("ERR Error running script (call to f_8d6c): @user_script:3: attempt to index a nil value"), Trouble::kOther);
+  for (const char* text : {"ERR Error running script", "ERR Error running script @user_script:", "ERR Error running script @user_script:1",
+                           "ERR Error running script @user_script:1: ", "ERR Error running script @user_script:1: -"})
+    EXPECT_EQ(trouble(text), Trouble::kOther) << text;
 }
 
 TEST(RedisErrors, tell_whether_the_command_may_have_been_carried_out) {
