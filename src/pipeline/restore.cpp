@@ -54,6 +54,7 @@ class Restoration {
     if (progress_.store != *identity) {
       return Error(ErrorCode::kFailedPrecondition, "the progress is of a restore into another store").at_field("resume");
     }
+    return {};
   }
 
   Result<void> tell() {
