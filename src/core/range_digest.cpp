@@ -44,19 +44,6 @@ Digest entry_digest(const Summary& summary) {
   return digest_of(bytes);
 }
 
-Result<std::vector<RangeDigest>> detail::ranges_at(std::span<const std::uint64_t> starts) {
-  std::vector<RangeDigest> ranges;
-  ranges.reserve(starts.size());
-  for (const auto start : starts) {
-    if (ranges.empty() ? start != 0 : start <= ranges.back().first) {
-      return Error(ErrorCode::kInvalidArgument, "ranges must rise from 0").at_field("starts");
-    }
-    ranges.push_back({.first = start, .count = 0, .sum = {}});
-  }
-  if (ranges.empty()) return Error(ErrorCode::kInvalidArgument, "there must be a range").at_field("starts");
-  return ranges;
-}
-
 Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& request) {
   if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
   std::vector<RangeDigest> ranges(1);
