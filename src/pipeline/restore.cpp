@@ -47,7 +47,7 @@ class Restoration {
     auto stats = state_.store().stats();
     if (!stats) return std::move(stats).error();
     // Not below the floor, where the store knows nothing any more; and no stamp twice, also if this goes on where another run stopped.
-    last_stamp_ = std::max<Stamp>(stats->floor, stamp_at(progress_.started_at)) + report_.considered;
+    last_stamp_ = std::max<Stamp>(stats->floor, stamp_at(progress_.started_at + Milliseconds(1))) + report_.considered;
     auto identity = state_.store().identity();
     if (!identity) return std::move(identity).error();
     if (!options_.resume) progress_.store = *identity;
@@ -180,7 +180,7 @@ class Restoration {
     return {};
   }
 
-  Stamp fresh_stamp() { return last_stamp_ = next_stamp(last_stamp_, progress_.started_at); }
+  Stamp fresh_stamp() { return ++last_stamp_; }
 
   // What was set after the restore had begun is later than what it brings back, and stays.
   bool is_later(const std::optional<Record>& current) const {
@@ -188,7 +188,7 @@ class Restoration {
   }
 
   // Where versions are assigned the stamp is the version, as for any set; a caller's numbering goes on by one, so that his next is not
-  // stale. All stamps are of the moment at which the restore began: what was set, erased or moved since wins by the model.
+  // stale. All stamps are of the millisecond after the restore began: what was set, erased or moved since wins by the model.
   Result<void> overwrite(Record&& record, std::optional<Record> current) {
     std::vector<std::string_view> held;
     for (const auto key : record.keys) {
