@@ -9,7 +9,7 @@
 namespace setget::inline v0::jmespath {
 namespace {
 
-using namespace detail;
+using namespace detail;  // NOLINT(google-build-using-namespace): this room\'s own names
 
 // Where simdjson finds the tokens of a text. Its first stage also checks UTF-8, the ends of strings, and control characters in them; it
 // reads nothing beyond the text.

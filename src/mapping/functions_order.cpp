@@ -15,7 +15,7 @@ bool Interpreter::less(const Key& a, const Key& b) {
     return order != 0 ? order < 0 : a.order < b.order;
   }
   const auto order = detail::compare(a.number, b.number);
-  return order != 0 ? order < 0 : a.order < b.order;
+  return std::is_neq(order) ? std::is_lt(order) : a.order < b.order;
 }
 
 Interpreter::Key Interpreter::key_of(const Part& part, Value element, bool by) {

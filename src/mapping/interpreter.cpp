@@ -188,13 +188,13 @@ Value Interpreter::compare(const Part& part, Value current) {
   const auto order = detail::compare(*a, *b);
   switch (part.comparator) {
     case Comparator::kLess:
-      return Value::of(order < 0);
+      return Value::of(std::is_lt(order));
     case Comparator::kLessOrEqual:
-      return Value::of(order <= 0);
+      return Value::of(std::is_lteq(order));
     case Comparator::kGreater:
-      return Value::of(order > 0);
+      return Value::of(std::is_gt(order));
     default:
-      return Value::of(order >= 0);
+      return Value::of(std::is_gteq(order));
   }
 }
 
@@ -273,7 +273,7 @@ bool equal(const Value& a, const Value& b, Meter* meter) {
     case Type::kNumber:
       // The same digits are the same number, also beyond what a double tells apart.
       if (a.source() && b.source() && *a.source() == *b.source()) return true;
-      return compare(*number_of(a), *number_of(b)) == 0;
+      return std::is_eq(compare(*number_of(a), *number_of(b)));
     case Type::kString:
       if (meter != nullptr) meter->spend(a.string()->size() / 64);
       return *a.string() == *b.string();

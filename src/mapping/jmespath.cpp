@@ -9,7 +9,7 @@
 
 namespace setget::inline v0::jmespath {
 
-using namespace detail;
+using namespace detail;  // NOLINT(google-build-using-namespace): this room\'s own names
 
 namespace detail {
 Arena& Access::arena(Workspace& workspace) { return *workspace.arena_; }

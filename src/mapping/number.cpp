@@ -44,6 +44,11 @@ std::weak_ordering order(double a, double b) noexcept {
   return a < b ? std::weak_ordering::less : a > b ? std::weak_ordering::greater : std::weak_ordering::equivalent;
 }
 
+std::weak_ordering reversed(std::weak_ordering order) noexcept {
+  if (std::is_lt(order)) return std::weak_ordering::greater;
+  return std::is_gt(order) ? std::weak_ordering::less : order;
+}
+
 // A double against an integer that is given as sign and size.
 std::weak_ordering order(bool negative, std::uint64_t size, double other) noexcept {
   if (negative != (other < 0)) return negative ? std::weak_ordering::less : std::weak_ordering::greater;
@@ -54,7 +59,7 @@ std::weak_ordering order(bool negative, std::uint64_t size, double other) noexce
     const auto integer = static_cast<std::uint64_t>(whole);
     out = size != integer ? size <=> integer : whole < distance ? std::weak_ordering::less : std::weak_ordering::equivalent;
   }
-  return negative ? 0 <=> out : out;
+  return negative ? reversed(out) : out;
 }
 
 struct SignedSize {
@@ -162,7 +167,7 @@ std::weak_ordering compare(const Number& a, const Number& b) noexcept {
   if (!real_a && !real_b && a.kind == b.kind && a.kind == Number::Kind::kInteger) return a.integer <=> b.integer;
   if (real_a) {
     const auto [negative, size] = signed_size(b);
-    return 0 <=> order(negative, size, a.real);
+    return reversed(order(negative, size, a.real));
   }
   const auto [negative, size] = signed_size(a);
   if (real_b) return order(negative, size, b.real);

@@ -96,6 +96,7 @@ Value RequestDocument::read_headers(const MappingInput& input) {
       before->second.append(", ").append(value);
   }
   std::vector<Member> members;
+  members.reserve(joined.size());
   for (const auto& [name, value] : joined) members.emplace_back(*workspace_.copy(name).string(), workspace_.copy(value));
   return workspace_.object(members);
 }

@@ -12,7 +12,7 @@
 
 namespace setget::inline v0::jmespath {
 
-using namespace detail;
+using namespace detail;  // NOLINT(google-build-using-namespace): this room\'s own names
 
 std::string_view to_string(Type type) noexcept {
   switch (type) {

@@ -138,7 +138,8 @@ Result<void> sweep_pieces(Place& place, mongoc_client_t* client, std::string& po
     // Up to the newest that was seen: a writer may be at work on a newer one.
     const auto to = at == current.end() ? newest + "!" : at->second;
     if (at != current.end() && newest >= to) continue;
-    if (auto dropped = drop_range(place, client, id + " ", id + " " + to, deadline); !dropped) return dropped;
+    const auto from = id + " ";
+    if (auto dropped = drop_range(place, client, from, std::string(from).append(to), deadline); !dropped) return dropped;
   }
   return {};
 }

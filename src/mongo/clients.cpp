@@ -100,7 +100,7 @@ Result<Address> read_uri(const Options& options) {
   return out;
 }
 
-Clients::Clients(Address address, const Options& options) : address_(std::move(address)), options_(options) {}
+Clients::Clients(Address address, Options options) : address_(std::move(address)), options_(std::move(options)) {}
 Clients::~Clients() = default;
 
 Result<std::unique_ptr<Client>> Clients::make() {

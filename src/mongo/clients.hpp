@@ -41,7 +41,7 @@ struct Client {
 
 class Clients {
  public:
-  Clients(Address address, const Options& options);
+  Clients(Address address, Options options);
   ~Clients();
   Clients(const Clients&) = delete;
   Clients& operator=(const Clients&) = delete;

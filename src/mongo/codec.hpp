@@ -19,14 +19,14 @@ inline constexpr std::size_t kMaxDocument = std::size_t{16} << 20;
 
 // An entry ready to be sent.
 struct Prepared {
-  std::size_t index = 0;  // of the entry in the request
-  std::string id{};       // _id
-  std::string order{};
-  bool tombstone = false;
   Document whole{};   // what is inserted, and what replaces an older record
   Document change{};  // tombstones: an update that keeps the keys of the record that it ends
-  Payload pieces{};   // a payload that is too large for the document
+  std::string id{};   // _id
+  std::string order{};
+  Payload pieces{};  // a payload that is too large for the document
   std::optional<TimePoint> purge_at{};
+  std::size_t index = 0;  // of the entry in the request
+  bool tombstone = false;
 };
 
 // Errors: kInvalidArgument for an entry that breaks the seam's rules, kTooLarge for one that no document can hold.

@@ -63,14 +63,15 @@ Result<Database> open(Options options) {
   auto address = read_uri(options);
   if (!address) return std::move(address).error();
   auto state = std::make_shared<Database::State>();
-  state->place = std::make_shared<Place>(std::make_shared<Clients>(*std::move(address), options));
+  state->place = std::make_shared<Place>(std::make_shared<Clients>(*std::move(address), std::move(options)));
+  const auto& kept = state->place->options();
   state->archive = make_archive(state->place);
-  auto ready = state->place->ready(Deadline::in(std::max(options.connect_timeout * 2, Milliseconds(5'000))));
+  auto ready = state->place->ready(Deadline::in(std::max(kept.connect_timeout * 2, Milliseconds(5'000))));
   // Away, or too slow just now: the first call tries again.
   if (!ready && !ready.error().retryable()) return std::move(ready).error();
-  if (!ready && options.logger) {
-    options.logger->log(LogLevel::kWarning, "the archive's server cannot be reached yet",
-                        {{"archive", state->place->clients().address().shown}, {"error", ready.error().message()}});
+  if (!ready && kept.logger) {
+    kept.logger->log(LogLevel::kWarning, "the archive's server cannot be reached yet",
+                     {{"archive", state->place->clients().address().shown}, {"error", ready.error().message()}});
   }
   return Database(std::move(state));
 }

@@ -9,8 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <string>
+#include <string_view>
 
 namespace setget::inline v0::mongo {
 namespace {
@@ -154,8 +154,9 @@ mongoc_stream_t* connect_to(const sockaddr* address, socklen_t length, const Lin
 mongoc_stream_t* connect_local(const mongoc_host_list_t& host, const Line& line) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (std::strlen(host.host) >= sizeof(address.sun_path)) return nullptr;
-  std::strcpy(address.sun_path, host.host);
+  const std::string_view path = host.host;
+  if (path.size() >= sizeof(address.sun_path)) return nullptr;
+  path.copy(address.sun_path, path.size());
   return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof(address), line);
 }
 

@@ -110,6 +110,7 @@ Result<void> ArchiveQuarantine::keep(const std::vector<ArchiveEntry>& entries, c
         .from(first.source(), first.native_code(), first.native_text());
   }
   std::vector<QuarantinedEntry> list;
+  list.reserve(all.size());
   for (const auto& [name, entry] : all) list.push_back(entry);
   if (auto put = options_.archive->quarantine(list); !put) return put;
   options_.logger->log(LogLevel::kError, "the archive refuses changes; they are kept in its quarantine",
