@@ -442,6 +442,7 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
 Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> entries) {
   std::vector<std::optional<bool>> changed(entries.size());
   Plans plans;
+  // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
   for (std::size_t i = 0; i < entries.size(); ++i) {
     auto plan = std::make_unique<Plan>();
     plan->own = qualified(entries[i].ns, entries[i].id);
@@ -470,6 +471,7 @@ Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> 
 std::vector<Result<bool>> Phases::evict(std::span<const std::string> names, TimePoint cutoff) {
   std::vector<char> evicted(names.size(), 0);
   Plans plans;
+  // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
   for (std::size_t i = 0; i < names.size(); ++i) {
     auto plan = std::make_unique<Plan>();
     plan->own = names[i];
@@ -501,6 +503,7 @@ std::vector<Result<bool>> Phases::evict(std::span<const std::string> names, Time
 std::vector<Result<bool>> Phases::forget(std::span<const std::string> names, Stamp floor) {
   std::vector<char> forgotten(names.size(), 0);
   Plans plans;
+  // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
   for (std::size_t i = 0; i < names.size(); ++i) {
     auto plan = std::make_unique<Plan>();
     plan->own = names[i];
