@@ -16,13 +16,11 @@ void Translator::count_groups() {
     } else if (in_[i] == ']') {
       in_class = false;
     } else if (in_[i] == '(' && !in_class) {
-      if (i + 1 < in_.size() && in_[i + 1] != '?') {
+      if (i + 1 == in_.size() || in_[i + 1] != '?') {
         names_.emplace_back();
       } else if (in_.substr(i, 3) == "(?<" && i + 3 < in_.size() && in_[i + 3] != '=' && in_[i + 3] != '!') {
         const auto end = in_.find('>', i);
         names_.emplace_back(in_.substr(i + 3, end == std::string_view::npos ? 0 : end - i - 3));
-      } else if (i + 1 == in_.size()) {
-        names_.emplace_back();
       }
     }
   }

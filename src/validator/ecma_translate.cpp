@@ -102,7 +102,7 @@ bool Translator::term(Atom& atom, std::size_t depth) {
 
 bool Translator::line_edge(Atom& atom, std::string_view opening) {
   out_.needs_backtracking = true;
-  atom.text = fmt::format("{}[^\\n\\r\\x{{2028}}\\x{{2029}}])", opening);
+  atom.text = fmt::format(R"({}[^\n\r\x{{2028}}\x{{2029}}]))", opening);
   return true;
 }
 

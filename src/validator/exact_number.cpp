@@ -94,6 +94,7 @@ std::uint64_t multiply(std::uint64_t a, std::uint64_t b, std::uint64_t modulus) 
 
 // Divisors of up to 19 digits.
 bool divides(std::uint64_t divisor, const Decimal& value, std::int64_t power) noexcept {
+  if (divisor == 0) return false;
   std::uint64_t rest = 0;
   for (std::size_t i = 0; i < value.size(); ++i) {
     rest = static_cast<std::uint64_t>((static_cast<Wide>(rest) * 10 + static_cast<Wide>(value.digit(i) - '0')) % divisor);

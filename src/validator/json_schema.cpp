@@ -17,7 +17,6 @@ using detail::schema::Compiler;
 using detail::schema::Eval;
 using detail::schema::Exactness;
 using detail::schema::Registry;
-using detail::schema::Resource;
 using detail::schema::ScratchBits;
 using detail::schema::Stop;
 using detail::schema::Tape;
@@ -65,7 +64,7 @@ Result<T> evaluate(const Program& program, const Tape& tape, const Exactness* ex
   auto& own = kept();
   auto stop = Stop::kNone;
   auto answer = once(tape, exactness, stop);
-  if (stop == Stop::kInexact) {
+  if (stop == Stop::kInexact && exactness != nullptr) {
     stop = Stop::kNone;
     if (auto read = detail::schema::read_json(exactness->text(), 4096, own.exact); !read) return read.error();
     answer = once(own.exact.tape(), nullptr, stop);

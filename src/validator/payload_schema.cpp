@@ -45,7 +45,7 @@ std::vector<Reason> violations(const Validator& schema, const On& on, std::size_
 
 // The value that a JSON Pointer finds; 0 where it finds none.
 std::size_t find(const detail::schema::Tape& tape, std::string_view pointer) {
-  using namespace detail::schema;
+  using namespace detail::schema;  // NOLINT(google-build-using-namespace): this room's own names
   std::size_t at = 1;
   while (!pointer.empty() && at != 0) {
     pointer.remove_prefix(1);
@@ -77,7 +77,7 @@ struct Named {
 };
 
 Named version_in(const Document& document, std::string_view pointer) {
-  using namespace detail::schema;
+  using namespace detail::schema;  // NOLINT(google-build-using-namespace): this room's own names
   const Tape tape{document.view().tape, document.view().strings};
   const auto at = find(tape, pointer);
   if (at == 0) return {};

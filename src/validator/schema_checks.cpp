@@ -230,7 +230,7 @@ bool Eval::unique(std::size_t array, std::size_t* first, std::size_t* second) {
   auto& pairs = bits_.places();
   pairs.clear();
   bool fractions = false;
-  each_element(tape_, array, [&](std::size_t item) { pairs.push_back({hash_value(tape_, item, fractions), item}); });
+  each_element(tape_, array, [&](std::size_t item) { pairs.emplace_back(hash_value(tape_, item, fractions), item); });
   if (fractions && !is_exact()) return false;
   std::uint64_t steps = 0;
   bool valid = true;

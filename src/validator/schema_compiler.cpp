@@ -151,7 +151,7 @@ Result<void> Compiler::bind_dynamic() {
   std::unordered_map<std::string, std::map<std::uint32_t, Node*>> anchors;  // by name, then by resource
   for (bool more = true; more;) {
     more = false;
-    for (std::size_t i = 0; i < dynamic_.size(); ++i) {
+    for (std::size_t i = 0; i < dynamic_.size(); ++i) {  // NOLINT(modernize-loop-convert): it may grow meanwhile
       auto& known = anchors[dynamic_[i].name];
       for (const auto& resource : registry_.resources()) {
         if (resource.number >= touched_.size() || !touched_[resource.number] || known.contains(resource.number)) continue;

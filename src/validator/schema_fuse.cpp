@@ -27,7 +27,7 @@ class Fuser {
     }
     if (fused_.empty()) return;
     // Merged parts may ask for several schemas at once, which are fused in turn; new ones come to the end.
-    for (std::size_t i = 0; i < program_.fused.size(); ++i) {
+    for (std::size_t i = 0; i < program_.fused.size(); ++i) {  // NOLINT(modernize-loop-convert): it grows meanwhile
       if (!program_.fused[i].unfused) of(program_.fused[i]);
     }
     for (auto& node : program_.nodes) {

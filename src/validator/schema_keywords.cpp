@@ -81,11 +81,11 @@ const KeywordRule* find_keyword(std::string_view name, const Dialect& dialect) {
 }
 
 bool find_vocabulary(std::string_view uri, std::uint8_t& bits, bool& asserts_formats) {
-  constexpr std::string_view k2019Base = "https://json-schema.org/draft/2019-09/vocab/";
-  constexpr std::string_view k2020Base = "https://json-schema.org/draft/2020-12/vocab/";
-  const bool old = uri.starts_with(k2019Base);
-  if (!old && !uri.starts_with(k2020Base)) return false;
-  const auto name = uri.substr(k2019Base.size());
+  constexpr std::string_view kBase2019 = "https://json-schema.org/draft/2019-09/vocab/";
+  constexpr std::string_view kBase2020 = "https://json-schema.org/draft/2020-12/vocab/";
+  const bool old = uri.starts_with(kBase2019);
+  if (!old && !uri.starts_with(kBase2020)) return false;
+  const auto name = uri.substr(kBase2019.size());
   if (name == "core") {
     bits = kCore;
   } else if (name == "applicator") {

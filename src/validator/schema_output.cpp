@@ -117,7 +117,7 @@ namespace {
 using detail::schema::append_quoted;
 
 void append_unit(std::string& out, const Violation& one) {
-  out += "{\"valid\":false,\"keywordLocation\":";
+  out += R"({"valid":false,"keywordLocation":)";
   append_quoted(out, one.keyword_location);
   out += ",\"absoluteKeywordLocation\":";
   append_quoted(out, one.absolute_keyword_location);
@@ -145,7 +145,7 @@ std::string reason_code(std::string_view keyword) {
 
 std::string Report::basic() const {
   if (valid) return "{\"valid\":true}";
-  std::string out = "{\"valid\":false,\"errors\":[";
+  std::string out = R"({"valid":false,"errors":[)";
   for (std::size_t i = 0; i < violations.size(); ++i) {
     if (i > 0) out += ',';
     append_unit(out, violations[i]);
@@ -156,7 +156,7 @@ std::string Report::basic() const {
 
 std::string Report::detailed() const {
   if (valid) return "{\"valid\":true}";
-  std::string out = "{\"valid\":false,\"keywordLocation\":\"\",\"instanceLocation\":\"\",\"errors\":[";
+  std::string out = R"({"valid":false,"keywordLocation":"","instanceLocation":"","errors":[)";
   // Parents come first, and their parts right after them: closing what is open is enough.
   std::vector<std::size_t> open;
   std::vector<bool> has_parts = {false};

@@ -335,7 +335,7 @@ Result<const Place*> Registry::look_up(const Resource& from, std::string_view re
   const auto found = resource->anchors.find(fragment);
   if (found == resource->anchors.end()) {
     return Error(ErrorCode::kNotFound,
-                 fmt::format("schema: the reference \"{}\" in {}: no anchor \"{}\"", reference, from.uri_text, fragment));
+                 fmt::format(R"(schema: the reference "{}" in {}: no anchor "{}")", reference, from.uri_text, fragment));
   }
   if (anchor) *anchor = fragment;
   return &place(resource->document, found->second);

@@ -81,7 +81,7 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
     for (std::size_t i = 0; i < dependent.required.size(); ++i) {
       if (!eval_.bits().test(seen, dependent.required[i]))
         add(node, where, dependent.keyword,
-            fmt::format("the name \"{}\" is missing, which \"{}\" needs", part.names.name(dependent.names[i]).substr(0, 100),
+            fmt::format(R"(the name "{}" is missing, which "{}" needs)", part.names.name(dependent.names[i]).substr(0, 100),
                         dependent.name.substr(0, 100)));
     }
     if (!dependent.has_schema) continue;
