@@ -217,7 +217,7 @@ void add_verify(CLI::App& archive, Context& context) {
 
 void add_restore(CLI::App& archive, Context& context) {
   struct Flags {
-    std::string account, flow, key;
+    std::string account, flow, key, at;
     setget::RestoreOptions options;
   };
   auto* command = archive.add_subcommand("restore", "bring records back from the archive; all given conditions must hold");
@@ -227,14 +227,20 @@ void add_restore(CLI::App& archive, Context& context) {
   auto* key = command->add_option("--key", flags->key);
   command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life");
   command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions");
+  auto* at = command->add_option("--at", flags->at, "what was in force at this moment (RFC 3339), of flows that keep history");
   command->add_flag("--dry-run", flags->options.dry_run, "only count");
-  command->callback([&context, flags, account, flow, key] {
-    context.chosen = [&context, flags, account, flow, key] {
+  command->callback([&context, flags, at, account, flow, key] {
+    context.chosen = [&context, flags, at, account, flow, key] {
       auto options = flags->options;
       if (context.common.ns) options.ns = *context.common.ns;
       if (account->count() > 0) options.account = flags->account;
       if (flow->count() > 0) options.flow = flags->flow;
       if (key->count() > 0) options.key = flags->key;
+      if (at->count() > 0) {
+        auto moment = setget::parse_moment(flags->at);
+        if (!moment) return failed(context.common, setget::Error(moment.error()).at_field("--at"));
+        options.at = *moment;
+      }
       return restore(context, options);
     };
   });

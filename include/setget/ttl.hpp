@@ -30,6 +30,8 @@ struct FlowOptions {
   std::optional<bool> index{};             // keep a listing index; default false
   std::optional<ArchiveMode> archive{};    // default kSkip
   std::optional<Ttl> archive_retention{};  // after expiry or erasure; default 30 days
+  std::optional<bool> history{};           // keep every state for gets and restores "as of"; default false
+  std::optional<Ttl> history_age{};        // how long a state is kept once another one replaced it; default 30 days
   std::optional<std::string> schema{};     // file of a JSON Schema; refused until a validator for it is built in
   friend bool operator==(const FlowOptions&, const FlowOptions&) = default;
 };
@@ -53,6 +55,8 @@ struct Flows {
   SETGET_API Result<void> validate() const;
   // The options of one flow with all inheritance resolved (ttl, min and max excluded: see TtlPolicy).
   SETGET_API FlowOptions effective(std::string_view account, std::string_view flow) const;
+  // Whether any flow of any account keeps history.
+  SETGET_API bool keeps_history() const;
   friend bool operator==(const Flows&, const Flows&) = default;
 };
 

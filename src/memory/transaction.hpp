@@ -6,13 +6,18 @@
 #include <utility>
 #include <vector>
 
+#include "memory/outbox.hpp"
 #include "memory/tables.hpp"
 
 namespace setget::inline v0::memory::detail {
 
 class Transaction final : public ModelTransaction {
  public:
+  // A step without an outbox makes no history: housekeeping, which only carries out what expiry said already.
   explicit Transaction(Tables& tables) : tables_(tables) {}
+  // States that this step makes are in force from `at`. `bounded`: it fails where the outbox is full.
+  Transaction(Tables& tables, Outbox& outbox, TimePoint at, bool bounded)
+      : tables_(tables), outbox_(&outbox), outbox_size_(outbox.size()), at_(at), bounded_(bounded) {}
   ~Transaction() override;
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
@@ -36,7 +41,14 @@ class Transaction final : public ModelTransaction {
   IdentityRow open(const IdentityView& name);
   KeyRow open(const KeyView& name);
 
+  Result<void> keep(const IdentityView& name, const IdentityRow& row);
+
   Tables& tables_;
+  Outbox* outbox_ = nullptr;
+  std::size_t outbox_size_ = 0;
+  TimePoint at_{};
+  bool bounded_ = true;
+  std::vector<IdentityName> leaving_;  // had history, and are now of a flow without
   bool committed_ = false;
   std::vector<std::pair<IdentityName, IdentityRow>> old_identities_;
   std::vector<std::pair<KeyName, KeyRow>> old_keys_;

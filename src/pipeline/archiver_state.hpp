@@ -26,8 +26,18 @@ struct Archiver::State {
     return archive().get_by_id({.ns = ns, .id = id, .now = TimePoint{}, .deadline = deadline});
   }
 
+  // Whether the histories can tell what was at `at`: see Archiver::get_at().
+  Result<void> check_moment(TimePoint at) const;
+  // `source`: the store's identity where the caller has settled that the archive is this store's; else it is looked at here.
+  Result<std::uint64_t> move_history(Deadline deadline, const StoreIdentity* source);
+  // The store's identity; kFailedPrecondition where the archive is another store's.
+  Result<StoreIdentity> own_archive();
+  // How long a state is kept once it has ended; empty = for ever.
+  static std::optional<Milliseconds> age_of(const Flows& flows, const HistoryState& state);
+
   ArchiverOptions options;
   std::timed_mutex busy;
+  std::timed_mutex moving;
   std::mutex mutex;
   std::condition_variable cancelled;
   std::uint64_t cancels = 0;  // guarded by mutex
@@ -117,6 +127,9 @@ class PageSize {
   std::size_t max_bytes_;
   std::size_t limit_ = std::min<std::size_t>(16, max_records_);
 };
+
+// An error where the histories do not reach back to `at`.
+Result<void> check_reach(const ArchiveStats& stats, TimePoint at);
 
 inline std::string same_store(const StoreIdentity& archived, const StoreIdentity& found) {
   return fmt::format("the archive belongs to store {} epoch {}, this is store {} epoch {}", archived.uuid, archived.epoch, found.uuid,

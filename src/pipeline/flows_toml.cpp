@@ -26,6 +26,8 @@ void read_flows(TomlReader& reader, std::map<std::string, FlowOptions, std::less
     section->read("index", flow.index);
     section->read_choice("archive", flow.archive, {{"skip", ArchiveMode::kSkip}, {"always", ArchiveMode::kAlways}});
     section->read("archive_retention", flow.archive_retention);
+    section->read("history", flow.history);
+    section->read("history_age", flow.history_age);
     section->read("schema", flow.schema);
     section->refuse_unknown();
   }

@@ -68,6 +68,8 @@ struct Pipeline::State {
     maintenance = std::make_unique<detail::Maintenance>(detail::MaintenanceParts{.queue = options.queue,
                                                                                  .key_store = options.key_store,
                                                                                  .archive = options.archive,
+                                                                                 .move_history = [this] { return move_history(); },
+                                                                                 .history_bytes = options.history_bytes,
                                                                                  .clock = options.clock,
                                                                                  .logger = options.logger,
                                                                                  .metrics = options.metrics,
@@ -136,6 +138,7 @@ struct Pipeline::State {
     archiving.key_store = options.key_store;
     archiving.archive = options.archive;
     archiving.policy = policy;
+    archiving.history_bytes = options.history_bytes;
     archiving.clock = options.clock;
     archiving.logger = options.logger;
     archiving.metrics = options.metrics;
@@ -161,6 +164,14 @@ struct Pipeline::State {
                            },
                            .catch_up = options.archive_catch_up,
                            .jitter = options.archive_jitter});
+  }
+
+  // Full outboxes hold workers up, so it does not wait for the night.
+  Result<void> move_history() {
+    if (!archiver || !options.key_store.backend()->capabilities().history) return {};
+    auto moved = archiver->move_history(Deadline::in(Milliseconds(10'000)));
+    if (!moved) return std::move(moved).error();
+    return {};
   }
 
   void maintain() {
@@ -276,7 +287,10 @@ Result<void> Pipeline::subscribe(std::string cursor, std::function<Result<void>(
   return state_->subscriptions->add(std::move(cursor), std::move(on_changes), max_lag);
 }
 
-Result<void> Pipeline::reload(Flows flows) { return state_->policy->reload(std::move(flows)); }
+Result<void> Pipeline::reload(Flows flows) {
+  if (auto kept = state_->options.check_history(flows); !kept) return kept;
+  return state_->policy->reload(std::move(flows));
+}
 
 Result<ReapplyReport> Pipeline::reapply_ttl(Deadline deadline) {
   auto& state = *state_;

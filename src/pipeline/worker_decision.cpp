@@ -64,14 +64,14 @@ std::vector<Reason> reasons_of(const Error& error, std::string_view code) {
 
 }  // namespace
 
-bool FlowMemory::listed(const std::string& account, const std::string& flow) {
-  if (!known_ || account != account_ || flow != flow_) {
-    listed_ = flows_->effective(account, flow).index.value_or(false);
-    account_ = account;
-    flow_ = flow;
-    known_ = true;
-  }
-  return listed_;
+void FlowMemory::look(const std::string& account, const std::string& flow) {
+  if (known_ && account == account_ && flow == flow_) return;
+  const auto options = flows_->effective(account, flow);
+  listed_ = options.index.value_or(false);
+  history_ = options.history.value_or(false);
+  account_ = account;
+  flow_ = flow;
+  known_ = true;
 }
 
 Reason reason_of(const Error& error, std::string_view code) {
@@ -123,7 +123,10 @@ Decision decide(const Message& message, const DecisionContext& context, FlowMemo
     const auto life = context.policy.resolve(command.account, command.flow, command.ttl);
     entry.expires_at = TtlPolicy::expires_at(time_of(entry.stamp), life.ttl);
     entry.ttl_rule = life.rule;
-    if (command.kind == CommandKind::kSet) entry.listed = memory.listed(command.account, command.flow);
+    if (command.kind == CommandKind::kSet) {
+      entry.listed = memory.listed(command.account, command.flow);
+      entry.history = memory.history(command.account, command.flow);
+    }
   }
   return decision;
 }

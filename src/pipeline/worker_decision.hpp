@@ -26,12 +26,15 @@ struct Decision {
 class FlowMemory {
  public:
   explicit FlowMemory(const TtlPolicy& policy) : flows_(policy.flows()) {}
-  bool listed(const std::string& account, const std::string& flow);
+  bool listed(const std::string& account, const std::string& flow) { return look(account, flow), listed_; }
+  bool history(const std::string& account, const std::string& flow) { return look(account, flow), history_; }
 
  private:
+  void look(const std::string& account, const std::string& flow);
   std::shared_ptr<const Flows> flows_;
   bool known_ = false;
   bool listed_ = false;
+  bool history_ = false;
   std::string account_;
   std::string flow_;
 };

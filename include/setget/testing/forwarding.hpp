@@ -64,6 +64,8 @@ class SETGET_API ForwardingKeyStore : public KeyStoreBackend {
   Result<Reclaimed> reclaim(const Reclaim& request) override { return inner_->reclaim(request); }
   Result<StoreStats> stats() override { return inner_->stats(); }
   void get_async(const GetRecords& request, GetDone done) override { inner_->get_async(request, std::move(done)); }
+  Result<HistoryBatch> history(const ReadHistory& request) override { return inner_->history(request); }
+  Result<void> confirm_history(Position position) override { return inner_->confirm_history(position); }
 
  private:
   std::shared_ptr<KeyStoreBackend> inner_;
@@ -88,6 +90,9 @@ class SETGET_API ForwardingArchive : public ArchiveBackend {
   Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return inner_->quarantine(entries); }
   Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return inner_->quarantined(request); }
   Result<std::size_t> release(std::span<const ArchiveId> ids) override { return inner_->release(ids); }
+  Result<std::size_t> write_history(const WriteHistory& request) override { return inner_->write_history(request); }
+  Result<HistoryLookup> get_history(const GetHistory& request) override { return inner_->get_history(request); }
+  Result<SummaryPage> scan_history(const ScanHistory& request) override { return inner_->scan_history(request); }
 
  private:
   std::shared_ptr<ArchiveBackend> inner_;
