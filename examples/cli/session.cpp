@@ -20,6 +20,7 @@ Result<setget::Config> resolve_config(const Common& common) {
   if (common.queue) config.queue = *common.queue;
   if (common.archive) config.archive = *common.archive;
   if (common.ns) config.ns = *common.ns;
+  if (common.read_through) config.read_through = true;
   return config;
 }
 

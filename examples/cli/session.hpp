@@ -16,6 +16,7 @@ struct Common {
   std::optional<std::string> archive;
   std::optional<std::string> ns;
   bool json = false;
+  bool read_through = false;  // whatever the file says
 };
 
 // The file (or the defaults) with the flags over it: as the server does it.
