@@ -165,6 +165,9 @@ int write_payload(const Common& common, const setget::Record& record, const std:
 }
 
 int get(Context& context, const GetFlags& flags) {
+  if (context.common.read_through) {
+    if (auto there = archive_is_there(context.common); !there) return failed(context.common, there.error());
+  }
   auto session = Session::open(context.common, Missing::kRefuse);
   if (!session) return failed(context.common, session.error());
   const std::string ns = session->ns_of(flags.account);

@@ -6,8 +6,8 @@
 #include <system_error>
 #include <utility>
 
-#include "pipeline/archive_answer.hpp"
 #include "pipeline/metric_names.hpp"
+#include "pipeline/read_through_parts.hpp"
 
 namespace setget::inline v0::detail {
 
@@ -30,52 +30,6 @@ Error too_late(Milliseconds timeout) {
 
 }  // namespace
 
-// A get that waits for answers.
-struct ReadThrough::Call {
-  std::vector<Found> found;
-  std::size_t open = 0;  // answers that it still waits for
-  Done done;
-  std::optional<Timers::iterator> timer{};
-  bool ended = false;
-};
-
-// A name that is being asked for, and who wants to know.
-struct ReadThrough::Flight {
-  std::string full;  // its name in flights_
-  std::string name;
-  std::vector<std::pair<std::shared_ptr<Call>, std::size_t>> waiters{};
-  bool set_meanwhile = false;
-};
-
-// One question to the archive. It has a timer until it is over.
-struct ReadThrough::Job {
-  bool by_id = false;
-  std::string ns;
-  std::vector<std::shared_ptr<Flight>> flights{};
-  Moment limit{};
-  std::optional<Timers::iterator> timer{};
-  bool answered = false;  // by the archive; what takes time now is the store
-  bool over = false;
-};
-
-struct ReadThrough::Ended {
-  std::shared_ptr<Call> call;
-  Result<std::vector<Found>> result;
-};
-
-// What taking a call came to: metrics are told outside of the lock.
-struct ReadThrough::Tally {
-  std::size_t shared = 0;
-  std::size_t remembered = 0;
-  std::string_view refused{};
-};
-
-// The archive's answers, one for each flight of a job.
-struct ReadThrough::Asked {
-  std::vector<Result<Lookup>> lookups;
-  std::optional<Error> away{};
-};
-
 ReadThrough::ReadThrough(const ReaderOptions& options)
     : limits_(options.through),
       archive_(options.archive),
@@ -92,6 +46,11 @@ bool ReadThrough::is_away(const Error& error) noexcept { return error.code() != 
 Result<Found> ReadThrough::away(const Error& error) const {
   if (limits_.miss_when_away && is_away(error)) return Found{};
   return error;
+}
+
+Error ReadThrough::left_alone() const {
+  return Error(ErrorCode::kUnavailable, fmt::format("the archive is left alone for {} ms because it failed: {}", limits_.pause.count(),
+                                                    last_failure_ ? last_failure_->message() : "it was late"));
 }
 
 void ReadThrough::tell_refused(std::string_view reason) const { metrics_->add(metric::kThroughRefused, 1, {{"reason", reason}}); }
@@ -149,9 +108,7 @@ std::optional<Error> ReadThrough::take(Misses&& misses, const std::shared_ptr<Ca
   } else if (fresh) {
     refused = start();
     if (!refused && !breaker_.admit(now)) {
-      refused =
-          Error(ErrorCode::kUnavailable, fmt::format("the archive is left alone for {} ms because it failed: {}", limits_.pause.count(),
-                                                     last_failure_ ? last_failure_->message() : "it was late"));
+      refused = left_alone();
       tally.refused = "paused";
     }
   }
@@ -205,7 +162,7 @@ void ReadThrough::forget_missing(std::string_view ns, std::string_view id, const
 Result<std::optional<Record>> ReadThrough::only_archived(std::string_view key, std::string_view ns, Deadline deadline) {
   {
     const std::lock_guard lock(mutex_);
-    if (!breaker_.admit(clock_->now())) return last_failure_.value_or(too_late(limits_.timeout));
+    if (!breaker_.admit(clock_->now())) return left_alone();
   }
   const auto limit = std::min(deadline.time(), Deadline::Steady::now() + limits_.timeout);
   const Job job{.ns = std::string(ns), .limit = limit};
@@ -226,153 +183,6 @@ Result<std::optional<Record>> ReadThrough::only_archived(std::string_view key, s
   if (!known) return std::move(known).error();
   if (known->status != Lookup::Status::kUnknown) return std::optional<Record>();
   return std::move(found->record);
-}
-
-// --- answering ------------------------------------------------------------------------------------------------------------------
-
-void ReadThrough::work() {
-  for (;;) {
-    std::shared_ptr<Job> job;
-    {
-      std::unique_lock lock(mutex_);
-      work_there_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-      if (job->over) continue;
-    }
-    run(job);
-  }
-}
-
-void ReadThrough::run(const std::shared_ptr<Job>& job) {
-  const auto started = Deadline::Steady::now();
-  auto asked = ask_archive(*job);
-  const std::chrono::duration<double> took = Deadline::Steady::now() - started;
-  const bool good = !asked.away && Deadline::Steady::now() < job->limit;
-  metrics_->add(metric::kThroughQueries, 1, {{"result", good ? "ok" : "failed"}});
-  metrics_->observe(metric::kThroughSeconds, took.count(), {});
-  settle(*job, std::move(asked));
-  publish_breaker();
-}
-
-Result<Lookup> ReadThrough::look_up(const Job& job, const std::string& name) noexcept {
-  const auto deadline = Deadline::at(job.limit);
-  try {
-    if (job.by_id) return archive_->get_by_id({.ns = job.ns, .id = name, .now = clock_->now(), .deadline = deadline});
-    const std::string_view key = name;
-    auto found = archive_->get({.ns = job.ns, .keys = std::span(&key, 1), .now = clock_->now(), .deadline = deadline});
-    if (!found) return std::move(found).error();
-    return std::move(found->front());
-  } catch (const std::exception& thrown) {
-    return Error(ErrorCode::kInternal, fmt::format("the archive threw: {}", thrown.what()));
-  }
-}
-
-ReadThrough::Asked ReadThrough::ask_archive(const Job& job) {
-  Asked asked;
-  if (job.flights.size() > 1) {
-    std::vector<std::string_view> keys;
-    for (const auto& flight : job.flights) keys.emplace_back(flight->name);
-    try {
-      auto found = archive_->get({.ns = job.ns, .keys = keys, .now = clock_->now(), .deadline = Deadline::at(job.limit)});
-      if (found) {
-        for (auto& one : *found) asked.lookups.emplace_back(std::move(one));
-        return asked;
-      }
-      // One damaged document is that key's, not everybody's.
-      if (is_away(found.error())) asked.away = std::move(found).error();
-    } catch (const std::exception& thrown) {
-      asked.away = Error(ErrorCode::kInternal, fmt::format("the archive threw: {}", thrown.what()));
-    }
-  }
-  for (const auto& flight : job.flights) {
-    asked.lookups.push_back(asked.away ? Result<Lookup>(*asked.away) : look_up(job, flight->name));
-    if (const auto& last = asked.lookups.back(); !last && is_away(last.error())) asked.away = last.error();
-  }
-  return asked;
-}
-
-// Nobody joins a flight once the archive has answered it: an erase that came later would be overlooked.
-void ReadThrough::seal(Flight& flight) {
-  const auto there = flights_.find(flight.full);
-  if (there != flights_.end() && there->second.get() == &flight) flights_.erase(there);
-}
-
-void ReadThrough::settle(Job& job, Asked&& asked) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (job.over) return;
-    job.answered = true;
-    if (asked.away) {
-      last_failure_ = *asked.away;
-      failed();
-    } else {
-      breaker_.succeeded();
-    }
-    for (std::size_t i = 0; i < job.flights.size(); ++i) {
-      auto& flight = *job.flights[i];
-      seal(flight);
-      if (asked.lookups[i] && !asked.lookups[i]->record && !flight.set_meanwhile) missing_.add(flight.full, clock_->now());
-    }
-  }
-  std::vector<Result<Found>> found;
-  for (std::size_t i = 0; i < job.flights.size(); ++i) {
-    auto& lookup = asked.lookups[i];
-    if (!lookup) {
-      found.push_back(away(lookup.error()));
-    } else if (!lookup->record) {
-      found.emplace_back(Found{});
-    } else {
-      found.push_back(confirm(*store_, {.by_id = job.by_id, .name = job.flights[i]->name}, std::move(*lookup->record), clock_->now(),
-                              Deadline::at(job.limit)));
-    }
-  }
-  Batch ended;
-  {
-    const std::lock_guard lock(mutex_);
-    if (job.over) return;
-    job.over = true;
-    timers_.erase(*job.timer);
-    for (std::size_t i = 0; i < job.flights.size(); ++i) answer(*job.flights[i], found[i], ended);
-  }
-  deliver(std::move(ended));
-}
-
-void ReadThrough::answer(Flight& flight, const Result<Found>& found, Batch& ended) {
-  for (const auto& [call, place] : std::exchange(flight.waiters, {})) {
-    if (call->ended) continue;
-    if (!found) {
-      end(call, found.error(), ended);
-      continue;
-    }
-    call->found[place] = *found;
-    --call->open;
-    --waiting_;
-    if (call->open == 0) end(call, std::move(call->found), ended);
-  }
-}
-
-void ReadThrough::end(const std::shared_ptr<Call>& call, Result<std::vector<Found>>&& result, Batch& ended) {
-  call->ended = true;
-  waiting_ -= std::exchange(call->open, 0);
-  if (call->timer) timers_.erase(*std::exchange(call->timer, {}));
-  ended.push_back({call, std::move(result)});
-}
-
-void ReadThrough::deliver(Batch&& ended) {
-  for (auto& [call, result] : ended) call->done(std::move(result));
-}
-
-void ReadThrough::failed() { breaker_.failed(clock_->now()); }
-
-void ReadThrough::publish_breaker() {
-  bool open = false;
-  {
-    const std::lock_guard lock(mutex_);
-    open = breaker_.open();
-  }
-  metrics_->set(metric::kThroughPaused, open ? 1 : 0, {});
 }
 
 // --- time and threads -----------------------------------------------------------------------------------------------------------
@@ -397,6 +207,7 @@ void ReadThrough::keep_time() {
     } else {
       timers_.erase(first);
       job->over = true;
+      std::erase(jobs_, job);  // if no thread ever came for it
       const auto late = too_late(limits_.timeout);
       if (!job->answered) {
         last_failure_ = late;

@@ -69,7 +69,7 @@ class ReadThrough : public std::enable_shared_from_this<ReadThrough> {
   void run(const std::shared_ptr<Job>& job);
   Asked ask_archive(const Job& job);
   void settle(Job& job, Asked&& asked);
-  Result<Lookup> look_up(const Job& job, const std::string& name) noexcept;
+  Result<Lookup> look_up(const Job& job, const std::string& name);
 
   void attach(const std::shared_ptr<Call>& call, std::size_t place, const std::shared_ptr<Flight>& flight);
   void answer(Flight& flight, const Result<Found>& found, Batch& ended);
@@ -81,6 +81,7 @@ class ReadThrough : public std::enable_shared_from_this<ReadThrough> {
   static bool is_away(const Error& error) noexcept;
   // What a get says of an archive that is away: the error, or nothing.
   Result<Found> away(const Error& error) const;
+  Error left_alone() const;
   void deliver(Batch&& ended);
   void tell_refused(std::string_view reason) const;
 
