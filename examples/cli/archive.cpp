@@ -249,7 +249,9 @@ void add_verify(CLI::App& archive, Context& context) {
       ->capture_default_str();
   auto* repair = command->add_flag("--repair", options->repair, "write what the archive lacks or has wrong");
   command->add_flag("--prune", options->prune, "with --repair: remove what only the archive has")->needs(repair);
-  command->add_option("--max-differences", options->max_differences, "listed; all are counted")->capture_default_str();
+  command->add_option("--max-differences", options->max_differences, "listed; all are counted")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->callback([&context, options] { context.chosen = [&context, options] { return verify(context, *options); }; });
 }
 
