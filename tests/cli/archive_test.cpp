@@ -174,9 +174,17 @@ TEST_F(Archives, flags_that_mean_nothing_are_wrong_usage) {
                                                 {"nothing"}}) {
     EXPECT_EQ(run(with({"archive"}, flags)).code, 64) << (flags.empty() ? "" : flags.back());
   }
-  const auto ran = run({"archive", "restore", "--include-expired", "--ttl", "soon", "--json"});
-  EXPECT_EQ(ran.code, 1);
-  EXPECT_EQ(nlohmann::json::parse(ran.err)["field"], "--ttl");
+  const std::vector<std::pair<std::vector<std::string>, std::string>> bad = {{{"--include-expired", "--ttl", "soon"}, "--ttl"},
+                                                                             {{"--account", "no such name"}, "--account"},
+                                                                             {{"--flow", ""}, "--flow"},
+                                                                             {{"--namespace", "a/b"}, "--namespace"},
+                                                                             {{"--key", ""}, "--key"},
+                                                                             {{"--state", "no/such/folder/f"}, "state"}};
+  for (const auto& [flags, field] : bad) {
+    const auto ran = run(with({"archive", "restore", "--json"}, flags));
+    EXPECT_EQ(ran.code, 1) << field;
+    EXPECT_EQ(nlohmann::json::parse(ran.err)["field"], field) << ran.err;
+  }
 }
 
 TEST_F(Archives, schedules_are_listed_with_their_next_run) {
