@@ -51,6 +51,8 @@ int run(Context& context, bool adopt) {
                                   {"purged", report->purged},
                                   {"quarantined", report->quarantined},
                                   {"first_run", report->first_run},
+                                  {"reconciled", report->reconciled},
+                                  {"archive_only", report->archive_only},
                                   {"position", report->position}});
     return kOk;
   });
@@ -139,6 +141,17 @@ int status(Context& context) {
       body["skipped_short_lived"] = last.skipped_short_lived;
       body["store"] = last.source.uuid + " epoch " + std::to_string(last.source.epoch);
       body["last_error"] = last.last_error;
+      if (last.runner_until > setget::TimePoint{}) body["runner"] = last.runner;
+      Json history = Json::array();
+      for (const auto& one : last.history) {
+        history.push_back({{"started_at", iso(one.started_at)},
+                           {"ended_at", iso(one.ended_at)},
+                           {"read", one.read},
+                           {"written", one.written},
+                           {"tombstones", one.tombstones},
+                           {"error", one.error}});
+      }
+      body["history"] = history;
     }
     print_counts(context.common, body);
     return checkpoint->has_value() && (*checkpoint)->last_error.empty() ? kOk : kNo;

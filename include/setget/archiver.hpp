@@ -30,6 +30,9 @@ struct ArchiverOptions {
   // A change that the archive refuses three times is kept in its quarantine with the reason, and the run goes on; every run tries it again.
   // A run that finds more than so many stops: then something else is wrong. 0 = stop at the first.
   std::size_t max_quarantined = 1000;
+  // One run at a time among all processes: one that has not confirmed anything for so long, by `clock`, may be taken over by another. One
+  // of a process of this host that has ended is taken over at once. > 0
+  Milliseconds lease{60'000};
   Milliseconds next_run_in{86'400'000};  // for archive = "skip": records that expire sooner are skipped
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Logger> logger{};
@@ -46,6 +49,9 @@ struct ArchiveRunReport {
   std::uint64_t purged = 0;       // dropped from the archive by its retention
   std::uint64_t quarantined = 0;  // in quarantine when the run ended, older ones included
   bool first_run = false;         // no checkpoint: full copy by scan, then the log
+  // The log had a gap (cursor lost or dropped, another store adopted): everything was copied again, and compared after that.
+  bool reconciled = false;
+  std::uint64_t archive_only = 0;  // reconciled: what only the archive has. It stays: verify with repair and prune removes it
   Position position = 0;
 };
 
@@ -73,6 +79,7 @@ struct VerifyReport {
   std::uint64_t ranges_differing = 0;  // and did not agree: these were looked at one by one
   std::uint64_t skipped = 0;           // not to be archived by the rules of their flows
   std::uint64_t difference_count = 0;
+  std::uint64_t only_in_archive = 0;  // of them
   std::uint64_t repaired = 0;
   std::vector<Difference> differences{};
   bool equal() const noexcept { return difference_count == 0; }
@@ -116,6 +123,10 @@ struct RestoreOptions {
   std::function<void(const RestoreProgress& progress)> on_progress{};
 };
 
+namespace detail {
+class ArchiveTurn;
+}
+
 class SETGET_API Archiver {
  public:
   static Result<std::unique_ptr<Archiver>> create(ArchiverOptions options);
@@ -123,7 +134,8 @@ class SETGET_API Archiver {
 
   // Incremental and resumable: continues at the last confirmed position, also after kill -9. kFailedPrecondition if the store is not the
   // one that was archived (identity or epoch changed): nothing is written, `adopt` says that the change is meant. A dropped cursor leads to
-  // a full pass.
+  // a full pass. kConflict: another archiver, of any process, is running; kLeaseLost: it took over, because this one stalled for longer
+  // than its lease. Nothing is confirmed after that.
   Result<ArchiveRunReport> run(Deadline deadline = Deadline::in(std::chrono::hours(12)), bool adopt = false);
   // Proves that both agree: digests of ranges first (see KeyStoreBackend::digest), then the identities of those that differ, each read once
   // more before it is reported. What changed behind the confirmed position is the next run's work and no difference. kFailedPrecondition
@@ -141,6 +153,7 @@ class SETGET_API Archiver {
  private:
   struct State;
   explicit Archiver(std::unique_ptr<State> state);
+  Result<VerifyReport> verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options);
   std::unique_ptr<State> state_;
 };
 

@@ -28,6 +28,7 @@ class Run {
     if (!done) {
       // Best effort: the error itself goes to the caller.
       checkpoint_.last_error = done.error().describe();
+      finish();
       (void)state_.archive().save_checkpoint(checkpoint_);
       return std::move(done).error();
     }
@@ -63,7 +64,44 @@ class Run {
     checkpoint_.source = *identity;
     checkpoint_.last_started_at = state_.options.clock->now();
     ++checkpoint_.runs;
-    return {};
+    return take_turn();
+  }
+
+  // From here on every save of another runner that thinks it is its turn is refused.
+  Result<void> take_turn() {
+    const auto& me = state_.runner.text();
+    const auto now = state_.options.clock->now();
+    if (checkpoint_.runner != me && checkpoint_.runner_until > now && !detail::surely_gone(checkpoint_.runner)) {
+      return Error(ErrorCode::kConflict, fmt::format("another archive run is under way: {}", checkpoint_.runner)).at_field("runner");
+    }
+    checkpoint_.runner = me;
+    ++checkpoint_.fence;
+    return confirm();
+  }
+
+  Result<void> confirm() {
+    confirmed_at_ = state_.options.clock->now();
+    checkpoint_.runner_until = confirmed_at_ + state_.options.lease;
+    return state_.archive().save_checkpoint(checkpoint_);
+  }
+
+  // Where nothing is confirmed for a while.
+  Result<void> renew() { return state_.options.clock->now() - confirmed_at_ > state_.options.lease / 3 ? confirm() : Result<void>(); }
+
+  // Others may run.
+  void finish() {
+    checkpoint_.runner_until = {};
+    auto& history = checkpoint_.history;
+    if (finished_) history.pop_back();  // its end was not confirmed
+    finished_ = true;
+    if (history.size() >= kArchiveRunLines) history.erase(history.begin());
+    constexpr std::size_t kMost = 500;
+    history.push_back({.started_at = checkpoint_.last_started_at,
+                       .ended_at = state_.options.clock->now(),
+                       .read = report_.read,
+                       .written = report_.written,
+                       .tombstones = report_.tombstones,
+                       .error = checkpoint_.last_error.substr(0, kMost)});
   }
 
   void begin_full_copy() {
@@ -112,7 +150,7 @@ class Run {
     begin_full_copy();
     // Noted before the cursor is opened: a crash in between must not look like a cursor that was there all the time.
     if (!report_.first_run || usable) {
-      if (auto saved = state_.archive().save_checkpoint(checkpoint_); !saved) return saved;
+      if (auto saved = confirm(); !saved) return saved;
     }
     if (usable) return {};
     auto opened = state_.store().open_cursor({.name = state_.options.cursor, .from_now = true});
@@ -158,10 +196,11 @@ class Run {
       if (auto written = write(page->items.size()); !written) return written;
       checkpoint_.scan_cursor = std::move(page->next);
       if (checkpoint_.scan_cursor.empty()) {
+        report_.reconciled = checkpoint_.last_success_at != TimePoint{};  // not a first copy that goes on
         checkpoint_.full_copy = false;
         checkpoint_.position = (*at)->position;
       }
-      if (auto saved = state_.archive().save_checkpoint(checkpoint_); !saved) return saved;
+      if (auto saved = confirm(); !saved) return saved;
     } while (!checkpoint_.scan_cursor.empty());
     return {};
   }
@@ -192,7 +231,7 @@ class Run {
       // It may also lie before: see KeyStoreBackend::changes().
       if (batch->next != checkpoint_.position) {
         checkpoint_.position = batch->next;
-        if (auto saved = state_.archive().save_checkpoint(checkpoint_); !saved) return saved;
+        if (auto saved = confirm(); !saved) return saved;
         if (auto moved = state_.store().commit_cursor(state_.options.cursor, batch->next); !moved) return moved;
       }
       state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
@@ -262,6 +301,7 @@ class Run {
     if (auto loaded = quarantine_.load(); !loaded) return loaded;
     for (auto& entry : quarantine_.entries()) {
       if (auto on = turn_.go_on(); !on) return on;
+      if (auto kept = renew(); !kept) return kept;
       auto current = state_.store().get_by_id({.ns = entry.ns, .id = entry.id, .now = TimePoint{}, .deadline = turn_.deadline()});
       if (!current) return std::move(current).error();
       const auto before = entries_.size();
@@ -290,6 +330,7 @@ class Run {
     std::size_t done = 0;
     do {
       if (auto on = turn_.go_on(); !on) return on;
+      if (auto kept = renew(); !kept) return kept;
       auto purged = state_.archive().reclaim({.now = state_.options.clock->now(), .max_steps = kSteps});
       if (!purged) return std::move(purged).error();
       done = *purged;
@@ -297,6 +338,7 @@ class Run {
     } while (done >= kSteps);
     checkpoint_.last_success_at = state_.options.clock->now();
     checkpoint_.last_error.clear();
+    finish();
     return state_.archive().save_checkpoint(checkpoint_);
   }
 
@@ -305,6 +347,8 @@ class Run {
   detail::ArchiveRules rules_;
   detail::ArchiveQuarantine quarantine_;
   ArchiveCheckpoint checkpoint_;
+  TimePoint confirmed_at_{};
+  bool finished_ = false;
   ArchiveRunReport report_;
   std::vector<ArchiveEntry> entries_;
 };
@@ -322,6 +366,7 @@ Result<void> ArchiverOptions::validate() const {
   if (batch == 0) return bad("batch", "must be > 0");
   if (batch_bytes == 0) return bad("batch_bytes", "must be > 0");
   if (max_records_per_second < 0) return bad("max_records_per_second", "must not be negative");
+  if (lease <= Milliseconds(0)) return bad("lease", "must be > 0");
   if (next_run_in < Milliseconds(0)) return bad("next_run_in", "must not be negative");
   const auto capabilities = key_store.backend()->capabilities();
   if (!capabilities.change_log || !capabilities.scan) return bad("key_store", "must have a change log and scans to be archived");
@@ -345,6 +390,15 @@ Result<ArchiveRunReport> Archiver::run(Deadline deadline, bool adopt) {
   auto turn = detail::ArchiveTurn::begin(*state_, deadline);
   if (!turn) return std::move(turn).error();
   auto report = Run<State>(*state_, **turn).go(adopt);
+  if (report && report->reconciled) {
+    // A gap in the log may have held erases. Nothing is erased for being absent; it is said.
+    const auto compared = verify_within(**turn, {.max_differences = 0});
+    if (compared) report->archive_only = compared->only_in_archive;
+    if (!compared || compared->only_in_archive > 0) {
+      options.logger->log(LogLevel::kWarning, "after everything was copied again, the archive may hold records that the store has not",
+                          {{"archive_only", compared ? std::to_string(compared->only_in_archive) : compared.error().describe()}});
+    }
+  }
   options.metrics->add(metric::kArchiveRuns, 1, {{"result", report ? "ok" : "failed"}});
   options.metrics->observe(metric::kArchiveRunSeconds, std::chrono::duration<double>(Deadline::Steady::now() - started).count(), {});
   if (report) {

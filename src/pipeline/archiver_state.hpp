@@ -12,6 +12,7 @@
 #include <setget/archiver.hpp>
 
 #include "pipeline/archive_rules.hpp"
+#include "pipeline/archive_runner.hpp"
 
 namespace setget::inline v0 {
 
@@ -30,6 +31,7 @@ struct Archiver::State {
   }
 
   ArchiverOptions options;
+  detail::RunnerName runner;
   std::timed_mutex busy;
   std::mutex mutex;
   std::condition_variable cancelled;

@@ -248,6 +248,7 @@ class Verification {
     auto found = detail::compare(candidate.store, candidate.archive);
     if (!found) return {};
     ++report_.difference_count;
+    if (found->kind == Difference::Kind::kOnlyInArchive) ++report_.only_in_archive;
     if (options_.repair) {
       auto repaired = repair(candidate, found->kind);
       if (!repaired) return std::move(repaired).error();
@@ -333,7 +334,11 @@ Result<VerifyReport> Archiver::verify(const VerifyOptions& options, Deadline dea
   if (options.deep_sample == 0) return Error(ErrorCode::kInvalidArgument, "deep_sample must be > 0").at_field("deep_sample");
   auto turn = detail::ArchiveTurn::begin(*state_, deadline);
   if (!turn) return std::move(turn).error();
-  auto report = Verification<State>(*state_, **turn, options).go();
+  return verify_within(**turn, options);
+}
+
+Result<VerifyReport> Archiver::verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options) {
+  auto report = Verification<State>(*state_, turn, options).go();
   if (report) {
     state_->options.metrics->set(detail::metric::kArchiveDifferences, static_cast<double>(report->difference_count), {});
   }

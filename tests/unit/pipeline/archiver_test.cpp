@@ -1,4 +1,6 @@
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "archive_support.hpp"
 
@@ -65,9 +67,9 @@ TEST(Archiver, repeats_a_batch_whose_confirmation_was_lost_without_harm) {
   world.set_many(1);
   ASSERT_TRUE(world.archiver->run());
   world.set_many(10, "s");
-  world.fragile->lose_checkpoints = true;
+  world.fragile->checkpoints_left = 1;
   ASSERT_FALSE(world.archiver->run());
-  world.fragile->lose_checkpoints = false;
+  world.fragile->checkpoints_left = -1;
   const auto again = world.archiver->run().value();
   EXPECT_EQ(again.older, 10u);
   EXPECT_EQ(again.written, 0u);
@@ -299,6 +301,120 @@ TEST(Archiver, stops_where_the_archive_refuses_more_than_the_quarantine_may_hold
   world.fragile->refused.clear();
   EXPECT_EQ(archiver->run().value().quarantined, 0u);
   EXPECT_TRUE(archiver->verify().value().equal());
+}
+
+// Does something in the middle of a run: before its first write.
+class Interrupted final : public setget::testing::ForwardingArchive {
+ public:
+  using ForwardingArchive::ForwardingArchive;
+  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
+    if (const auto now = std::exchange(then, nullptr)) now();
+    return ForwardingArchive::write(request);
+  }
+  std::function<void()> then{};
+};
+
+TEST(Archiver, only_one_of_many_runs_at_a_time) {
+  ArchiveWorld world;
+  const auto archive = std::make_shared<Interrupted>(world.archive);
+  world.archive = archive;
+  world.set_many(10);
+  const auto first = world.make_archiver();
+  const auto other = world.make_archiver();
+  archive->then = [&] {
+    world.clock->advance(Milliseconds(59'000));
+    const auto refused = other->run();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::kConflict);
+    EXPECT_EQ(refused.error().field(), "runner");
+  };
+  ASSERT_TRUE(first->run());
+  EXPECT_FALSE(archive->then) << "nothing was written";
+  EXPECT_TRUE(other->run());
+}
+
+TEST(Archiver, who_stalls_past_its_lease_confirms_nothing_any_more) {
+  ArchiveWorld world;
+  const auto archive = std::make_shared<Interrupted>(world.archive);
+  world.archive = archive;
+  world.set_many(10);
+  const auto first = world.make_archiver();
+  const auto other = world.make_archiver();
+  archive->then = [&] {
+    world.clock->advance(Milliseconds(61'000));
+    EXPECT_EQ(other->run().value().written, 10u);
+  };
+  const auto stalled = first->run();
+  ASSERT_FALSE(stalled);
+  EXPECT_EQ(stalled.error().code(), ErrorCode::kLeaseLost);
+  EXPECT_EQ(first->checkpoint().value()->last_error, "") << "the other one's";
+  EXPECT_TRUE(other->verify().value().equal());
+  world.set_many(3, "later");
+  EXPECT_EQ(first->run().value().written, 3u);
+}
+
+TEST(Archiver, a_runner_that_is_gone_holds_nobody_up) {
+  ArchiveWorld world;
+  world.set_many(10);
+  auto gone = world.make_archiver();
+  world.fragile->writes_left = 0;
+  ASSERT_FALSE(gone->run());
+  auto left = world.archive->load_checkpoint().value().value();
+  left.runner_until = world.clock->now() + Milliseconds(60'000);  // as a SIGKILL leaves it
+  ASSERT_TRUE(world.archive->save_checkpoint(left));
+  world.fragile->writes_left = -1;
+  EXPECT_EQ(world.archiver->run().error().code(), ErrorCode::kConflict);
+  gone.reset();
+  EXPECT_TRUE(world.archiver->run());
+  left = world.archive->load_checkpoint().value().value();
+  ++left.fence;
+  left.runner = "another-host 1 nonce 1";
+  left.runner_until = world.clock->now() + Milliseconds(60'000);
+  ASSERT_TRUE(world.archive->save_checkpoint(left));
+  EXPECT_EQ(world.archiver->run().error().code(), ErrorCode::kConflict);
+  world.clock->advance(Milliseconds(60'000));
+  EXPECT_TRUE(world.archiver->run());
+}
+
+TEST(Archiver, the_archive_keeps_the_last_runs) {
+  ArchiveWorld world;
+  world.set_many(4);
+  ASSERT_TRUE(world.archiver->run());
+  world.set_many(2, "more");
+  world.fragile->writes_left = 0;
+  ASSERT_FALSE(world.archiver->run());
+  world.fragile->writes_left = -1;
+  ASSERT_TRUE(world.archiver->run());
+  auto history = world.archiver->checkpoint().value()->history;
+  ASSERT_EQ(history.size(), 3u);
+  EXPECT_EQ(history[0].written, 4u);
+  EXPECT_EQ(history[0].error, "");
+  EXPECT_NE(history[1].error, "");
+  EXPECT_EQ(history[2].written, 2u);
+  EXPECT_EQ(history[2].error, "");
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(world.archiver->run());
+  history = world.archiver->checkpoint().value()->history;
+  EXPECT_EQ(history.size(), kArchiveRunLines);
+  EXPECT_EQ(history.back().ended_at, world.clock->now());
+}
+
+TEST(Archiver, after_a_gap_in_the_log_it_says_what_only_the_archive_has_and_leaves_it) {
+  ArchiveWorld world;
+  world.set_many(20);
+  ASSERT_FALSE(world.archiver->run().value().reconciled);
+  auto stray = world.archived("r5").record.value();
+  ArchiveEntry entry;
+  entry.id = stray.id = "stray";
+  entry.version = stray.version;
+  entry.record = std::move(stray);
+  ASSERT_TRUE(world.archive->write({.entries = std::span(&entry, 1)}));
+  ASSERT_TRUE(world.key_store.backend()->drop_cursor("archiver"));
+  const auto report = world.archiver->run().value();
+  EXPECT_TRUE(report.reconciled);
+  EXPECT_EQ(report.archive_only, 1u);
+  EXPECT_EQ(world.archived("stray").status, Lookup::Status::kFound);
+  EXPECT_EQ(world.archiver->verify({.repair = true, .prune = true}).value().repaired, 1u);
+  EXPECT_EQ(world.archived("stray").status, Lookup::Status::kUnknown);
 }
 
 }  // namespace
