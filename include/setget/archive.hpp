@@ -62,6 +62,11 @@ struct ArchiveCheckpoint {
   std::string runner{};
   TimePoint runner_until{};               // by then it has saved again, or others may take over
   std::vector<ArchiveRunLine> history{};  // oldest first, at most kArchiveRunLines
+  std::string archive_id{};               // random, given by the first run: tells archives apart. A copy of an archive has it too
+  // The verification that a nightly run ended with.
+  std::uint64_t verify_turn = 0;  // of the next one: which share of the payloads it reads
+  TimePoint last_verified_at{};
+  std::uint64_t last_differences = 0;  // that it found and nobody has mended
   // True if a save of `next` may replace this one.
   bool yields_to(const ArchiveCheckpoint& next) const noexcept {
     return fence < next.fence || (fence == next.fence && runner == next.runner);

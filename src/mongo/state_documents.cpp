@@ -149,6 +149,10 @@ Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
           checkpoint.runner = text_or_empty(document, "runner");
           checkpoint.runner_until = time(document, "runner_until");
           checkpoint.history = history_from(document);
+          checkpoint.archive_id = text_or_empty(document, "archive_id");
+          checkpoint.verify_turn = number(document, "verify_turn");
+          checkpoint.last_verified_at = time(document, "last_verified_at");
+          checkpoint.last_differences = number(document, "last_differences");
           out = std::move(checkpoint);
           return {};
         });
@@ -169,6 +173,8 @@ Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint) 
   document.add("fence", checkpoint.fence).add_text("runner", checkpoint.runner).add_date("runner_until", checkpoint.runner_until);
   const auto owner = owner_of(checkpoint.fence, checkpoint.runner);
   document.add_text("owner", owner).add_array("history", history_of(checkpoint));
+  document.add_text("archive_id", checkpoint.archive_id).add("verify_turn", checkpoint.verify_turn);
+  document.add_date("last_verified_at", checkpoint.last_verified_at).add("last_differences", checkpoint.last_differences);
   // One that may be replaced: of a lesser fence, our own, or made before there were fences.
   Document lesser;
   lesser.add_utf8("$lt", owner_of(checkpoint.fence, ""));

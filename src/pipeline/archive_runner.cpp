@@ -7,10 +7,11 @@
 #include <cerrno>
 #include <charconv>
 #include <mutex>
-#include <random>
 #include <set>
 #include <string_view>
 #include <utility>
+
+#include <setget/clock.hpp>
 
 namespace setget::inline v0::detail {
 
@@ -38,10 +39,7 @@ std::string host() {
 
 // A process number comes again; this does not.
 const std::string& nonce() {
-  static const std::string made = [] {
-    std::random_device device;
-    return fmt::format("{:08x}{:08x}", device(), device());
-  }();
+  static const std::string made = random_name();
   return made;
 }
 
@@ -66,6 +64,8 @@ RunnerName::~RunnerName() {
   const std::lock_guard lock(all.mutex);
   all.names.erase(text_);
 }
+
+std::string random_name() { return fmt::format("{:016x}", system_random()->next()); }
 
 bool surely_gone(const std::string& name) {
   std::string_view rest = name;

@@ -18,6 +18,9 @@ class RunnerName {
   std::string text_;
 };
 
+// Random, of hexadecimal digits.
+std::string random_name();
+
 // True only if the bearer of `name` is certainly gone: an Archiver of this process that is no more, or a process of this host that has
 // ended.
 bool surely_gone(const std::string& name);

@@ -1,7 +1,6 @@
 #include <future>
 
 #include <setget/archiver.hpp>
-#include <setget/validator.hpp>
 
 #include "pipeline/archive_quarantine.hpp"
 #include "pipeline/archiver_state.hpp"
@@ -18,10 +17,11 @@ namespace metric = detail::metric;
 template <class State>
 class Run {
  public:
-  Run(State& state, detail::ArchiveTurn& turn) : state_(state), turn_(turn), rules_(state.rules()), quarantine_(state.options, turn) {}
+  Run(State& state, detail::ArchiveTurn& turn, const ArchiveRunOptions& options)
+      : state_(state), turn_(turn), wanted_(options), rules_(state.rules()), quarantine_(state.options, turn) {}
 
-  Result<ArchiveRunReport> go(bool adopt) {
-    if (auto ready = prepare(adopt); !ready) return std::move(ready).error();
+  Result<ArchiveRunReport> go() {
+    if (auto ready = prepare(wanted_.adopt); !ready) return std::move(ready).error();
     auto done = copy();
     report_.quarantined = quarantine_.size();
     state_.options.metrics->set(metric::kArchiveQuarantined, static_cast<double>(quarantine_.size()), {});
@@ -62,6 +62,7 @@ class Run {
       begin_full_copy();
     }
     checkpoint_.source = *identity;
+    if (checkpoint_.archive_id.empty()) checkpoint_.archive_id = detail::random_name();
     checkpoint_.last_started_at = state_.options.clock->now();
     ++checkpoint_.runs;
     return take_turn();
@@ -82,7 +83,7 @@ class Run {
   Result<void> confirm() {
     confirmed_at_ = state_.options.clock->now();
     checkpoint_.runner_until = confirmed_at_ + state_.options.lease;
-    return state_.archive().save_checkpoint(checkpoint_);
+    return turn_.busy_with([&] { return state_.archive().save_checkpoint(checkpoint_); });
   }
 
   // Where nothing is confirmed for a while.
@@ -142,6 +143,7 @@ class Run {
     auto found = cursor();
     if (!found) return std::move(found).error();
     const bool usable = *found && !(*found)->dropped;
+    progress_.total = report_.read + (usable ? (*found)->lag : 0);
     if (usable && (checkpoint_.full_copy || (*found)->position <= checkpoint_.position)) return {};
     if (!report_.first_run) {
       state_.options.logger->log(LogLevel::kWarning, "the archiver's cursor was lost; everything is copied again",
@@ -170,9 +172,11 @@ class Run {
     auto at = cursor();
     if (!at) return std::move(at).error();
     if (!*at) return Error(ErrorCode::kFailedPrecondition, "the archiver's cursor was dropped while it was in use");
+    if (auto known = expect_everything(); !known) return known;
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     const auto read = [this](const std::string& cursor, std::size_t limit) {
-      return state_.store().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
+      return turn_.busy_with(
+          [&] { return state_.store().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()}); });
     };
     std::future<Result<SummaryPage>> next;
     do {
@@ -201,13 +205,17 @@ class Run {
         checkpoint_.position = (*at)->position;
       }
       if (auto saved = confirm(); !saved) return saved;
+      if (auto rested = rest(page->items.size()); !rested) return rested;
     } while (!checkpoint_.scan_cursor.empty());
+    progress_.full_copy = false;
     return {};
   }
 
   Result<ChangeBatch> changes_after(Position position) {
-    return state_.store().changes(
-        {.cursor = state_.options.cursor, .after = position, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+    return turn_.busy_with([&] {
+      return state_.store().changes(
+          {.cursor = state_.options.cursor, .after = position, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+    });
   }
 
   Result<void> copy_log() {
@@ -235,6 +243,7 @@ class Run {
         if (auto moved = state_.store().commit_cursor(state_.options.cursor, batch->next); !moved) return moved;
       }
       state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
+      if (auto rested = rest(batch->changes.size()); !rested) return rested;
       if (batch->at_end) return {};
     }
   }
@@ -269,7 +278,7 @@ class Run {
   Result<void> write(std::size_t read) {
     report_.read += read;
     if (!entries_.empty()) {
-      auto written = state_.archive().write({.entries = entries_, .deadline = turn_.deadline()});
+      auto written = turn_.busy_with([&] { return state_.archive().write({.entries = entries_, .deadline = turn_.deadline()}); });
       if (!written) return std::move(written).error();
       if (auto settled = quarantine_.settle(entries_, *written); !settled) return settled;
       std::uint64_t records = 0;
@@ -281,6 +290,7 @@ class Run {
           ++report_.older;
         } else {
           ++(entries_[i].tombstone ? tombstones : records);
+          report_.bytes += entries_[i].record.payload.size();
         }
       }
       report_.written += records;
@@ -292,8 +302,53 @@ class Run {
       if (tombstones > 0) metrics.add(metric::kArchiveWritten, static_cast<double>(tombstones), {{"kind", "tombstone"}});
     }
     entries_.clear();
-    turn_.pace(read);
     return {};
+  }
+
+  // After a batch of so many: says how far it is, then waits for the budget. A wait that is longer than the lease must not lose it.
+  Result<void> rest(std::size_t records) {
+    turn_.count(records);
+    if (auto told = tell(); !told) return told;
+    while (!turn_.may_go_on(state_.options.lease / 6 + Milliseconds(1))) {
+      if (auto kept = renew(); !kept) return kept;
+    }
+    return {};
+  }
+
+  // Where everything is copied from its beginning, what the store counts is what will be read.
+  Result<void> expect_everything() {
+    progress_.full_copy = true;
+    progress_.total = 0;
+    if (!checkpoint_.scan_cursor.empty()) return {};
+    auto stats = state_.store().stats();
+    if (!stats) return std::move(stats).error();
+    progress_.total = report_.read + stats->records + stats->tombstones;
+    return {};
+  }
+
+  Result<void> tell() {
+    const auto took = turn_.took();
+    const double seconds = std::chrono::duration<double>(took).count();
+    progress_.read = report_.read;
+    progress_.bytes = report_.bytes;
+    progress_.took = std::chrono::floor<Milliseconds>(took);
+    progress_.records_per_second = seconds > 0 ? static_cast<double>(report_.read) / seconds : 0;
+    progress_.left.reset();
+    if (progress_.total > report_.read && progress_.records_per_second > 0) {
+      const std::chrono::duration<double> left(static_cast<double>(progress_.total - report_.read) / progress_.records_per_second);
+      progress_.left = std::chrono::ceil<Milliseconds>(left);
+    }
+    state_.options.metrics->set(metric::kArchiveRunRead, static_cast<double>(progress_.read), {});
+    state_.options.metrics->set(metric::kArchiveRunRate, progress_.records_per_second, {});
+    if (!wanted_.on_progress) return {};
+    try {
+      wanted_.on_progress(progress_);
+      return {};
+    } catch (const std::exception& thrown) {
+      return Error(ErrorCode::kInternal, fmt::format("on_progress threw: {}", thrown.what())).from(ErrorSource::kHost, 0, thrown.what());
+    } catch (...) {
+      return Error(ErrorCode::kInternal, "on_progress threw something that is not a std::exception").from(ErrorSource::kHost, 0, "");
+    }
   }
 
   // What earlier runs could not write, as the store has it now.
@@ -344,77 +399,44 @@ class Run {
 
   State& state_;
   detail::ArchiveTurn& turn_;
+  const ArchiveRunOptions& wanted_;
   detail::ArchiveRules rules_;
   detail::ArchiveQuarantine quarantine_;
   ArchiveCheckpoint checkpoint_;
   TimePoint confirmed_at_{};
   bool finished_ = false;
   ArchiveRunReport report_;
+  ArchiveProgress progress_;
   std::vector<ArchiveEntry> entries_;
 };
 
 }  // namespace
 
-Result<void> ArchiverOptions::validate() const {
-  const auto bad = [](const char* field, const char* rule) -> Result<void> {
-    return Error(ErrorCode::kInvalidArgument, fmt::format("archiver option {} {}", field, rule)).at_field(field);
-  };
-  if (!key_store) return bad("key_store", "is required");
-  if (!archive) return bad("archive", "is required");
-  if (!policy) return bad("policy", "is required");
-  if (!is_name(cursor)) return bad("cursor", "must be 1 to 64 of [A-Za-z0-9._-]");
-  if (batch == 0) return bad("batch", "must be > 0");
-  if (batch_bytes == 0) return bad("batch_bytes", "must be > 0");
-  if (max_records_per_second < 0) return bad("max_records_per_second", "must not be negative");
-  if (lease <= Milliseconds(0)) return bad("lease", "must be > 0");
-  if (next_run_in < Milliseconds(0)) return bad("next_run_in", "must not be negative");
-  const auto capabilities = key_store.backend()->capabilities();
-  if (!capabilities.change_log || !capabilities.scan) return bad("key_store", "must have a change log and scans to be archived");
-  return {};
-}
-
-Archiver::Archiver(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Archiver::~Archiver() = default;
-
-Result<std::unique_ptr<Archiver>> Archiver::create(ArchiverOptions options) {
-  if (auto valid = options.validate(); !valid) return std::move(valid).error();
-  if (!options.clock) options.clock = system_clock();
-  if (!options.logger) options.logger = no_logger();
-  if (!options.metrics) options.metrics = no_metrics();
-  return std::unique_ptr<Archiver>(new Archiver(std::make_unique<State>(std::move(options))));
-}
-
-Result<ArchiveRunReport> Archiver::run(Deadline deadline, bool adopt) {
+Result<ArchiveRunReport> Archiver::run_within(detail::ArchiveTurn& turn, const ArchiveRunOptions& wanted) {
   auto& options = state_->options;
-  const auto started = Deadline::Steady::now();
-  auto turn = detail::ArchiveTurn::begin(*state_, deadline);
-  if (!turn) return std::move(turn).error();
-  auto report = Run<State>(*state_, **turn).go(adopt);
-  if (report && report->reconciled) {
-    // A gap in the log may have held erases. Nothing is erased for being absent; it is said.
-    const auto compared = verify_within(**turn, {.max_differences = 0});
-    if (compared) report->archive_only = compared->only_in_archive;
-    if (!compared || compared->only_in_archive > 0) {
-      options.logger->log(LogLevel::kWarning, "after everything was copied again, the archive may hold records that the store has not",
-                          {{"archive_only", compared ? std::to_string(compared->only_in_archive) : compared.error().describe()}});
-    }
+  const auto usual = turn.budget();
+  turn.allow({.records_per_second = wanted.max_records_per_second.value_or(usual.records_per_second),
+              .share = wanted.max_share.value_or(usual.share)});
+  auto report = Run<State>(*state_, turn, wanted).go();
+  turn.allow(usual);
+  if (report) {
+    report->took = std::chrono::floor<Milliseconds>(turn.took());
+    report->worked = std::chrono::floor<Milliseconds>(turn.worked());
   }
   options.metrics->add(metric::kArchiveRuns, 1, {{"result", report ? "ok" : "failed"}});
-  options.metrics->observe(metric::kArchiveRunSeconds, std::chrono::duration<double>(Deadline::Steady::now() - started).count(), {});
-  if (report) {
-    options.metrics->set(metric::kArchiveLastSuccess, std::chrono::duration<double>(options.clock->now().time_since_epoch()).count(), {});
+  options.metrics->set(metric::kArchiveLastRunOk, report ? 1 : 0, {});
+  options.metrics->observe(metric::kArchiveRunSeconds, std::chrono::duration<double>(turn.took()).count(), {});
+  if (!report) return report;
+  options.metrics->set(metric::kArchiveLastSuccess, std::chrono::duration<double>(options.clock->now().time_since_epoch()).count(), {});
+  if (!report->reconciled) return report;
+  // A gap in the log may have held erases. Nothing is erased for being absent; it is said.
+  const auto compared = verify_within(turn, {.max_differences = 0});
+  if (compared) report->archive_only = compared->only_in_archive;
+  if (!compared || compared->only_in_archive > 0) {
+    options.logger->log(LogLevel::kWarning, "after everything was copied again, the archive may hold records that the store has not",
+                        {{"archive_only", compared ? std::to_string(compared->only_in_archive) : compared.error().describe()}});
   }
   return report;
-}
-
-Result<std::optional<ArchiveCheckpoint>> Archiver::checkpoint() { return state_->archive().load_checkpoint(); }
-
-void Archiver::cancel() noexcept {
-  {
-    const std::lock_guard lock(state_->mutex);
-    ++state_->cancels;
-  }
-  state_->cancelled.notify_all();
 }
 
 }  // namespace setget::inline v0

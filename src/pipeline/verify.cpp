@@ -120,7 +120,7 @@ class Verification {
   DeepSample sample() const {
     if (!options_.deep) return {};
     const auto day = std::chrono::floor<std::chrono::days>(now_).time_since_epoch().count();
-    return {.of = options_.deep_sample, .turn = static_cast<std::uint64_t>(day)};
+    return {.of = options_.deep_sample, .turn = options_.deep_turn.value_or(static_cast<std::uint64_t>(day))};
   }
 
   // Line by line from the first identity of `first` up to `end`.
@@ -328,13 +328,6 @@ std::string_view to_string(Difference::Kind kind) noexcept {
       return "expiry";
   }
   return "unknown";
-}
-
-Result<VerifyReport> Archiver::verify(const VerifyOptions& options, Deadline deadline) {
-  if (options.deep_sample == 0) return Error(ErrorCode::kInvalidArgument, "deep_sample must be > 0").at_field("deep_sample");
-  auto turn = detail::ArchiveTurn::begin(*state_, deadline);
-  if (!turn) return std::move(turn).error();
-  return verify_within(**turn, options);
 }
 
 Result<VerifyReport> Archiver::verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options) {

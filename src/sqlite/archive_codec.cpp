@@ -13,7 +13,7 @@ using detail::put_varint;
 
 namespace {
 
-// 1: until the scan cursor. 2: the runner and the history of runs behind it.
+// 1: until the scan cursor. 2: behind it the runner, the history of runs, the archive's id and its last verification.
 constexpr std::uint8_t kCheckpointFormat = 2;
 
 Error damaged(std::string_view what, std::size_t position) {
@@ -51,6 +51,10 @@ std::string encode_checkpoint(const ArchiveCheckpoint& checkpoint) {
     put_varint(out, run.tombstones);
     put_bytes(out, run.error);
   }
+  put_bytes(out, checkpoint.archive_id);
+  put_varint(out, checkpoint.verify_turn);
+  put_time(out, checkpoint.last_verified_at);
+  put_varint(out, checkpoint.last_differences);
   return out;
 }
 
@@ -97,6 +101,10 @@ Result<ArchiveCheckpoint> decode_checkpoint(std::string_view bytes) {
       run.tombstones = number(0);
       run.error = text();
     }
+    checkpoint.archive_id = text();
+    checkpoint.verify_turn = number(0);
+    checkpoint.last_verified_at = as_time(number(0));
+    checkpoint.last_differences = number(0);
   }
   if (!whole || reader.left() != 0) return damaged("checkpoint", reader.position());
   return checkpoint;

@@ -371,6 +371,10 @@ ArchiveCheckpoint example(Trial& t) {
   checkpoint.history = {
       {.started_at = t.now(), .ended_at = t.now() + Milliseconds(9), .read = 5, .written = 3, .tombstones = 2, .error = ""},
       {.started_at = t.now(), .ended_at = t.now(), .read = 0, .written = 0, .tombstones = 0, .error = "no"}};
+  checkpoint.archive_id = "one of many";
+  checkpoint.verify_turn = 31;
+  checkpoint.last_verified_at = t.now() + Milliseconds(12);
+  checkpoint.last_differences = 2;
   return checkpoint;
 }
 
@@ -392,6 +396,10 @@ void expect_example(Trial& t, const std::optional<ArchiveCheckpoint>& loaded, co
   EXPECT_EQ(loaded->runner, saved.runner);
   EXPECT_EQ(loaded->runner_until, saved.runner_until);
   EXPECT_EQ(loaded->history, saved.history);
+  EXPECT_EQ(loaded->archive_id, saved.archive_id);
+  EXPECT_EQ(loaded->verify_turn, saved.verify_turn);
+  EXPECT_EQ(loaded->last_verified_at, saved.last_verified_at);
+  EXPECT_EQ(loaded->last_differences, saved.last_differences);
 }
 
 void the_checkpoint_is_kept(Trial& t) {

@@ -4,6 +4,8 @@
 
 #include "archive_support.hpp"
 
+#include "pipeline/archiver_state.hpp"
+
 namespace {
 
 using namespace setget_test;
@@ -415,6 +417,136 @@ TEST(Archiver, after_a_gap_in_the_log_it_says_what_only_the_archive_has_and_leav
   EXPECT_EQ(world.archived("stray").status, Lookup::Status::kFound);
   EXPECT_EQ(world.archiver->verify({.repair = true, .prune = true}).value().repaired, 1u);
   EXPECT_EQ(world.archived("stray").status, Lookup::Status::kUnknown);
+}
+
+TEST(Archiver, as_many_nights_as_the_sample_says_read_every_payload) {
+  ArchiveWorld world;
+  world.set_many(60);
+  ASSERT_TRUE(world.archiver->run());
+  // One wrong byte, behind the archive's back: only reading it tells.
+  class Lying final : public setget::testing::ForwardingArchive {
+   public:
+    using ForwardingArchive::ForwardingArchive;
+    Result<Lookup> get_by_id(const GetById& request) override {
+      auto found = ForwardingArchive::get_by_id(request);
+      if (found && found->record && request.id == "r17") found->record->payload = Payload(R"({"n":2})");
+      return found;
+    }
+    Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return ArchiveBackend::digest(request); }
+  };
+  world.archive = std::make_shared<Lying>(world.archive);
+  auto archiver = world.make_archiver();
+  constexpr std::uint64_t kNights = 5;
+  const auto found_in = [&](std::uint64_t nights) {
+    std::uint64_t found = 0;
+    for (std::uint64_t night = 0; night < nights; ++night) {
+      // Not by the calendar: nights on which nothing ran are made up for.
+      world.clock->advance(days(night % 2 == 0 ? 1 : 5));
+      const auto report = archiver->nightly({.run = {}, .verify_sample = kNights}).value();
+      found += report.verify->difference_count;
+    }
+    return found;
+  };
+  EXPECT_EQ(found_in(kNights), 1u);
+  EXPECT_EQ(found_in(kNights), 1u);
+  const auto checkpoint = archiver->checkpoint().value().value();
+  EXPECT_EQ(checkpoint.verify_turn, 2 * kNights);
+  EXPECT_EQ(checkpoint.last_differences, 1u);
+  EXPECT_FALSE(archiver->nightly({.run = {}, .verify_sample = 0}).value().verify);
+}
+
+TEST(Archiver, says_how_far_a_run_is) {
+  ArchiveWorld world({}, 16);
+  world.set_many(100);
+  std::vector<ArchiveProgress> seen;
+  const ArchiveRunOptions options{.on_progress = [&](const ArchiveProgress& progress) { seen.push_back(progress); }};
+  const auto report = world.archiver->run(options, patience()).value();
+  ASSERT_GE(seen.size(), 7u);
+  EXPECT_TRUE(seen.front().full_copy);
+  EXPECT_EQ(seen.front().total, 100u);
+  EXPECT_EQ(seen.front().read, 16u);
+  EXPECT_TRUE(seen.front().left);
+  EXPECT_FALSE(seen.back().full_copy);
+  EXPECT_EQ(seen.back().read, 100u);
+  EXPECT_EQ(seen.back().bytes, 100 * std::string_view(R"({"n":1})").size());
+  EXPECT_EQ(report.bytes, seen.back().bytes);
+  seen.clear();
+  world.set_many(40, "later");
+  ASSERT_TRUE(world.archiver->run(options, patience()));
+  ASSERT_FALSE(seen.empty());
+  EXPECT_FALSE(seen.front().full_copy);
+  EXPECT_EQ(seen.front().total, 40u);
+  EXPECT_EQ(seen.back().read, 40u);
+}
+
+TEST(Archiver, a_callback_that_throws_ends_the_run_and_the_next_goes_on) {
+  ArchiveWorld world({}, 16);
+  world.set_many(100);
+  const ArchiveRunOptions options{.on_progress = [](const ArchiveProgress&) { throw std::runtime_error("no terminal"); }};
+  EXPECT_EQ(world.archiver->run(options, patience()).error().code(), ErrorCode::kInternal);
+  EXPECT_EQ(world.archiver->run().value().read, 100u - 16u);
+}
+
+TEST(Archiver, refuses_budgets_that_would_stand_still) {
+  ArchiveWorld world;
+  EXPECT_EQ(world.archiver->run({.max_share = 0}, patience()).error().field(), "max_share");
+  EXPECT_EQ(world.archiver->run({.max_records_per_second = -1}, patience()).error().field(), "max_records_per_second");
+}
+
+TEST(ArchiveBudget, lets_work_go_on_by_the_stricter_of_its_limits) {
+  using detail::ArchiveBudget;
+  using Seconds = std::chrono::duration<double>;
+  EXPECT_EQ((ArchiveBudget{}).due(1e9, Seconds(3)).count(), 0);
+  EXPECT_EQ((ArchiveBudget{.records_per_second = 100}).due(250, Seconds(3)).count(), 2.5);
+  EXPECT_EQ((ArchiveBudget{.share = 0.25}).due(1e9, Seconds(3)).count(), 12);
+  EXPECT_EQ((ArchiveBudget{.records_per_second = 100, .share = 0.25}).due(250, Seconds(0.5)).count(), 2.5);
+  EXPECT_EQ((ArchiveBudget{.records_per_second = 100, .share = 0.25}).due(250, Seconds(1)).count(), 4);
+}
+
+TEST(Archiver, keeps_to_its_rate_and_to_its_share_of_the_time) {
+  ArchiveWorld world({}, 20);
+  world.set_many(100);
+  const auto by_rate = world.archiver->run({.max_records_per_second = 400}, patience()).value();
+  EXPECT_GE(by_rate.took, Milliseconds(100 * 1000 / 400 - 1));
+  world.set_many(400, "more");
+  const auto by_share = world.archiver->run({.max_share = 0.05}, patience()).value();
+  EXPECT_EQ(by_share.read, 400u);
+  // Rounded down, and what comes after the last batch does not rest any more.
+  EXPECT_GE(by_share.took.count() + 1, 10 * by_share.worked.count());
+}
+
+TEST(Archiver, a_rest_longer_than_the_lease_does_not_lose_it_and_a_cancel_ends_it) {
+  ArchiveWorld world({}, 10);
+  world.set_many(30);
+  const auto other = world.make_archiver(10);
+  ArchiveRunOptions options;
+  options.max_records_per_second = 0.001;  // hours
+  // The clock passes the lease twice while it rests.
+  std::jthread meanwhile;
+  options.on_progress = [&](const ArchiveProgress&) {
+    meanwhile = std::jthread([&] {
+      const auto until = Deadline::in(std::chrono::seconds(30));
+      for (int i = 0; i < 4; ++i) {
+        world.clock->advance(Milliseconds(300));
+        const auto now = world.clock->now();
+        while (world.archive->load_checkpoint().value()->runner_until < now + Milliseconds(450) && !until.passed())
+          std::this_thread::yield();
+      }
+      EXPECT_EQ(other->run().error().code(), ErrorCode::kConflict);
+      world.archiver->cancel();
+    });
+  };
+  ArchiverOptions quick;
+  quick.key_store = world.key_store;
+  quick.archive = world.archive;
+  quick.policy = world.policy;
+  quick.batch = 10;
+  quick.lease = Milliseconds(600);
+  quick.clock = world.clock;
+  world.archiver = Archiver::create(std::move(quick)).value();
+  EXPECT_EQ(world.archiver->run(options, patience()).error().code(), ErrorCode::kCancelled);
+  meanwhile.join();
+  EXPECT_EQ(other->run().value().read, 20u);
 }
 
 }  // namespace
