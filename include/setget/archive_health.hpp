@@ -22,8 +22,9 @@ struct ArchiveHealth {
   // How long the oldest of them has waited; empty: none waits, or nothing was archived yet. By its acceptance, but no longer than since the
   // last success: then it was not in the log. A tombstone of a record that its callers number has waited that long, as it has no time.
   std::optional<Milliseconds> oldest_change{};
-  std::uint64_t quarantined = 0;
+  std::uint64_t quarantined = 0;  // at most kArchiveHealthQuarantined
 };
+inline constexpr std::size_t kArchiveHealthQuarantined = 1000;
 
 // One look at both, a handful of round trips whatever they hold. `cursor`: as ArchiverOptions has it.
 SETGET_API Result<ArchiveHealth> archive_health(KeyStoreBackend& store, ArchiveBackend& archive, std::string_view cursor, TimePoint now);

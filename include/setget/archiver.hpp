@@ -29,7 +29,7 @@ struct ArchiverOptions {
   double max_records_per_second = 0;  // 0 = unlimited
   // What of the time a run may be at work, reading and writing together, waits for servers included: so it takes no more of a core than
   // this, nor do the stores on its behalf. Above 0; 1 or more = unlimited
-  double max_share = 1;
+  double max_share = 1;  // verifications keep to it as well, while they digest
   // A change that the archive refuses three times is kept in its quarantine with the reason, and the run goes on; every run tries it again.
   // A run that finds more than so many stops: then something else is wrong. 0 = stop at the first.
   std::size_t max_quarantined = 1000;

@@ -46,9 +46,10 @@ Result<ArchiveHealth> archive_health(KeyStoreBackend& store, ArchiveBackend& arc
   auto loaded = archive.load_checkpoint();
   if (!loaded) return std::move(loaded).error();
   health.checkpoint = std::move(*loaded);
-  auto stats = archive.stats();
-  if (!stats) return std::move(stats).error();
-  health.quarantined = stats->quarantined;
+  // A page of them, and not the archive's statistics: some archives count every document for these.
+  auto refused = archive.quarantined({.cursor = {}, .limit = kArchiveHealthQuarantined});
+  if (!refused && refused.error().code() != ErrorCode::kUnsupported) return std::move(refused).error();
+  if (refused) health.quarantined = refused->entries.size();
   if (!health.checkpoint) return health;
   auto cursors = store.cursors();
   if (!cursors) return std::move(cursors).error();

@@ -58,6 +58,7 @@ JobOptions archive_job(Archiver& archiver, const Cron& schedule, const PipelineO
   job.retry_window = options.archive_retry_window;
   job.worth_retrying = worth_another_run;
   job.on_given_up = [&options](const JobFailure& failure) {
+    if (failure.error.code() == ErrorCode::kCancelled) return;  // by who stops the pipeline
     notify(options, {.kind = other_store(failure.error) ? ArchiveNotice::Kind::kOtherStore : ArchiveNotice::Kind::kFailed,
                      .due = failure.due,
                      .attempts = failure.attempts,

@@ -117,6 +117,17 @@ class ArchiveTurn {
     wake_.wait_until(lock, until, [this] { return cancels_ != cancels_before_; });
   }
 
+  // go_on() for work that asks between its pages and cannot be timed from outside: all since it was asked last, or since begin_pages(),
+  // counts as worked.
+  void begin_pages() noexcept { page_began_ = Deadline::Steady::now(); }
+  Result<void> go_on_after_page() {
+    worked_ += (Deadline::Steady::now() - page_began_).count();
+    while (!may_go_on(Milliseconds(60'000))) {
+    }
+    begin_pages();
+    return go_on();
+  }
+
   Deadline deadline() const noexcept { return deadline_; }
 
  private:
@@ -139,6 +150,7 @@ class ArchiveTurn {
   ArchiveBudget budget_;
   double paced_ = 0;
   std::atomic<Deadline::Steady::rep> worked_ = 0;
+  Deadline::Steady::time_point page_began_{};
   Deadline::Steady::time_point started_ = Deadline::Steady::now();
 };
 

@@ -515,6 +515,28 @@ TEST(Archiver, keeps_to_its_rate_and_to_its_share_of_the_time) {
   EXPECT_GE(by_share.took.count() + 1, 10 * by_share.worked.count());
 }
 
+TEST(Archiver, the_verification_of_a_night_keeps_to_its_share_too) {
+  ArchiveWorld world;
+  world.set_many(400);
+  ArchiverOptions options;
+  options.key_store = world.key_store;
+  options.archive = world.archive;
+  options.policy = world.policy;
+  options.batch = 20;
+  options.max_share = 0.1;
+  options.clock = world.clock;
+  const auto archiver = Archiver::create(std::move(options)).value();
+  ASSERT_TRUE(archiver->run());
+  // As fast as it can, to know what there is to do.
+  const auto timed = [](Archiver& one) {
+    const auto began = Deadline::Steady::now();
+    EXPECT_TRUE(one.verify({.deep = true}).value().equal());
+    return Deadline::Steady::now() - began;
+  };
+  const auto fast = std::min({timed(*world.archiver), timed(*world.archiver), timed(*world.archiver)});
+  EXPECT_GE(timed(*archiver), 3 * fast);
+}
+
 TEST(Archiver, a_rest_longer_than_the_lease_does_not_lose_it_and_a_cancel_ends_it) {
   ArchiveWorld world({}, 10);
   world.set_many(30);
