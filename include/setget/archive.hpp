@@ -32,6 +32,18 @@ enum class ArchiveWrite : std::uint8_t {
   kOlder,    // the archive has the same (version, revision) or a newer one; nothing changed
 };
 
+// One archive run that is over.
+struct ArchiveRunLine {
+  TimePoint started_at{};
+  TimePoint ended_at{};
+  std::uint64_t read = 0;
+  std::uint64_t written = 0;
+  std::uint64_t tombstones = 0;
+  std::string error{};  // empty: it succeeded
+  friend bool operator==(const ArchiveRunLine&, const ArchiveRunLine&) = default;
+};
+inline constexpr std::size_t kArchiveRunLines = 30;
+
 // What the archiver remembers between runs, stored in the archive itself.
 struct ArchiveCheckpoint {
   StoreIdentity source{};  // the store that was archived; another one stops the run
@@ -45,6 +57,20 @@ struct ArchiveCheckpoint {
   std::string last_error{};
   bool full_copy = false;     // a copy of the whole store is under way
   std::string scan_cursor{};  // how far it came; empty = at the beginning
+  // One runner at a time: whoever runs raises the fence, and renews `runner_until` with each save. See save_checkpoint().
+  std::uint64_t fence = 0;
+  std::string runner{};
+  TimePoint runner_until{};               // by then it has saved again, or others may take over
+  std::vector<ArchiveRunLine> history{};  // oldest first, at most kArchiveRunLines
+  std::string archive_id{};               // random, given by the first run: tells archives apart. A copy of an archive has it too
+  // The verification that a nightly run ended with.
+  std::uint64_t verify_turn = 0;  // of the next one: which share of the payloads it reads
+  TimePoint last_verified_at{};
+  std::uint64_t last_differences = 0;  // that it found and nobody has mended
+  // True if a save of `next` may replace this one.
+  bool yields_to(const ArchiveCheckpoint& next) const noexcept {
+    return fence < next.fence || (fence == next.fence && runner == next.runner);
+  }
 };
 
 struct ArchiveStats {
@@ -136,6 +162,7 @@ class SETGET_API ArchiveBackend {
   virtual Result<std::size_t> remove(std::span<const ArchiveId> ids) = 0;
 
   virtual Result<std::optional<ArchiveCheckpoint>> load_checkpoint() = 0;
+  // Replaces it in one step, unless what is there has a greater fence, or the same of another runner: kLeaseLost, and nothing is changed.
   virtual Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) = 0;
   virtual Result<ArchiveStats> stats() = 0;
 

@@ -27,14 +27,38 @@ struct ArchiverOptions {
   std::size_t batch = 500;                    // entries a read and a write; > 0
   std::size_t batch_bytes = 8u << 20;
   double max_records_per_second = 0;  // 0 = unlimited
+  // What of the time a run may be at work, reading and writing together, waits for servers included: so it takes no more of a core than
+  // this, nor do the stores on its behalf. Above 0; 1 or more = unlimited
+  double max_share = 1;  // verifications keep to it as well, while they digest
   // A change that the archive refuses three times is kept in its quarantine with the reason, and the run goes on; every run tries it again.
   // A run that finds more than so many stops: then something else is wrong. 0 = stop at the first.
   std::size_t max_quarantined = 1000;
+  // One run at a time among all processes: one that has not confirmed anything for so long, by `clock`, may be taken over by another. One
+  // of a process of this host that has ended is taken over at once. > 0
+  Milliseconds lease{60'000};
   Milliseconds next_run_in{86'400'000};  // for archive = "skip": records that expire sooner are skipped
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Logger> logger{};
   std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;
+};
+
+// How far a run has come.
+struct ArchiveProgress {
+  bool full_copy = false;              // by scan; else along the change log
+  std::uint64_t read = 0;              // records and tombstones, of this run
+  std::uint64_t bytes = 0;             // of payloads written
+  std::uint64_t total = 0;             // read at the end, as the store knew it when this part of the run began; more may come meanwhile
+  Milliseconds took{0};                // since the run began
+  double records_per_second = 0;       // over all of the run
+  std::optional<Milliseconds> left{};  // at that speed; empty: cannot be told yet
+};
+
+struct ArchiveRunOptions {
+  bool adopt = false;                                                  // see Archiver::run
+  std::optional<double> max_records_per_second{};                      // instead of ArchiverOptions'
+  std::optional<double> max_share{};                                   // the same
+  std::function<void(const ArchiveProgress& progress)> on_progress{};  // called on the thread that runs, after each batch
 };
 
 struct ArchiveRunReport {
@@ -46,7 +70,13 @@ struct ArchiveRunReport {
   std::uint64_t purged = 0;       // dropped from the archive by its retention
   std::uint64_t quarantined = 0;  // in quarantine when the run ended, older ones included
   bool first_run = false;         // no checkpoint: full copy by scan, then the log
+  // The log had a gap (cursor lost or dropped, another store adopted): everything was copied again, and compared after that.
+  bool reconciled = false;
+  std::uint64_t archive_only = 0;  // reconciled: what only the archive has. It stays: verify with repair and prune removes it
   Position position = 0;
+  std::uint64_t bytes = 0;  // of payloads written
+  Milliseconds took{0};
+  Milliseconds worked{0};  // of it, reading and writing: both at once count twice
 };
 
 struct Difference {
@@ -63,7 +93,8 @@ struct VerifyOptions {
   // With deep: only of one record in so many, the others by what is remembered of their bytes. Whose turn it is depends on the day (UTC),
   // so that as many days read everything. 1 = all; > 0
   std::uint64_t deep_sample = 1;
-  bool repair = false;                 // write what the archive lacks or has wrong
+  std::optional<std::uint64_t> deep_turn{};  // whose turn it is instead, modulo deep_sample
+  bool repair = false;                       // write what the archive lacks or has wrong
   bool prune = false;                  // with repair: remove what only the archive has and is neither expired nor within its retention
   std::size_t max_differences = 1000;  // listed; all are counted
 };
@@ -73,6 +104,7 @@ struct VerifyReport {
   std::uint64_t ranges_differing = 0;  // and did not agree: these were looked at one by one
   std::uint64_t skipped = 0;           // not to be archived by the rules of their flows
   std::uint64_t difference_count = 0;
+  std::uint64_t only_in_archive = 0;  // of them
   std::uint64_t repaired = 0;
   std::vector<Difference> differences{};
   bool equal() const noexcept { return difference_count == 0; }
@@ -91,6 +123,7 @@ struct RestoreReport {
 struct RestoreProgress {
   std::string cursor{};    // as scans have them
   StoreIdentity store{};   // into which
+  std::string archive{};   // out of which: ArchiveCheckpoint::archive_id; empty where no run has given it one
   TimePoint started_at{};  // what was accepted later wins
   RestoreReport report{};
 };
@@ -116,6 +149,21 @@ struct RestoreOptions {
   std::function<void(const RestoreProgress& progress)> on_progress{};
 };
 
+struct NightlyOptions {
+  ArchiveRunOptions run{};
+  // After a run that succeeded: a deep verification that reads the payloads of one record in so many, each night of others, so that as many
+  // nights read all of them. Nights without a verification are made up for. 0 = none
+  std::uint64_t verify_sample = 30;
+};
+struct NightlyReport {
+  ArchiveRunReport run{};
+  std::optional<VerifyReport> verify{};  // empty: none was asked for
+};
+
+namespace detail {
+class ArchiveTurn;
+}
+
 class SETGET_API Archiver {
  public:
   static Result<std::unique_ptr<Archiver>> create(ArchiverOptions options);
@@ -123,15 +171,21 @@ class SETGET_API Archiver {
 
   // Incremental and resumable: continues at the last confirmed position, also after kill -9. kFailedPrecondition if the store is not the
   // one that was archived (identity or epoch changed): nothing is written, `adopt` says that the change is meant. A dropped cursor leads to
-  // a full pass.
+  // a full pass. kConflict: another archiver, of any process, is running; kLeaseLost: it took over, because this one stalled for longer
+  // than its lease. Nothing is confirmed after that.
   Result<ArchiveRunReport> run(Deadline deadline = Deadline::in(std::chrono::hours(12)), bool adopt = false);
+  // The same with a budget and a callback of its own. An exception of the callback ends the run with kInternal; the next one goes on.
+  Result<ArchiveRunReport> run(const ArchiveRunOptions& options, Deadline deadline);
+  // A run, then a verification of a share; the checkpoint remembers whose turn is next and what was found. Differences are no error: see
+  // the report. An error: the run failed, or the verification could not find out.
+  Result<NightlyReport> nightly(const NightlyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   // Proves that both agree: digests of ranges first (see KeyStoreBackend::digest), then the identities of those that differ, each read once
   // more before it is reported. What changed behind the confirmed position is the next run's work and no difference. kFailedPrecondition
   // where there is no whole copy yet, or of another store.
   Result<VerifyReport> verify(const VerifyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   // Into an empty store versions are kept. Over live data without `overwrite`, what the store already knows (live or as a tombstone) is
   // skipped and the rest comes back; with it, every selected record becomes a fresh version that says where it came from (kRestoredFrom)
-  // and is as old as the beginning of the restore: what is set or erased later wins (but for an erase of a record that its callers number).
+  // and is as old as the beginning of the restore: what is set or erased later wins.
   // Idempotent without `overwrite`. kInvalidArgument: a TTL without include_expired.
   Result<RestoreReport> restore(const RestoreOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   Result<std::optional<ArchiveCheckpoint>> checkpoint();
@@ -141,6 +195,9 @@ class SETGET_API Archiver {
  private:
   struct State;
   explicit Archiver(std::unique_ptr<State> state);
+  Result<ArchiveRunReport> run_within(detail::ArchiveTurn& turn, const ArchiveRunOptions& options);
+  Result<VerifyReport> verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options);
+  void note_verified(const VerifyOptions& options, const VerifyReport& report, bool nightly);
   std::unique_ptr<State> state_;
 };
 

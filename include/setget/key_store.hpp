@@ -38,6 +38,8 @@ struct ApplyResult {
   std::vector<Reason> reasons{};        // codes: version_conflict, precondition_failed, below_floor
   Version version = 0;                  // the identity's version afterwards; 0 = none
   Revision revision = 0;
+  // With kStale, kDuplicate and the reason version_conflict: when that version was accepted, whether it is live or a tombstone. 0 else.
+  Stamp accepted = 0;
 };
 
 // A record as stored: what a backend keeps beside the encoded command.

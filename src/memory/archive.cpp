@@ -117,6 +117,7 @@ class MemoryArchive final : public ArchiveBackend {
 
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
     const std::lock_guard lock(mutex_);
+    if (checkpoint_ && !checkpoint_->yields_to(checkpoint)) return Error(ErrorCode::kLeaseLost, "another archive run has taken over");
     checkpoint_ = checkpoint;
     return {};
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <setget/archive_health.hpp>
+
 #include "core/hlc.hpp"
 #include "pipeline/metric_names.hpp"
 
@@ -12,7 +14,7 @@ namespace {
 // Of one call, and of the calls in one tick: a backlog is worked off over many ticks instead of stopping everything else for one.
 constexpr std::size_t kSteps = 1'000;
 constexpr int kRounds = 20;
-// The archive purges itself at each run; in between this is often enough.
+// The archive purges itself at each run; in between this is often enough, also for gauges that come from it.
 constexpr Milliseconds kArchiveInterval{60'000};
 
 double seconds(Milliseconds time) { return std::chrono::duration<double>(time).count(); }
@@ -75,8 +77,24 @@ void Maintenance::reclaim_archive() {
   for (int i = 0; i < kRounds; ++i) {
     auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps});
     if (!done) return failed("archive", done.error());
-    if (*done < kSteps) return;
+    if (*done < kSteps) break;
   }
+  publish_archive(now);
+}
+
+void Maintenance::publish_archive(TimePoint now) {
+  const auto health = archive_health(*parts_.key_store.backend(), *parts_.archive, parts_.archive_cursor, now);
+  if (!health) return failed("archive_health", health.error());
+  if (!health->checkpoint) return;
+  auto& metrics = *parts_.metrics;
+  const auto& checkpoint = *health->checkpoint;
+  const auto time = [](TimePoint at) { return seconds(at.time_since_epoch()); };
+  if (checkpoint.last_success_at != TimePoint{}) metrics.set(metric::kArchiveLastSuccess, time(checkpoint.last_success_at), {});
+  if (checkpoint.last_verified_at != TimePoint{}) metrics.set(metric::kArchiveVerified, time(checkpoint.last_verified_at), {});
+  metrics.set(metric::kArchiveLastRunOk, checkpoint.last_error.empty() ? 1 : 0, {});
+  metrics.set(metric::kArchiveLag, static_cast<double>(health->lag), {});
+  metrics.set(metric::kArchiveOldest, health->oldest_change ? seconds(*health->oldest_change) : 0, {});
+  metrics.set(metric::kArchiveQuarantined, static_cast<double>(health->quarantined), {});
 }
 
 void Maintenance::publish() {

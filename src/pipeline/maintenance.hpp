@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include <setget/archive.hpp>
 #include <setget/key_store.hpp>
@@ -17,6 +18,7 @@ struct MaintenanceParts {
   Queue queue;
   KeyStore key_store;
   std::shared_ptr<ArchiveBackend> archive;  // may be empty
+  std::string archive_cursor;               // where it has one
   std::shared_ptr<const Clock> clock;
   std::shared_ptr<Logger> logger;
   std::shared_ptr<Metrics> metrics;
@@ -39,6 +41,7 @@ class Maintenance {
   void reclaim();
   void maintain_queue();
   void reclaim_archive();
+  void publish_archive(TimePoint now);
   void publish();
   void failed(std::string_view step, const Error& error);
 

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "pipeline/archive_job.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/maintenance.hpp"
 #include "pipeline/metric_names.hpp"
@@ -69,6 +70,7 @@ struct Pipeline::State {
     maintenance = std::make_unique<detail::Maintenance>(detail::MaintenanceParts{.queue = options.queue,
                                                                                  .key_store = options.key_store,
                                                                                  .archive = options.archive,
+                                                                                 .archive_cursor = ArchiverOptions{}.cursor,
                                                                                  .clock = options.clock,
                                                                                  .logger = options.logger,
                                                                                  .metrics = options.metrics,
@@ -141,6 +143,8 @@ struct Pipeline::State {
     archiving.clock = options.clock;
     archiving.logger = options.logger;
     archiving.metrics = options.metrics;
+    archiving.max_records_per_second = options.archive_max_records_per_second;
+    archiving.max_share = options.archive_max_share;
     std::optional<Cron> cron;
     if (!options.archive_schedule.empty()) {
       auto parsed = Cron::parse(options.archive_schedule, options.time_zone);
@@ -152,17 +156,7 @@ struct Pipeline::State {
     if (!made_archiver) return std::move(made_archiver).error();
     archiver = std::move(*made_archiver);
     if (!cron) return {};
-    return scheduler->add({.name = "archive",
-                           .schedule = *cron,
-                           // Its own deadline, not the lease's first length: the lease is renewed meanwhile, and a run goes on where the
-                           // last one ended.
-                           .run = [this](const JobContext&) -> Result<void> {
-                             auto report = archiver->run();
-                             if (!report) return std::move(report).error();
-                             return {};
-                           },
-                           .catch_up = options.archive_catch_up,
-                           .jitter = options.archive_jitter});
+    return scheduler->add(detail::archive_job(*archiver, *cron, options));
   }
 
   void maintain() {

@@ -35,6 +35,11 @@ Result<void> PipelineOptions::validate() const {
   if (maintenance_interval <= Milliseconds(0)) return bad("maintenance_interval", "must be > 0");
   if (expiry_grace < Milliseconds(0)) return bad("expiry_grace", "must not be negative");
   if (archive_jitter < Milliseconds(0)) return bad("archive_jitter", "must not be negative");
+  if (archive_retry_after <= Milliseconds(0)) return bad("archive_retry_after", "must be > 0");
+  if (archive_retry_cap < archive_retry_after) return bad("archive_retry_cap", "must be at least archive_retry_after");
+  if (archive_retry_window < Milliseconds(0)) return bad("archive_retry_window", "must not be negative");
+  if (!(archive_max_records_per_second >= 0)) return bad("archive_max_records_per_second", "must not be negative");
+  if (!(archive_max_share > 0)) return bad("archive_max_share", "must be above 0");
   if (archive && !archive_schedule.empty()) {
     if (auto cron = Cron::parse(archive_schedule, time_zone); !cron) return cron.error();
   }

@@ -54,6 +54,18 @@ class Restoration {
     if (progress_.store != *identity) {
       return Error(ErrorCode::kFailedPrecondition, "the progress is of a restore into another store").at_field("resume");
     }
+    return look_at_archive();
+  }
+
+  // Places in one archive are none in another. One that no run had given an id may have got it since.
+  Result<void> look_at_archive() {
+    auto checkpoint = state_.archive().load_checkpoint();
+    if (!checkpoint) return std::move(checkpoint).error();
+    auto id = *checkpoint ? std::move((*checkpoint)->archive_id) : std::string();
+    if (!options_.resume || progress_.archive.empty()) progress_.archive = id;
+    if (progress_.archive != id) {
+      return Error(ErrorCode::kFailedPrecondition, "the progress is of a restore out of another archive").at_field("resume");
+    }
     return {};
   }
 
@@ -183,9 +195,8 @@ class Restoration {
   Stamp fresh_stamp() { return ++last_stamp_; }
 
   // What was set after the restore had begun is later than what it brings back, and stays.
-  bool is_later(const std::optional<Record>& current) const {
-    return current && current->stamp >= stamp_at(progress_.started_at + Milliseconds(1));
-  }
+  bool is_later(Stamp accepted) const { return accepted >= stamp_at(progress_.started_at + Milliseconds(1)); }
+  bool is_later(const std::optional<Record>& current) const { return current && is_later(current->stamp); }
 
   // Where versions are assigned the stamp is the version, as for any set; a caller's numbering goes on by one, so that his next is not
   // stale. All stamps are of the millisecond after the restore began: what was set, erased or moved since wins by the model.
@@ -236,7 +247,8 @@ class Restoration {
       auto known = state_.store().get_by_id({.ns = entry.command.ns, .id = entry.command.id, .now = now_, .deadline = turn_.deadline()});
       if (!known) return std::move(known).error();
       current = std::move(known->record);
-      if (is_later(current) || (assigned && !current)) {
+      // What stays may be a tombstone: an erase that came since the beginning wins as a set does.
+      if (is_later(result->accepted) || is_later(current) || (assigned && !current)) {
         ++report_.skipped_present;
         return {};
       }

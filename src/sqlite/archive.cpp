@@ -115,6 +115,14 @@ class SqliteArchive final : public ArchiveBackend {
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
     const auto bytes = encode_checkpoint(checkpoint);
     return engine_->write([&](WriteTxn& txn) -> Result<void> {
+      {
+        auto row = txn.db().query("SELECT checkpoint FROM archive_state WHERE one = 1");
+        if (row.step() && !row.is_null(0)) {
+          const auto there = decode_checkpoint(row.blob(0));
+          if (!there) return there.error();
+          if (!there->yields_to(checkpoint)) return Error(ErrorCode::kLeaseLost, "another archive run has taken over");
+        }
+      }
       txn.db().run("UPDATE archive_state SET checkpoint = ? WHERE one = 1", bytes);
       return {};
     });

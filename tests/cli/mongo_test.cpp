@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "command.hpp"
+#include "restore_kill.hpp"
 
 namespace cli_test {
 namespace {
@@ -45,6 +46,10 @@ TEST_P(MongoArchives, run_verify_status_restore_and_doctor_work_on_it) {
   EXPECT_EQ(with({"archive", "drop", "--collection", collection_}).code, 1) << "without --yes";
   EXPECT_EQ(with({"archive", "drop", "--collection", collection_, "--yes"}).code, 0);
   EXPECT_EQ(with({"archive", "status"}).code, 2) << "it is gone";
+}
+
+TEST_P(MongoArchives, a_restore_that_is_killed_again_and_again_brings_an_empty_store_back) {
+  RestoreKills(folder, "m.toml", 12).into_an_empty_store();
 }
 
 TEST_P(MongoArchives, the_example_archives_there_and_cleans_up) {
