@@ -30,9 +30,14 @@ void print_counts(const Common& common, const Json& body) {
   }
 }
 
+enum class NoArchive { kMake, kRefuse };
+
 // Opens the session and hands its archiver to `work`.
-template <class Work>
+template <NoArchive no_archive = NoArchive::kRefuse, class Work>
 int with_archiver(Context& context, Missing missing, Work work) {
+  if (no_archive == NoArchive::kRefuse) {
+    if (auto there = archive_is_there(context.common); !there) return failed(context.common, there.error());
+  }
   auto session = Session::open(context.common, missing);
   if (!session) return failed(context.common, session.error());
   if (session->pipeline().archiver() == nullptr) {
@@ -69,7 +74,7 @@ class ProgressLine {
 
 int run(Context& context, const RunFlags& flags, bool rate_given, bool percent_given) {
   Interrupts interrupts;
-  return with_archiver(context, Missing::kRefuse, [&](Session&, setget::Archiver& archiver) {
+  return with_archiver<NoArchive::kMake>(context, Missing::kRefuse, [&](Session&, setget::Archiver& archiver) {
     const auto watching = interrupts.watch([&archiver] { archiver.cancel(); });
     setget::ArchiveRunOptions options;
     options.adopt = flags.adopt;
@@ -126,6 +131,17 @@ int verify(Context& context, const setget::VerifyOptions& options) {
   });
 }
 
+// A restore from an archive that nothing was ever written into is one from the wrong place.
+Result<void> refuse_nothing(Session& session, setget::Archiver& archiver) {
+  const auto checkpoint = archiver.checkpoint();
+  if (!checkpoint) return checkpoint.error();
+  if (*checkpoint) return {};
+  const auto stats = session.stores().archive->stats();
+  if (!stats) return stats.error();
+  if (stats->records + stats->tombstones > 0) return {};
+  return Error(ErrorCode::kFailedPrecondition, "the archive is empty, and no run ever wrote into it").at_field("archive");
+}
+
 int restore(Context& context, setget::RestoreOptions options, const std::string& state_file) {
   std::optional<RestoreState> state;
   if (!state_file.empty()) {
@@ -135,8 +151,9 @@ int restore(Context& context, setget::RestoreOptions options, const std::string&
     options.resume = *std::move(left);
     options.on_progress = [&](const setget::RestoreProgress& progress) { state->save(progress); };
   }
-  // Into an empty store is what a restore is for: a missing file is made.
-  return with_archiver(context, Missing::kMake, [&](Session&, setget::Archiver& archiver) {
+  // Into an empty store is what a restore is for: a missing file is made, but not to count what would come into it.
+  return with_archiver(context, options.dry_run ? Missing::kPretend : Missing::kMake, [&](Session& session, setget::Archiver& archiver) {
+    if (auto filled = refuse_nothing(session, archiver); !filled) return failed(context.common, filled.error());
     const auto report = archiver.restore(options);
     if (!report) return failed(context.common, report.error());
     if (state) state->remove();

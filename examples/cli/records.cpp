@@ -165,18 +165,22 @@ int write_payload(const Common& common, const setget::Record& record, const std:
 }
 
 int get(Context& context, const GetFlags& flags) {
+  if (context.common.read_through) {
+    if (auto there = archive_is_there(context.common); !there) return failed(context.common, there.error());
+  }
   auto session = Session::open(context.common, Missing::kRefuse);
   if (!session) return failed(context.common, session.error());
   const std::string ns = session->ns_of(flags.account);
-  const auto found = flags.id.empty() ? session->pipeline().get(flags.key, ns) : session->pipeline().reader().get_by_id(flags.id, ns);
+  const auto& reader = session->pipeline().reader();
+  const auto found = flags.id.empty() ? reader.find(flags.key, ns) : reader.find_by_id(flags.id, ns);
   if (!found) return failed(context.common, found.error());
-  if (!*found) {
+  if (!found->record) {
     if (context.common.json) print(nullptr);
     if (!context.common.json) std::fprintf(stderr, "setget: no record under %s\n", shown(flags.id.empty() ? flags.key : flags.id).c_str());
     return kNo;
   }
-  if (!context.common.json) return write_payload(context.common, **found, flags.output);
-  std::printf("%s\n", setget::write_envelope(**found).c_str());
+  if (!context.common.json) return write_payload(context.common, *found->record, flags.output);
+  std::printf("%s\n", setget::write_envelope(*found->record, found->tier).c_str());
   return kOk;
 }
 
@@ -188,6 +192,7 @@ void add_get(CLI::App& app, Context& context) {
   key->excludes(id);
   command->add_option("--account", flags->account, "needed where isolation = \"account\"");
   command->add_option("-o,--output", flags->output, "file instead of stdout");
+  command->add_flag("--read-through", context.common.read_through, "ask the archive where the store knows nothing of it");
   command->callback([&context, flags, key, id] {
     if (key->count() + id->count() == 0) throw CLI::RequiredError("key or --id");
     context.chosen = [&context, flags] { return get(context, *flags); };

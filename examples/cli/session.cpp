@@ -20,6 +20,7 @@ Result<setget::Config> resolve_config(const Common& common) {
   if (common.queue) config.queue = *common.queue;
   if (common.archive) config.archive = *common.archive;
   if (common.ns) config.ns = *common.ns;
+  if (common.read_through) config.read_through = true;
   return config;
 }
 
@@ -28,12 +29,26 @@ std::string sqlite_path(const std::string& uri) {
   return uri.starts_with(kScheme) ? uri.substr(kScheme.size()) : std::string();
 }
 
+Result<void> archive_is_there(const Common& common) {
+  auto config = resolve_config(common);
+  if (!config) return std::move(config).error();
+  const std::string path = sqlite_path(config->archive);
+  std::error_code unknown;
+  if (path.empty() || std::filesystem::exists(path, unknown) || path == sqlite_path(config->store)) return {};
+  return Error(ErrorCode::kNotFound, "there is no archive at " + path + " (`setget archive run` or setget-server makes one)")
+      .at_field("archive");
+}
+
 Result<Session> Session::open(const Common& common, Missing missing) {
   auto config = resolve_config(common);
   if (!config) return std::move(config).error();
   const std::string path = sqlite_path(config->store);
   std::error_code unknown;
-  if (missing == Missing::kRefuse && !path.empty() && !std::filesystem::exists(path, unknown)) {
+  const bool there = path.empty() || std::filesystem::exists(path, unknown);
+  if (!there && missing == Missing::kPretend && !config->archive.empty()) {
+    config->store = "memory:";
+    config->queue = "memory:";
+  } else if (!there && missing != Missing::kMake) {
     return Error(ErrorCode::kNotFound,
                  "there is no store at " + path + " (`setget set` or setget-server makes one; --store names another)");
   }
@@ -42,6 +57,10 @@ Result<Session> Session::open(const Common& common, Missing missing) {
   auto stores = setget::open_stores(session.config_);
   if (!stores) return std::move(stores).error();
   session.stores_ = std::move(*stores);
+  if (common.read_through && !session.stores_.archive) {
+    return Error(ErrorCode::kFailedPrecondition, "there is no archive: name one with --archive or [archive] uri")
+        .at_field("--read-through");
+  }
   auto options = setget::pipeline_options(session.config_, session.stores_);
   auto pipeline = setget::Pipeline::create(std::move(options));
   if (!pipeline) return std::move(pipeline).error();

@@ -16,6 +16,7 @@ struct Common {
   std::optional<std::string> archive;
   std::optional<std::string> ns;
   bool json = false;
+  bool read_through = false;  // whatever the file says
 };
 
 // The file (or the defaults) with the flags over it: as the server does it.
@@ -23,7 +24,10 @@ setget::Result<setget::Config> resolve_config(const Common& common);
 // The path of a "sqlite:" URI; empty for any other.
 std::string sqlite_path(const std::string& uri);
 
-enum class Missing { kMake, kRefuse };  // what to do where the store's file is not there
+// What to do where the store's file is not there. kPretend: an empty store in memory stands in for it.
+enum class Missing { kMake, kRefuse, kPretend };
+// Nothing, or kNotFound where the archive is named as a file of its own that is not there: a typing error must not become an empty archive.
+setget::Result<void> archive_is_there(const Common& common);
 
 class Session {
  public:

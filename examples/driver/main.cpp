@@ -1,7 +1,9 @@
-// setget-run-driver API ADMIN CORPUS: what examples/run does once a server is up.
+// setget-run-driver API ADMIN CORPUS: what examples/run does once a server is up. With --mirror it reads two servers side by side.
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
+#include "mirror.hpp"
 #include "run.hpp"
 
 namespace {
@@ -26,14 +28,29 @@ int report(const driver::Summary& summary) {
   return summary.differences.empty() ? 0 : 2;
 }
 
+// How many keys the second server answered as the first did.
+int report(const driver::Mirrored& mirrored) {
+  for (const auto& difference : mirrored.differences) std::printf("DIFFERENCE     %s\n", difference.c_str());
+  if (!mirrored.differences.empty()) return 2;
+  std::printf("%zu\n", mirrored.keys);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: setget-run-driver http://HOST:PORT http://ADMIN_HOST:PORT CORPUS\n");
+  const bool mirrors = argc == 6 && std::string_view(argv[1]) == "--mirror";
+  if (argc != 4 && !mirrors) {
+    std::fprintf(stderr,
+                 "usage: setget-run-driver http://HOST:PORT http://ADMIN_HOST:PORT CORPUS\n"
+                 "       setget-run-driver --mirror http://HOST:PORT http://OTHER:PORT CORPUS (store|archive)\n");
     return 64;
   }
   try {
+    if (mirrors) {
+      const auto deliveries = driver::load_corpus(argv[4]);
+      return report(driver::mirror(driver::parse_address(argv[2]), driver::parse_address(argv[3]), deliveries, argv[5]));
+    }
     const auto deliveries = driver::load_corpus(argv[3]);
     return report(driver::run(driver::parse_address(argv[1]), driver::parse_address(argv[2]), deliveries));
   } catch (const std::exception& error) {

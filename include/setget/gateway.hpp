@@ -75,8 +75,9 @@ class SETGET_API Gateway {
   // Never throws, never fails: every error is a problem+json response (RFC 9457).
   GatewayResponse handle(const GatewayRequest& request) noexcept;
   // The completion form, for servers whose threads must not wait for a store: `done` is called exactly once with what handle() would
-  // answer, on any thread, perhaps before this returns; it must neither block nor throw. GET of one record does not wait where the reader's
-  // async_gets() says so; everything else blocks as handle() does. The gateway may go once every `done` has been called.
+  // answer, on any thread, perhaps before this returns; it must neither block nor throw. GET of one record does not wait for an
+  // archive, nor for a store where the reader's async_gets() says so; everything else blocks as handle() does. The gateway may go once
+  // every `done` has been called.
   using Done = std::function<void(GatewayResponse)>;
   void handle(GatewayRequest request, Done done) noexcept;
   // True if the completion form does not wait for the answer to this request; without one, if there is any such request. Never changes.
@@ -97,7 +98,8 @@ class SETGET_API Gateway {
 // An envelope of the HTTP API to a request; all violations as reasons of kInvalidArgument. `position` of a syntax error is its byte offset.
 SETGET_API Result<SetRequest> parse_envelope(const Payload& json, const Limits& limits);
 // A record as an envelope: payload as JSON where it is, else payload_base64; keys that are not UTF-8 as keys_base64.
-SETGET_API std::string write_envelope(const Record& record);
+// `tier`: which one answered, where a reader said so.
+SETGET_API std::string write_envelope(const Record& record, std::optional<Tier> tier = {});
 // RFC 9457 body: type, title, status, detail, violations [{pointer, code, message}].
 SETGET_API GatewayResponse problem(int status, const Error& error);
 SETGET_API int http_status(const Error& error) noexcept;

@@ -47,7 +47,8 @@ struct PipelineOptions {
   std::shared_ptr<const Validator> validator{};  // runs after the built-in envelope check, at the door and in the worker
   Transform transform{};
   Durability durability = Durability::kDisk;  // a weaker queue or store is refused
-  bool read_through = false;
+  bool read_through = false;                  // gets ask the archive for what the store does not know; see Reader
+  ReadThroughOptions through{};               // how
 
   // Worker; see WorkerOptions.
   std::size_t worker_threads = 1;

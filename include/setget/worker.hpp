@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,11 @@ struct WorkerOptions {
   bool require_durable_store = true;  // refuse a store weaker than the queue at start
   MetricAllowList metric_labels{};    // accounts and flows that metrics may name
   std::size_t max_reasons = 32;       // that a dead letter keeps of what a flow's schema finds; > 0
+  // Where readers fall back to an archive, an erase by key means what they would find there too. Asked before each one for the archived
+  // record that the key leads to and the store does not know: it is brought back, so that the erase meets it, and its tombstone reaches the
+  // archive. An error has the erase tried again. Empty: erases mean what the store has. Pipeline: Reader::only_archived().
+  std::function<Result<std::optional<Record>>(std::string_view key, std::string_view ns, Deadline deadline)> only_archived{};
+  std::function<void(const Command&)> on_set_applied{};  // empty: none; must neither block nor throw
   SETGET_API Result<void> validate() const;
 };
 

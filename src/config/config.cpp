@@ -129,6 +129,17 @@ void read_archive(TomlReader& section, Config& out) {
   section.read("schedule", out.archive_schedule);
   section.read("time_zone", out.time_zone);
   section.read("read_through", out.read_through);
+  auto& through = out.pipeline.through;
+  section.read("read_timeout", through.timeout, Milliseconds(1));
+  section.read_choice("read_when_away", through.miss_when_away, {{"fail", false}, {"miss", true}});
+  section.read<std::size_t>("read_threads", through.threads, 1);
+  section.read<std::size_t>("read_waiting", through.max_waiting, 1);
+  section.read<std::size_t>("missing_entries", through.negative_entries);
+  section.read("missing_age", through.negative_age);
+  section.read<std::size_t>("read_failures", through.failures, 1);
+  section.read("read_pause", through.pause, Milliseconds(1));
+  if (through.threads > 64) section.problem("read_threads", "must be at most 64");
+  if (through.timeout > Milliseconds(60'000)) section.problem("read_timeout", "must be at most a minute");
   section.read_choice("catch_up", out.pipeline.archive_catch_up,
                       {{"skip", CatchUp::kSkip}, {"once", CatchUp::kOnce}, {"all", CatchUp::kAll}});
   section.read("jitter", out.pipeline.archive_jitter);
@@ -264,7 +275,7 @@ PipelineOptions pipeline_options(const Config& config, const Stores& stores) {
   options.limits = config.limits;
   // Naming a store that forgets is the operator's consent to what it forgets; a host that means otherwise asks for more.
   options.durability = std::min(config.pipeline.durability, stores.durability);
-  options.read_through = config.read_through && stores.archive != nullptr;
+  options.read_through = config.read_through;
   options.archive_schedule = config.archive_schedule;
   options.time_zone = config.time_zone;
   options.schedule_store = stores.schedules;

@@ -8,10 +8,11 @@
 
 namespace setget::inline v0::detail {
 
-std::string entity_tag(const Record& record, Representation representation) {
+std::string entity_tag(const Record& record, Representation representation, Tier tier) {
   const Digest identity = digest_of(record.id);
-  return fmt::format("\"{}.{}.{:016x}{}\"", record.version, record.revision, identity.low,
-                     representation == Representation::kEnvelope ? ".envelope" : "");
+  std::string_view form;
+  if (representation == Representation::kEnvelope) form = tier == Tier::kArchive ? ".envelope.archive" : ".envelope";
+  return fmt::format("\"{}.{}.{:016x}{}\"", record.version, record.revision, identity.low, form);
 }
 
 bool names_tag(std::string_view list, std::string_view tag, Compare compare) noexcept {

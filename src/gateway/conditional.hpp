@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include <setget/record.hpp>
+#include <setget/reader.hpp>
 
 namespace setget::inline v0::detail {
 
@@ -13,7 +13,8 @@ namespace setget::inline v0::detail {
 enum class Representation : bool { kPayload, kEnvelope };
 
 // Strong: names identity, version and revision. A key that moved to another record gives another tag even where versions agree.
-std::string entity_tag(const Record& record, Representation representation);
+// An envelope also says which tier answered, so that is part of its tag.
+std::string entity_tag(const Record& record, Representation representation, Tier tier);
 
 enum class Compare : bool { kStrong, kWeak };
 // True if `list` ("*" or a list of tags) names `tag`. An empty tag stands for "nothing is there": not even "*" names it.

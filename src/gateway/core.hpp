@@ -54,6 +54,10 @@ class GatewayCore {
   std::optional<GatewayResponse> handle(const std::shared_ptr<Later>& later);
   bool answers_later() const noexcept { return options_.public_routes && pipeline().reader().async_gets(); }
   bool answers_later(const GatewayRequest& request) const noexcept;
+  // Whether a get may be answered later than its call returns: by the store, or by the archive that is asked after it.
+  bool has_completion_form() const noexcept {
+    return options_.public_routes && (pipeline().reader().async_gets() || pipeline().reader().reads_through());
+  }
   Result<void> set_hooks(std::vector<HookRoute> hooks);
   void set_draining() noexcept { draining_.store(true, std::memory_order_release); }
 

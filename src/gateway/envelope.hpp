@@ -52,7 +52,8 @@ struct KeyQuery {
 };
 Result<KeyQuery> parse_key_query(const Payload& body, std::size_t max_keys);
 
-void append_envelope(std::string& out, const Record& record);
+// `tier`: which one answered; empty: it is not said.
+void append_envelope(std::string& out, const Record& record, std::optional<Tier> tier);
 // "keys" and, for those that are not UTF-8, "keys_base64".
 void append_keys(class JsonObject& object, std::string_view name, const KeyList& keys);
 // `name` or, where the text is not UTF-8, `name`_base64.

@@ -52,7 +52,7 @@ void append_keys(JsonObject& object, std::string_view name, const KeyList& keys)
   }
 }
 
-void append_envelope(std::string& out, const Record& record) {
+void append_envelope(std::string& out, const Record& record, std::optional<Tier> tier) {
   JsonObject object(out);
   append_bytes(object, "id", record.id);
   append_keys(object, "keys", record.keys);
@@ -68,6 +68,7 @@ void append_envelope(std::string& out, const Record& record) {
   object.text("created_at", rfc3339(record.created_at));
   object.text("expires_at", record.expires_at ? rfc3339(*record.expires_at) : "never");
   object.text("ttl_rule", to_string(record.ttl_rule));
+  if (tier) object.text("tier", to_string(*tier));
   if (is_json_payload(record)) {
     object.raw("payload").append(record.payload.view());
     return;
@@ -82,10 +83,10 @@ void append_envelope(std::string& out, const Record& record) {
 
 namespace setget::inline v0 {
 
-std::string write_envelope(const Record& record) {
+std::string write_envelope(const Record& record, std::optional<Tier> tier) {
   std::string out;
   out.reserve(record.payload.size() + 512);
-  detail::append_envelope(out, record);
+  detail::append_envelope(out, record, tier);
   return out;
 }
 

@@ -205,7 +205,7 @@ GatewayResponse Gateway::handle(const GatewayRequest& request) noexcept {
 }
 
 void Gateway::handle(GatewayRequest request, Done done) noexcept {
-  if (!state_->core.answers_later()) return done(handle(request));
+  if (!state_->core.has_completion_form()) return done(handle(request));
   std::shared_ptr<detail::Later> later;
   try {
     later = std::make_shared<detail::Later>(std::move(request));

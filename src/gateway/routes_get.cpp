@@ -56,8 +56,8 @@ Result<std::string> GatewayCore::key_of(const Call& call, std::initializer_list<
 
 namespace {
 
-GatewayResponse record_response(const GatewayRequest& request, const Record& record, Representation representation) {
-  std::string tag = entity_tag(record, representation);
+GatewayResponse record_response(const GatewayRequest& request, const Record& record, Tier tier, Representation representation) {
+  std::string tag = entity_tag(record, representation, tier);
   const std::string_view if_match = request.header("If-Match");
   if (!if_match.empty() && !names_tag(if_match, tag, Compare::kStrong))
     return refusal(412, "the record is not at the version that If-Match names");
@@ -65,11 +65,12 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
 
   GatewayResponse response;
   response.status = not_modified ? 304 : 200;
-  response.headers.reserve(9);
+  response.headers.reserve(10);
   response.headers.emplace_back("ETag", std::move(tag));
   response.headers.emplace_back("Cache-Control", "no-cache");
   response.headers.emplace_back("Setget-Id", percent_encode(record.id));
   response.headers.emplace_back("Setget-Version", std::to_string(record.version));
+  response.headers.emplace_back("Setget-Tier", to_string(tier));
   response.headers.emplace_back("Setget-Expires-At", record.expires_at ? rfc3339(*record.expires_at) : "never");
   // RFC 9211: a time to live below zero is what is past it.
   if (record.stale) {
@@ -79,7 +80,7 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
   if (not_modified) return response;
   if (representation == Representation::kEnvelope) {
     response.headers.emplace_back("Content-Type", "application/json");
-    response.body = Payload::adopt(write_envelope(record));
+    response.body = Payload::adopt(write_envelope(record, tier));
     return response;
   }
   const bool sendable = !record.content_type.empty() && is_header_value(record.content_type);
@@ -90,9 +91,9 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
   return response;
 }
 
-GatewayResponse record_answer(const GatewayRequest& request, const Result<std::optional<Record>>& found, Representation representation) {
+GatewayResponse record_answer(const GatewayRequest& request, const Result<Found>& found, Representation representation) {
   if (!found) return problem_of(found.error());
-  if (*found) return record_response(request, **found, representation);
+  if (found->record) return record_response(request, *found->record, found->tier, representation);
   return refusal(request.header("If-Match").empty() ? 404 : 412, "no record under this key");
 }
 
@@ -112,16 +113,16 @@ Result<GatewayCore::RecordQuestion> GatewayCore::record_question(const Call& cal
 GatewayResponse GatewayCore::get_record(const Call& call) {
   const auto question = record_question(call);
   if (!question) return problem_of(question.error());
-  return record_answer(call.request, pipeline().reader().get(question->key, question->ns, deadline()), question->representation);
+  return record_answer(call.request, pipeline().reader().find(question->key, question->ns, deadline()), question->representation);
 }
 
 std::optional<GatewayResponse> GatewayCore::get_record_later(const Call& call, const std::shared_ptr<Later>& later) {
   const auto question = record_question(call);
   if (!question) return problem_of(question.error());
-  pipeline().reader().get_async(question->key, question->ns, deadline(),
-                                [later, representation = question->representation](const Result<std::optional<Record>>& found) {
-                                  later->answer(guarded([&] { return record_answer(later->request, found, representation); }));
-                                });
+  pipeline().reader().find_async(question->key, question->ns, deadline(),
+                                 [later, representation = question->representation](const Result<Found>& found) {
+                                   later->answer(guarded([&] { return record_answer(later->request, found, representation); }));
+                                 });
   return std::nullopt;
 }
 
@@ -153,7 +154,7 @@ GatewayResponse GatewayCore::get_records(const Call& call) {
       if (!found) return problem_of(found.error());
       for (const auto& one : *found) {
         if (one.record)
-          append_envelope(records.raw(), *one.record);
+          append_envelope(records.raw(), *one.record, one.tier);
         else
           records.raw() += "null";
         if (body.size() > options_.max_response)
@@ -171,9 +172,9 @@ GatewayResponse GatewayCore::erase_record(const Call& call) {
   if (!ns) return problem_of(ns.error());
   return idempotent(call, "erase", [&](std::string_view dedup) {
     if (const std::string_view if_match = call.request.header("If-Match"); !if_match.empty()) {
-      auto found = pipeline().reader().get(*key, *ns, deadline());
+      auto found = pipeline().reader().find(*key, *ns, deadline());
       if (!found) return problem_of(found.error());
-      const std::string tag = *found ? entity_tag(**found, Representation::kPayload) : std::string();
+      const std::string tag = found->record ? entity_tag(*found->record, Representation::kPayload, found->tier) : std::string();
       if (!names_tag(if_match, tag, Compare::kStrong))
         return refusal(412, "the record under this key is not at the version that If-Match names");
     }

@@ -91,22 +91,24 @@ std::optional<GatewayResponse> GatewayCore::apply_preconditions(const Call& call
 
   const auto flows = pipeline().ttl_policy().flows();
   const std::string_view ns = flows && flows->isolate_accounts ? std::string_view(request.account) : std::string_view(request.ns);
-  std::optional<Record> current;
+  Found found;
   if (!request.id.empty()) {
-    auto found = pipeline().reader().get_by_id(request.id, ns, deadline());
-    if (!found) return problem_of(found.error());
-    current = *std::move(found);
+    auto looked = pipeline().reader().find_by_id(request.id, ns, deadline());
+    if (!looked) return problem_of(looked.error());
+    found = *std::move(looked);
   }
+  const auto& current = found.record;
   if (!if_none_match.empty()) {
     if (current) return refusal(412, "a record with this id exists");
     if (!request.id.empty()) request.expected_version = 0;
   }
   if (!if_match.empty()) {
-    const std::string tag = current ? entity_tag(*current, Representation::kPayload) : std::string();
-    const std::string envelope_tag = current ? entity_tag(*current, Representation::kEnvelope) : std::string();
+    const std::string tag = current ? entity_tag(*current, Representation::kPayload, found.tier) : std::string();
+    const std::string envelope_tag = current ? entity_tag(*current, Representation::kEnvelope, found.tier) : std::string();
     if (!names_tag(if_match, tag, Compare::kStrong) && !names_tag(if_match, envelope_tag, Compare::kStrong))
       return refusal(412, "the record with this id is not at the version that If-Match names");
-    request.expected_version = current->version;
+    // What only the archive has is none for the store.
+    request.expected_version = found.tier == Tier::kArchive ? 0 : current->version;
   }
   return std::nullopt;
 }

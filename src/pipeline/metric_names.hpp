@@ -24,7 +24,13 @@ inline constexpr std::string_view kApplySeconds = "setget_worker_apply_seconds";
 inline constexpr std::string_view kLagSeconds = "setget_worker_lag_seconds";                // gauge: age of the batch's oldest message
 
 // Reader.
-inline constexpr std::string_view kReads = "setget_reads_total";  // counter; result = store, archive, missing
+inline constexpr std::string_view kReads = "setget_reads_total";                          // counter; result = store, archive, missing
+inline constexpr std::string_view kThroughQueries = "setget_read_through_queries_total";  // counter; result = ok, failed
+inline constexpr std::string_view kThroughSeconds = "setget_read_through_seconds";        // histogram: one question to the archive
+inline constexpr std::string_view kThroughShared = "setget_read_through_shared_total";    // counter: keys that were being asked for
+inline constexpr std::string_view kThroughNegative = "setget_read_through_negative_hits_total";  // counter: keys known to be missing there
+inline constexpr std::string_view kThroughRefused = "setget_read_through_refused_total";         // counter; reason = paused, full, late
+inline constexpr std::string_view kThroughPaused = "setget_read_through_paused";                 // gauge: 1 = the archive is not asked
 
 // Archiver.
 inline constexpr std::string_view kArchiveRuns = "setget_archive_runs_total";                    // counter; result = ok, failed

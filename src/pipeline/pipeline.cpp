@@ -39,8 +39,8 @@ struct Pipeline::State {
   std::unique_ptr<Archiver> archiver;
   std::unique_ptr<detail::Maintenance> maintenance;
   std::unique_ptr<detail::Subscriptions> subscriptions;
+  std::unique_ptr<Reader> reader;  // which the worker asks
   std::unique_ptr<Worker> worker;
-  std::unique_ptr<Reader> reader;
   std::unique_ptr<Ingress> ingress;
   std::unique_ptr<Scheduler> scheduler;
 
@@ -59,14 +59,15 @@ struct Pipeline::State {
     policy = std::make_shared<TtlPolicy>(options.flows);
     auto validator = chain_validators({envelope_validator(options.limits), options.validator});
     if (auto made = make_ingress(validator); !made) return made;
-    if (auto made = make_worker(validator); !made) return made;
     auto made_reader = Reader::create({.key_store = options.key_store,
                                        .archive = options.archive,
                                        .read_through = options.read_through,
+                                       .through = options.through,
                                        .clock = options.clock,
                                        .metrics = options.metrics});
     if (!made_reader) return std::move(made_reader).error();
     reader = std::move(*made_reader);
+    if (auto made = make_worker(validator); !made) return made;
     maintenance = std::make_unique<detail::Maintenance>(detail::MaintenanceParts{.queue = options.queue,
                                                                                  .key_store = options.key_store,
                                                                                  .archive = options.archive,
@@ -100,26 +101,33 @@ struct Pipeline::State {
   }
 
   Result<void> make_worker(const std::shared_ptr<const Validator>& validator) {
-    auto made = Worker::create({.queue = options.queue,
-                                .key_store = options.key_store,
-                                .policy = policy,
-                                .validator = validator,
-                                .transform = options.transform,
-                                .clock = options.clock,
-                                .random = options.random,
-                                .logger = options.logger,
-                                .metrics = options.metrics,
-                                .threads = options.worker_threads,
-                                .batch_messages = options.worker_batch,
-                                .batch_bytes = options.worker_batch_bytes,
-                                .prefetch_batches = options.prefetch_batches,
-                                .linger = options.linger,
-                                .visibility_timeout = {},
-                                .backoff = options.backoff,
-                                // The pipeline has its own, stated requirement.
-                                .require_durable_store = false,
-                                .metric_labels = options.metric_labels,
-                                .max_reasons = options.limits.max_reasons});
+    WorkerOptions working{.queue = options.queue,
+                          .key_store = options.key_store,
+                          .policy = policy,
+                          .validator = validator,
+                          .transform = options.transform,
+                          .clock = options.clock,
+                          .random = options.random,
+                          .logger = options.logger,
+                          .metrics = options.metrics,
+                          .threads = options.worker_threads,
+                          .batch_messages = options.worker_batch,
+                          .batch_bytes = options.worker_batch_bytes,
+                          .prefetch_batches = options.prefetch_batches,
+                          .linger = options.linger,
+                          .visibility_timeout = {},
+                          .backoff = options.backoff,
+                          // The pipeline has its own, stated requirement.
+                          .require_durable_store = false,
+                          .metric_labels = options.metric_labels,
+                          .max_reasons = options.limits.max_reasons};
+    if (reader->reads_through()) {
+      working.only_archived = [this](std::string_view key, std::string_view ns, Deadline deadline) {
+        return reader->only_archived(key, ns, deadline);
+      };
+      working.on_set_applied = [this](const Command& set) { reader->forget_missing(set.ns, set.id, set.keys); };
+    }
+    auto made = Worker::create(std::move(working));
     if (!made) return std::move(made).error();
     worker = std::move(*made);
     return {};
@@ -250,9 +258,15 @@ Result<StopReport> Pipeline::stop(Deadline deadline) {
   return StopReport{.left_leased = *left};
 }
 
-Result<Receipt> Pipeline::set(SetRequest request, Deadline deadline) { return state_->ingress->set(std::move(request), deadline); }
+Result<Receipt> Pipeline::set(SetRequest request, Deadline deadline) {
+  if (state_->reader->reads_through()) state_->reader->forget_missing(request.ns, request.id, request.keys);
+  return state_->ingress->set(std::move(request), deadline);
+}
 
 Result<std::vector<Result<Receipt>>> Pipeline::set_all(std::vector<SetRequest> requests, Deadline deadline) {
+  if (state_->reader->reads_through()) {
+    for (const auto& request : requests) state_->reader->forget_missing(request.ns, request.id, request.keys);
+  }
   return state_->ingress->set(std::move(requests), deadline);
 }
 

@@ -27,6 +27,7 @@ Result<void> PipelineOptions::validate() const {
   if (auto valid = flows.validate(); !valid) return valid;
   if (auto valid = metric_labels.validate(); !valid) return valid;
   if (read_through && !archive) return bad("read_through", "needs an archive");
+  if (auto valid = through.validate(); !valid) return valid;
   if (worker_threads == 0) return bad("worker_threads", "must be > 0");
   if (worker_batch == 0) return bad("worker_batch", "must be > 0");
   if (worker_batch_bytes == 0) return bad("worker_batch_bytes", "must be > 0");

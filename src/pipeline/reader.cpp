@@ -1,38 +1,77 @@
 #include <fmt/format.h>
 
+#include <future>
+
 #include <setget/reader.hpp>
 
+#include "pipeline/archive_answer.hpp"
 #include "pipeline/metric_names.hpp"
+#include "pipeline/read_through.hpp"
 
 namespace setget::inline v0 {
+
+using detail::Misses;
 
 namespace {
 
 // Missing, found here or found there: what kReads counts.
 void count(Metrics& metrics, const Found& found) {
-  const auto result = !found.record ? "missing" : found.tier == Tier::kStore ? "store" : "archive";
+  const auto result = !found.record ? std::string_view("missing") : to_string(found.tier);
   metrics.add(detail::metric::kReads, 1, {{"result", result}});
 }
 
-// What the store found, as the reader's clock sees it: a backend may evict late.
-std::optional<Record> live(Lookup& lookup, TimePoint now) {
-  if (lookup.status != Lookup::Status::kFound || !lookup.record || lookup.record->expired(now)) return std::nullopt;
-  return std::move(lookup.record);
+Result<std::vector<Found>> counted(Metrics& metrics, Result<std::vector<Found>>&& found) {
+  if (found) {
+    for (const auto& one : *found) count(metrics, one);
+  }
+  return std::move(found);
 }
 
-bool asks_archive(const ReaderOptions& options) { return options.read_through && options.archive != nullptr; }
+// What the store says, and with `through` what it does not know.
+Misses sort_out(std::vector<Lookup>&& looked, TimePoint now, bool through) {
+  Misses misses;
+  misses.found.resize(looked.size());
+  for (std::size_t i = 0; i < looked.size(); ++i) {
+    misses.found[i].record = detail::live(looked[i], now);
+    if (through && looked[i].status == Lookup::Status::kUnknown) misses.places.push_back(i);
+  }
+  return misses;
+}
 
-// A record of the archive counts only where the store knows nothing newer of its identity: a key that the store has forgotten says nothing
-// about the record that once held it.
-Result<std::optional<Record>> confirmed(const ReaderOptions& options, std::optional<Record>&& record, TimePoint now, Deadline deadline) {
-  if (!record || record->expired(now)) return std::optional<Record>();
-  auto known = options.key_store.backend()->get_by_id({.ns = record->ns, .id = record->id, .now = now, .deadline = deadline});
-  if (!known) return std::move(known).error();
-  if (known->status != Lookup::Status::kUnknown) return std::optional<Record>();
-  return std::move(record);
+// Asks for the missing ones, where there are any, and waits.
+Result<std::vector<Found>> complete(detail::ReadThrough* through, Misses&& misses, Deadline deadline) {
+  if (misses.places.empty()) return std::move(misses.found);
+  const auto promise = std::make_shared<std::promise<Result<std::vector<Found>>>>();
+  through->ask(std::move(misses), deadline, [promise](Result<std::vector<Found>> found) { promise->set_value(std::move(found)); });
+  return promise->get_future().get();
+}
+
+Result<Found> first_of(Result<std::vector<Found>>&& found) {
+  if (!found) return std::move(found).error();
+  return std::move(found->front());
+}
+
+Result<std::optional<Record>> record_of(Result<Found>&& found) {
+  if (!found) return std::move(found).error();
+  return std::move(found->record);
 }
 
 }  // namespace
+
+std::string_view to_string(Tier tier) noexcept { return tier == Tier::kArchive ? "archive" : "store"; }
+
+Result<void> ReadThroughOptions::validate() const {
+  const auto bad = [](const char* field, const char* rule) -> Result<void> {
+    return Error(ErrorCode::kInvalidArgument, fmt::format("read-through option {} {}", field, rule)).at_field(field);
+  };
+  if (timeout <= Milliseconds(0)) return bad("timeout", "must be > 0");
+  if (threads == 0 || threads > 64) return bad("threads", "must be 1 to 64");
+  if (max_waiting == 0) return bad("max_waiting", "must be > 0");
+  if (negative_age < Milliseconds(0)) return bad("negative_age", "must not be negative");
+  if (failures == 0) return bad("failures", "must be > 0");
+  if (pause <= Milliseconds(0)) return bad("pause", "must be > 0");
+  return {};
+}
 
 Result<void> ReaderOptions::validate() const {
   if (!key_store) return Error(ErrorCode::kInvalidArgument, "reader option key_store is required").at_field("key_store");
@@ -40,12 +79,16 @@ Result<void> ReaderOptions::validate() const {
     return Error(ErrorCode::kInvalidArgument, "reader option read_through needs an archive that can be read by key")
         .at_field("read_through");
   }
-  return {};
+  return through.validate();
 }
 
-Reader::Reader(ReaderOptions options)
-    : options_(std::move(options)), async_gets_(options_.key_store.backend()->capabilities().async_gets && !asks_archive(options_)) {}
-Reader::~Reader() = default;
+Reader::Reader(ReaderOptions options) : options_(std::move(options)), async_gets_(options_.key_store.backend()->capabilities().async_gets) {
+  if (options_.read_through) through_ = std::make_shared<detail::ReadThrough>(options_);
+}
+
+Reader::~Reader() {
+  if (through_) through_->stop();
+}
 
 Result<std::unique_ptr<Reader>> Reader::create(ReaderOptions options) {
   if (auto valid = options.validate(); !valid) return std::move(valid).error();
@@ -54,85 +97,106 @@ Result<std::unique_ptr<Reader>> Reader::create(ReaderOptions options) {
   return std::unique_ptr<Reader>(new Reader(std::move(options)));
 }
 
+Result<Found> Reader::find(std::string_view key, std::string_view ns, Deadline deadline) const {
+  return first_of(get(std::span(&key, 1), ns, deadline));
+}
+
 Result<std::optional<Record>> Reader::get(std::string_view key, std::string_view ns, Deadline deadline) const {
-  auto found = get(std::span(&key, 1), ns, deadline);
-  if (!found) return std::move(found).error();
-  return std::move(found->front().record);
+  return record_of(find(key, ns, deadline));
 }
 
 Result<std::vector<Found>> Reader::get(std::span<const std::string_view> keys, std::string_view ns, Deadline deadline) const {
   const auto now = options_.clock->now();
   auto looked = options_.key_store.backend()->get({.ns = ns, .keys = keys, .now = now, .deadline = deadline});
   if (!looked) return std::move(looked).error();
-  std::vector<Found> found(keys.size());
-  std::vector<std::string_view> unknown;
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    auto& lookup = (*looked)[i];
-    found[i].record = live(lookup, now);
-    if (lookup.status == Lookup::Status::kUnknown && asks_archive(options_)) {
-      unknown.push_back(keys[i]);
-      places.push_back(i);
-    }
-  }
-  if (!unknown.empty()) {
-    auto archived = options_.archive->get({.ns = ns, .keys = unknown, .now = now, .deadline = deadline});
-    if (!archived) return std::move(archived).error();
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      auto record = confirmed(options_, std::move((*archived)[i].record), now, deadline);
-      if (!record) return std::move(record).error();
-      auto& place = found[places[i]];
-      place.tier = *record ? Tier::kArchive : Tier::kStore;
-      place.record = std::move(*record);
-    }
-  }
-  for (const auto& one : found) count(*options_.metrics, one);
-  return found;
+  auto misses = sort_out(*std::move(looked), now, reads_through());
+  if (!misses.places.empty()) misses.ns = ns;
+  for (const auto place : misses.places) misses.names.emplace_back(keys[place]);
+  return counted(*options_.metrics, complete(through_.get(), std::move(misses), deadline));
+}
+
+namespace {
+
+// One key of a store that answers later, and of nothing else: what the hot path of a server is made of.
+template <class Finish>
+void ask_store_only(const ReaderOptions& options, std::string_view key, std::string_view ns, Deadline deadline, Finish finish) {
+  const auto now = options.clock->now();
+  options.key_store.backend()->get_async(
+      {.ns = ns, .keys = std::span(&key, 1), .now = now, .deadline = deadline},
+      [now, metrics = options.metrics, finish = std::move(finish)](Result<std::vector<Lookup>> looked) mutable {
+        if (!looked) return finish(std::move(looked).error());
+        Found found{.record = detail::live(looked->front(), now)};
+        count(*metrics, found);
+        finish(std::move(found));
+      });
+}
+
+}  // namespace
+
+void Reader::find_async(std::string_view key, std::string_view ns, Deadline deadline, FindDone done) const {
+  if (async_gets_ && !through_) return ask_store_only(options_, key, ns, deadline, std::move(done));
+  get_async(std::span(&key, 1), ns, deadline,
+            [done = std::move(done)](Result<std::vector<Found>> found) { done(first_of(std::move(found))); });
 }
 
 void Reader::get_async(std::string_view key, std::string_view ns, Deadline deadline, GetDone done) const {
-  if (!async_gets_) return done(get(key, ns, deadline));
-  const auto now = options_.clock->now();
-  options_.key_store.backend()->get_async({.ns = ns, .keys = std::span(&key, 1), .now = now, .deadline = deadline},
-                                          [now, metrics = options_.metrics, done = std::move(done)](Result<std::vector<Lookup>> looked) {
-                                            if (!looked) return done(std::move(looked).error());
-                                            Found found{.record = live(looked->front(), now)};
-                                            count(*metrics, found);
-                                            done(std::move(found.record));
-                                          });
+  auto finish = [done = std::move(done)](Result<Found> found) { done(record_of(std::move(found))); };
+  if (async_gets_ && !through_) return ask_store_only(options_, key, ns, deadline, std::move(finish));
+  find_async(key, ns, deadline, std::move(finish));
 }
 
 void Reader::get_async(std::span<const std::string_view> keys, std::string_view ns, Deadline deadline, GetAllDone done) const {
-  if (!async_gets_) return done(get(keys, ns, deadline));
   const auto now = options_.clock->now();
-  options_.key_store.backend()->get_async({.ns = ns, .keys = keys, .now = now, .deadline = deadline},
-                                          [now, metrics = options_.metrics, done = std::move(done)](Result<std::vector<Lookup>> looked) {
-                                            if (!looked) return done(std::move(looked).error());
-                                            std::vector<Found> found(looked->size());
-                                            for (std::size_t i = 0; i < found.size(); ++i) {
-                                              found[i].record = live((*looked)[i], now);
-                                              count(*metrics, found[i]);
-                                            }
-                                            done(std::move(found));
-                                          });
+  // The views do not last until the store has answered; without an archive nobody needs the names again.
+  std::vector<std::string> names;
+  std::string space;
+  if (through_) {
+    names.assign(keys.begin(), keys.end());
+    space = ns;
+  }
+  auto answer = [now, deadline, names = std::move(names), space = std::move(space), metrics = options_.metrics, through = through_,
+                 done = std::move(done)](Result<std::vector<Lookup>> looked) mutable {
+    if (!looked) return done(std::move(looked).error());
+    auto misses = sort_out(*std::move(looked), now, through != nullptr);
+    if (misses.places.empty()) return done(counted(*metrics, std::move(misses.found)));
+    misses.ns = std::move(space);
+    for (const auto place : misses.places) misses.names.push_back(std::move(names[place]));
+    through->ask(std::move(misses), deadline, [metrics = std::move(metrics), done = std::move(done)](Result<std::vector<Found>> found) {
+      done(counted(*metrics, std::move(found)));
+    });
+  };
+  auto& store = *options_.key_store.backend();
+  const GetRecords request{.ns = ns, .keys = keys, .now = now, .deadline = deadline};
+  if (async_gets_) return store.get_async(request, std::move(answer));
+  answer(store.get(request));
 }
 
-Result<std::optional<Record>> Reader::get_by_id(std::string_view id, std::string_view ns, Deadline deadline) const {
+Result<Found> Reader::find_by_id(std::string_view id, std::string_view ns, Deadline deadline) const {
   const auto now = options_.clock->now();
   auto looked = options_.key_store.backend()->get_by_id({.ns = ns, .id = id, .now = now, .deadline = deadline});
   if (!looked) return std::move(looked).error();
-  Found found;
-  found.record = live(*looked, now);
-  if (looked->status == Lookup::Status::kUnknown && asks_archive(options_)) {
-    auto archived = options_.archive->get_by_id({.ns = ns, .id = id, .now = now, .deadline = deadline});
-    if (!archived) return std::move(archived).error();
-    if (archived->record && !archived->record->expired(now)) {
-      found.record = std::move(archived->record);
-      found.tier = Tier::kArchive;
-    }
+  std::vector<Lookup> lookups;
+  lookups.push_back(*std::move(looked));
+  auto misses = sort_out(std::move(lookups), now, reads_through());
+  if (!misses.places.empty()) {
+    misses.by_id = true;
+    misses.ns = ns;
+    misses.names.emplace_back(id);
   }
-  count(*options_.metrics, found);
-  return std::move(found.record);
+  return first_of(counted(*options_.metrics, complete(through_.get(), std::move(misses), deadline)));
+}
+
+Result<std::optional<Record>> Reader::get_by_id(std::string_view id, std::string_view ns, Deadline deadline) const {
+  return record_of(find_by_id(id, ns, deadline));
+}
+
+void Reader::forget_missing(std::string_view ns, std::string_view id, const KeyList& keys) const {
+  if (through_) through_->forget_missing(ns, id, keys);
+}
+
+Result<std::optional<Record>> Reader::only_archived(std::string_view key, std::string_view ns, Deadline deadline) const {
+  if (!through_) return std::optional<Record>();
+  return through_->only_archived(key, ns, deadline);
 }
 
 }  // namespace setget::inline v0

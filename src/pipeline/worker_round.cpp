@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "pipeline/metric_names.hpp"
+#include "pipeline/recalled_entry.hpp"
 
 namespace setget::inline v0::detail {
 
@@ -65,6 +66,7 @@ WorkerRound::WorkerRound(const WorkerOptions& options, MessageKeeper& keeper)
 bool WorkerRound::work(HeldBatch& batch, bool fifo, bool extend) {
   Work work(batch, options_.clock->now());
   decide_all(work, fifo, extend);
+  if (options_.only_archived) recall(work, fifo);
   const auto started = Deadline::Steady::now();
   const bool done = fused_ != nullptr ? apply_fused(work) : apply_and_ack(work);
   if (done) {
@@ -130,6 +132,57 @@ void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
   }
 }
 
+Result<void> WorkerRound::recall(const Command& erase, TimePoint now) const {
+  const auto deadline = Deadline::in(kCallDeadline);
+  auto archived = options_.only_archived(erase.keys.front(), erase.ns, deadline);
+  if (!archived) return std::move(archived).error();
+  if (!*archived) return {};
+  const std::vector<ApplyEntry> entries{recalled_entry(std::move(**archived), *options_.policy->flows())};
+  auto applied = options_.key_store.backend()->apply({.entries = entries, .now = now, .deadline = deadline, .ignore_floor = true});
+  if (!applied) return std::move(applied).error();
+  if (!applied->front()) return std::move(applied->front()).error();
+  return {};
+}
+
+void WorkerRound::recall(Work& work, bool fifo) {
+  for (std::size_t i = 0; i < work.entries.size(); ++i) {
+    const auto& command = work.entries[i].entry.command;
+    if (command.kind != CommandKind::kEraseKey || command.keys.empty()) continue;
+    auto recalled = recall(command, work.now);
+    if (recalled) continue;
+    const auto place = work.places[i];
+    const auto& message = work.batch.messages[place];
+    options_.logger->log(LogLevel::kWarning, "an erase by key is tried again: the archive could not be asked what it is about",
+                         {{"message_id", message.message_id}, {"error", recalled.error().describe()}});
+    const auto code = recalled.error().code();
+    const bool to_blame = code == ErrorCode::kCorrupted || code == ErrorCode::kInternal;
+    retry(work, place,
+          {.verdict = Verdict::kRetry, .entry = {}, .reasons = {reason_of(recalled.error(), to_string(code))}, .to_blame = to_blame});
+    const auto drop = [&](std::size_t at) {
+      work.entries.erase(work.entries.begin() + static_cast<std::ptrdiff_t>(at));
+      work.places.erase(work.places.begin() + static_cast<std::ptrdiff_t>(at));
+    };
+    drop(i);
+    if (fifo && !message.group.empty()) {
+      // In order or not at all.
+      work.failed_groups.push_back(message.group);
+      for (std::size_t later = i; later < work.entries.size();) {
+        if (work.batch.messages[work.places[later]].group != message.group) {
+          ++later;
+          continue;
+        }
+        work.give_back(work.places[later]);
+        drop(later);
+      }
+    }
+    --i;
+  }
+}
+
+void WorkerRound::tell(const ApplyEntry& applied) const {
+  if (options_.on_set_applied && applied.command.kind == CommandKind::kSet) options_.on_set_applied(applied.command);
+}
+
 bool WorkerRound::apply_fused(Work& work) {
   if (work.entries.empty() && work.settlements.empty()) return true;
   auto done = fused_->apply_and_settle(options_.queue.name(), work.entries, work.settlements, work.now, Deadline::in(kCallDeadline));
@@ -148,6 +201,7 @@ bool WorkerRound::apply_fused(Work& work) {
   }
   for (std::size_t i = 0; i < work.entries.size(); ++i) {
     if (auto& applied = done->applied[i]) {
+      tell(work.entries[i].entry);
       finish(work, work.places[i], applied->outcome);
     } else {
       after_error(work, work.places[i], applied.error());
@@ -169,6 +223,7 @@ bool WorkerRound::apply_and_ack(Work& work) {
     }
     for (std::size_t i = 0; i < work.entries.size(); ++i) {
       const auto place = work.places[i];
+      if ((*applied)[i]) tell(entries[i]);
       const auto& group = work.batch.messages[place].group;
       if (auto& result = (*applied)[i]; !result) {
         after_error(work, place, result.error());

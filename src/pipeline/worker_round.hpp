@@ -33,6 +33,10 @@ class WorkerRound {
  private:
   struct Work;
   void decide_all(Work& work, bool fifo, bool extend);
+  // Brings back from the archive what the erases by key among the entries are about; erases for which that failed are tried again.
+  void recall(Work& work, bool fifo);
+  Result<void> recall(const Command& erase, TimePoint now) const;
+  void tell(const ApplyEntry& applied) const;
   bool apply_fused(Work& work);
   bool apply_and_ack(Work& work);
   // What the store answered for entry `i` of the work, where it did not settle it itself.

@@ -61,6 +61,8 @@ TEST_P(MongoArchives, the_example_archives_there_and_cleans_up) {
   std::stringstream text;
   text << out.rdbuf();
   EXPECT_NE(text.str().find("of store and archive are equal"), std::string::npos) << text.str();
+  EXPECT_NE(text.str().find("read through   "), std::string::npos) << text.str();
+  EXPECT_NE(text.str().find("restored       "), std::string::npos) << text.str();
   EXPECT_NE(text.str().find("cleaned up     the archive's collections"), std::string::npos) << text.str();
   EXPECT_NE(text.str().find("All is as it must be."), std::string::npos) << text.str();
 }

@@ -15,6 +15,8 @@ void expect_success(const std::string& uri) {
   EXPECT_EQ(status, 0) << out;
   EXPECT_NE(out.find("All is as it must be."), std::string::npos) << out;
   EXPECT_NE(out.find("of store and archive are equal"), std::string::npos) << out;
+  EXPECT_NE(out.find("read through   "), std::string::npos) << out;
+  EXPECT_NE(out.find("restored       "), std::string::npos) << out;
 }
 
 TEST(RunExample, on_one_server_and_its_socket) {

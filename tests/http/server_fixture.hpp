@@ -25,6 +25,10 @@ class HttpTest : public ::testing::Test {
     parts.queue = database->queue("records");
     parts.key_store = decorate_ ? decorate_(database->key_store()) : database->key_store();
     parts.durability = setget::Durability::kMemory;
+    parts.archive = archive_;
+    parts.archive_schedule = "";
+    parts.read_through = archive_ != nullptr;
+    parts.through = through_;
     parts.linger = setget::Milliseconds(0);
     auto pipeline = setget::Pipeline::create(std::move(parts));
     ASSERT_TRUE(pipeline) << pipeline.error().describe();
@@ -62,6 +66,8 @@ class HttpTest : public ::testing::Test {
   }
 
   std::function<setget::KeyStore(setget::KeyStore)> decorate_;  // nothing: the plain one
+  std::shared_ptr<setget::ArchiveBackend> archive_;             // nothing: no archive; else gets fall back to it
+  setget::ReadThroughOptions through_{};
   std::unique_ptr<setget::Pipeline> pipeline_;
   std::unique_ptr<setget::Gateway> gateway_;
   std::unique_ptr<setget::HttpServer> server_;

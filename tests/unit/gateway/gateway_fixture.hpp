@@ -31,7 +31,8 @@ class GatewayTest : public ::testing::Test {
     setget::PipelineOptions parts;
     parts.queue = database->queue("records");
     parts.key_store = decorate_ ? decorate_(database->key_store()) : database->key_store();
-    parts.archive = database->archive();
+    parts.archive = decorate_archive_ ? decorate_archive_(database->archive()) : database->archive();
+    parts.read_through = decorate_archive_ != nullptr;
     parts.durability = setget::Durability::kMemory;
     parts.flows = std::move(flows);
     parts.limits = limits;
@@ -85,6 +86,8 @@ class GatewayTest : public ::testing::Test {
   }
 
   std::function<setget::KeyStore(setget::KeyStore)> decorate_;  // nothing: the plain one
+  // Nothing: the plain one, and gets do not fall back to it.
+  std::function<std::shared_ptr<setget::ArchiveBackend>(std::shared_ptr<setget::ArchiveBackend>)> decorate_archive_;
   std::shared_ptr<setget::testing::SimulatedClock> clock_;
   std::unique_ptr<setget::Pipeline> pipeline_;
   std::unique_ptr<setget::Gateway> gateway_;

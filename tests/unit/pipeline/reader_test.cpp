@@ -1,5 +1,7 @@
 #include "support.hpp"
 
+#include <future>
+
 #include "support/held_gets.hpp"
 
 #include <setget/testing/forwarding.hpp>
@@ -126,18 +128,30 @@ TEST_F(ReaderThrough, completion_form_answers_as_get_does) {
   EXPECT_EQ(called, 3);
 }
 
-TEST_F(ReaderThrough, completion_form_asks_an_archive_on_the_calling_thread) {
+TEST_F(ReaderThrough, completion_form_asks_an_archive_after_a_store_that_answers_later) {
   archive("old", {"archived"});
   const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
   const auto reader =
       Reader::create({.key_store = KeyStore(held), .archive = world_.archive, .read_through = true, .clock = world_.clock}).value();
-  EXPECT_FALSE(reader->async_gets());
-  bool called = false;
-  reader->get_async("archived", {}, Deadline::in(Milliseconds(1000)), [&](Result<std::optional<Record>> found) {
-    EXPECT_EQ(found.value()->id, "old");
-    called = true;
-  });
-  EXPECT_TRUE(called);
+  EXPECT_TRUE(reader->async_gets());
+  std::promise<Found> answer;
+  reader->find_async("archived", {}, patience(), [&](Result<Found> found) { answer.set_value(std::move(found).value()); });
+  held->answer_all();
+  const auto found = answer.get_future().get();
+  EXPECT_EQ(found.record.value().id, "old");
+  EXPECT_EQ(found.tier, Tier::kArchive);
+}
+
+TEST_F(ReaderThrough, a_store_that_answers_after_the_reader_went_asks_nobody) {
+  archive("old", {"archived"});
+  const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
+  auto reader =
+      Reader::create({.key_store = KeyStore(held), .archive = world_.archive, .read_through = true, .clock = world_.clock}).value();
+  std::optional<ErrorCode> code;
+  reader->get_async("archived", {}, patience(), [&](const Result<std::optional<Record>>& found) { code = found.error().code(); });
+  reader.reset();
+  held->answer_all();
+  EXPECT_EQ(code, ErrorCode::kCancelled);
 }
 
 TEST_F(ReaderThrough, completion_form_meets_faults) {

@@ -1,0 +1,45 @@
+#include "mirror.hpp"
+
+#include <set>
+
+namespace driver {
+
+namespace {
+
+std::string header(const Response& response, const char* name) {
+  const auto found = response.headers.find(name);
+  return found == response.headers.end() ? std::string() : found->second;
+}
+
+// Nothing, or how the second answer is not the first.
+std::string difference(const Response& first, const Response& second, const std::string& tier) {
+  if (first.status != 200 || second.status != 200)
+    return std::to_string(first.status) + " here, " + std::to_string(second.status) + " there";
+  if (first.body != second.body) return "other bytes";
+  for (const char* name : {"content-type", "etag", "setget-id", "setget-version", "setget-expires-at"}) {
+    if (header(first, name) != header(second, name))
+      return std::string(name) + " is " + header(first, name) + ", and " + header(second, name);
+  }
+  if (header(second, "setget-tier") != tier) return "the " + header(second, "setget-tier") + " answered, not the " + tier;
+  return {};
+}
+
+}  // namespace
+
+Mirrored mirror(const Address& first, const Address& second, const std::vector<Delivery>& deliveries, const std::string& tier) {
+  std::set<std::string> keys;
+  for (const auto& delivery : deliveries) keys.insert(delivery.keys.begin(), delivery.keys.end());
+  HttpClient here(first);
+  HttpClient there(second);
+  Mirrored out;
+  for (const auto& key : keys) {
+    const std::string target = "/v1/records/" + percent_encode(key);
+    const auto found = difference(here.request("GET", target), there.request("GET", target), tier);
+    if (!found.empty() && out.differences.size() < 20) out.differences.push_back(key + ": " + found);
+    ++out.keys;
+  }
+  if (out.keys == 0) out.differences.emplace_back("there are no keys to read");
+  return out;
+}
+
+}  // namespace driver

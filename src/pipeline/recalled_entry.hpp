@@ -1,0 +1,12 @@
+// A record of the archive on its way back into the store. Thread rule: any thread.
+#pragma once
+
+#include <setget/key_store.hpp>
+#include <setget/ttl.hpp>
+
+namespace setget::inline v0::detail {
+
+// As its producer most probably gave it, at the version and the revision that it has: for an apply() that ignores the floor.
+ApplyEntry recalled_entry(Record&& record, const Flows& flows);
+
+}  // namespace setget::inline v0::detail
