@@ -16,6 +16,7 @@ namespace setget::inline v0::mongo {
 inline constexpr const char* kKeysIndex = "setget_keys";
 inline constexpr const char* kPurgeIndex = "setget_purge";
 inline constexpr const char* kGoneIndex = "setget_gone";
+inline constexpr const char* kGuardIndex = "setget_guard";
 
 // A document that a find gave; good until the next one. (A bson_t is aligned by an attribute that template arguments cannot have.)
 struct Found {
