@@ -18,6 +18,7 @@ struct Settings {
   double seconds = 2;                        // of each timed part
   std::uint64_t memory_small = 100'000;      // sets, of the bench "memory"
   std::uint64_t memory_large = 1'000'000;    // sets
+  std::string mongo{};                       // the kind of server of archives on MongoDB; empty: the first that there is
   std::uint64_t archiver_records = 100'000;  // of the bench "mongo-memory"
 };
 

@@ -60,11 +60,12 @@ constexpr Bench kBenches[] = {
 
 constexpr const char* kUsage =
     "usage: setget-bench [--store URI] [--folder DIR] [--json FILE] [--trials N] [--seconds S] [--memory-sets SMALL LARGE] "
-    "[--archiver-records N] "
+    "[--archiver-records N] [--mongo KIND] "
     "[NAME...]\n"
     "  --store URI     sqlite: (default), sqlite:DIR for files below DIR, memory:, or any other scheme that is built in\n"
     "  --trials N      of each side of a ratio, taken in turns; medians are reported (default 5)\n"
     "  --seconds S     of each timed part (default 2)\n"
+    "  --mongo KIND    of the server of archives: mongod, mongo_java_server or ferretdb (default: the first that there is)\n"
     "  --archiver-records N   of the larger store of mongo-memory (default 100000; the issue's figure is for 1000000)\n"
     "exit: 0 all targets hold, 1 could not measure, 2 a target does not hold, 64 usage\n";
 
@@ -112,6 +113,8 @@ Arguments parse(int argc, char** argv) {
       given.settings.seconds = number(value(), flag);
     else if (flag == "--memory-child")
       given.memory_child = true;
+    else if (flag == "--mongo")
+      given.settings.mongo = value();
     else if (flag == "--archiver-records")
       given.settings.archiver_records = static_cast<std::uint64_t>(number(value(), flag));
     else if (flag == "--archiver-child") {

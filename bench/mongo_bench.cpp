@@ -11,8 +11,11 @@ namespace bench {
 
 using namespace setget;
 
-std::unique_ptr<mongo_test::MongoServer> start_mongo(const char* bench) {
-  const auto kind = mongo_test::kinds().front();
+std::unique_ptr<mongo_test::MongoServer> start_mongo(const Settings& settings, const char* bench) {
+  auto kind = mongo_test::kinds().front();
+  for (const auto one : {mongo_test::Kind::kMongod, mongo_test::Kind::kJava, mongo_test::Kind::kFerret}) {
+    if (mongo_test::name_of(one) == settings.mongo) kind = one;
+  }
   if (const auto why = mongo_test::missing(kind); !why.empty()) {
     std::printf("%s: left out: %s\n", bench, why.c_str());
     return nullptr;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +20,9 @@
 
 namespace bench {
 
-// The server that SETGET_TEST_MONGODB_URI names, mongod, or mongo-java-server. Null where there is none; the line says why.
-std::unique_ptr<mongo_test::MongoServer> start_mongo(const char* bench);
+// The server that SETGET_TEST_MONGODB_URI names, mongod, or mongo-java-server; or the one that --mongo names. Null where there is none: a
+// line says why.
+std::unique_ptr<mongo_test::MongoServer> start_mongo(const Settings& settings, const char* bench);
 
 // Payloads of records, in turn.
 struct Corpus {
@@ -48,7 +51,10 @@ class RoundTrips final : public setget::Metrics {
     if (counter == "setget_mongo_commands_total") count_ += static_cast<std::uint64_t>(amount);
   }
   void set(std::string_view, double, setget::MetricLabels) noexcept override {}
-  void observe(std::string_view, double, setget::MetricLabels) noexcept override {}
+  void observe(std::string_view n, double v, setget::MetricLabels l) noexcept override {
+    if (n == "setget_mongo_command_seconds" && std::getenv("B12"))
+      std::printf("   %s %.1f ms\n", std::string(l.begin()->value).c_str(), v * 1e3);
+  }
   std::uint64_t count() const { return count_; }
 
  private:

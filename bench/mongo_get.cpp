@@ -8,7 +8,7 @@
 namespace bench {
 
 void bench_mongo_get(const Settings& settings, Report& report) {
-  const auto server = start_mongo("mongo-get");
+  const auto server = start_mongo(settings, "mongo-get");
   if (!server) return;
   std::vector<setget::mongo::Database> archives;
   const auto archive = [&] {

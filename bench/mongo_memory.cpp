@@ -59,7 +59,7 @@ int run_archiver_child(const std::vector<std::string>& words) {
 }
 
 void bench_mongo_memory(const Settings& settings, Report& report) {
-  const auto server = start_mongo("mongo-memory");
+  const auto server = start_mongo(settings, "mongo-memory");
   if (!server) return;
   RedisServer redis(settings);
   const auto few = measure(redis, server->options(), kFew);

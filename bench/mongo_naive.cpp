@@ -52,7 +52,7 @@ double naive_rate(RedisServer& redis, const mongo::Options& options, const Corpu
 }  // namespace
 
 void bench_mongo_naive(const Settings& settings, Report& report) {
-  const auto server = start_mongo("mongo-naive");
+  const auto server = start_mongo(settings, "mongo-naive");
   if (!server) return;
   RedisServer redis(settings);
   const auto corpus = corpus_of(kPayloadBytes, kRecords);

@@ -48,7 +48,7 @@ void measure(const std::string& name, int trials, const Corpus& corpus, mongo::D
 }  // namespace
 
 void bench_mongo_restore(const Settings& settings, Report& report) {
-  const auto server = start_mongo("mongo-restore");
+  const auto server = start_mongo(settings, "mongo-restore");
   if (!server) return;
   const auto options = server->options();
   auto database = must(mongo::open(options), "mongo");

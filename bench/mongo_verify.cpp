@@ -75,7 +75,7 @@ void measure(const std::string& suffix, const Settings& settings, const mongo::O
 }  // namespace
 
 void bench_mongo_verify(const Settings& settings, Report& report) {
-  const auto server = start_mongo("mongo-verify");
+  const auto server = start_mongo(settings, "mongo-verify");
   if (!server) return;
   measure("", settings, server->options(), must(memory::open(), "memory").key_store(), report);
 #ifdef SETGET_BENCH_REDIS

@@ -173,11 +173,11 @@ Result<std::vector<IndexInfo>> list_indexes(const Place& place, mongoc_client_t*
 }
 
 Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) const {
-  std::vector<std::pair<std::string, Wanted>> all = {{documents_, {.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"stamp", -1}}}},
-                                                     {documents_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}},
-                                                     {documents_, {.name = kGoneIndex, .fields = {{"gone", 1}}, .sparse = true}},
-                                                     {chunks_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}}};
-  if (options().guard_index) all.push_back({documents_, {.name = kGuardIndex, .fields = {{"_id", 1}, {"order", 1}}, .unique = true}});
+  const std::vector<std::pair<std::string, Wanted>> all = {
+      {documents_, {.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"stamp", -1}}}},
+      {documents_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}},
+      {documents_, {.name = kGoneIndex, .fields = {{"gone", 1}}, .sparse = true}},
+      {chunks_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}}};
   for (const auto& collection : {documents_, chunks_}) {
     auto there = list_indexes(*this, client, collection, deadline);
     // A collection that does not exist yet.
@@ -200,6 +200,17 @@ Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) con
       if (auto checked = check_index(*this, collection, wanted, *listed); !checked) return checked;
     }
   }
+  return {};
+}
+
+Result<void> Place::ready_to_replace(mongoc_client_t* client, Deadline deadline) {
+  if (!options().guard_index || guarded_.load(std::memory_order_acquire)) return {};
+  const Wanted guard{.name = kGuardIndex, .fields = {{"_id", 1}, {"order", 1}}, .unique = true};
+  if (auto made = make_index(*this, client, documents_, guard, false, deadline); !made) return made;
+  auto listed = list_indexes(*this, client, documents_, deadline);
+  if (!listed) return std::move(listed).error();
+  if (auto checked = check_index(*this, documents_, guard, *listed); !checked) return checked;
+  guarded_.store(true, std::memory_order_release);
   return {};
 }
 

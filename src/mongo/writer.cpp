@@ -120,6 +120,9 @@ class Writer::Bulk {
       sent.push_back(&work);
     }
     if (sent.empty()) return {};
+    if (plan == Work::Plan::kReplace) {
+      if (auto ready = place_.ready_to_replace(client_, deadline_); !ready) return ready;
+    }
     Reply reply;
     bson_error_t error{};
     const bool done = mongoc_bulk_operation_execute(bulk.get(), reply.fill(), &error) != 0;

@@ -93,7 +93,8 @@ class Verification {
 
   Result<void> compare_ranges() {
     const auto go_on = [this] { return turn_.go_on(); };
-    const auto in_store = state_.store().digest({.now = now_, .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
+    const auto in_store = state_.store().digest(
+        {.now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
     if (!in_store) return in_store.error();
     std::vector<std::uint64_t> starts;
     starts.reserve(in_store->size());
