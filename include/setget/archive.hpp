@@ -111,14 +111,6 @@ struct ScanArchive {
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
-// Which payloads a digest is made of bytes for, and not of what is remembered of them.
-struct DeepSample {
-  std::uint64_t of = 0;    // 0 = none, 1 = all, n = one in n
-  std::uint64_t turn = 0;  // which of the n; each identity belongs to one of them, always the same
-  bool takes(std::uint64_t identity_hash) const noexcept {
-    return of != 0 && (identity_hash * 0x9e3779b97f4a7c15u >> 32) % of == turn % of;
-  }
-};
 struct DigestArchive {
   std::span<const std::uint64_t> starts{};  // of the ranges, rising, the first 0; as KeyStoreBackend::digest() cut them
   TimePoint now{};

@@ -198,6 +198,15 @@ struct GetById {
   TimePoint now{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
+struct IdentityName {
+  std::string_view ns{};
+  std::string_view id{};
+};
+struct GetByIds {
+  std::span<const IdentityName> names{};
+  TimePoint now{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
 // Empty account, flow or owner = any. Only records whose flow was listed when they were set.
 struct ListRecords {
   std::string_view ns{};
@@ -215,10 +224,19 @@ struct ScanRecords {
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
+// Which payloads a digest is made of bytes for, and not of what is remembered of them.
+struct DeepSample {
+  std::uint64_t of = 0;    // 0 = none, 1 = all, n = one in n
+  std::uint64_t turn = 0;  // which of the n; each identity belongs to one of them, always the same
+  bool takes(std::uint64_t identity_hash) const noexcept {
+    return of != 0 && (identity_hash * 0x9e3779b97f4a7c15u >> 32) % of == turn % of;
+  }
+};
 struct DigestRecords {
   std::size_t entries = 256;              // of one range: it ends behind so many, and at the end of their hash
   std::size_t max_ranges = 65536;         // with more, each range takes twice as many. > 0
   TimePoint now{};                        // what has expired by then does not count
+  DeepSample deep{};                      // of these the bytes are read, whatever is remembered of them
   std::size_t page = 500;                 // read at a time
   std::function<Result<void>()> go_on{};  // asked now and then; an error ends the call with it
   Deadline deadline = Deadline::in(Milliseconds(30'000));
@@ -332,6 +350,9 @@ class SETGET_API KeyStoreBackend {
   // Range digests over every live record, in order and without a gap: the first range begins at 0. What changes meanwhile may or may not
   // be in it. Default: by scan(), page by page, so that the memory needed is that of the ranges.
   virtual Result<std::vector<RangeDigest>> digest(const DigestRecords& request);
+
+  // get_by_id() of many: one answer for each, in their order. They need not see one moment. Default: one by one.
+  virtual Result<std::vector<Lookup>> get_by_ids(const GetByIds& request);
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,17 @@ FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }
 // NOLINTNEXTLINE(performance-unnecessary-value-param): overrides keep it
 void KeyStoreBackend::get_async(const GetRecords& request, GetDone done) { done(get(request)); }
 
+Result<std::vector<Lookup>> KeyStoreBackend::get_by_ids(const GetByIds& request) {
+  std::vector<Lookup> out;
+  out.reserve(request.names.size());
+  for (const auto& name : request.names) {
+    auto found = get_by_id({.ns = name.ns, .id = name.id, .now = request.now, .deadline = request.deadline});
+    if (!found) return std::move(found).error();
+    out.push_back(*std::move(found));
+  }
+  return out;
+}
+
 std::string_view to_string(TombstoneReason reason) noexcept {
   switch (reason) {
     case TombstoneReason::kErased:

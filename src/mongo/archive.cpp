@@ -33,12 +33,16 @@ class MongoArchive final : public ArchiveBackend {
             .quarantine = true};
   }
 
-  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override { return writer_.write(request); }
+  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
+    reader_.forget_ahead();
+    return writer_.write(request);
+  }
   Result<std::vector<Lookup>> get(const GetRecords& request) override { return reader_.get(request); }
   Result<Lookup> get_by_id(const GetById& request) override { return reader_.get_by_id(request); }
   Result<SummaryPage> scan(const ScanArchive& request) override { return reader_.scan(request); }
 
   Result<std::size_t> reclaim(const ReclaimArchive& request) override {
+    reader_.forget_ahead();
     const auto deadline = place_->clients().own_deadline();
     std::size_t steps = 0;
     while (steps < request.max_steps) {
@@ -53,6 +57,7 @@ class MongoArchive final : public ArchiveBackend {
   }
 
   Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
+    reader_.forget_ahead();
     const auto deadline = place_->clients().own_deadline();
     std::size_t removed = 0;
     for (std::size_t at = 0; at < ids.size(); at += place_->options().batch) {

@@ -87,6 +87,7 @@ struct Wanted {
   std::vector<std::pair<const char*, std::int32_t>> fields;
   bool sparse = false;
   bool expires = false;
+  bool unique = false;
 };
 
 std::string fields_of(const Wanted& wanted) {
@@ -101,6 +102,7 @@ Document definition_of(const Wanted& wanted, bool expires) {
   Document out;
   out.add("key", key).add_utf8("name", wanted.name);
   if (wanted.sparse) out.add("sparse", true);
+  if (wanted.unique) out.add("unique", true);
   if (expires) out.add("expireAfterSeconds", std::int32_t{0});
   return out;
 }
@@ -118,7 +120,7 @@ Result<void> check_index(const Place& place, const std::string& collection, cons
   for (const auto& index : all) {
     if (index.name != wanted.name) continue;
     if (index.fields != fields_of(wanted)) return wrong_index(place, collection, wanted, fmt::format(", and is on ({})", index.fields));
-    if (index.unique) return wrong_index(place, collection, wanted, " and not unique");
+    if (index.unique != wanted.unique) return wrong_index(place, collection, wanted, wanted.unique ? " and unique" : " and not unique");
     if (index.partial) return wrong_index(place, collection, wanted, " and over all documents");
     if (index.expires_after && !wanted.expires) return wrong_index(place, collection, wanted, " and drop nothing");
     if (index.expires_after && *index.expires_after != 0) return wrong_index(place, collection, wanted, " with expireAfterSeconds 0");
@@ -198,6 +200,17 @@ Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) con
       if (auto checked = check_index(*this, collection, wanted, *listed); !checked) return checked;
     }
   }
+  return {};
+}
+
+Result<void> Place::ready_to_replace(mongoc_client_t* client, Deadline deadline) {
+  if (!options().guard_index || guarded_.load(std::memory_order_acquire)) return {};
+  const Wanted guard{.name = kGuardIndex, .fields = {{"_id", 1}, {"order", 1}}, .unique = true};
+  if (auto made = make_index(*this, client, documents_, guard, false, deadline); !made) return made;
+  auto listed = list_indexes(*this, client, documents_, deadline);
+  if (!listed) return std::move(listed).error();
+  if (auto checked = check_index(*this, documents_, guard, *listed); !checked) return checked;
+  guarded_.store(true, std::memory_order_release);
   return {};
 }
 

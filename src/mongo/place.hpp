@@ -16,6 +16,7 @@ namespace setget::inline v0::mongo {
 inline constexpr const char* kKeysIndex = "setget_keys";
 inline constexpr const char* kPurgeIndex = "setget_purge";
 inline constexpr const char* kGoneIndex = "setget_gone";
+inline constexpr const char* kGuardIndex = "setget_guard";
 
 // A document that a find gave; good until the next one. (A bson_t is aligned by an attribute that template arguments cannot have.)
 struct Found {
@@ -36,6 +37,9 @@ class Place {
 
   // Makes and checks what is missing, once; until that succeeded every call tries it first.
   Result<void> ready(Deadline deadline);
+  // Before documents are replaced: makes and checks the index that finds them, where one is wanted. Not before: whatever is inserted while
+  // it is there pays for it.
+  Result<void> ready_to_replace(mongoc_client_t* client, Deadline deadline);
   // As Clients::call, after ready().
   template <class What>
   auto call(Deadline deadline, What what) -> std::invoke_result_t<What, mongoc_client_t*> {
@@ -65,6 +69,7 @@ class Place {
   std::string state_;
   std::mutex making_;
   std::atomic<bool> ready_{false};
+  std::atomic<bool> guarded_{false};
 };
 
 // An index as a server lists it.

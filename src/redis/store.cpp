@@ -255,6 +255,7 @@ Result<std::vector<std::optional<Payload>>> RedisStore::load_entries(std::span<c
 void BodyCoder::store(const ApplyEntry& entry, IdentityPart& identity) {
   identity.codec = BodyCodec::kNone;
   identity.dictionary = 0;
+  identity.content = content_digest(entry.command);
   identity.body = entry.encoded;
 }
 

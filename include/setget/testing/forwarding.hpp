@@ -65,6 +65,7 @@ class SETGET_API ForwardingKeyStore : public KeyStoreBackend {
   Result<StoreStats> stats() override { return inner_->stats(); }
   void get_async(const GetRecords& request, GetDone done) override { inner_->get_async(request, std::move(done)); }
   Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override { return inner_->digest(request); }
+  Result<std::vector<Lookup>> get_by_ids(const GetByIds& request) override { return inner_->get_by_ids(request); }
 
  private:
   std::shared_ptr<KeyStoreBackend> inner_;
