@@ -132,6 +132,7 @@ void read_archive(TomlReader& section, Config& out) {
   section.read_choice("catch_up", out.pipeline.archive_catch_up,
                       {{"skip", CatchUp::kSkip}, {"once", CatchUp::kOnce}, {"all", CatchUp::kAll}});
   section.read("jitter", out.pipeline.archive_jitter);
+  section.read_bytes("history_bytes", out.pipeline.history_bytes);
   if (out.archive_schedule.empty()) return;
   if (auto cron = Cron::parse(out.archive_schedule, out.time_zone); !cron) {
     section.problem(cron.error().field() == "time_zone" ? "time_zone" : "schedule", cron.error().message());

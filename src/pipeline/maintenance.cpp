@@ -42,6 +42,7 @@ void Maintenance::tick() {
   last_tick_ = parts_.clock->now();
   maintain_queue();
   reclaim();
+  move_history();
   reclaim_archive();
   publish();
 }
@@ -73,10 +74,15 @@ void Maintenance::reclaim_archive() {
   if (last_archive_ && now - *last_archive_ < kArchiveInterval && now >= *last_archive_) return;
   last_archive_ = now;
   for (int i = 0; i < kRounds; ++i) {
-    auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps});
+    auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps, .max_history_bytes = parts_.history_bytes});
     if (!done) return failed("archive", done.error());
     if (*done < kSteps) return;
   }
+}
+
+void Maintenance::move_history() {
+  if (!parts_.move_history) return;
+  if (auto moved = parts_.move_history(); !moved) failed("history", moved.error());
 }
 
 void Maintenance::publish() {

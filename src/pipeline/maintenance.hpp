@@ -6,6 +6,8 @@
 #include <mutex>
 #include <optional>
 
+#include <functional>
+
 #include <setget/archive.hpp>
 #include <setget/key_store.hpp>
 #include <setget/observe.hpp>
@@ -16,7 +18,9 @@ namespace setget::inline v0::detail {
 struct MaintenanceParts {
   Queue queue;
   KeyStore key_store;
-  std::shared_ptr<ArchiveBackend> archive;  // may be empty
+  std::shared_ptr<ArchiveBackend> archive;     // may be empty
+  std::function<Result<void>()> move_history;  // may be empty
+  std::uint64_t history_bytes = 0;
   std::shared_ptr<const Clock> clock;
   std::shared_ptr<Logger> logger;
   std::shared_ptr<Metrics> metrics;
@@ -39,6 +43,7 @@ class Maintenance {
   void reclaim();
   void maintain_queue();
   void reclaim_archive();
+  void move_history();
   void publish();
   void failed(std::string_view step, const Error& error);
 

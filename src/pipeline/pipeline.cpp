@@ -69,6 +69,8 @@ struct Pipeline::State {
     maintenance = std::make_unique<detail::Maintenance>(detail::MaintenanceParts{.queue = options.queue,
                                                                                  .key_store = options.key_store,
                                                                                  .archive = options.archive,
+                                                                                 .move_history = [this] { return move_history(); },
+                                                                                 .history_bytes = options.history_bytes,
                                                                                  .clock = options.clock,
                                                                                  .logger = options.logger,
                                                                                  .metrics = options.metrics,
@@ -138,6 +140,7 @@ struct Pipeline::State {
     archiving.key_store = options.key_store;
     archiving.archive = options.archive;
     archiving.policy = policy;
+    archiving.history_bytes = options.history_bytes;
     archiving.clock = options.clock;
     archiving.logger = options.logger;
     archiving.metrics = options.metrics;
@@ -163,6 +166,14 @@ struct Pipeline::State {
                            },
                            .catch_up = options.archive_catch_up,
                            .jitter = options.archive_jitter});
+  }
+
+  // Full outboxes hold workers up, so it does not wait for the night.
+  Result<void> move_history() {
+    if (!archiver || !options.key_store.backend()->capabilities().history) return {};
+    auto moved = archiver->move_history(Deadline::in(Milliseconds(10'000)));
+    if (!moved) return std::move(moved).error();
+    return {};
   }
 
   void maintain() {
@@ -282,7 +293,8 @@ Result<void> Pipeline::reload(Flows flows) { return reload(Result<Flows>(std::mo
 
 Result<void> Pipeline::reload(Result<Flows> flows) {
   auto& options = state_->options;
-  auto reloaded = flows ? state_->policy->reload(*std::move(flows)) : Result<void>(std::move(flows).error());
+  auto reloaded = flows ? options.check_history(*flows) : Result<void>(std::move(flows).error());
+  if (reloaded) reloaded = state_->policy->reload(*std::move(flows));
   options.metrics->add(detail::metric::kReloads, 1, {{"result", reloaded ? "ok" : "refused"}});
   if (reloaded)
     options.logger->log(LogLevel::kInfo, "flows were reloaded", {});

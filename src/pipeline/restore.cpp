@@ -16,6 +16,7 @@ class Restoration {
   }
 
   Result<RestoreReport> go() {
+    if (auto ready = look_at_history(); !ready) return std::move(ready).error();
     if (auto ready = look_at_store(); !ready) return std::move(ready).error();
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     auto& cursor = progress_.cursor;
@@ -23,7 +24,7 @@ class Restoration {
     if (auto told = tell(); !told) return std::move(told).error();
     do {
       if (auto on = turn_.go_on(); !on) return std::move(on).error();
-      auto page = state_.archive().scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = turn_.deadline()});
+      auto page = next_page(cursor, size.limit());
       if (!page) return std::move(page).error();
       std::size_t bytes = 0;
       for (auto& item : page->items) {
@@ -40,6 +41,21 @@ class Restoration {
   }
 
  private:
+  Result<SummaryPage> next_page(const std::string& cursor, std::size_t limit) {
+    if (options_.at)
+      return state_.archive().scan_history({.cursor = cursor, .limit = limit, .at = *options_.at, .deadline = turn_.deadline()});
+    return state_.archive().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
+  }
+
+  Result<void> look_at_history() {
+    if (!options_.at) return {};
+    if (auto known = state_.check_moment(*options_.at); !known) return known;
+    if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+    auto stats = state_.archive().stats();
+    if (!stats) return std::move(stats).error();
+    return detail::check_reach(*stats, *options_.at);
+  }
+
   Result<void> look_at_store() {
     auto page = state_.store().scan({.cursor = {}, .limit = 1, .deadline = turn_.deadline()});
     if (!page) return std::move(page).error();
@@ -137,6 +153,7 @@ class Restoration {
     return command;
   }
 
+  bool keeps_history(const Record& record) const { return flows_->effective(record.account, record.flow).history.value_or(false); }
   bool listed(const Record& record) const { return flows_->effective(record.account, record.flow).index.value_or(false); }
 
   // The command as its producer most probably gave it: a redelivery of the original then is a duplicate and no conflict.
@@ -146,6 +163,7 @@ class Restoration {
     entry.expires_at = record.expires_at;
     entry.ttl_rule = record.ttl_rule;
     entry.listed = listed(record);
+    entry.history = keeps_history(record);
     entry.revision = record.revision;
     entry.lost_keys = std::move(record.lost_keys);
     const auto version = record.version;
@@ -208,6 +226,7 @@ class Restoration {
     entry.expires_at = record.expires_at;
     entry.ttl_rule = record.ttl_rule;
     entry.listed = listed(record);
+    entry.history = keeps_history(record);
     const bool assigned = record.version == record.stamp;
     const auto known_version = std::max(record.version, current ? current->version : 0);
     const KeyList keys{std::span<const std::string_view>(held)};
@@ -223,6 +242,11 @@ class Restoration {
           {.entries = std::span(&entry, 1), .now = state_.options.clock->now(), .deadline = turn_.deadline(), .ignore_floor = true});
       if (!applied) return std::move(applied).error();
       auto& result = applied->front();
+      if (!result && result.error().code() == ErrorCode::kResourceExhausted && i + 1 < kTries) {
+        // The outbox for histories is full.
+        if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+        continue;
+      }
       if (!result) return std::move(result).error();
       // A duplicate: this restore did it before it was interrupted.
       if (result->outcome == Outcome::kApplied || result->outcome == Outcome::kDuplicate) {
