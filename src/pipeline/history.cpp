@@ -269,18 +269,17 @@ Result<std::optional<Record>> Archiver::get_at(const PastGet& request, Deadline 
   if (!found) return std::move(found).error();
   if (found->status == HistoryLookup::Status::kFound) return Answer(std::move(found->record));
   if (found->status == HistoryLookup::Status::kNotKept) return refused("the record that was there then is of a flow without history");
-  if (found->status == HistoryLookup::Status::kUnknown) {
-    auto current = state_->as_it_is(request, deadline);
-    if (!current) return std::move(current).error();
-    if (current->record && current->record->created_at <= request.at) {
-      // It has been there since, and its flow has kept history for a while at most.
-      const auto& record = *current->record;
-      if (!state_->options.policy->flows()->effective(record.account, record.flow).history.value_or(false)) {
-        return refused("the record under it is of a flow without history");
-      }
-      if (record.expired(request.at)) return Answer();
-      return Answer(std::move(current->record));
+  // What is there now, and was then, without a state of its own.
+  auto current = state_->as_it_is(request, deadline);
+  if (!current) return std::move(current).error();
+  if (current->record && current->record->created_at <= request.at) {
+    // It has been there since, and its flow has kept history for a while at most.
+    const auto& record = *current->record;
+    if (!state_->options.policy->flows()->effective(record.account, record.flow).history.value_or(false)) {
+      return refused("the record under it is of a flow without history");
     }
+    if (record.expired(request.at)) return Answer();
+    return Answer(std::move(current->record));
   }
   auto stats = state_->archive().stats();
   if (!stats) return std::move(stats).error();

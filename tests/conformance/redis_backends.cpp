@@ -57,7 +57,6 @@ ConformanceParams redis_backend(RedisBackend backend) {
   params.archive = false;
   params.schedules = false;
   params.deviations.fused = "queue and key store do not share a transaction";
-  params.deviations.outbox = "flows that keep history need a store in memory or SQLite";
   return params;
 }
 
