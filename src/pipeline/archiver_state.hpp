@@ -16,7 +16,10 @@
 namespace setget::inline v0 {
 
 struct Archiver::State {
-  explicit State(ArchiverOptions given) : options(std::move(given)) {}
+  explicit State(ArchiverOptions given) : options(std::move(given)) {
+    first_flows = options.policy->flows();
+    first_since = options.clock->now();
+  }
   KeyStoreBackend& store() { return *options.key_store.backend(); }
   ArchiveBackend& archive() { return *options.archive; }
   detail::ArchiveRules rules() const { return {*options.policy, options.next_run_in}; }
@@ -51,6 +54,10 @@ struct Archiver::State {
   std::shared_ptr<const Flows> begun;      // guarded by moving: whose histories the archive knows of
   std::shared_ptr<const Flows> beginning;  // guarded by moving: and those that begin_histories() is at, and where
   std::string begin_cursor;                // guarded by moving
+  // Since when this process has had the flows that it was made with: before its first worker.
+  std::shared_ptr<const Flows> first_flows;
+  TimePoint first_since{};
+  TimePoint begin_since{};  // guarded by moving
   std::mutex mutex;
   std::condition_variable cancelled;
   std::uint64_t cancels = 0;  // guarded by mutex

@@ -196,8 +196,11 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
     begun = flows;
     return moved;
   }
-  if (beginning != flows) begin_cursor.clear();
-  beginning = flows;
+  if (beginning != flows) {
+    begin_cursor.clear();
+    begin_since = flows == first_flows ? first_since : options.clock->now();
+    beginning = flows;
+  }
   // Half of the time is for the outbox.
   const auto scanning = Deadline::in(deadline.left() / 2);
   bool more = of != kNoFlows;
@@ -223,7 +226,7 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
     begin_cursor = std::move(page->next);
     more = !begin_cursor.empty();
   }
-  auto known = archive().write_history({.source = source, .states = {}, .of = of, .since = options.clock->now(), .deadline = deadline});
+  auto known = archive().write_history({.source = source, .states = {}, .of = of, .since = begin_since, .deadline = deadline});
   if (!known) return std::move(known).error();
   begun = flows;
   return moved;
