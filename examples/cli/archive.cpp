@@ -318,7 +318,7 @@ void add_verify(CLI::App& archive, Context& context) {
 
 void add_restore(CLI::App& archive, Context& context) {
   struct Flags {
-    std::string account, flow, owner, key, ttl, state;
+    std::string account, flow, owner, key, ttl, state, at;
     setget::RestoreOptions options;
   };
   auto* command = archive.add_subcommand("restore", "bring records back from the archive; all given conditions must hold");
@@ -332,6 +332,7 @@ void add_restore(CLI::App& archive, Context& context) {
       command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life by the TTL policy");
   command->add_option("--ttl", flags->ttl, "that life instead: never, 90s, 15m, 36h, 7d, 2w")->needs(expired);
   command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions; later sets win");
+  command->add_option("--at", flags->at, "what was in force at this moment (RFC 3339), of flows that keep history");
   auto* dry = command->add_flag("--dry-run", flags->options.dry_run, "only count");
   command
       ->add_option("--state", flags->state, "a file in which it keeps how far it came: the same command goes on there after it was killed")
@@ -347,6 +348,11 @@ void add_restore(CLI::App& archive, Context& context) {
         auto ttl = setget::parse_ttl(flags->ttl);
         if (!ttl) return failed(context.common, std::move(ttl).error().at_field("--ttl"));
         options.ttl = *ttl;
+      }
+      if (!flags->at.empty()) {
+        auto moment = setget::parse_moment(flags->at);
+        if (!moment) return failed(context.common, std::move(moment).error().at_field("--at"));
+        options.at = *moment;
       }
       return restore(context, std::move(options), flags->state);
     };

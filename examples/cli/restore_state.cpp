@@ -30,6 +30,7 @@ std::string conditions_of(const setget::RestoreOptions& options) {
   put("owner", options.owner);
   put("key", options.key);
   if (options.include_expired) out["include_expired"] = options.ttl ? to_string(*options.ttl) : "by policy";
+  if (options.at) out["at"] = options.at->time_since_epoch().count();
   out["overwrite"] = options.overwrite;
   return out.dump();
 }

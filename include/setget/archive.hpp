@@ -78,12 +78,19 @@ struct ArchiveStats {
   std::uint64_t tombstones = 0;
   std::uint64_t bytes = 0;
   std::uint64_t quarantined = 0;
+  std::uint64_t history_states = 0;
+  std::uint64_t history_bytes = 0;  // of their payloads and names
+  // Of moments before it, only what is found can be told: there was no history yet, or not of every flow that keeps one now, or what was in
+  // force has been dropped. Empty: no state was ever written.
+  std::optional<TimePoint> history_from{};
+  std::string history_of{};  // WriteHistory::of, as it was given last
 };
 
 struct ArchiveCapabilities {
   Durability durability = Durability::kMemory;
   bool read_by_key = false;  // read-through
   bool quarantine = false;   // keeps what it could not write
+  bool history = false;      // keeps the states that came before
 };
 
 // A change that the archive refused again and again, kept beside the documents with the reason until it is written after all. The payload
@@ -122,6 +129,44 @@ struct DigestArchive {
 struct ReclaimArchive {
   TimePoint now{};
   std::size_t max_steps = 1000;
+  // Beyond it the states of histories that ended first are dropped, whatever their age; those in force stay. 0 = no limit.
+  std::uint64_t max_history_bytes = 0;
+};
+// A state and how long it is kept once another one is in force, or it has expired; a tombstone from its beginning. Empty = for ever.
+struct ArchivedState {
+  HistoryState state{};
+  std::optional<Milliseconds> keep{};
+};
+struct WriteHistory {
+  StoreIdentity source{};                   // whose outbox the positions are of
+  std::span<const ArchivedState> states{};  // in each part by rising position
+  // From `since` on the histories are whole for the flows that this text names, in the archiver's own words: kept for ArchiveStats, and
+  // history_from never lies before it. Empty = says nothing.
+  std::string_view of{};
+  TimePoint since{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct GetHistory {
+  std::string_view ns{};
+  std::string_view key{};  // either this
+  std::string_view id{};   // or, where `key` is empty, this
+  TimePoint at{};
+};
+struct HistoryLookup {
+  enum class Status : std::uint8_t {
+    kFound,
+    kGone,     // it was erased, superseded or expired then, or the key had moved on or was not listed any more
+    kNotKept,  // a record of a flow without history held it then
+    kUnknown,  // no state was in force, and none before it is kept
+  };
+  Status status = Status::kUnknown;
+  std::optional<Record> record{};
+};
+struct ScanHistory {
+  std::string cursor{};
+  std::size_t limit = 500;
+  TimePoint at{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ArchiveId {
   std::string ns{};
@@ -168,6 +213,14 @@ class SETGET_API ArchiveBackend {
   // The archive's side of KeyStoreBackend::digest(): one answer for each of `starts`, in their order; kInvalidArgument where they do not
   // rise from 0. A document that is damaged gives another digest, not an error. Default: by scan(), and get_by_id() for a sample.
   virtual Result<std::vector<RangeDigest>> digest(const DigestArchive& request);
+  // Histories, for point-in-time reads. A state ends where the next one of its identity begins, and never begins before the one it follows.
+  // Idempotent: positions that were written from `source` already are passed over. All or nothing. Returns how many were new.
+  // kUnsupported by default, as the next two.
+  virtual Result<std::size_t> write_history(const WriteHistory& request);
+  // What a get at `at` would have found, to the millisecond: of states that begin in the same one, the last.
+  virtual Result<HistoryLookup> get_history(const GetHistory& request);
+  // Every record that was in force at `at` and had not expired then, in the order of scans; all of them with their records.
+  virtual Result<SummaryPage> scan_history(const ScanHistory& request);
 };
 
 }  // namespace setget::inline v0

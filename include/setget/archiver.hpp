@@ -36,6 +36,8 @@ struct ArchiverOptions {
   // One run at a time among all processes: one that has not confirmed anything for so long, by `clock`, may be taken over by another. One
   // of a process of this host that has ended is taken over at once. > 0
   Milliseconds lease{60'000};
+  // Histories of all flows together: beyond it the states that ended first go before their age. 0 = no limit.
+  std::uint64_t history_bytes = std::uint64_t{1} << 30;
   Milliseconds next_run_in{86'400'000};  // for archive = "skip": records that expire sooner are skipped
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Logger> logger{};
@@ -131,6 +133,18 @@ struct RestoreProgress {
 // What a fresh version that replaced live data came from: an attribute of this name, "version 7, revision 0".
 inline constexpr std::string_view kRestoredFrom = "setget-restored-from";
 
+// What a key, or an identity, led to at a moment.
+struct PastGet {
+  std::string ns{};
+  std::string key{};  // either this
+  std::string id{};   // or, where `key` is empty, this
+  TimePoint at{};
+};
+
+// "2026-11-27T14:00:00.123Z", or with an offset ("+01:00") instead of Z; up to nine digits of a second, of which three count.
+// kInvalidArgument else.
+SETGET_API Result<TimePoint> parse_moment(std::string_view rfc3339);
+
 struct RestoreOptions {
   std::optional<std::string> ns{};  // all given conditions must hold
   std::optional<std::string> account{};
@@ -147,6 +161,8 @@ struct RestoreOptions {
   // Called on the calling thread before the first record and whenever what it says is in the store. An exception ends the restore with
   // kInternal.
   std::function<void(const RestoreProgress& progress)> on_progress{};
+  // Not what the archive holds now, but what was in force at this moment. Needs flows with history, as get_at().
+  std::optional<TimePoint> at{};
 };
 
 struct NightlyOptions {
@@ -188,6 +204,14 @@ class SETGET_API Archiver {
   // and is as old as the beginning of the restore: what is set or erased later wins.
   // Idempotent without `overwrite`. kInvalidArgument: a TTL without include_expired.
   Result<RestoreReport> restore(const RestoreOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
+  // The record that a get at `at` would have found, exact to the millisecond of acceptance; empty: there was none. Moves the outbox first,
+  // so that it knows everything that was applied by now. Errors: kFailedPrecondition with the field "at" where no flow keeps history, where
+  // the record that held the key then was of a flow without, or where the moment lies before what is kept; kInvalidArgument for one that
+  // lies ahead.
+  Result<std::optional<Record>> get_at(const PastGet& request, Deadline deadline = Deadline::in(std::chrono::minutes(1)));
+  // Moves what waits in the store's outbox into the archive's histories. Part of every run, and of a pipeline's maintenance. May be
+  // called at any time, also while a run is under way. Returns how many states were new to the archive; 0 for a store without an outbox.
+  Result<std::uint64_t> move_history(Deadline deadline = Deadline::in(std::chrono::minutes(1)));
   Result<std::optional<ArchiveCheckpoint>> checkpoint();
   // A running call stops at its next batch with kCancelled. Idempotent.
   void cancel() noexcept;

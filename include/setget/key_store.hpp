@@ -28,6 +28,8 @@ struct ApplyEntry {
   std::optional<TimePoint> expires_at{};  // kSet, kTouch: resolved by the TTL policy; empty = never
   TtlRule ttl_rule = TtlRule::kDefault;
   bool listed = false;  // the flow keeps a listing index
+  // kSet: the flow keeps history. From this set on, every state of the identity goes to the store's outbox in the step that makes it.
+  bool history = false;
   // Only of what comes back from an archive; zero and empty otherwise.
   Revision revision = 0;  // that the identity continues at
   KeyList lost_keys{};    // those of its keys that led elsewhere; they stay lost, though their holder may be gone
@@ -105,6 +107,32 @@ struct CursorInfo {
   TimePoint updated_at{};
 };
 
+// A state that an identity took, for its history: what was applied, not what is there now. In force from `at` until the next state of the
+// identity. `at` is the acceptance of the command that brought it about (where a restore or a policy did, the moment of that); a command
+// applied behind a later one of the same identity counts from the state before it.
+struct HistoryState {
+  enum class Kind : std::uint8_t {
+    kRecord = 1,
+    kTombstone = 2,  // erased, superseded, or replaced by a set that had expired. Expiry itself makes no state: `expires_at` says it
+    kNotKept = 3,    // replaced by a set of a flow without history; `record` has the keys and no payload
+  };
+  std::uint32_t part = 0;  // of the store's outbox; all states of an identity are in the same one
+  Position position = 0;   // within its part; rises, and is never used twice
+  Kind kind = Kind::kRecord;
+  TimePoint at{};
+  std::string ns{};
+  std::string id{};
+  Version version = 0;
+  Revision revision = 0;
+  TombstoneReason reason = TombstoneReason::kErased;  // kTombstone only
+  std::optional<Record> record{};                     // not for kTombstone
+};
+
+struct HistoryBatch {
+  std::vector<HistoryState> states{};
+  bool at_end = false;  // nothing was behind the last one when it was read
+};
+
 struct StoreIdentity {
   std::string uuid{};       // random, made with the store
   std::uint64_t epoch = 1;  // rises when the content was replaced (flush, restore)
@@ -168,6 +196,7 @@ struct StoreStats {
   std::uint64_t changes = 0;  // entries in the change log
   std::uint64_t bytes = 0;    // on disk or in memory, as near as the backend can tell
   Stamp floor = 0;
+  std::uint64_t outbox = 0;  // states of histories that wait for the archive
 };
 
 struct KeyStoreCapabilities {
@@ -176,6 +205,7 @@ struct KeyStoreCapabilities {
   bool change_log = false;
   bool scan = false;
   bool async_gets = false;  // get_async() never makes its caller wait
+  bool history = false;     // has an outbox for the states of flows that keep history
 };
 
 // --- the seam -------------------------------------------------------------------------------------------------------------------
@@ -251,6 +281,22 @@ struct ReadChanges {
   Position after = 0;
   std::size_t limit = 500;
   std::size_t max_bytes = 8u << 20;
+};
+struct ReadHistory {
+  Position after = 0;  // in each part
+  std::size_t limit = 500;
+  std::size_t max_bytes = 8u << 20;  // at least one state comes
+};
+// How far the outbox was read.
+struct OutboxPlace {
+  std::uint32_t part = 0;
+  Position position = 0;
+};
+// A live record whose flow has begun to keep history.
+struct BeginHistory {
+  std::string ns{};
+  std::string id{};
+  Version version = 0;  // as it was seen; another one has its own history, or none
 };
 struct SetExpiry {
   std::string ns{};
@@ -353,6 +399,16 @@ class SETGET_API KeyStoreBackend {
 
   // get_by_id() of many: one answer for each, in their order. They need not see one moment. Default: one by one.
   virtual Result<std::vector<Lookup>> get_by_ids(const GetByIds& request);
+  // The outbox: states of identities whose flow keeps history, part by part, oldest first, behind `after`. It is bounded: at its limit a
+  // command that would add to it fails with kResourceExhausted and nothing of it is done, so that no state is ever left out. An outbox that
+  // is empty takes one state of any size, and a restore (ignore_floor) is never held up. kUnsupported by default.
+  virtual Result<HistoryBatch> history(const ReadHistory& request);
+  // Drops what lies at or before these places: the archive has it. Idempotent. Errors as history().
+  virtual Result<void> confirm_history(std::span<const OutboxPlace> places);
+  // Puts live records under history that were set when their flow kept none: the state that each has now goes to the outbox, in force from
+  // the acceptance of its version. Nothing else changes. False: it has a history already, or is not there in this version any more. Errors
+  // as history(); per entry kResourceExhausted at the outbox's limit.
+  virtual Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries);
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ struct PipelineOptions {
 
   std::string archive_schedule = "0 0 2 * * *";  // cron; empty: only on request
   std::string time_zone = "UTC";
+  std::uint64_t history_bytes = std::uint64_t{1} << 30;  // of all histories in the archive; 0 = no limit. See ArchiverOptions
   CatchUp archive_catch_up = CatchUp::kOnce;
   Milliseconds archive_jitter{0};
   // A run that fails is tried again after so long, then after twice as long and so on up to the cap, as long as that is within the window
@@ -87,6 +88,8 @@ struct PipelineOptions {
   std::shared_ptr<Metrics> metrics{};
   MetricAllowList metric_labels{};  // accounts and flows that metrics may name; empty: none
   SETGET_API Result<void> validate() const;
+  // Whether store and archive can keep the histories that these flows ask for.
+  SETGET_API Result<void> check_history(const Flows& wanted) const;
 };
 
 struct StopReport {

@@ -156,6 +156,7 @@ void read_archive(TomlReader& section, Config& out) {
   section.read<std::uint32_t>("busy_percent", percent, 1);
   if (percent > 100) section.problem("busy_percent", "must be 1 to 100");
   out.pipeline.archive_max_share = percent / 100.0;
+  section.read_bytes("history_bytes", out.pipeline.history_bytes);
   if (out.archive_schedule.empty()) return;
   if (auto cron = Cron::parse(out.archive_schedule, out.time_zone); !cron) {
     section.problem(cron.error().field() == "time_zone" ? "time_zone" : "schedule", cron.error().message());

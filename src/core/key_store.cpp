@@ -11,12 +11,19 @@ FusedStore::~FusedStore() = default;
 ArchiveBackend::~ArchiveBackend() = default;
 
 namespace {
+Error no_history(const char* where) { return {ErrorCode::kUnsupported, std::string("this ") + where + " keeps no history"}; }
 Error no_quarantine() { return {ErrorCode::kUnsupported, "this archive has no quarantine"}; }
 }  // namespace
 
 Result<void> ArchiveBackend::quarantine(std::span<const QuarantinedEntry>) { return no_quarantine(); }
 Result<QuarantinePage> ArchiveBackend::quarantined(const ListQuarantine&) { return no_quarantine(); }
 Result<std::size_t> ArchiveBackend::release(std::span<const ArchiveId>) { return no_quarantine(); }
+Result<std::size_t> ArchiveBackend::write_history(const WriteHistory&) { return no_history("archive"); }
+Result<HistoryLookup> ArchiveBackend::get_history(const GetHistory&) { return no_history("archive"); }
+Result<SummaryPage> ArchiveBackend::scan_history(const ScanHistory&) { return no_history("archive"); }
+Result<HistoryBatch> KeyStoreBackend::history(const ReadHistory&) { return no_history("store"); }
+Result<void> KeyStoreBackend::confirm_history(std::span<const OutboxPlace>) { return no_history("store"); }
+Result<std::vector<Result<bool>>> KeyStoreBackend::begin_history(std::span<const BeginHistory>) { return no_history("store"); }
 ModelTransaction::~ModelTransaction() = default;
 
 FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }

@@ -47,7 +47,7 @@ Result<std::vector<Finding>> Database::doctor(Deadline deadline) { return examin
 Result<void> Database::drop(Deadline deadline) {
   auto& place = *state_->place;
   return place.clients().call(deadline, [&](mongoc_client_t* client) -> Result<void> {
-    for (const auto& name : {place.documents(), place.chunks(), place.state()}) {
+    for (const auto& name : {place.documents(), place.chunks(), place.state(), place.history(), place.history_chunks()}) {
       const auto collection = place.collection(client, name);
       bson_error_t error{};
       // 26: it is not there.

@@ -11,7 +11,9 @@ Place::Place(std::shared_ptr<Clients> clients)
     : clients_(std::move(clients)),
       documents_(clients_->options().collection),
       chunks_(documents_ + ".chunks"),
-      state_(documents_ + ".state") {}
+      state_(documents_ + ".state"),
+      history_(documents_ + ".history"),
+      history_chunks_(history_ + ".chunks") {}
 
 Result<void> Place::ready(Deadline deadline) {
   if (ready_.load(std::memory_order_acquire)) return {};
@@ -80,15 +82,17 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
 
 // --- indexes --------------------------------------------------------------------------------------------------------------------------
 
-namespace {
-
-struct Wanted {
+struct IndexWanted {
   const char* name;
   std::vector<std::pair<const char*, std::int32_t>> fields;
   bool sparse = false;
   bool expires = false;
   bool unique = false;
 };
+
+namespace {
+
+using Wanted = IndexWanted;
 
 std::string fields_of(const Wanted& wanted) {
   std::string out;
@@ -173,32 +177,46 @@ Result<std::vector<IndexInfo>> list_indexes(const Place& place, mongoc_client_t*
 }
 
 Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) const {
-  const std::vector<std::pair<std::string, Wanted>> all = {
-      {documents_, {.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"stamp", -1}}}},
-      {documents_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}},
-      {documents_, {.name = kGoneIndex, .fields = {{"gone", 1}}, .sparse = true}},
-      {chunks_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}}};
-  for (const auto& collection : {documents_, chunks_}) {
-    auto there = list_indexes(*this, client, collection, deadline);
-    // A collection that does not exist yet.
-    if (!there && there.error().native_code() != 26) return std::move(there).error();
-    for (const auto& one : all) {
-      const auto& wanted = one.second;
-      if (one.first != collection) continue;
-      const bool exists = there && std::ranges::any_of(*there, [&](const IndexInfo& index) { return index.name == wanted.name; });
-      if (exists) continue;
-      const bool expires = wanted.expires && options().ttl_index;
-      auto made = make_index(*this, client, collection, wanted, expires, deadline);
-      // A server without TTL indexes: reclaim() does their work. 238 is NotImplemented.
-      if (!made && expires && !made.error().retryable()) made = make_index(*this, client, collection, wanted, false, deadline);
-      if (!made) return std::move(made).error();
-    }
-    auto listed = list_indexes(*this, client, collection, deadline);
-    if (!listed) return std::move(listed).error();
-    for (const auto& [where, wanted] : all) {
-      if (where != collection) continue;
-      if (auto checked = check_index(*this, collection, wanted, *listed); !checked) return checked;
-    }
+  const std::vector<IndexWanted> of_documents = {{.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"stamp", -1}}},
+                                                 {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true},
+                                                 {.name = kGoneIndex, .fields = {{"gone", 1}}, .sparse = true}};
+  const std::vector<IndexWanted> of_chunks = {{.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};
+  if (auto made = make_indexes(client, documents_, of_documents, deadline); !made) return made;
+  return make_indexes(client, chunks_, of_chunks, deadline);
+}
+
+Result<void> Place::make_history(mongoc_client_t* client, Deadline deadline) {
+  if (history_ready_.load(std::memory_order_acquire)) return {};
+  const std::vector<IndexWanted> of_states = {{.name = kStatesIndex, .fields = {{"ident", 1}, {"since", -1}}},
+                                              {.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"since", 1}}},
+                                              {.name = kDropIndex, .fields = {{"drop_at", 1}}},
+                                              {.name = kEndedIndex, .fields = {{"until", 1}}},
+                                              {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};
+  const std::vector<IndexWanted> of_chunks = {{.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};
+  if (auto made = make_indexes(client, history_, of_states, deadline); !made) return made;
+  if (auto made = make_indexes(client, history_chunks_, of_chunks, deadline); !made) return made;
+  history_ready_.store(true, std::memory_order_release);
+  return {};
+}
+
+Result<void> Place::make_indexes(mongoc_client_t* client, const std::string& collection, std::span<const IndexWanted> all,
+                                 Deadline deadline) const {
+  auto there = list_indexes(*this, client, collection, deadline);
+  // A collection that does not exist yet.
+  if (!there && there.error().native_code() != 26) return std::move(there).error();
+  for (const auto& wanted : all) {
+    const bool exists = there && std::ranges::any_of(*there, [&](const IndexInfo& index) { return index.name == wanted.name; });
+    if (exists) continue;
+    const bool expires = wanted.expires && options().ttl_index;
+    auto made = make_index(*this, client, collection, wanted, expires, deadline);
+    // A server without TTL indexes: reclaim() does their work. 238 is NotImplemented.
+    if (!made && expires && !made.error().retryable()) made = make_index(*this, client, collection, wanted, false, deadline);
+    if (!made) return std::move(made).error();
+  }
+  auto listed = list_indexes(*this, client, collection, deadline);
+  if (!listed) return std::move(listed).error();
+  for (const auto& wanted : all) {
+    if (auto checked = check_index(*this, collection, wanted, *listed); !checked) return checked;
   }
   return {};
 }

@@ -113,6 +113,7 @@ class Run {
 
   Result<void> copy() {
     if (auto ready = check_cursor(); !ready) return ready;
+    if (auto moved = state_.move_history(turn_.deadline(), &checkpoint_.source); !moved) return std::move(moved).error();
     if (auto tried = try_quarantined(); !tried) return tried;
     if (checkpoint_.full_copy) {
       if (auto done = copy_all(); !done) return done;
@@ -386,7 +387,8 @@ class Run {
     do {
       if (auto on = turn_.go_on(); !on) return on;
       if (auto kept = renew(); !kept) return kept;
-      auto purged = state_.archive().reclaim({.now = state_.options.clock->now(), .max_steps = kSteps});
+      auto purged = state_.archive().reclaim(
+          {.now = state_.options.clock->now(), .max_steps = kSteps, .max_history_bytes = state_.options.history_bytes});
       if (!purged) return std::move(purged).error();
       done = *purged;
       report_.purged += done;

@@ -17,7 +17,10 @@
 namespace setget::inline v0 {
 
 struct Archiver::State {
-  explicit State(ArchiverOptions given) : options(std::move(given)) {}
+  explicit State(ArchiverOptions given) : options(std::move(given)) {
+    first_flows = options.policy->flows();
+    first_since = options.clock->now();
+  }
   KeyStoreBackend& store() { return *options.key_store.backend(); }
   ArchiveBackend& archive() { return *options.archive; }
   detail::ArchiveRules rules() const { return {*options.policy, options.next_run_in}; }
@@ -30,9 +33,33 @@ struct Archiver::State {
     return found;
   }
 
+  // Whether the histories can tell what was at `at`: see Archiver::get_at().
+  Result<void> check_moment(TimePoint at) const;
+  // `source`: the store's identity where the caller has settled that the archive is this store's; else it is looked at here.
+  Result<std::uint64_t> move_history(Deadline deadline, const StoreIdentity* source);
+  // Both with `moving` held. The outbox, batch by batch.
+  Result<std::uint64_t> drain_outbox(Deadline deadline, const StoreIdentity& source);
+  // Where these flows keep other histories than those before: puts what is there under history, and then says so in the archive. Goes on
+  // where the deadline stopped it.
+  Result<std::uint64_t> begin_histories(const std::shared_ptr<const Flows>& flows, Deadline deadline, const StoreIdentity& source);
+  // What the store has now under a key or an identity, expired or not.
+  Result<Lookup> as_it_is(const PastGet& request, Deadline deadline);
+  // The store's identity; kFailedPrecondition where the archive is another store's.
+  Result<StoreIdentity> own_archive();
+  // How long a state is kept once it has ended; empty = for ever.
+  static std::optional<Milliseconds> age_of(const Flows& flows, const HistoryState& state);
+
   ArchiverOptions options;
   detail::RunnerName runner;
   std::timed_mutex busy;
+  std::timed_mutex moving;
+  std::shared_ptr<const Flows> begun;      // guarded by moving: whose histories the archive knows of
+  std::shared_ptr<const Flows> beginning;  // guarded by moving: and those that begin_histories() is at, and where
+  std::string begin_cursor;                // guarded by moving
+  // Since when this process has had the flows that it was made with: before its first worker.
+  std::shared_ptr<const Flows> first_flows;
+  TimePoint first_since{};
+  TimePoint begin_since{};  // guarded by moving
   std::mutex mutex;
   std::condition_variable cancelled;
   std::uint64_t cancels = 0;  // guarded by mutex
@@ -172,6 +199,9 @@ class PageSize {
   std::size_t max_bytes_;
   std::size_t limit_ = std::min<std::size_t>(16, max_records_);
 };
+
+// An error where the histories do not reach back to `at`.
+Result<void> check_reach(const ArchiveStats& stats, TimePoint at);
 
 inline std::string same_store(const StoreIdentity& archived, const StoreIdentity& found) {
   return fmt::format("the archive belongs to store {} epoch {}, this is store {} epoch {}", archived.uuid, archived.epoch, found.uuid,

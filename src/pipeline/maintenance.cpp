@@ -44,6 +44,7 @@ void Maintenance::tick() {
   last_tick_ = parts_.clock->now();
   maintain_queue();
   reclaim();
+  move_history();
   reclaim_archive();
   publish();
 }
@@ -75,7 +76,7 @@ void Maintenance::reclaim_archive() {
   if (last_archive_ && now - *last_archive_ < kArchiveInterval && now >= *last_archive_) return;
   last_archive_ = now;
   for (int i = 0; i < kRounds; ++i) {
-    auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps});
+    auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps, .max_history_bytes = parts_.history_bytes});
     if (!done) return failed("archive", done.error());
     if (*done < kSteps) break;
   }
@@ -95,6 +96,11 @@ void Maintenance::publish_archive(TimePoint now) {
   metrics.set(metric::kArchiveLag, static_cast<double>(health->lag), {});
   metrics.set(metric::kArchiveOldest, health->oldest_change ? seconds(*health->oldest_change) : 0, {});
   metrics.set(metric::kArchiveQuarantined, static_cast<double>(health->quarantined), {});
+}
+
+void Maintenance::move_history() {
+  if (!parts_.move_history) return;
+  if (auto moved = parts_.move_history(); !moved) failed("history", moved.error());
 }
 
 void Maintenance::publish() {

@@ -72,6 +72,8 @@ struct Pipeline::State {
                                                                                  .key_store = options.key_store,
                                                                                  .archive = options.archive,
                                                                                  .archive_cursor = ArchiverOptions{}.cursor,
+                                                                                 .move_history = [this] { return move_history(); },
+                                                                                 .history_bytes = options.history_bytes,
                                                                                  .clock = options.clock,
                                                                                  .logger = options.logger,
                                                                                  .metrics = options.metrics,
@@ -148,6 +150,7 @@ struct Pipeline::State {
     archiving.key_store = options.key_store;
     archiving.archive = options.archive;
     archiving.policy = policy;
+    archiving.history_bytes = options.history_bytes;
     archiving.clock = options.clock;
     archiving.logger = options.logger;
     archiving.metrics = options.metrics;
@@ -165,6 +168,14 @@ struct Pipeline::State {
     archiver = std::move(*made_archiver);
     if (!cron) return {};
     return scheduler->add(detail::archive_job(*archiver, *cron, options));
+  }
+
+  // Full outboxes hold workers up, so it does not wait for the night.
+  Result<void> move_history() {
+    if (!archiver || !options.key_store.backend()->capabilities().history) return {};
+    auto moved = archiver->move_history(Deadline::in(Milliseconds(10'000)));
+    if (!moved) return std::move(moved).error();
+    return {};
   }
 
   void maintain() {
@@ -290,7 +301,8 @@ Result<void> Pipeline::reload(Flows flows) { return reload(Result<Flows>(std::mo
 
 Result<void> Pipeline::reload(Result<Flows> flows) {
   auto& options = state_->options;
-  auto reloaded = flows ? state_->policy->reload(*std::move(flows)) : Result<void>(std::move(flows).error());
+  auto reloaded = flows ? options.check_history(*flows) : Result<void>(std::move(flows).error());
+  if (reloaded) reloaded = state_->policy->reload(*std::move(flows));
   options.metrics->add(detail::metric::kReloads, 1, {{"result", reloaded ? "ok" : "refused"}});
   if (reloaded)
     options.logger->log(LogLevel::kInfo, "flows were reloaded", {});

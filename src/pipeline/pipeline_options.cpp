@@ -20,6 +20,13 @@ Result<void> check_durability(const char* field, Durability found, Durability wa
 
 }  // namespace
 
+Result<void> PipelineOptions::check_history(const Flows& wanted) const {
+  if (!wanted.keeps_history()) return {};
+  if (!key_store.backend()->capabilities().history) return bad("flows", "keep history, and this key store has no outbox for it");
+  if (!archive || !archive->capabilities().history) return bad("flows", "keep history, which needs an archive that keeps it");
+  return {};
+}
+
 Result<void> PipelineOptions::validate() const {
   if (!queue) return bad("queue", "is required");
   if (!key_store) return bad("key_store", "is required");
@@ -44,6 +51,8 @@ Result<void> PipelineOptions::validate() const {
   if (archive && !archive_schedule.empty()) {
     if (auto cron = Cron::parse(archive_schedule, time_zone); !cron) return cron.error();
   }
+  if (auto kept = check_history(flows); !kept) return kept;
+  if (history_bytes != 0 && history_bytes < 1024) return bad("history_bytes", "must be 0 (no limit) or at least 1024");
   if (auto strong = check_durability("queue", queue.backend()->capabilities().durability, durability); !strong) return strong;
   return check_durability("key_store", key_store.backend()->capabilities().durability, durability);
 }

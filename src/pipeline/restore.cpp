@@ -18,6 +18,7 @@ class Restoration {
   }
 
   Result<RestoreReport> go() {
+    if (auto ready = look_at_history(); !ready) return std::move(ready).error();
     if (auto ready = look_at_store(); !ready) return std::move(ready).error();
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     auto& cursor = progress_.cursor;
@@ -46,6 +47,8 @@ class Restoration {
 
  private:
   Result<SummaryPage> read(const std::string& cursor, std::size_t limit) {
+    if (options_.at)
+      return state_.archive().scan_history({.cursor = cursor, .limit = limit, .at = *options_.at, .deadline = turn_.deadline()});
     return state_.archive().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
   }
 
@@ -71,6 +74,15 @@ class Restoration {
     }
     if (auto done = apply_kept(); !done) return done;
     return apply_fresh();
+  }
+
+  Result<void> look_at_history() {
+    if (!options_.at) return {};
+    if (auto known = state_.check_moment(*options_.at); !known) return known;
+    if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+    auto stats = state_.archive().stats();
+    if (!stats) return std::move(stats).error();
+    return detail::check_reach(*stats, *options_.at);
   }
 
   Result<void> look_at_store() {
@@ -177,6 +189,7 @@ class Restoration {
     return command;
   }
 
+  bool keeps_history(const Record& record) const { return flows_->effective(record.account, record.flow).history.value_or(false); }
   bool listed(const Record& record) const { return flows_->effective(record.account, record.flow).index.value_or(false); }
 
   // The command as its producer most probably gave it: a redelivery of the original then is a duplicate and no conflict.
@@ -186,6 +199,7 @@ class Restoration {
     entry.expires_at = record.expires_at;
     entry.ttl_rule = record.ttl_rule;
     entry.listed = listed(record);
+    entry.history = keeps_history(record);
     entry.revision = record.revision;
     entry.lost_keys = std::move(record.lost_keys);
     const auto version = record.version;
@@ -247,6 +261,7 @@ class Restoration {
     entry.expires_at = record.expires_at;
     entry.ttl_rule = record.ttl_rule;
     entry.listed = listed(record);
+    entry.history = keeps_history(record);
     const bool assigned = record.version == record.stamp;
     const auto known_version = std::max(record.version, current ? current->version : 0);
     const KeyList keys{std::span<const std::string_view>(held)};
@@ -292,6 +307,11 @@ class Restoration {
         auto applied = apply_now(std::span(&entry, 1));
         if (!applied) return std::move(applied).error();
         result = std::move(applied->front());
+      }
+      if (!result && result.error().code() == ErrorCode::kResourceExhausted && i + 1 < kTries) {
+        // The outbox for histories is full.
+        if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+        continue;
       }
       if (!result) return std::move(result).error();
       // A duplicate: this restore did it before it was interrupted.

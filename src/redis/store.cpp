@@ -77,8 +77,12 @@ Deadline RedisStore::patience() const { return Deadline::in(Milliseconds(30'000)
 
 KeyStoreCapabilities RedisStore::capabilities() const {
   const auto known = place_->known();
-  return {
-      .durability = known ? known->durability : Durability::kMemory, .listing = true, .change_log = true, .scan = true, .async_gets = true};
+  return {.durability = known ? known->durability : Durability::kMemory,
+          .listing = true,
+          .change_log = true,
+          .scan = true,
+          .async_gets = true,
+          .history = true};
 }
 
 // All parts, whichever were written: what was found done already counts as well, and may have been done by an attempt that was not

@@ -25,6 +25,7 @@
 #include "redis/store_body.hpp"
 #include "redis/store_coder.hpp"
 #include "redis/store_entry.hpp"
+#include "redis/store_outbox.hpp"
 #include "redis/store_overlay.hpp"
 #include "redis/tracker.hpp"
 
@@ -69,6 +70,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
   Result<StoreStats> stats() override;
+  Result<HistoryBatch> history(const ReadHistory& request) override;
+  Result<void> confirm_history(std::span<const OutboxPlace> places) override;
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override;
   // See Database::retrain.
   Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline);
 
@@ -115,6 +119,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<void> apply_fresh(const ApplyCommands& request, std::vector<std::optional<Result<ApplyResult>>>& results,
                            std::vector<bool>& unsure);
   friend class Phases;
+  OutboxLimit outbox_limit() const;
 
   // --- reading (store_read.cpp) -----------------------------------------------------------------------------------------------------
   struct Index {
@@ -215,6 +220,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::unique_ptr<Shards> shards_;
   std::atomic<bool> ready_{false};  // shards_ stands
   std::vector<std::optional<PartMeta>> metas_;
+  std::atomic<std::uint32_t> next_outbox_{0};  // the part to begin with
 
   const std::shared_ptr<std::atomic<std::size_t>> under_way_ = std::make_shared<std::atomic<std::size_t>>(0);
 

@@ -31,6 +31,7 @@ enum IdentityFlag : std::uint64_t {
   kLost = 512,
   kIndex = 1024,
   kCodec = 2048,
+  kHistory = 4096,
 };
 
 enum KeyFlag : std::uint64_t { kClaim = 1, kOther = 2, kMark = 4, kLeads = 8, kPending = 16, kSilent = 32, kExists = 64 };
@@ -56,6 +57,7 @@ void put_identity(std::string& out, const IdentityPart& identity) {
   if (!identity.lost_keys.empty()) flags |= kLost;
   if (identity.index) flags |= kIndex;
   if (identity.codec != BodyCodec::kNone) flags |= kCodec;
+  if (identity.history) flags |= kHistory;
   put_varint(out, flags);
   put_varint(out, slot.version);
   if ((flags & kStampIsVersion) == 0) put_varint(out, slot.stamp);
@@ -184,6 +186,7 @@ IdentityPart take_identity(Decoder& in) {
       slot.digest = digest;
     }
   }
+  identity.history = (flags & kHistory) != 0;
   identity.reach = (flags & kReach) != 0 ? in.number() : slot.stamp;
   if ((flags & kLost) != 0) {
     const auto keys = in.count();

@@ -45,6 +45,7 @@ struct IdentityPart {
   KeyList lost_keys{};
   // "ACCOUNT/FLOW" where a listing index has it.
   std::optional<std::string> index{};
+  bool history = false;  // its states go to the outbox; a tombstone keeps it
   BodyCodec codec = BodyCodec::kNone;
   std::uint32_t dictionary = 0;  // kZstd: its number; 0 = none
   // Live records: content_digest(), so that verification need not read the body. Empty where a version wrote it that did not know this.

@@ -47,6 +47,30 @@ TEST_F(Archives, verify_tells_equal_different_and_unknown_apart) {
   EXPECT_EQ(run(with({"archive", "verify", "--store", "sqlite:other.db"}, kSeparate)).code, 1);
 }
 
+TEST_F(Archives, get_and_restore_at_a_moment_give_what_was_there_then) {
+  write("h.toml", "[flows.kept]\nhistory = true\n");
+  const std::vector<std::string> config = {"--config", "h.toml"};
+  const auto put = [&](const std::string& payload, const std::string& flow) {
+    return run(with({"set", "-k", "a", "--id", "i", "--account", "acme", "--flow", flow, "-p", payload}, config)).code;
+  };
+  const auto when = [&] { return run(with({"get", "a", "--json"}, config)).json()["created_at"].get<std::string>(); };
+  ASSERT_EQ(put("1", "kept"), 0);
+  const std::string first = when();
+  ASSERT_EQ(put("2", "kept"), 0);
+  const std::string second = when();
+  ASSERT_LT(first, second);
+  EXPECT_EQ(run(with({"get", "a", "--at", first}, config)).out, "1");
+  EXPECT_EQ(run(with({"get", "--id", "i", "--at", second}, config)).out, "2");
+  EXPECT_EQ(run(with({"get", "other", "--at", second}, config)).code, 2);
+  EXPECT_EQ(run(with({"get", "a", "--at", "2000-01-01T00:00:00Z"}, config)).code, 1);
+  EXPECT_EQ(run(with({"get", "a", "--at", "yesterday"}, config)).code, 1);
+  const Ran without = run({"get", "a", "--at", first});
+  EXPECT_EQ(without.code, 1);
+  EXPECT_NE(without.err.find("no flow keeps history"), std::string::npos) << without.err;
+  EXPECT_EQ(run(with({"archive", "restore", "--at", first, "--overwrite", "--json"}, config)).json()["restored"], 1);
+  EXPECT_EQ(run(with({"get", "a"}, config)).out, "1");
+}
+
 TEST_F(Archives, a_run_against_another_store_is_refused_unless_adopted) {
   set("a", "1", kSeparate);
   ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
