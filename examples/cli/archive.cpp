@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include <setget/validator.hpp>
 #ifdef SETGET_WITH_MONGO
 #include <setget/mongo_config.hpp>
 #endif
@@ -142,7 +143,21 @@ Result<void> refuse_nothing(Session& session, setget::Archiver& archiver) {
   return Error(ErrorCode::kFailedPrecondition, "the archive is empty, and no run ever wrote into it").at_field("archive");
 }
 
+// A name that no record can have is a typing error, and no condition that nothing meets.
+Result<void> check_conditions(const setget::RestoreOptions& options) {
+  const auto bad = [](const char* field, const std::string& rule) -> Result<void> {
+    return Error(ErrorCode::kInvalidArgument, rule).at_field(field);
+  };
+  const std::string name = "a name is 1 to 64 of [A-Za-z0-9._-]";
+  if (options.account && !setget::is_name(*options.account)) return bad("--account", name);
+  if (options.flow && !setget::is_name(*options.flow)) return bad("--flow", name);
+  if (options.ns && !options.ns->empty() && !setget::is_name(*options.ns)) return bad("--namespace", name);
+  if (options.key && (options.key->empty() || options.key->size() > 512)) return bad("--key", "a key has 1 to 512 bytes");
+  return {};
+}
+
 int restore(Context& context, setget::RestoreOptions options, const std::string& state_file) {
+  if (auto valid = check_conditions(options); !valid) return failed(context.common, valid.error());
   std::optional<RestoreState> state;
   if (!state_file.empty()) {
     state.emplace(state_file, options);
@@ -312,7 +327,9 @@ void add_verify(CLI::App& archive, Context& context) {
       ->capture_default_str();
   auto* repair = command->add_flag("--repair", options->repair, "write what the archive lacks or has wrong");
   command->add_flag("--prune", options->prune, "with --repair: remove what only the archive has")->needs(repair);
-  command->add_option("--max-differences", options->max_differences, "listed; all are counted")->capture_default_str();
+  command->add_option("--max-differences", options->max_differences, "listed; all are counted")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->callback([&context, options] { context.chosen = [&context, options] { return verify(context, *options); }; });
 }
 

@@ -53,7 +53,12 @@ RestoreState::RestoreState(std::string path, const setget::RestoreOptions& optio
 Result<std::optional<setget::RestoreProgress>> RestoreState::load() const {
   std::ifstream file(path_);
   if (!file) {
-    if (!std::filesystem::exists(path_)) return std::optional<setget::RestoreProgress>();
+    if (!std::filesystem::exists(path_)) {
+      // Said before any work is done, and not when the first page is.
+      const auto folder = std::filesystem::path(path_).parent_path();
+      if (::access(folder.empty() ? "." : folder.c_str(), W_OK) == 0) return std::optional<setget::RestoreProgress>();
+      return Error(ErrorCode::kInvalidArgument, "cannot write " + path_ + ": " + std::strerror(errno)).at_field("state");
+    }
     return Error(ErrorCode::kInvalidArgument, "cannot read " + path_ + ": " + std::strerror(errno)).at_field("state");
   }
   const auto body = Json::parse(file, nullptr, false);

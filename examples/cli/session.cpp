@@ -32,9 +32,14 @@ std::string sqlite_path(const std::string& uri) {
 Result<void> archive_is_there(const Common& common) {
   auto config = resolve_config(common);
   if (!config) return std::move(config).error();
-  const std::string path = sqlite_path(config->archive);
+  // Where open_stores() looks for it.
+  std::string uri = config->archive;
+  if (uri.empty()) uri = config->store;
+  if (config->archive.empty() && !config->store.starts_with("sqlite:") && !config->store.starts_with("memory:"))
+    uri = config->queue.empty() ? "sqlite:setget-queue.db" : config->queue;
+  const std::string path = sqlite_path(uri);
   std::error_code unknown;
-  if (path.empty() || std::filesystem::exists(path, unknown) || path == sqlite_path(config->store)) return {};
+  if (path.empty() || std::filesystem::exists(path, unknown)) return {};
   return Error(ErrorCode::kNotFound, "there is no archive at " + path + " (`setget archive run` or setget-server makes one)")
       .at_field("archive");
 }

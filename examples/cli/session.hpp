@@ -26,7 +26,7 @@ std::string sqlite_path(const std::string& uri);
 
 // What to do where the store's file is not there. kPretend: an empty store in memory stands in for it.
 enum class Missing { kMake, kRefuse, kPretend };
-// Nothing, or kNotFound where the archive is named as a file of its own that is not there: a typing error must not become an empty archive.
+// Nothing, or kNotFound where the archive is a file that is not there: a typing error must not become an empty archive.
 setget::Result<void> archive_is_there(const Common& common);
 
 class Session {

@@ -99,8 +99,9 @@ class SETGET_API Reader {
 
   // That the archive did not have these is not remembered any longer: they were set, or are about to be. Never blocks for long.
   void forget_missing(std::string_view ns, std::string_view id, const KeyList& keys) const;
-  // What of the archive a key leads to though the store does not know that identity, live or not being the caller's to see; for what must
-  // not overlook it, such as an erase by key. Blocks.
+  // The live record that a key leads to in the archive, where the store does not know its identity, whatever the store says of the key: for
+  // what must not overlook it, such as an erase by key. Empty: none, or no read-through. Blocks: `timeout` at most where the archive keeps
+  // deadlines. An archive that could not be asked is an error, whatever `miss_when_away` says.
   Result<std::optional<Record>> only_archived(std::string_view key, std::string_view ns, Deadline deadline) const;
 
  private:

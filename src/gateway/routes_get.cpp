@@ -56,7 +56,8 @@ Result<std::string> GatewayCore::key_of(const Call& call, std::initializer_list<
 
 namespace {
 
-GatewayResponse record_response(const GatewayRequest& request, const Record& record, Tier tier, Representation representation) {
+// `tiers`: whether there is more than one that could have answered. Nobody needs the header elsewhere.
+GatewayResponse record_response(const GatewayRequest& request, const Record& record, Tier tier, Representation representation, bool tiers) {
   std::string tag = entity_tag(record, representation, tier);
   const std::string_view if_match = request.header("If-Match");
   if (!if_match.empty() && !names_tag(if_match, tag, Compare::kStrong))
@@ -70,7 +71,7 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
   response.headers.emplace_back("Cache-Control", "no-cache");
   response.headers.emplace_back("Setget-Id", percent_encode(record.id));
   response.headers.emplace_back("Setget-Version", std::to_string(record.version));
-  response.headers.emplace_back("Setget-Tier", to_string(tier));
+  if (tiers) response.headers.emplace_back("Setget-Tier", to_string(tier));
   response.headers.emplace_back("Setget-Expires-At", record.expires_at ? rfc3339(*record.expires_at) : "never");
   // RFC 9211: a time to live below zero is what is past it.
   if (record.stale) {
@@ -91,9 +92,9 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
   return response;
 }
 
-GatewayResponse record_answer(const GatewayRequest& request, const Result<Found>& found, Representation representation) {
+GatewayResponse record_answer(const GatewayRequest& request, const Result<Found>& found, Representation representation, bool tiers) {
   if (!found) return problem_of(found.error());
-  if (found->record) return record_response(request, *found->record, found->tier, representation);
+  if (found->record) return record_response(request, *found->record, found->tier, representation, tiers);
   return refusal(request.header("If-Match").empty() ? 404 : 412, "no record under this key");
 }
 
@@ -113,16 +114,18 @@ Result<GatewayCore::RecordQuestion> GatewayCore::record_question(const Call& cal
 GatewayResponse GatewayCore::get_record(const Call& call) {
   const auto question = record_question(call);
   if (!question) return problem_of(question.error());
-  return record_answer(call.request, pipeline().reader().find(question->key, question->ns, deadline()), question->representation);
+  return record_answer(call.request, pipeline().reader().find(question->key, question->ns, deadline()), question->representation,
+                       pipeline().reader().reads_through());
 }
 
 std::optional<GatewayResponse> GatewayCore::get_record_later(const Call& call, const std::shared_ptr<Later>& later) {
   const auto question = record_question(call);
   if (!question) return problem_of(question.error());
-  pipeline().reader().find_async(question->key, question->ns, deadline(),
-                                 [later, representation = question->representation](const Result<Found>& found) {
-                                   later->answer(guarded([&] { return record_answer(later->request, found, representation); }));
-                                 });
+  const auto& reader = pipeline().reader();
+  reader.find_async(question->key, question->ns, deadline(),
+                    [later, representation = question->representation, tiers = reader.reads_through()](const Result<Found>& found) {
+                      later->answer(guarded([&] { return record_answer(later->request, found, representation, tiers); }));
+                    });
   return std::nullopt;
 }
 

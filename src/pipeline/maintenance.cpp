@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <setget/archive_health.hpp>
+#include <setget/archiver.hpp>
 
 #include "core/hlc.hpp"
 #include "pipeline/metric_names.hpp"
@@ -16,6 +17,8 @@ constexpr std::size_t kSteps = 1'000;
 constexpr int kRounds = 20;
 // The archive purges itself at each run; in between this is often enough, also for gauges that come from it.
 constexpr Milliseconds kArchiveInterval{60'000};
+// Stands in for the archiver's cursor until the archiver has one and has copied everything.
+constexpr std::string_view kStandIn = "before-archiver";
 
 double seconds(Milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
@@ -57,7 +60,37 @@ void Maintenance::maintain_queue() {
   }
 }
 
+// The archiver's cursor keeps tombstones until they are archived. A store that is new to an archive (the old one was lost) has no such
+// cursor before its first run, which may take an operator's word; what is erased until then would be forgotten, and be found in the
+// archive.
+Result<void> Maintenance::hold_for_archiver() {
+  auto& store = *parts_.key_store.backend();
+  if (!parts_.reads_through || !store.capabilities().change_log) return {};
+  auto cursors = store.cursors();
+  if (!cursors) return std::move(cursors).error();
+  const auto has = [&](std::string_view name) {
+    return std::ranges::any_of(*cursors, [&](const CursorInfo& one) { return one.name == name && !one.dropped; });
+  };
+  const bool archiver = has(ArchiverOptions{}.cursor);
+  if (!has(kStandIn)) {
+    if (archiver) return {};
+    auto opened = store.open_cursor({.name = kStandIn});
+    if (!opened) return std::move(opened).error();
+    return {};
+  }
+  const auto now = parts_.clock->now();
+  if (!archiver || (last_held_ && now - *last_held_ < kArchiveInterval && now >= *last_held_)) return {};
+  last_held_ = now;
+  const auto identity = store.identity();
+  if (!identity) return identity.error();
+  const auto checkpoint = parts_.archive->load_checkpoint();
+  // An archive that is away holds nothing else up.
+  if (!checkpoint || !*checkpoint || (*checkpoint)->full_copy || (*checkpoint)->source != *identity) return {};
+  return store.drop_cursor(kStandIn);
+}
+
 void Maintenance::reclaim() {
+  if (auto held = hold_for_archiver(); !held) return failed("cursor", held.error());
   auto below = floor();
   if (!below) return failed("floor", below.error());
   for (int i = 0; i < kRounds; ++i) {

@@ -28,6 +28,7 @@ struct MaintenanceParts {
   std::shared_ptr<Metrics> metrics;
   Milliseconds interval{1'000};
   Milliseconds grace{0};
+  bool reads_through = false;  // gets fall back to `archive`: what is erased must not be forgotten before the archive has heard of it
 };
 
 class Maintenance {
@@ -43,6 +44,7 @@ class Maintenance {
 
  private:
   void reclaim();
+  Result<void> hold_for_archiver();
   void maintain_queue();
   void reclaim_archive();
   void publish_archive(TimePoint now);
@@ -54,6 +56,7 @@ class Maintenance {
   std::mutex mutex_;  // one tick at a time
   std::optional<TimePoint> last_tick_;
   std::optional<TimePoint> last_archive_;
+  std::optional<TimePoint> last_held_;
 };
 
 }  // namespace setget::inline v0::detail

@@ -78,7 +78,8 @@ struct Pipeline::State {
                                                                                  .logger = options.logger,
                                                                                  .metrics = options.metrics,
                                                                                  .interval = options.maintenance_interval,
-                                                                                 .grace = options.expiry_grace});
+                                                                                 .grace = options.expiry_grace,
+                                                                                 .reads_through = options.read_through});
     subscriptions = std::make_unique<detail::Subscriptions>(options.key_store, options.backoff, options.clock, options.random,
                                                             options.logger, options.metrics);
     return make_archiver();

@@ -43,9 +43,16 @@ ReadThrough::~ReadThrough() = default;
 
 bool ReadThrough::is_away(const Error& error) noexcept { return error.code() != ErrorCode::kCorrupted; }
 
+Error ReadThrough::could_not_ask(const Error& error) {
+  if (error.retryable() || !is_away(error)) return error;
+  // Whatever is wrong there (a password, a version): nothing is wrong with the question.
+  return Error(ErrorCode::kUnavailable, fmt::format("the archive could not be asked: {}", error.message()))
+      .from(error.source(), error.native_code(), error.native_text());
+}
+
 Result<Found> ReadThrough::away(const Error& error) const {
   if (limits_.miss_when_away && is_away(error)) return Found{};
-  return error;
+  return could_not_ask(error);
 }
 
 Error ReadThrough::left_alone() const {
@@ -177,7 +184,7 @@ Result<std::optional<Record>> ReadThrough::only_archived(std::string_view key, s
     }
   }
   publish_breaker();
-  if (!found) return std::move(found).error();
+  if (!found) return could_not_ask(found.error());
   if (!found->record) return std::optional<Record>();
   auto known = store_->get_by_id({.ns = ns, .id = found->record->id, .now = clock_->now(), .deadline = deadline});
   if (!known) return std::move(known).error();

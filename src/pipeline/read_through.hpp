@@ -79,6 +79,7 @@ class ReadThrough : public std::enable_shared_from_this<ReadThrough> {
   void publish_breaker();
   // Whether an archive's error says that it is away, and not that a document is damaged.
   static bool is_away(const Error& error) noexcept;
+  static Error could_not_ask(const Error& error);
   // What a get says of an archive that is away: the error, or nothing.
   Result<Found> away(const Error& error) const;
   Error left_alone() const;

@@ -32,7 +32,6 @@ void ReadThrough::run(const std::shared_ptr<Job>& job) {
   metrics_->add(metric::kThroughQueries, 1, {{"result", good ? "ok" : "failed"}});
   metrics_->observe(metric::kThroughSeconds, took.count(), {});
   settle(*job, std::move(asked));
-  publish_breaker();
 }
 
 Result<Lookup> ReadThrough::look_up(const Job& job, const std::string& name) {
@@ -95,6 +94,7 @@ void ReadThrough::settle(Job& job, Asked&& asked) {
       if (asked.lookups[i] && !asked.lookups[i]->record && !flight.set_meanwhile) missing_.add(flight.full, clock_->now());
     }
   }
+  publish_breaker();  // before the callers hear of it
   std::vector<Result<Found>> found;
   for (std::size_t i = 0; i < job.flights.size(); ++i) {
     auto& lookup = asked.lookups[i];

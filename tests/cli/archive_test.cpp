@@ -84,7 +84,7 @@ TEST_F(Archives, restore_brings_a_lost_store_back_with_its_versions) {
   ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
   for (const char* file : {"setget.db", "setget.db-wal", "setget.db-shm", "setget.db-lock"}) std::filesystem::remove(folder / file);
   EXPECT_EQ(run(with({"archive", "restore", "--dry-run", "--json"}, kSeparate)).json()["restored"], 1);
-  EXPECT_EQ(run(with({"get", "a"}, kSeparate)).code, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder / "setget.db")) << "counting makes no store";
   const auto restored = run(with({"archive", "restore", "--json"}, kSeparate)).json();
   EXPECT_EQ(restored["restored"], 1);
   EXPECT_EQ(restored["into_empty_store"], true);
@@ -148,6 +148,101 @@ TEST_F(Archives, a_run_says_how_far_it_is_keeps_to_its_rate_and_can_be_interrupt
   EXPECT_GE(rest.json()["took_ms"].get<int>() + 1, 2 * rest.json()["worked_ms"].get<int>() * 9 / 10);
   EXPECT_EQ(run(with({"archive", "verify", "--deep"}, kSeparate)).code, 0);
   EXPECT_EQ(run(with({"archive", "run", "--busy-percent", "0"}, kSeparate)).code, 64);
+}
+
+TEST_F(Archives, a_file_that_is_not_there_does_not_become_an_empty_archive) {
+  set("a", "1");
+  const std::vector<std::vector<std::string>> commands = {
+      {"archive", "verify"},     {"archive", "verify", "--deep"}, {"archive", "restore"},        {"archive", "restore", "--dry-run"},
+      {"archive", "quarantine"}, {"archive", "status"},           {"get", "a", "--read-through"}};
+  for (const auto& command : commands) {
+    const auto ran = run(with(command, {"--archive", "sqlite:typo.db", "--json"}));
+    EXPECT_EQ(ran.code, 1) << command[1] << ran.out;
+    const auto error = nlohmann::json::parse(ran.err);
+    EXPECT_EQ(error["error"], "not_found") << ran.err;
+    EXPECT_EQ(error["field"], "archive") << ran.err;
+    EXPECT_FALSE(std::filesystem::exists(folder / "typo.db")) << command[1];
+  }
+  EXPECT_EQ(run({"archive", "restore", "--store", "sqlite:none.db"}).code, 1) << "its archive would be in the same file";
+  EXPECT_FALSE(std::filesystem::exists(folder / "none.db"));
+}
+
+TEST_F(Archives, restoring_from_an_archive_that_nothing_was_written_into_fails) {
+  set("a", "1", kSeparate);
+  const auto ran = run(with({"archive", "restore", "--json", "--store", "sqlite:other.db"}, kSeparate));
+  EXPECT_EQ(ran.code, 1) << ran.out;
+  EXPECT_EQ(nlohmann::json::parse(ran.err)["error"], "failed_precondition");
+}
+
+TEST_F(Archives, a_get_reads_through_where_it_is_asked_to) {
+  set("a", R"({"n": 1})", with({"-k", "b", "--id", "i"}, kSeparate));
+  ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
+  const auto fresh = with({"--store", "sqlite:fresh.db"}, kSeparate);
+  set("c", "2", fresh);
+  EXPECT_EQ(run(with({"get", "a"}, fresh)).code, 2);
+  const auto found = run(with({"get", "a", "--read-through"}, fresh));
+  EXPECT_EQ(found.code, 0) << found.err;
+  EXPECT_EQ(found.out, R"({"n": 1})");
+  EXPECT_EQ(run(with({"get", "b", "--read-through", "--json"}, fresh)).json()["tier"], "archive");
+  EXPECT_EQ(run(with({"get", "--id", "i", "--read-through", "--json"}, fresh)).json()["tier"], "archive");
+  EXPECT_EQ(run(with({"get", "c", "--read-through", "--json"}, fresh)).json()["tier"], "store");
+  EXPECT_EQ(run(with({"get", "nothing", "--read-through"}, fresh)).code, 2);
+  EXPECT_EQ(run({"get", "a", "--read-through", "--store", "sqlite:fresh.db", "--archive", "none"}).code, 1);
+}
+
+TEST_F(Archives, a_delete_reaches_what_only_the_archive_has) {
+  write("through.toml", "[store]\nuri = \"sqlite:fresh.db\"\n[archive]\nuri = \"sqlite:archive.db\"\nread_through = true\n");
+  set("a", "1", with({"-k", "b", "--id", "i"}, kSeparate));
+  ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
+  set("c", "2", {"--config", "through.toml"});
+  EXPECT_EQ(run({"get", "a", "--config", "through.toml"}).code, 0);
+  EXPECT_EQ(run({"delete", "b", "--config", "through.toml"}).code, 0);
+  for (const char* key : {"a", "b"}) EXPECT_EQ(run({"get", key, "--config", "through.toml"}).code, 2) << key;
+  EXPECT_EQ(run({"archive", "run", "--adopt", "--config", "through.toml"}).code, 0);
+  EXPECT_EQ(run({"archive", "verify", "--deep", "--config", "through.toml"}).code, 0);
+}
+
+TEST_F(Archives, what_names_no_archive_is_said_clearly_and_shows_no_password) {
+  set("a", "1");
+  for (const std::string uri :
+       {"nothing", "other://host", "sqlite:", "mongodb://", "mongodb://user:secret@/x", "mongodb+srv://user:secret@host/x",
+        "mongodb://user:secret@host:99999/x", "redis://user:secret@127.0.0.1:1"}) {
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"archive", "run"}, {"archive", "verify"}, {"archive", "restore"}}) {
+      const auto ran = run(with(command, {"--archive", uri, "--json"}));
+      EXPECT_EQ(ran.code, 1) << uri << ran.out << ran.err;
+      EXPECT_EQ(ran.out, "") << uri;
+      EXPECT_EQ(ran.err.find("secret"), std::string::npos) << ran.err;
+      EXPECT_TRUE(nlohmann::json::parse(ran.err).contains("message")) << ran.err;
+    }
+  }
+}
+
+TEST_F(Archives, flags_that_mean_nothing_are_wrong_usage) {
+  set("a", "1");
+  for (const std::vector<std::string>& flags : {std::vector<std::string>{"verify", "--prune"},
+                                                {"verify", "--sample", "30"},
+                                                {"verify", "--deep", "--sample", "0"},
+                                                {"verify", "--max-differences", "-1"},
+                                                {"restore", "--ttl", "5s"},
+                                                {"restore", "--dry-run", "--state", "f"},
+                                                {"run", "extra"},
+                                                {"drop"},
+                                                {},
+                                                {"nothing"}}) {
+    EXPECT_EQ(run(with({"archive"}, flags)).code, 64) << (flags.empty() ? "" : flags.back());
+  }
+  const std::vector<std::pair<std::vector<std::string>, std::string>> bad = {{{"--include-expired", "--ttl", "soon"}, "--ttl"},
+                                                                             {{"--account", "no such name"}, "--account"},
+                                                                             {{"--flow", ""}, "--flow"},
+                                                                             {{"--namespace", "a/b"}, "--namespace"},
+                                                                             {{"--key", ""}, "--key"},
+                                                                             {{"--state", "no/such/folder/f"}, "state"}};
+  for (const auto& [flags, field] : bad) {
+    const auto ran = run(with({"archive", "restore", "--json"}, flags));
+    EXPECT_EQ(ran.code, 1) << field;
+    EXPECT_EQ(nlohmann::json::parse(ran.err)["field"], field) << ran.err;
+  }
 }
 
 TEST_F(Archives, schedules_are_listed_with_their_next_run) {

@@ -13,8 +13,6 @@ using setget::testing::FaultPlan;
 using setget::testing::FaultyArchive;
 using setget::testing::Gate;
 
-std::string get(const std::string& key) { return "GET /v1/records/" + key + " HTTP/1.1\r\nHost: test\r\n\r\n"; }
-
 class HttpReadThrough : public HttpTest, public ::testing::WithParamInterface<bool> {
  protected:
   void SetUp() override {
@@ -32,6 +30,7 @@ class HttpReadThrough : public HttpTest, public ::testing::WithParamInterface<bo
     open(std::move(options));
   }
   void TearDown() override { gate_->open(); }
+  static std::string asking_for(const std::string& key) { return "GET /v1/records/" + key + " HTTP/1.1\r\nHost: test\r\n\r\n"; }
   void archive(const std::string& id, const std::string& key) {
     ArchiveEntry entry;
     entry.id = id;
@@ -55,7 +54,7 @@ TEST_P(HttpReadThrough, one_thread_serves_others_while_many_gets_wait_for_the_ar
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 40; ++i) {
     clients.push_back(std::make_unique<RawClient>(port()));
-    ASSERT_TRUE(clients.back()->send(get("lost" + std::to_string(i))));
+    ASSERT_TRUE(clients.back()->send(asking_for("lost" + std::to_string(i))));
   }
   ASSERT_TRUE(gate_->wait_for_callers(through_.threads, Deadline::in(Milliseconds(60'000))));
   const auto found = other.request("GET", "/v1/records/there").value();
@@ -75,7 +74,7 @@ TEST_P(HttpReadThrough, stop_answers_those_who_wait_for_the_archive) {
   archive("x", "lost");
   faults_->add({.verb = "get", .kind = FaultKind::kStall, .gate = gate_});
   RawClient client(port());
-  ASSERT_TRUE(client.send(get("lost")));
+  ASSERT_TRUE(client.send(asking_for("lost")));
   ASSERT_TRUE(gate_->wait_for_callers(1, Deadline::in(Milliseconds(60'000))));
   std::jthread opens([this] { gate_->open(); });
   EXPECT_TRUE(server_->stop(Deadline::in(Milliseconds(60'000))));

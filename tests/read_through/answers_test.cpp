@@ -45,6 +45,16 @@ TEST_P(Answers, an_erase_that_is_not_archived_yet_counts) {
   erase_id("x");
   EXPECT_EQ(by_key("k"), "none");
   EXPECT_EQ(by_id("x"), "none");
+  // Not even housekeeping forgets it before the archive knows.
+  for (int i = 0; i < 20; ++i) {
+    clock_->advance(Milliseconds(10'000));
+    work();
+  }
+  EXPECT_EQ(by_key("l"), "none");
+  ASSERT_TRUE(pipeline_->archiver()->run());
+  ASSERT_TRUE(forgotten("x", "k")) << "and then it does";
+  EXPECT_EQ(by_key("l"), "none");
+  EXPECT_EQ(by_id("x"), "none");
 }
 
 TEST_P(Answers, an_erase_by_key_reaches_what_only_the_archive_had) {

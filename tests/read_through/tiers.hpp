@@ -67,7 +67,7 @@ class TiersTest : public ::testing::TestWithParam<Tiers> {
     config.archive_schedule = "";
     config.pipeline.linger = Milliseconds(0);
     config.pipeline.durability = Durability::kMemory;
-    config.pipeline.through.timeout = std::chrono::seconds(60);
+    config.pipeline.through.timeout = timeout_;
     config.read_through = true;
     config.store = "memory:";
     if (tiers.store == "sqlite") config.store = "sqlite:" + folder_.path("store.db");
@@ -150,6 +150,7 @@ class TiersTest : public ::testing::TestWithParam<Tiers> {
     return answer;
   }
 
+  Milliseconds timeout_{60'000};  // of a question to the archive
   redis_test::TemporaryFolder folder_;
   std::shared_ptr<setget::testing::SimulatedClock> clock_ = std::make_shared<setget::testing::SimulatedClock>();
   std::shared_ptr<FaultPlan> store_faults_ = std::make_shared<FaultPlan>();

@@ -137,6 +137,17 @@ TEST_F(ReadThroughTest, an_archive_that_fails_is_left_alone_until_the_pause_is_o
   EXPECT_TRUE(told("setget_read_through_paused 0"));
 }
 
+TEST_F(ReadThroughTest, whatever_is_wrong_with_the_archive_is_an_error_that_may_be_repeated) {
+  open();
+  for (const auto code :
+       {ErrorCode::kFailedPrecondition, ErrorCode::kInvalidArgument, ErrorCode::kInternal, ErrorCode::kDeadlineExceeded}) {
+    faults_->add({.verb = "get", .code = code});
+    const auto failed = reader_->find("k");
+    ASSERT_FALSE(failed);
+    EXPECT_TRUE(failed.error().retryable()) << failed.error().describe();
+  }
+}
+
 TEST_F(ReadThroughTest, after_the_pause_one_question_tries_and_the_others_do_not_wait_for_it) {
   archive("x", {"k"});
   through_.failures = 1;

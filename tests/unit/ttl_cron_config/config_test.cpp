@@ -68,6 +68,28 @@ TEST(Config, an_empty_file_gives_the_defaults) {
   EXPECT_EQ(config->flows, Flows{});
 }
 
+TEST(Config, says_how_gets_fall_back_to_the_archive) {
+  const auto config = parse_config(
+      "[archive]\nread_through = true\nread_timeout = \"50ms\"\nread_when_away = \"miss\"\nread_threads = 2\nread_waiting = 7\n"
+      "missing_entries = 0\nmissing_age = \"3s\"\nread_failures = 9\nread_pause = \"4s\"");
+  ASSERT_TRUE(config) << config.error().describe();
+  const auto& through = config->pipeline.through;
+  EXPECT_EQ(through.timeout, Milliseconds(50));
+  EXPECT_TRUE(through.miss_when_away);
+  EXPECT_EQ(through.threads, 2U);
+  EXPECT_EQ(through.max_waiting, 7U);
+  EXPECT_EQ(through.negative_entries, 0U);
+  EXPECT_EQ(through.negative_age, Milliseconds(3'000));
+  EXPECT_EQ(through.failures, 9U);
+  EXPECT_EQ(through.pause, Milliseconds(4'000));
+  for (const std::string bad : {"read_timeout = 0", "read_timeout = \"2m\"", "read_when_away = \"wait\"", "read_threads = 0",
+                                "read_threads = 65", "read_waiting = 0", "read_failures = 0", "read_pause = 0"}) {
+    const auto refused = parse_config("[archive]\n" + bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().field(), "archive." + bad.substr(0, bad.find(' ')));
+  }
+}
+
 TEST(Config, the_sample_names_every_setting_with_its_default) {
   const auto config = load_config(SETGET_SAMPLE_CONFIG);
   ASSERT_TRUE(config.has_value()) << config.error().describe();
@@ -83,6 +105,16 @@ TEST(Config, the_sample_names_every_setting_with_its_default) {
   EXPECT_EQ(config->archive_schedule, defaults.archive_schedule);
   EXPECT_EQ(config->time_zone, defaults.time_zone);
   EXPECT_EQ(config->read_through, defaults.read_through);
+  const auto& through = config->pipeline.through;
+  const ReadThroughOptions usual;
+  EXPECT_EQ(through.timeout, usual.timeout);
+  EXPECT_EQ(through.miss_when_away, usual.miss_when_away);
+  EXPECT_EQ(through.threads, usual.threads);
+  EXPECT_EQ(through.max_waiting, usual.max_waiting);
+  EXPECT_EQ(through.negative_entries, usual.negative_entries);
+  EXPECT_EQ(through.negative_age, usual.negative_age);
+  EXPECT_EQ(through.failures, usual.failures);
+  EXPECT_EQ(through.pause, usual.pause);
   EXPECT_EQ(config->http.max_connections, defaults.http.max_connections);
   EXPECT_EQ(config->http.max_body, defaults.http.max_body);
   EXPECT_EQ(config->http.max_header, defaults.http.max_header);
