@@ -359,7 +359,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
   // What is restored is back from now on, whenever it was accepted. The outbox does not hold it up.
   Result<ApplyResult> apply_one(const ApplyEntry& entry, TimePoint now, bool restored) {
     const auto accepted = time_of(entry.stamp);
-    Transaction step(state_->tables, state_->outbox, restored ? std::max(accepted, now) : accepted, !restored);
+    Transaction step(state_->tables, state_->outbox, restored ? now : accepted, !restored);
     auto applied = apply_command(step, entry, {.now = now, .floor = restored ? 0 : state_->floor});
     if (applied) step.commit();
     return applied;

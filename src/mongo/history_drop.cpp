@@ -232,6 +232,17 @@ Result<History::Totals> History::totals(mongoc_client_t* client, Deadline deadli
     out = {.states = number("states"), .bytes = number("bytes")};
     return false;
   });
+  // No state is of no bytes: a server that says so (FerretDB 1) does not sum fields.
+  if (out.states == 0 || out.bytes > 0) return out;
+  Document fields;
+  fields.add("bytes", std::int32_t{1});
+  Document options;
+  options.add("projection", fields);
+  auto added = place_->find(client, place_->history(), Document(), options, false, deadline, [&](const bson_t* document) -> Result<void> {
+    out.bytes += static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_or(document, "bytes", 0)));
+    return {};
+  });
+  if (!added) return std::move(added).error();
   return out;
 }
 

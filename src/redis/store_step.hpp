@@ -21,7 +21,7 @@ inline bool is_outbox_full(const Error& error) { return error.code() == ErrorCod
 // When what an entry brings about is in force: what is restored is back from now on, whenever it was accepted.
 inline TimePoint history_at(const ApplyEntry& entry, const ApplyCommands& request) {
   const auto accepted = time_of(entry.stamp);
-  return request.ignore_floor ? std::max(accepted, request.now) : accepted;
+  return request.ignore_floor ? request.now : accepted;
 }
 
 template <class Work>

@@ -43,7 +43,7 @@ Result<std::vector<Result<ApplyResult>>> SqliteStore::apply(const ApplyCommands&
           const auto accepted = time_of(entry.stamp);
           if (request.ignore_floor) {
             store.keep_history({.states = std::numeric_limits<std::size_t>::max(), .bytes = std::numeric_limits<std::size_t>::max()},
-                               std::max(accepted, request.now));
+                               request.now);
           } else {
             store.keep_history(outbox_limit(), accepted);
           }
