@@ -41,7 +41,7 @@ Result<void> read_pieces(const Place& place, mongoc_client_t* client, StoredStat
   Document options;
   options.add("sort", order);
   std::int64_t read = 0;
-  auto found = place.find(client, place.history_chunks(), pieces_of(state.document), options, true, deadline,
+  auto found = place.find(client, place.history_chunks(), pieces_of(state.document), options, false, deadline,
                           [&](const bson_t* piece) -> Result<void> {
                             const auto bytes = find(piece, "bytes");
                             state.body.append(bytes ? bytes->bytes().value_or(std::string_view()) : std::string_view());
@@ -83,7 +83,7 @@ Result<HistoryLookup> History::by_id(mongoc_client_t* client, const GetHistory& 
   Document options;
   options.add("sort", order).add("limit", std::int64_t{1}).add("projection", without_keys());
   std::optional<StoredState> last;
-  auto found = place_->find(client, place_->history(), filter, options, true, deadline, [&](const bson_t* document) -> Result<void> {
+  auto found = place_->find(client, place_->history(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
     auto state = read_state(document);
     if (!state) return std::move(state).error();
     last = *std::move(state);
@@ -105,7 +105,7 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
   options.add("projection", fields);
   std::map<std::string, StoredState> latest;  // by identity
   std::optional<Stamp> claim_by;
-  auto found = place_->find(client, place_->history(), filter, options, true, deadline, [&](const bson_t* document) -> Result<void> {
+  auto found = place_->find(client, place_->history(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
     auto state = read_state(document);
     if (!state) return std::move(state).error();
     claim_by = std::max(claim_by.value_or(0), state->meta.stamp);
@@ -136,7 +136,7 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
   Document whole;
   whole.add("projection", without_keys());
   std::optional<StoredState> state;
-  found = place_->find(client, place_->history(), it, whole, true, deadline, [&](const bson_t* document) -> Result<void> {
+  found = place_->find(client, place_->history(), it, whole, false, deadline, [&](const bson_t* document) -> Result<void> {
     auto read = read_state(document);
     if (!read) return std::move(read).error();
     state = *std::move(read);
@@ -169,7 +169,7 @@ Result<SummaryPage> History::scan(const ScanHistory& request) {
     std::vector<StoredState> states;
     bool more = false;
     auto found =
-        place_->find(client, place_->history(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
+        place_->find(client, place_->history(), filter, options, false, request.deadline, [&](const bson_t* document) -> Result<void> {
           auto state = read_state(document);
           if (!state) return std::move(state).error();
           // A state whose end is not written yet (history_write.cpp) comes behind the one that follows it.

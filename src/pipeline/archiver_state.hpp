@@ -56,6 +56,7 @@ struct Archiver::State {
   std::shared_ptr<const Flows> begun;      // guarded by moving: whose histories the archive knows of
   std::shared_ptr<const Flows> beginning;  // guarded by moving: and those that begin_histories() is at, and where
   std::string begin_cursor;                // guarded by moving
+  unsigned idle_moves = 0;                 // guarded by moving: of an outbox that no flow writes to any more
   // Since when this process has had the flows that it was made with: before its first worker.
   std::shared_ptr<const Flows> first_flows;
   TimePoint first_since{};

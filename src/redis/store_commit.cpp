@@ -31,10 +31,11 @@ for check = 1, checks do
   elseif kind == 'w' then
     if redis.call('GET', key) ~= bytes then return check end
   elseif kind == 'o' then
-    local meta, states, room, more = string.match(bytes, '(%d+) (%d+) (%d+) (%d+)')
+    local meta, states, room, count, more = string.match(bytes, '(%d+) (%d+) (%d+) (%d+) (%d+)')
     local waiting = redis.call('LLEN', key)
     local held = tonumber(redis.call('HGET', KEYS[tonumber(meta)], 'bytes') or '0')
-    if tonumber(states) > 0 and waiting > 0 and (waiting >= tonumber(states) or held + tonumber(more) > tonumber(room)) then return -1 end
+    local full = waiting + tonumber(count) > tonumber(states) or held + tonumber(more) > tonumber(room)
+    if tonumber(states) > 0 and waiting > 0 and full then return -1 end
   else
     if redis.call('GETRANGE', key, 0, #bytes - 1) ~= bytes then return check end
   end
@@ -193,7 +194,7 @@ Script::Call CommitCall::call() const {
     const auto counters = whole.number_of(shards_->name(shard_, "h"));
     // Where something else has the name of the list this fails before anything is written.
     whole.check(shards_->name(shard_, "o"), Check::kOutbox,
-                fmt::format("{} {} {} {}", counters, outbox_limit_.states, outbox_limit_.bytes, more));
+                fmt::format("{} {} {} {} {}", counters, outbox_limit_.states, outbox_limit_.bytes, outbox_.size(), more));
     std::vector<std::string> arguments{std::to_string(counters), std::to_string(outbox_from_)};
     arguments.insert(arguments.end(), outbox_.begin(), outbox_.end());
     whole.op("OUTBOX", shards_->name(shard_, "o"), std::move(arguments));

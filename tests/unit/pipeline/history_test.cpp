@@ -1,5 +1,8 @@
 #include "archive_support.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include <setget/testing/commands.hpp>
 
 namespace {
@@ -315,6 +318,99 @@ TEST(History, a_restore_over_live_data_is_a_state_of_its_own) {
   EXPECT_EQ(past.said("k", restored - kMs), "two");
   EXPECT_EQ(past.said("k", restored), "one");
   EXPECT_EQ(past.said("k", two), "two");
+}
+
+// Sets, moves of keys, erases, touches and short lives at random; what a reader saw at each moment is what the history says of it. With
+// `plain`, a flow without history takes part: then it may refuse, but says nothing wrong of what such a record held.
+void compare_with_what_was_read(std::uint64_t seed, bool plain) {
+  SeededRandom dice(seed);
+  const auto roll = [&](std::uint64_t sides) { return dice.next() % sides; };
+  Past past;
+  constexpr int kKeys = 4;
+  struct Seen {
+    TimePoint at;
+    std::array<std::string, kKeys> payloads;
+    std::array<bool, kKeys> of_plain{};
+  };
+  std::vector<Seen> seen;
+  const auto key = [](std::uint64_t n) { return "k" + std::to_string(n); };
+  const auto look = [&] {
+    auto& now = seen.emplace_back();
+    now.at = past.clock->now();
+    for (std::size_t k = 0; k < kKeys; ++k) {
+      const auto found = past.get(key(k));
+      now.payloads[k] = found ? found->payload.str() : "none";
+      now.of_plain[k] = found && found->flow == "plain";
+    }
+  };
+  for (int step = 0; step < 120; ++step) {
+    past.clock->advance(Milliseconds(1 + static_cast<std::int64_t>(roll(40))));
+    const auto id = "r" + std::to_string(roll(5));
+    const auto what = roll(10);
+    if (what < 6) {
+      auto wanted = request(id, {});
+      std::vector<std::string> keys{key(roll(kKeys))};
+      if (roll(2) == 0) keys.push_back(key((roll(kKeys - 1) + 1 + static_cast<std::uint64_t>(keys[0][1] - '0')) % kKeys));
+      std::sort(keys.begin(), keys.end());
+      keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+      wanted.keys = KeyList(std::span<const std::string>(keys));
+      wanted.flow = plain && roll(4) == 0 ? "plain" : "orders";
+      wanted.payload = Payload("v" + std::to_string(step));
+      wanted.content_type = "text/plain";
+      if (roll(4) == 0) wanted.ttl = Ttl::after(Milliseconds(30 + static_cast<std::int64_t>(roll(200))));
+      past.set(std::move(wanted));
+    } else if (what < 8) {
+      EraseRequest wanted;
+      if (roll(2) == 0) {
+        wanted.id = id;
+      } else {
+        wanted.key = key(roll(kKeys));
+      }
+      ASSERT_TRUE(past.door->erase(wanted));
+      drain(*past.hands);
+    } else {
+      TouchRequest wanted;
+      wanted.id = id;
+      wanted.account = "acme";
+      wanted.flow = "orders";
+      wanted.ttl = Ttl::after(Milliseconds(50 + static_cast<std::int64_t>(roll(300))));
+      ASSERT_TRUE(past.door->touch(wanted));
+      drain(*past.hands);
+    }
+    look();
+    if (roll(3) == 0) {
+      past.clock->advance(Milliseconds(static_cast<std::int64_t>(roll(100))));
+      look();  // what has expired meanwhile
+    }
+    if (roll(8) == 0) past.reclaim();
+    if (roll(5) == 0) {
+      ASSERT_TRUE(past.archiver->move_history());
+    }
+  }
+  for (const auto& moment : seen) {
+    for (std::size_t k = 0; k < kKeys; ++k) {
+      const auto said = past.said(key(k), moment.at);
+      if (plain && (said == "failed_precondition at" || moment.of_plain[k])) {
+        EXPECT_TRUE(said == "failed_precondition at" || !moment.of_plain[k] || said == "none") << said;
+        continue;
+      }
+      ASSERT_EQ(said, moment.payloads[k]) << "seed " << seed << " key " << key(k) << " at " << moment.at.time_since_epoch().count();
+    }
+  }
+}
+
+TEST(History, agrees_with_what_was_read_at_each_moment) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    compare_with_what_was_read(seed, false);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(History, says_nothing_wrong_where_flows_without_history_share_keys) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    compare_with_what_was_read(seed, true);
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST(History, moments_are_read_as_rfc_3339_writes_them) {
