@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "bench/archive_get.hpp"
 #include "bench/benches.hpp"
 #include "bench/load.hpp"
 
@@ -57,14 +58,16 @@ struct Trial {
   double busy_p99 = 0;
 };
 
-Trial run_trial(const Settings& settings) {
+using MakeArchive = std::function<std::shared_ptr<setget::ArchiveBackend>()>;
+
+Trial run_trial(const Settings& settings, const MakeArchive& archive) {
   Trial trial;
   {
-    Candidate idle(settings);
+    Candidate idle(settings, archive());
     idle.drain(produce(idle.pipeline(), 16, 100, 0, 0, kRecords));
     trial.idle_rate = archive_rate(idle.pipeline());
   }
-  Candidate candidate(settings);
+  Candidate candidate(settings, archive());
   auto& pipeline = candidate.pipeline();
   candidate.drain(produce(pipeline, 16, 100, 0, 0, kRecords));
   const double rate = 0.3 * closed_loop_rate(pipeline, settings.seconds / 4);
@@ -82,22 +85,27 @@ Trial run_trial(const Settings& settings) {
 
 }  // namespace
 
-void bench_archive_get(const Settings& settings, Report& report) {
+void measure_archive_gets(const Settings& settings, const std::string& prefix, const MakeArchive& archive, Report& report) {
   std::vector<double> idle, busy, quiet99, busy99;
   for (int i = 0; i < settings.trials; ++i) {
-    const Trial trial = run_trial(settings);
+    const Trial trial = run_trial(settings, archive);
     idle.push_back(trial.idle_rate);
     busy.push_back(trial.busy_rate);
     quiet99.push_back(trial.quiet_p99);
     busy99.push_back(trial.busy_p99);
   }
-  report.add({.name = "archive-get-p99",
+  report.add({.name = prefix + "-get-p99",
               .value = median(busy99),
               .unit = "us",
               .baseline = median(quiet99),
               .target = 1.5,
               .lower_is_better = true});
-  report.add({.name = "archive-rate-under-gets", .value = median(busy), .unit = "records/s", .baseline = median(idle), .target = 0.5});
+  report.add({.name = prefix + "-rate-under-gets", .value = median(busy), .unit = "records/s", .baseline = median(idle), .target = 0.5});
+}
+
+void bench_archive_get(const Settings& settings, Report& report) {
+  measure_archive_gets(
+      settings, "archive", [] { return std::shared_ptr<setget::ArchiveBackend>(); }, report);
 }
 
 }  // namespace bench

@@ -24,9 +24,16 @@ void bench_jmespath(const Settings& settings, Report& report);
 void bench_schema(const Settings& settings, Report& report);
 // On a server that speaks MongoDB's protocol; where MongoDB is built in.
 void bench_mongo_archive(const Settings& settings, Report& report);
+void bench_mongo_naive(const Settings& settings, Report& report);  // and Redis
+void bench_mongo_verify(const Settings& settings, Report& report);
+void bench_mongo_restore(const Settings& settings, Report& report);
+void bench_mongo_get(const Settings& settings, Report& report);
+void bench_mongo_memory(const Settings& settings, Report& report);  // and Redis
 void bench_parts(const Settings& settings, Report& report);
 
 // What bench_memory runs in a process of its own; prints its figures for the parent.
 int run_memory_child(const Settings& settings);
+// What bench_mongo_memory runs in a process of its own; prints its peak of memory in MiB.
+int run_archiver_child(const std::vector<std::string>& words);
 
 }  // namespace bench

@@ -19,7 +19,7 @@ std::filesystem::path fresh_path(const Settings& settings, const std::string& st
   return settings.folder / (stem + "-" + std::to_string(++count) + ".db");
 }
 
-Candidate::Candidate(const Settings& settings) {
+Candidate::Candidate(const Settings& settings, std::shared_ptr<setget::ArchiveBackend> archive) {
   setget::Config config;
   if (settings.store.starts_with("sqlite:")) {
     path_ = fresh_path(settings, "setget");
@@ -30,6 +30,7 @@ Candidate::Candidate(const Settings& settings) {
   stores_ = must(setget::open_stores(config), "opening the store");
   auto options = setget::pipeline_options(config, stores_);
   options.durability = stores_.durability;
+  if (archive) options.archive = std::move(archive);
   options.archive_schedule.clear();  // a run that starts by itself would disturb a measurement
   pipeline_ = must(setget::Pipeline::create(std::move(options)), "making the pipeline");
   must(pipeline_->start(), "starting the pipeline");

@@ -15,9 +15,11 @@ struct Settings {
   std::string store = "sqlite:";  // URI; a path after "sqlite:" names the folder that fresh files are made in
   std::filesystem::path folder;   // of all files of this run; removed at its end
   int trials = 5;
-  double seconds = 2;                      // of each timed part
-  std::uint64_t memory_small = 100'000;    // sets, of the bench "memory"
-  std::uint64_t memory_large = 1'000'000;  // sets
+  double seconds = 2;                        // of each timed part
+  std::uint64_t memory_small = 100'000;      // sets, of the bench "memory"
+  std::uint64_t memory_large = 1'000'000;    // sets
+  std::string mongo{};                       // the kind of server of archives on MongoDB; empty: the first that there is
+  std::uint64_t archiver_records = 100'000;  // of the bench "mongo-memory"
 };
 
 // Ends the process with the error: a bench that goes on after one measures something else.
@@ -37,8 +39,8 @@ std::filesystem::path fresh_path(const Settings& settings, const std::string& st
 
 class Candidate {
  public:
-  // A new store with default options, its worker running.
-  explicit Candidate(const Settings& settings);
+  // A new store with default options, its worker running. Without an archive, the one beside the store.
+  explicit Candidate(const Settings& settings, std::shared_ptr<setget::ArchiveBackend> archive = {});
   ~Candidate();
   Candidate(const Candidate&) = delete;
   Candidate& operator=(const Candidate&) = delete;

@@ -1,4 +1,5 @@
 // archive run, verify, restore, status.
+#include <unistd.h>
 #include <array>
 #include <cstdio>
 #include <optional>
@@ -10,6 +11,7 @@
 #endif
 
 #include "cli.hpp"
+#include "interrupts.hpp"
 #include "output.hpp"
 #include "restore_state.hpp"
 
@@ -45,9 +47,42 @@ int with_archiver(Context& context, Missing missing, Work work) {
   return work(*session, *session->pipeline().archiver());
 }
 
-int run(Context& context, bool adopt) {
+struct RunFlags {
+  bool adopt = false;
+  bool progress = false;
+  double rate = 0;
+  unsigned busy_percent = 100;
+};
+
+// A line on stderr, once a second.
+class ProgressLine {
+ public:
+  void operator()(const setget::ArchiveProgress& progress) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::seconds(1)) return;
+    last_ = now;
+    std::string line = std::to_string(progress.read);
+    if (progress.total > progress.read) line += " of " + std::to_string(progress.total);
+    line += " records, " + std::to_string(progress.bytes >> 20) + " MiB, " +
+            std::to_string(static_cast<std::uint64_t>(progress.records_per_second)) + " records/s";
+    if (progress.left) line += ", " + age(*progress.left) + " left";
+    std::fprintf(stderr, "archive run: %s\n", line.c_str());
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+int run(Context& context, const RunFlags& flags, bool rate_given, bool percent_given) {
+  Interrupts interrupts;
   return with_archiver<NoArchive::kMake>(context, Missing::kRefuse, [&](Session&, setget::Archiver& archiver) {
-    const auto report = archiver.run(setget::Deadline::in(std::chrono::hours(12)), adopt);
+    const auto watching = interrupts.watch([&archiver] { archiver.cancel(); });
+    setget::ArchiveRunOptions options;
+    options.adopt = flags.adopt;
+    if (rate_given) options.max_records_per_second = flags.rate;
+    if (percent_given) options.max_share = flags.busy_percent / 100.0;
+    if (flags.progress || ::isatty(STDERR_FILENO) != 0) options.on_progress = ProgressLine();
+    const auto report = archiver.run(options, setget::Deadline::in(std::chrono::hours(12)));
     if (!report) return failed(context.common, report.error());
     print_counts(context.common, {{"read", report->read},
                                   {"written", report->written},
@@ -57,7 +92,12 @@ int run(Context& context, bool adopt) {
                                   {"purged", report->purged},
                                   {"quarantined", report->quarantined},
                                   {"first_run", report->first_run},
-                                  {"position", report->position}});
+                                  {"reconciled", report->reconciled},
+                                  {"archive_only", report->archive_only},
+                                  {"position", report->position},
+                                  {"bytes", report->bytes},
+                                  {"took_ms", report->took.count()},
+                                  {"worked_ms", report->worked.count()}});
     return kOk;
   });
 }
@@ -171,6 +211,21 @@ int status(Context& context) {
       body["skipped_short_lived"] = last.skipped_short_lived;
       body["store"] = last.source.uuid + " epoch " + std::to_string(last.source.epoch);
       body["last_error"] = last.last_error;
+      if (last.last_verified_at > setget::TimePoint{}) {
+        body["last_verified_at"] = iso(last.last_verified_at);
+        body["last_differences"] = last.last_differences;
+      }
+      if (last.runner_until > setget::TimePoint{}) body["runner"] = last.runner;
+      Json history = Json::array();
+      for (const auto& one : last.history) {
+        history.push_back({{"started_at", iso(one.started_at)},
+                           {"ended_at", iso(one.ended_at)},
+                           {"read", one.read},
+                           {"written", one.written},
+                           {"tombstones", one.tombstones},
+                           {"error", one.error}});
+      }
+      body["history"] = history;
     }
     print_counts(context.common, body);
     return checkpoint->has_value() && (*checkpoint)->last_error.empty() ? kOk : kNo;
@@ -249,9 +304,17 @@ void add_drop(CLI::App& archive, Context& context) {
 
 void add_run(CLI::App& archive, Context& context) {
   auto* command = archive.add_subcommand("run", "copy what changed since the last run");
-  auto adopt = std::make_shared<bool>(false);
-  command->add_flag("--adopt", *adopt, "the store is meant to be another one than before");
-  command->callback([&context, adopt] { context.chosen = [&context, adopt] { return run(context, *adopt); }; });
+  auto flags = std::make_shared<RunFlags>();
+  command->add_flag("--adopt", flags->adopt, "the store is meant to be another one than before");
+  auto* rate =
+      command->add_option("--rate", flags->rate, "records a second that it reads at most; 0 = no limit")->check(CLI::NonNegativeNumber);
+  auto* percent =
+      command->add_option("--busy-percent", flags->busy_percent, "of the time that it may be at work: so much of a core at most")
+          ->check(CLI::Range(1, 100));
+  command->add_flag("--progress", flags->progress, "a line on stderr each second (as on a terminal)");
+  command->callback([&context, flags, rate, percent] {
+    context.chosen = [&context, flags, rate, percent] { return run(context, *flags, rate->count() > 0, percent->count() > 0); };
+  });
 }
 
 void add_verify(CLI::App& archive, Context& context) {
@@ -272,7 +335,7 @@ void add_verify(CLI::App& archive, Context& context) {
 
 void add_restore(CLI::App& archive, Context& context) {
   struct Flags {
-    std::string account, flow, owner, key, ttl, state;
+    std::string account, flow, owner, key, ttl, state, at;
     setget::RestoreOptions options;
   };
   auto* command = archive.add_subcommand("restore", "bring records back from the archive; all given conditions must hold");
@@ -286,6 +349,7 @@ void add_restore(CLI::App& archive, Context& context) {
       command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life by the TTL policy");
   command->add_option("--ttl", flags->ttl, "that life instead: never, 90s, 15m, 36h, 7d, 2w")->needs(expired);
   command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions; later sets win");
+  command->add_option("--at", flags->at, "what was in force at this moment (RFC 3339), of flows that keep history");
   auto* dry = command->add_flag("--dry-run", flags->options.dry_run, "only count");
   command
       ->add_option("--state", flags->state, "a file in which it keeps how far it came: the same command goes on there after it was killed")
@@ -301,6 +365,11 @@ void add_restore(CLI::App& archive, Context& context) {
         auto ttl = setget::parse_ttl(flags->ttl);
         if (!ttl) return failed(context.common, std::move(ttl).error().at_field("--ttl"));
         options.ttl = *ttl;
+      }
+      if (!flags->at.empty()) {
+        auto moment = setget::parse_moment(flags->at);
+        if (!moment) return failed(context.common, std::move(moment).error().at_field("--at"));
+        options.at = *moment;
       }
       return restore(context, std::move(options), flags->state);
     };

@@ -2,8 +2,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <cstdio>
+#include <optional>
+#include <utility>
 #include <vector>
 
+#include <setget/archive_health.hpp>
+#include <setget/archiver.hpp>
+#include <setget/cron.hpp>
 #include <setget/doctor.hpp>
 #ifdef SETGET_WITH_MONGO
 #include <setget/mongo_config.hpp>
@@ -119,6 +124,26 @@ void check_durability(Session& session, Findings& found) {
                                : "[store] uri = \"sqlite:setget.db\""});
 }
 
+setget::Result<void> check_archive(Session& session, Findings& found) {
+  const auto now = setget::system_clock()->now();
+  auto health =
+      setget::archive_health(*session.stores().key_store.backend(), *session.stores().archive, setget::ArchiverOptions{}.cursor, now);
+  if (!health) return std::move(health).error();
+  const auto& config = session.config();
+  // A MongoDB server's own report says it too, but not of the other archives.
+  if (config.archive.starts_with("mongodb:")) health->quarantined = 0;
+  std::optional<setget::Cron> schedule;
+  if (!config.archive_schedule.empty()) {
+    auto cron = setget::Cron::parse(config.archive_schedule, config.time_zone);
+    if (!cron) return std::move(cron).error();
+    schedule = *std::move(cron);
+  }
+  for (auto& finding : judge_archive(*health, schedule, config.pipeline.archive_retry_window + config.pipeline.archive_jitter, now)) {
+    found.push_back(std::move(finding));
+  }
+  return {};
+}
+
 setget::Result<void> check_stores(const Common& common, Findings& found) {
   auto session = Session::open(common, Missing::kRefuse);
   if (!session) return std::move(session).error();
@@ -140,26 +165,7 @@ setget::Result<void> check_stores(const Common& common, Findings& found) {
       found.push_back(
           {Level::kError, "cursor " + cursor.name + " fell behind its limit and was dropped", "open it anew, and read everything again"});
   }
-  if (auto* archiver = session->pipeline().archiver(); archiver != nullptr) {
-    const auto checkpoint = archiver->checkpoint();
-    if (!checkpoint) return checkpoint.error();
-    // A MongoDB server's own report says it too, but not of the other archives.
-    const auto archived = session->stores().archive->stats();
-    if (!archived) return archived.error();
-    if (archived->quarantined > 0 && !session->config().archive.starts_with("mongodb:")) {
-      found.push_back({Level::kWarning, std::to_string(archived->quarantined) + " changes are in the archive's quarantine: it refuses them",
-                       "setget archive quarantine lists them with the reasons; every run tries them again"});
-    }
-    if (!*checkpoint) {
-      found.push_back({Level::kWarning, "nothing has ever been archived", "setget archive run"});
-    } else if (!(*checkpoint)->last_error.empty()) {
-      found.push_back({Level::kError, "the last archive run failed: " + (*checkpoint)->last_error, "setget archive run"});
-    } else if (setget::system_clock()->now() - (*checkpoint)->last_success_at > std::chrono::hours(48)) {
-      found.push_back({Level::kWarning, "the last archive run is from " + iso((*checkpoint)->last_success_at),
-                       "setget archive run; setget schedule list"});
-    }
-  }
-  return {};
+  return session->stores().archive ? check_archive(*session, found) : setget::Result<void>();
 }
 
 // The backend's own check of the file: integrity, header, settings.

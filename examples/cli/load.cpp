@@ -215,7 +215,9 @@ int load(Context& context, const std::vector<std::string>& files, bool no_wait, 
   auto session = Session::open(context.common, Missing::kMake);
   if (!session) return failed(context.common, session.error());
   const auto deadline = Deadline::in(*wait);
+  std::jthread mover;
   if (!no_wait) {
+    mover = session->history_mover();
     const auto started = session->pipeline().worker().start();
     if (!started) return failed(context.common, started.error());
   }

@@ -86,6 +86,7 @@ int drain(Context& context, const std::string& wait_text) {
   if (!wait) return failed(context.common, wait.error());
   auto session = Session::open(context.common, Missing::kRefuse);
   if (!session) return failed(context.common, session.error());
+  const auto mover = session->history_mover();
   auto& worker = session->pipeline().worker();
   const auto started = worker.start();
   if (!started) return failed(context.common, started.error());

@@ -149,7 +149,7 @@ void add_set(CLI::App& app, Context& context) {
 }
 
 struct GetFlags {
-  std::string key, id, account, output;
+  std::string key, id, account, output, at;
 };
 
 int write_payload(const Common& common, const setget::Record& record, const std::string& output) {
@@ -164,6 +164,20 @@ int write_payload(const Common& common, const setget::Record& record, const std:
   return kOk;
 }
 
+setget::Result<setget::Found> find(Session& session, const GetFlags& flags, const std::string& ns) {
+  if (flags.at.empty()) {
+    const auto& reader = session.pipeline().reader();
+    return flags.id.empty() ? reader.find(flags.key, ns) : reader.find_by_id(flags.id, ns);
+  }
+  const auto at = setget::parse_moment(flags.at);
+  if (!at) return setget::Error(at.error()).at_field("--at");
+  auto* archiver = session.pipeline().archiver();
+  if (archiver == nullptr) return Error(ErrorCode::kFailedPrecondition, "there is no archive, and so no history").at_field("--at");
+  auto record = archiver->get_at({.ns = ns, .key = flags.key, .id = flags.id, .at = *at});
+  if (!record) return std::move(record).error();
+  return setget::Found{.record = *std::move(record), .tier = setget::Tier::kArchive};
+}
+
 int get(Context& context, const GetFlags& flags) {
   if (context.common.read_through) {
     if (auto there = archive_is_there(context.common); !there) return failed(context.common, there.error());
@@ -171,8 +185,7 @@ int get(Context& context, const GetFlags& flags) {
   auto session = Session::open(context.common, Missing::kRefuse);
   if (!session) return failed(context.common, session.error());
   const std::string ns = session->ns_of(flags.account);
-  const auto& reader = session->pipeline().reader();
-  const auto found = flags.id.empty() ? reader.find(flags.key, ns) : reader.find_by_id(flags.id, ns);
+  const auto found = find(*session, flags, ns);
   if (!found) return failed(context.common, found.error());
   if (!found->record) {
     if (context.common.json) print(nullptr);
@@ -193,6 +206,7 @@ void add_get(CLI::App& app, Context& context) {
   command->add_option("--account", flags->account, "needed where isolation = \"account\"");
   command->add_option("-o,--output", flags->output, "file instead of stdout");
   command->add_flag("--read-through", context.common.read_through, "ask the archive where the store knows nothing of it");
+  command->add_option("--at", flags->at, "as it was at this moment (RFC 3339), from a flow that keeps history");
   command->callback([&context, flags, key, id] {
     if (key->count() + id->count() == 0) throw CLI::RequiredError("key or --id");
     context.chosen = [&context, flags] { return get(context, *flags); };

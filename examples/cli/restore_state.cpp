@@ -30,6 +30,7 @@ std::string conditions_of(const setget::RestoreOptions& options) {
   put("owner", options.owner);
   put("key", options.key);
   if (options.include_expired) out["include_expired"] = options.ttl ? to_string(*options.ttl) : "by policy";
+  if (options.at) out["at"] = options.at->time_since_epoch().count();
   out["overwrite"] = options.overwrite;
   return out.dump();
 }
@@ -74,6 +75,7 @@ Result<std::optional<setget::RestoreProgress>> RestoreState::load() const {
     setget::RestoreProgress progress;
     for (const auto& byte : body.at("cursor")) progress.cursor.push_back(static_cast<char>(byte.get<unsigned char>()));
     progress.store = {.uuid = body.at("store").get<std::string>(), .epoch = body.at("epoch").get<std::uint64_t>()};
+    progress.archive = body.value("archive", std::string());  // files from before it was kept have none
     progress.started_at = setget::TimePoint(setget::Milliseconds(body.at("started_at").get<std::int64_t>()));
     progress.report.into_empty_store = body.at("into_empty_store").get<bool>();
     each_count(progress.report, [&](const char* name, std::uint64_t& count) { count = body.at(name).get<std::uint64_t>(); });
@@ -88,6 +90,7 @@ void RestoreState::save(const setget::RestoreProgress& progress) const {
                {"conditions", conditions_},
                {"store", progress.store.uuid},
                {"epoch", progress.store.epoch},
+               {"archive", progress.archive},
                {"started_at", progress.started_at.time_since_epoch().count()},
                {"into_empty_store", progress.report.into_empty_store},
                {"cursor", Json::array()}};

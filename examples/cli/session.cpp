@@ -1,6 +1,9 @@
 #include "session.hpp"
 
+#include <condition_variable>
+#include <cstdio>
 #include <filesystem>
+#include <mutex>
 
 namespace cli {
 
@@ -75,13 +78,34 @@ Result<Session> Session::open(const Common& common, Missing missing) {
 
 std::string Session::ns_of(const std::string& account) const { return config_.flows.isolate_accounts ? account : config_.ns; }
 
+void Session::move_history() {
+  auto* archiver = pipeline_->archiver();
+  if (archiver == nullptr || !config_.flows.keeps_history()) return;
+  const auto moved = archiver->move_history(Deadline::in(std::chrono::seconds(3)));
+  if (!moved)
+    std::fprintf(stderr, "warning: states of histories could not be moved into the archive: %s\n", moved.error().describe().c_str());
+}
+
+std::jthread Session::history_mover() {
+  if (pipeline_->archiver() == nullptr || !config_.flows.keeps_history()) return {};
+  move_history();
+  return std::jthread([this](const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any ended;
+    std::unique_lock lock(mutex);
+    while (!ended.wait_for(lock, stop, std::chrono::milliseconds(200), [&stop] { return stop.stop_requested(); })) move_history();
+  });
+}
+
 Result<setget::MessageStatus> Session::finish(const std::string& message_id, Deadline deadline) {
+  move_history();  // before anything is applied: the archive then knows since when there is a history
   while (true) {
     auto status = pipeline_->message(message_id);
     if (!status || status->outcome != setget::Outcome::kPending || deadline.passed()) return status;
     auto worked = pipeline_->worker().run_once();
     if (!worked) return std::move(worked).error();
     if (*worked > 0) continue;
+    move_history();  // it may wait for room in the outbox
     // Somebody else holds it, or it waits for a retry: sleep until it is finished, but look again for work now and then.
     const auto step = std::min<Deadline::Steady::duration>(deadline.left(), std::chrono::milliseconds(200));
     auto waited = pipeline_->message(message_id, Deadline::in(step));

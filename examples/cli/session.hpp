@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include <setget/config.hpp>
 
@@ -45,6 +46,11 @@ class Session {
   setget::Result<setget::MessageStatus> finish(const std::string& message_id, setget::Deadline deadline);
   // The same until nothing is left that could be worked on now.
   setget::Result<void> drain(setget::Deadline deadline);
+
+  // Commands that work without a server see to histories themselves: the outbox into the archive. Says on stderr what did not work.
+  void move_history();
+  // The same all the time until it goes, on a thread; none where no flow keeps history.
+  std::jthread history_mover();
 
  private:
   setget::Config config_;

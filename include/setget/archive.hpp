@@ -32,6 +32,18 @@ enum class ArchiveWrite : std::uint8_t {
   kOlder,    // the archive has the same (version, revision) or a newer one; nothing changed
 };
 
+// One archive run that is over.
+struct ArchiveRunLine {
+  TimePoint started_at{};
+  TimePoint ended_at{};
+  std::uint64_t read = 0;
+  std::uint64_t written = 0;
+  std::uint64_t tombstones = 0;
+  std::string error{};  // empty: it succeeded
+  friend bool operator==(const ArchiveRunLine&, const ArchiveRunLine&) = default;
+};
+inline constexpr std::size_t kArchiveRunLines = 30;
+
 // What the archiver remembers between runs, stored in the archive itself.
 struct ArchiveCheckpoint {
   StoreIdentity source{};  // the store that was archived; another one stops the run
@@ -45,6 +57,20 @@ struct ArchiveCheckpoint {
   std::string last_error{};
   bool full_copy = false;     // a copy of the whole store is under way
   std::string scan_cursor{};  // how far it came; empty = at the beginning
+  // One runner at a time: whoever runs raises the fence, and renews `runner_until` with each save. See save_checkpoint().
+  std::uint64_t fence = 0;
+  std::string runner{};
+  TimePoint runner_until{};               // by then it has saved again, or others may take over
+  std::vector<ArchiveRunLine> history{};  // oldest first, at most kArchiveRunLines
+  std::string archive_id{};               // random, given by the first run: tells archives apart. A copy of an archive has it too
+  // The verification that a nightly run ended with.
+  std::uint64_t verify_turn = 0;  // of the next one: which share of the payloads it reads
+  TimePoint last_verified_at{};
+  std::uint64_t last_differences = 0;  // that it found and nobody has mended
+  // True if a save of `next` may replace this one.
+  bool yields_to(const ArchiveCheckpoint& next) const noexcept {
+    return fence < next.fence || (fence == next.fence && runner == next.runner);
+  }
 };
 
 struct ArchiveStats {
@@ -52,12 +78,19 @@ struct ArchiveStats {
   std::uint64_t tombstones = 0;
   std::uint64_t bytes = 0;
   std::uint64_t quarantined = 0;
+  std::uint64_t history_states = 0;
+  std::uint64_t history_bytes = 0;  // of their payloads and names
+  // Of moments before it, only what is found can be told: there was no history yet, or not of every flow that keeps one now, or what was in
+  // force has been dropped. Empty: no state was ever written.
+  std::optional<TimePoint> history_from{};
+  std::string history_of{};  // WriteHistory::of, as it was given last
 };
 
 struct ArchiveCapabilities {
   Durability durability = Durability::kMemory;
   bool read_by_key = false;  // read-through
   bool quarantine = false;   // keeps what it could not write
+  bool history = false;      // keeps the states that came before
 };
 
 // A change that the archive refused again and again, kept beside the documents with the reason until it is written after all. The payload
@@ -85,14 +118,6 @@ struct ScanArchive {
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
-// Which payloads a digest is made of bytes for, and not of what is remembered of them.
-struct DeepSample {
-  std::uint64_t of = 0;    // 0 = none, 1 = all, n = one in n
-  std::uint64_t turn = 0;  // which of the n; each identity belongs to one of them, always the same
-  bool takes(std::uint64_t identity_hash) const noexcept {
-    return of != 0 && (identity_hash * 0x9e3779b97f4a7c15u >> 32) % of == turn % of;
-  }
-};
 struct DigestArchive {
   std::span<const std::uint64_t> starts{};  // of the ranges, rising, the first 0; as KeyStoreBackend::digest() cut them
   TimePoint now{};
@@ -104,6 +129,44 @@ struct DigestArchive {
 struct ReclaimArchive {
   TimePoint now{};
   std::size_t max_steps = 1000;
+  // Beyond it the states of histories that ended first are dropped, whatever their age; those in force stay. 0 = no limit.
+  std::uint64_t max_history_bytes = 0;
+};
+// A state and how long it is kept once another one is in force, or it has expired; a tombstone from its beginning. Empty = for ever.
+struct ArchivedState {
+  HistoryState state{};
+  std::optional<Milliseconds> keep{};
+};
+struct WriteHistory {
+  StoreIdentity source{};                   // whose outbox the positions are of
+  std::span<const ArchivedState> states{};  // in each part by rising position
+  // From `since` on the histories are whole for the flows that this text names, in the archiver's own words: kept for ArchiveStats, and
+  // history_from never lies before it. Empty = says nothing.
+  std::string_view of{};
+  TimePoint since{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
+struct GetHistory {
+  std::string_view ns{};
+  std::string_view key{};  // either this
+  std::string_view id{};   // or, where `key` is empty, this
+  TimePoint at{};
+};
+struct HistoryLookup {
+  enum class Status : std::uint8_t {
+    kFound,
+    kGone,     // it was erased, superseded or expired then, or the key had moved on or was not listed any more
+    kNotKept,  // a record of a flow without history held it then
+    kUnknown,  // no state was in force, and none before it is kept
+  };
+  Status status = Status::kUnknown;
+  std::optional<Record> record{};
+};
+struct ScanHistory {
+  std::string cursor{};
+  std::size_t limit = 500;
+  TimePoint at{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ArchiveId {
   std::string ns{};
@@ -136,6 +199,7 @@ class SETGET_API ArchiveBackend {
   virtual Result<std::size_t> remove(std::span<const ArchiveId> ids) = 0;
 
   virtual Result<std::optional<ArchiveCheckpoint>> load_checkpoint() = 0;
+  // Replaces it in one step, unless what is there has a greater fence, or the same of another runner: kLeaseLost, and nothing is changed.
   virtual Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) = 0;
   virtual Result<ArchiveStats> stats() = 0;
 
@@ -149,6 +213,14 @@ class SETGET_API ArchiveBackend {
   // The archive's side of KeyStoreBackend::digest(): one answer for each of `starts`, in their order; kInvalidArgument where they do not
   // rise from 0. A document that is damaged gives another digest, not an error. Default: by scan(), and get_by_id() for a sample.
   virtual Result<std::vector<RangeDigest>> digest(const DigestArchive& request);
+  // Histories, for point-in-time reads. A state ends where the next one of its identity begins, and never begins before the one it follows.
+  // Idempotent: positions that were written from `source` already are passed over. All or nothing. Returns how many were new.
+  // kUnsupported by default, as the next two.
+  virtual Result<std::size_t> write_history(const WriteHistory& request);
+  // What a get at `at` would have found, to the millisecond: of states that begin in the same one, the last.
+  virtual Result<HistoryLookup> get_history(const GetHistory& request);
+  // Every record that was in force at `at` and had not expired then, in the order of scans; all of them with their records.
+  virtual Result<SummaryPage> scan_history(const ScanHistory& request);
 };
 
 }  // namespace setget::inline v0

@@ -27,14 +27,40 @@ struct ArchiverOptions {
   std::size_t batch = 500;                    // entries a read and a write; > 0
   std::size_t batch_bytes = 8u << 20;
   double max_records_per_second = 0;  // 0 = unlimited
+  // What of the time a run may be at work, reading and writing together, waits for servers included: so it takes no more of a core than
+  // this, nor do the stores on its behalf. Above 0; 1 or more = unlimited
+  double max_share = 1;  // verifications keep to it as well, while they digest
   // A change that the archive refuses three times is kept in its quarantine with the reason, and the run goes on; every run tries it again.
   // A run that finds more than so many stops: then something else is wrong. 0 = stop at the first.
   std::size_t max_quarantined = 1000;
+  // One run at a time among all processes: one that has not confirmed anything for so long, by `clock`, may be taken over by another. One
+  // of a process of this host that has ended is taken over at once. > 0
+  Milliseconds lease{60'000};
+  // Histories of all flows together: beyond it the states that ended first go before their age. 0 = no limit.
+  std::uint64_t history_bytes = std::uint64_t{1} << 30;
   Milliseconds next_run_in{86'400'000};  // for archive = "skip": records that expire sooner are skipped
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Logger> logger{};
   std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;
+};
+
+// How far a run has come.
+struct ArchiveProgress {
+  bool full_copy = false;              // by scan; else along the change log
+  std::uint64_t read = 0;              // records and tombstones, of this run
+  std::uint64_t bytes = 0;             // of payloads written
+  std::uint64_t total = 0;             // read at the end, as the store knew it when this part of the run began; more may come meanwhile
+  Milliseconds took{0};                // since the run began
+  double records_per_second = 0;       // over all of the run
+  std::optional<Milliseconds> left{};  // at that speed; empty: cannot be told yet
+};
+
+struct ArchiveRunOptions {
+  bool adopt = false;                                                  // see Archiver::run
+  std::optional<double> max_records_per_second{};                      // instead of ArchiverOptions'
+  std::optional<double> max_share{};                                   // the same
+  std::function<void(const ArchiveProgress& progress)> on_progress{};  // called on the thread that runs, after each batch
 };
 
 struct ArchiveRunReport {
@@ -46,7 +72,13 @@ struct ArchiveRunReport {
   std::uint64_t purged = 0;       // dropped from the archive by its retention
   std::uint64_t quarantined = 0;  // in quarantine when the run ended, older ones included
   bool first_run = false;         // no checkpoint: full copy by scan, then the log
+  // The log had a gap (cursor lost or dropped, another store adopted): everything was copied again, and compared after that.
+  bool reconciled = false;
+  std::uint64_t archive_only = 0;  // reconciled: what only the archive has. It stays: verify with repair and prune removes it
   Position position = 0;
+  std::uint64_t bytes = 0;  // of payloads written
+  Milliseconds took{0};
+  Milliseconds worked{0};  // of it, reading and writing: both at once count twice
 };
 
 struct Difference {
@@ -63,7 +95,8 @@ struct VerifyOptions {
   // With deep: only of one record in so many, the others by what is remembered of their bytes. Whose turn it is depends on the day (UTC),
   // so that as many days read everything. 1 = all; > 0
   std::uint64_t deep_sample = 1;
-  bool repair = false;                 // write what the archive lacks or has wrong
+  std::optional<std::uint64_t> deep_turn{};  // whose turn it is instead, modulo deep_sample
+  bool repair = false;                       // write what the archive lacks or has wrong
   bool prune = false;                  // with repair: remove what only the archive has and is neither expired nor within its retention
   std::size_t max_differences = 1000;  // listed; all are counted
 };
@@ -73,6 +106,7 @@ struct VerifyReport {
   std::uint64_t ranges_differing = 0;  // and did not agree: these were looked at one by one
   std::uint64_t skipped = 0;           // not to be archived by the rules of their flows
   std::uint64_t difference_count = 0;
+  std::uint64_t only_in_archive = 0;  // of them
   std::uint64_t repaired = 0;
   std::vector<Difference> differences{};
   bool equal() const noexcept { return difference_count == 0; }
@@ -91,12 +125,25 @@ struct RestoreReport {
 struct RestoreProgress {
   std::string cursor{};    // as scans have them
   StoreIdentity store{};   // into which
+  std::string archive{};   // out of which: ArchiveCheckpoint::archive_id; empty where no run has given it one
   TimePoint started_at{};  // what was accepted later wins
   RestoreReport report{};
 };
 
 // What a fresh version that replaced live data came from: an attribute of this name, "version 7, revision 0".
 inline constexpr std::string_view kRestoredFrom = "setget-restored-from";
+
+// What a key, or an identity, led to at a moment.
+struct PastGet {
+  std::string ns{};
+  std::string key{};  // either this
+  std::string id{};   // or, where `key` is empty, this
+  TimePoint at{};
+};
+
+// "2026-11-27T14:00:00.123Z", or with an offset ("+01:00") instead of Z; up to nine digits of a second, of which three count.
+// kInvalidArgument else.
+SETGET_API Result<TimePoint> parse_moment(std::string_view rfc3339);
 
 struct RestoreOptions {
   std::optional<std::string> ns{};  // all given conditions must hold
@@ -114,7 +161,24 @@ struct RestoreOptions {
   // Called on the calling thread before the first record and whenever what it says is in the store. An exception ends the restore with
   // kInternal.
   std::function<void(const RestoreProgress& progress)> on_progress{};
+  // Not what the archive holds now, but what was in force at this moment. Needs flows with history, as get_at().
+  std::optional<TimePoint> at{};
 };
+
+struct NightlyOptions {
+  ArchiveRunOptions run{};
+  // After a run that succeeded: a deep verification that reads the payloads of one record in so many, each night of others, so that as many
+  // nights read all of them. Nights without a verification are made up for. 0 = none
+  std::uint64_t verify_sample = 30;
+};
+struct NightlyReport {
+  ArchiveRunReport run{};
+  std::optional<VerifyReport> verify{};  // empty: none was asked for
+};
+
+namespace detail {
+class ArchiveTurn;
+}
 
 class SETGET_API Archiver {
  public:
@@ -123,17 +187,31 @@ class SETGET_API Archiver {
 
   // Incremental and resumable: continues at the last confirmed position, also after kill -9. kFailedPrecondition if the store is not the
   // one that was archived (identity or epoch changed): nothing is written, `adopt` says that the change is meant. A dropped cursor leads to
-  // a full pass.
+  // a full pass. kConflict: another archiver, of any process, is running; kLeaseLost: it took over, because this one stalled for longer
+  // than its lease. Nothing is confirmed after that.
   Result<ArchiveRunReport> run(Deadline deadline = Deadline::in(std::chrono::hours(12)), bool adopt = false);
+  // The same with a budget and a callback of its own. An exception of the callback ends the run with kInternal; the next one goes on.
+  Result<ArchiveRunReport> run(const ArchiveRunOptions& options, Deadline deadline);
+  // A run, then a verification of a share; the checkpoint remembers whose turn is next and what was found. Differences are no error: see
+  // the report. An error: the run failed, or the verification could not find out.
+  Result<NightlyReport> nightly(const NightlyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   // Proves that both agree: digests of ranges first (see KeyStoreBackend::digest), then the identities of those that differ, each read once
   // more before it is reported. What changed behind the confirmed position is the next run's work and no difference. kFailedPrecondition
   // where there is no whole copy yet, or of another store.
   Result<VerifyReport> verify(const VerifyOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
   // Into an empty store versions are kept. Over live data without `overwrite`, what the store already knows (live or as a tombstone) is
   // skipped and the rest comes back; with it, every selected record becomes a fresh version that says where it came from (kRestoredFrom)
-  // and is as old as the beginning of the restore: what is set or erased later wins (but for an erase of a record that its callers number).
+  // and is as old as the beginning of the restore: what is set or erased later wins.
   // Idempotent without `overwrite`. kInvalidArgument: a TTL without include_expired.
   Result<RestoreReport> restore(const RestoreOptions& options = {}, Deadline deadline = Deadline::in(std::chrono::hours(12)));
+  // The record that a get at `at` would have found, exact to the millisecond of acceptance; empty: there was none. Moves the outbox first,
+  // so that it knows everything that was applied by now. Errors: kFailedPrecondition with the field "at" where no flow keeps history, where
+  // the record that held the key then was of a flow without, or where the moment lies before what is kept; kInvalidArgument for one that
+  // lies ahead.
+  Result<std::optional<Record>> get_at(const PastGet& request, Deadline deadline = Deadline::in(std::chrono::minutes(1)));
+  // Moves what waits in the store's outbox into the archive's histories. Part of every run, and of a pipeline's maintenance. May be
+  // called at any time, also while a run is under way. Returns how many states were new to the archive; 0 for a store without an outbox.
+  Result<std::uint64_t> move_history(Deadline deadline = Deadline::in(std::chrono::minutes(1)));
   Result<std::optional<ArchiveCheckpoint>> checkpoint();
   // A running call stops at its next batch with kCancelled. Idempotent.
   void cancel() noexcept;
@@ -141,6 +219,9 @@ class SETGET_API Archiver {
  private:
   struct State;
   explicit Archiver(std::unique_ptr<State> state);
+  Result<ArchiveRunReport> run_within(detail::ArchiveTurn& turn, const ArchiveRunOptions& options);
+  Result<VerifyReport> verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options);
+  void note_verified(const VerifyOptions& options, const VerifyReport& report, bool nightly);
   std::unique_ptr<State> state_;
 };
 

@@ -28,6 +28,8 @@ struct ApplyEntry {
   std::optional<TimePoint> expires_at{};  // kSet, kTouch: resolved by the TTL policy; empty = never
   TtlRule ttl_rule = TtlRule::kDefault;
   bool listed = false;  // the flow keeps a listing index
+  // kSet: the flow keeps history. From this set on, every state of the identity goes to the store's outbox in the step that makes it.
+  bool history = false;
   // Only of what comes back from an archive; zero and empty otherwise.
   Revision revision = 0;  // that the identity continues at
   KeyList lost_keys{};    // those of its keys that led elsewhere; they stay lost, though their holder may be gone
@@ -38,6 +40,8 @@ struct ApplyResult {
   std::vector<Reason> reasons{};        // codes: version_conflict, precondition_failed, below_floor
   Version version = 0;                  // the identity's version afterwards; 0 = none
   Revision revision = 0;
+  // With kStale, kDuplicate and the reason version_conflict: when that version was accepted, whether it is live or a tombstone. 0 else.
+  Stamp accepted = 0;
 };
 
 // A record as stored: what a backend keeps beside the encoded command.
@@ -103,6 +107,32 @@ struct CursorInfo {
   TimePoint updated_at{};
 };
 
+// A state that an identity took, for its history: what was applied, not what is there now. In force from `at` until the next state of the
+// identity. `at` is the acceptance of the command that brought it about (where a restore or a policy did, the moment of that); a command
+// applied behind a later one of the same identity counts from the state before it.
+struct HistoryState {
+  enum class Kind : std::uint8_t {
+    kRecord = 1,
+    kTombstone = 2,  // erased, superseded, or replaced by a set that had expired. Expiry itself makes no state: `expires_at` says it
+    kNotKept = 3,    // replaced by a set of a flow without history; `record` has the keys and no payload
+  };
+  std::uint32_t part = 0;  // of the store's outbox; all states of an identity are in the same one
+  Position position = 0;   // within its part; rises, and is never used twice
+  Kind kind = Kind::kRecord;
+  TimePoint at{};
+  std::string ns{};
+  std::string id{};
+  Version version = 0;
+  Revision revision = 0;
+  TombstoneReason reason = TombstoneReason::kErased;  // kTombstone only
+  std::optional<Record> record{};                     // not for kTombstone
+};
+
+struct HistoryBatch {
+  std::vector<HistoryState> states{};
+  bool at_end = false;  // nothing was behind the last one when it was read
+};
+
 struct StoreIdentity {
   std::string uuid{};       // random, made with the store
   std::uint64_t epoch = 1;  // rises when the content was replaced (flush, restore)
@@ -166,6 +196,7 @@ struct StoreStats {
   std::uint64_t changes = 0;  // entries in the change log
   std::uint64_t bytes = 0;    // on disk or in memory, as near as the backend can tell
   Stamp floor = 0;
+  std::uint64_t outbox = 0;  // states of histories that wait for the archive
 };
 
 struct KeyStoreCapabilities {
@@ -174,6 +205,7 @@ struct KeyStoreCapabilities {
   bool change_log = false;
   bool scan = false;
   bool async_gets = false;  // get_async() never makes its caller wait
+  bool history = false;     // has an outbox for the states of flows that keep history
 };
 
 // --- the seam -------------------------------------------------------------------------------------------------------------------
@@ -196,6 +228,15 @@ struct GetById {
   TimePoint now{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
+struct IdentityName {
+  std::string_view ns{};
+  std::string_view id{};
+};
+struct GetByIds {
+  std::span<const IdentityName> names{};
+  TimePoint now{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
+};
 // Empty account, flow or owner = any. Only records whose flow was listed when they were set.
 struct ListRecords {
   std::string_view ns{};
@@ -213,10 +254,19 @@ struct ScanRecords {
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
+// Which payloads a digest is made of bytes for, and not of what is remembered of them.
+struct DeepSample {
+  std::uint64_t of = 0;    // 0 = none, 1 = all, n = one in n
+  std::uint64_t turn = 0;  // which of the n; each identity belongs to one of them, always the same
+  bool takes(std::uint64_t identity_hash) const noexcept {
+    return of != 0 && (identity_hash * 0x9e3779b97f4a7c15u >> 32) % of == turn % of;
+  }
+};
 struct DigestRecords {
   std::size_t entries = 256;              // of one range: it ends behind so many, and at the end of their hash
   std::size_t max_ranges = 65536;         // with more, each range takes twice as many. > 0
   TimePoint now{};                        // what has expired by then does not count
+  DeepSample deep{};                      // of these the bytes are read, whatever is remembered of them
   std::size_t page = 500;                 // read at a time
   std::function<Result<void>()> go_on{};  // asked now and then; an error ends the call with it
   Deadline deadline = Deadline::in(Milliseconds(30'000));
@@ -231,6 +281,22 @@ struct ReadChanges {
   Position after = 0;
   std::size_t limit = 500;
   std::size_t max_bytes = 8u << 20;
+};
+struct ReadHistory {
+  Position after = 0;  // in each part
+  std::size_t limit = 500;
+  std::size_t max_bytes = 8u << 20;  // at least one state comes
+};
+// How far the outbox was read.
+struct OutboxPlace {
+  std::uint32_t part = 0;
+  Position position = 0;
+};
+// A live record whose flow has begun to keep history.
+struct BeginHistory {
+  std::string ns{};
+  std::string id{};
+  Version version = 0;  // as it was seen; another one has its own history, or none
 };
 struct SetExpiry {
   std::string ns{};
@@ -330,6 +396,19 @@ class SETGET_API KeyStoreBackend {
   // Range digests over every live record, in order and without a gap: the first range begins at 0. What changes meanwhile may or may not
   // be in it. Default: by scan(), page by page, so that the memory needed is that of the ranges.
   virtual Result<std::vector<RangeDigest>> digest(const DigestRecords& request);
+
+  // get_by_id() of many: one answer for each, in their order. They need not see one moment. Default: one by one.
+  virtual Result<std::vector<Lookup>> get_by_ids(const GetByIds& request);
+  // The outbox: states of identities whose flow keeps history, part by part, oldest first, behind `after`. It is bounded: at its limit a
+  // command that would add to it fails with kResourceExhausted and nothing of it is done, so that no state is ever left out. An outbox that
+  // is empty takes one state of any size, and a restore (ignore_floor) is never held up. kUnsupported by default.
+  virtual Result<HistoryBatch> history(const ReadHistory& request);
+  // Drops what lies at or before these places: the archive has it. Idempotent. Errors as history().
+  virtual Result<void> confirm_history(std::span<const OutboxPlace> places);
+  // Puts live records under history that were set when their flow kept none: the state that each has now goes to the outbox, in force from
+  // the acceptance of its version. Nothing else changes. False: it has a history already, or is not there in this version any more. Errors
+  // as history(); per entry kResourceExhausted at the outbox's limit.
+  virtual Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries);
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------

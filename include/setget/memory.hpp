@@ -16,7 +16,10 @@ namespace setget::inline v0::memory {
 struct Options {
   std::shared_ptr<const Clock> clock{};  // empty: system_clock()
   std::shared_ptr<Random> random{};      // empty: system_random()
-  std::size_t max_bytes = 0;             // of queued messages and dead letters; send answers kResourceExhausted beyond; 0 = unlimited
+  // Of the outbox for histories: states, and bytes of their payloads; > 0. At either limit commands wait for the archiver.
+  std::size_t outbox_states = 100'000;
+  std::size_t outbox_bytes = 256u << 20;
+  std::size_t max_bytes = 0;  // of queued messages and dead letters; send answers kResourceExhausted beyond; 0 = unlimited
 };
 
 // A store: any number of queues, one key store, one archive. The objects share ownership; each may outlive the Database.

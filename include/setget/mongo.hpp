@@ -39,6 +39,9 @@ struct Options {
   // Make the index on `purge_at` one by which the server drops documents on its own clock. A server that has no such index, and false:
   // reclaim() drops them.
   bool ttl_index = true;
+  // Make a unique index on `_id` and `order` as well, once a document is replaced. For servers that use an index only where a query has
+  // just its fields (mongo-java-server): without it they look at every document for each that is replaced. Others need no such index.
+  bool guard_index = false;
   std::size_t connections = 4;  // used at a time, by this object; further calls wait for one until their deadline. 1 to 256
   // A server that has not accepted a connection, or has not said what it is, within this time counts as down. A call can take this much
   // longer than its deadline, and no more: everything else ends with the deadline. 10 ms to a minute.

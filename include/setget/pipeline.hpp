@@ -24,6 +24,20 @@
 
 namespace setget::inline v0 {
 
+// Something about the nightly archive that a person should know.
+struct ArchiveNotice {
+  enum class Kind : std::uint8_t {
+    kFailed,       // the run, or the verification behind it, failed in every attempt of its window
+    kOtherStore,   // the store is not the one that was archived: nothing was written, and trying again is in vain
+    kDifferences,  // the verification found archive and store to differ
+  };
+  Kind kind{};
+  TimePoint due{};  // which night
+  std::uint32_t attempts = 1;
+  std::uint64_t differences = 0;
+  std::string what{};
+};
+
 struct PipelineOptions {
   Queue queue{};                              // required
   KeyStore key_store{};                       // required
@@ -51,8 +65,19 @@ struct PipelineOptions {
 
   std::string archive_schedule = "0 0 2 * * *";  // cron; empty: only on request
   std::string time_zone = "UTC";
+  std::uint64_t history_bytes = std::uint64_t{1} << 30;  // of all histories in the archive; 0 = no limit. See ArchiverOptions
   CatchUp archive_catch_up = CatchUp::kOnce;
   Milliseconds archive_jitter{0};
+  // A run that fails is tried again after so long, then after twice as long and so on up to the cap, as long as that is within the window
+  // after it began. A window of 0: it is not tried again. > 0, the first two
+  Milliseconds archive_retry_after{60'000};
+  Milliseconds archive_retry_cap{900'000};
+  Milliseconds archive_retry_window{14'400'000};
+  std::uint64_t archive_verify_sample = 30;   // each night verifies the payloads of one record in so many; see NightlyOptions. 0 = none
+  double archive_max_records_per_second = 0;  // the budget of runs; see ArchiverOptions
+  double archive_max_share = 1;
+  // Called on the thread that runs the job, at least once for each night that ends so. An exception is caught and logged.
+  std::function<void(const ArchiveNotice& notice)> on_archive_notice{};
   std::shared_ptr<ScheduleStore> schedule_store{};  // empty: in memory
   Milliseconds maintenance_interval{1'000};         // reclaim and queue housekeeping; > 0
   Milliseconds expiry_grace{0};                     // payloads are evicted this long after they expired
@@ -63,6 +88,8 @@ struct PipelineOptions {
   std::shared_ptr<Metrics> metrics{};
   MetricAllowList metric_labels{};  // accounts and flows that metrics may name; empty: none
   SETGET_API Result<void> validate() const;
+  // Whether store and archive can keep the histories that these flows ask for.
+  SETGET_API Result<void> check_history(const Flows& wanted) const;
 };
 
 struct StopReport {

@@ -102,6 +102,8 @@ struct Digest {
   friend bool operator==(const Digest&, const Digest&) = default;
 };
 SETGET_API Digest digest_of(std::string_view bytes) noexcept;
+// The same of parts, as if they stood one behind the other.
+SETGET_API Digest digest_of(std::initializer_list<std::string_view> parts) noexcept;
 
 // The canonical bytes of a record's content: what its set gave (identity, keys, account, flow, owner, payload, content type, attributes)
 // without what only concerned the set itself (ttl, version, expected version). The same for a record however it was stored, archived or
@@ -109,6 +111,8 @@ SETGET_API Digest digest_of(std::string_view bytes) noexcept;
 SETGET_API Payload encoded_of(const Record& record);
 // digest_of(encoded_of(record)): what scans report as Summary::content.
 SETGET_API Digest content_digest(const Record& record);
+// The same of the record that this set makes.
+SETGET_API Digest content_digest(const Command& set);
 
 // Where an identity sorts in scans, digests and indexes of every backend: the creation millisecond for ULIDs (so that fresh ids are
 // neighbours), spread evenly for all others. Always >= 0 as a signed number. Stored: never changes within a format.

@@ -73,6 +73,10 @@ struct Options {
   // or the same deduplication id.
   std::uint32_t wait_replicas = 0;  // up to 16
   Milliseconds wait_timeout{1000};
+  // Of the outbox for histories: states, and bytes of their payloads; > 0. At either limit commands wait for the archiver. A store with
+  // several parts splits it evenly.
+  std::size_t outbox_states = 100'000;
+  std::size_t outbox_bytes = 256u << 20;
   // The records' clock. Leases and stamps of queues live by it too, so it must be about the same on all machines. Empty: system_clock().
   std::shared_ptr<const Clock> clock{};
   std::shared_ptr<Random> random{};  // empty: system_random()

@@ -29,6 +29,14 @@ struct JobContext {
   std::uint32_t attempt = 0;
 };
 
+// A run that was given up: it failed, and is not tried again before the next due time.
+struct JobFailure {
+  std::string job{};
+  TimePoint due{};
+  std::uint32_t attempts = 0;  // made, by this runner
+  Error error;                 // of the last one
+};
+
 struct JobOptions {
   std::string name{};  // [A-Za-z0-9._-]{1,64}
   Cron schedule;
@@ -37,7 +45,11 @@ struct JobOptions {
   Milliseconds jitter{0};            // a random wait in [0, jitter] after the due time
   Milliseconds lease{600'000};       // renewed while the job runs; another process takes over when it ends
   std::uint32_t max_attempts = 3;    // then skipped until the next due time; > 0
-  Milliseconds retry_after{30'000};  // between attempts
+  Milliseconds retry_after{30'000};  // before the second attempt
+  Milliseconds retry_cap{0};         // the wait doubles with each attempt, up to this; 0 = it stays as it is
+  Milliseconds retry_window{0};      // no attempt begins later than so long after the first; 0 = as many as max_attempts says
+  std::function<bool(const Error&)> worth_retrying{};    // false: given up at once; empty: every error is
+  std::function<void(const JobFailure&)> on_given_up{};  // called on the thread that ran it; an exception is caught and logged
 };
 
 struct JobStatus {

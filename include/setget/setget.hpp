@@ -2,6 +2,7 @@
 #pragma once
 
 #include <setget/archive.hpp>
+#include <setget/archive_health.hpp>
 #include <setget/archiver.hpp>
 #include <setget/clock.hpp>
 #include <setget/cron.hpp>

@@ -35,6 +35,10 @@ struct Options {
   bool secure_delete = false;           // overwrite deleted bytes with zeros (slower)
   std::size_t max_batch = 4096;         // operations in one commit; > 0
   Milliseconds busy_timeout{10'000};    // for another process's transaction
+  // Of the outbox for histories: states, and bytes of their payloads; > 0. At either limit commands wait for the archiver. Processes that
+  // share a file should say the same.
+  std::size_t outbox_states = 100'000;
+  std::size_t outbox_bytes = 256u << 20;
   // Leave SQLite's own memory statistics (sqlite3_memory_used, soft heap limit) as they are. False turns them off for the whole process
   // (SQLITE_CONFIG_MEMSTATUS), because they take a process-wide lock on every allocation, which costs throughput and the tail of gets. It
   // has effect only in the first open of a process, and only if nothing in it has used SQLite before.

@@ -32,6 +32,8 @@ struct FlowOptions {
   std::optional<bool> index{};             // keep a listing index; default false
   std::optional<ArchiveMode> archive{};    // default kSkip
   std::optional<Ttl> archive_retention{};  // after expiry or erasure; default 30 days
+  std::optional<bool> history{};           // keep every state for gets and restores "as of"; default false
+  std::optional<Ttl> history_age{};        // how long a state is kept once another one replaced it; default 30 days
   std::optional<PayloadSchema> schema{};   // of payloads, checked at the door and again by the worker; these are JSON then
   friend bool operator==(const FlowOptions&, const FlowOptions&) = default;
 };
@@ -60,6 +62,8 @@ struct Flows {
   // What the schema of its flow says against a set, at most `most` reasons: PayloadSchema::check, and "schema_content_type" for what is not
   // JSON. None for other commands, and where the flow has no schema. For hosts that look before they send; ingress and worker do it anyway.
   SETGET_API std::vector<Reason> violations(const Command& command, std::size_t most = 32) const;
+  // Whether any flow of any account keeps history.
+  SETGET_API bool keeps_history() const;
   friend bool operator==(const Flows&, const Flows&) = default;
 };
 

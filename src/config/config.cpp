@@ -110,6 +110,7 @@ void read_mongo(TomlReader& section, MongoConfig& out) {
   section.read_choice("payload", out.documents, {{"binary", false}, {"document", true}});
   section.read_bytes("max_inline_bytes", out.max_inline_bytes, 1u << 10);
   section.read("ttl_index", out.ttl_index);
+  section.read("guard_index", out.guard_index);
   section.read<std::size_t>("connections", out.connections, 1);
   section.read("connect_timeout", out.connect_timeout, Milliseconds(10));
   section.read("timeout", out.timeout, Milliseconds(100));
@@ -143,6 +144,19 @@ void read_archive(TomlReader& section, Config& out) {
   section.read_choice("catch_up", out.pipeline.archive_catch_up,
                       {{"skip", CatchUp::kSkip}, {"once", CatchUp::kOnce}, {"all", CatchUp::kAll}});
   section.read("jitter", out.pipeline.archive_jitter);
+  section.read("retry_after", out.pipeline.archive_retry_after, Milliseconds(1));
+  section.read("retry_cap", out.pipeline.archive_retry_cap, Milliseconds(1));
+  section.read("retry_window", out.pipeline.archive_retry_window);
+  if (out.pipeline.archive_retry_cap < out.pipeline.archive_retry_after) section.problem("retry_cap", "must be at least retry_after");
+  section.read("verify_sample", out.pipeline.archive_verify_sample);
+  std::uint32_t rate = 0;
+  section.read("rate", rate);
+  out.pipeline.archive_max_records_per_second = rate;
+  std::uint32_t percent = 100;
+  section.read<std::uint32_t>("busy_percent", percent, 1);
+  if (percent > 100) section.problem("busy_percent", "must be 1 to 100");
+  out.pipeline.archive_max_share = percent / 100.0;
+  section.read_bytes("history_bytes", out.pipeline.history_bytes);
   if (out.archive_schedule.empty()) return;
   if (auto cron = Cron::parse(out.archive_schedule, out.time_zone); !cron) {
     section.problem(cron.error().field() == "time_zone" ? "time_zone" : "schedule", cron.error().message());

@@ -42,6 +42,14 @@ Digest digest_of(std::string_view bytes) noexcept {
   return {hash.high64, hash.low64};
 }
 
+Digest digest_of(std::initializer_list<std::string_view> parts) noexcept {
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  for (const auto part : parts) XXH3_128bits_update(&state, part.data(), part.size());
+  const auto hash = XXH3_128bits_digest(&state);
+  return {hash.high64, hash.low64};
+}
+
 std::uint64_t key_hash(std::string_view ns, std::string_view key) noexcept {
   return XXH3_64bits_withSeed(key.data(), key.size(), namespace_seed(ns)) >> 1;
 }

@@ -11,17 +11,35 @@ FusedStore::~FusedStore() = default;
 ArchiveBackend::~ArchiveBackend() = default;
 
 namespace {
+Error no_history(const char* where) { return {ErrorCode::kUnsupported, std::string("this ") + where + " keeps no history"}; }
 Error no_quarantine() { return {ErrorCode::kUnsupported, "this archive has no quarantine"}; }
 }  // namespace
 
 Result<void> ArchiveBackend::quarantine(std::span<const QuarantinedEntry>) { return no_quarantine(); }
 Result<QuarantinePage> ArchiveBackend::quarantined(const ListQuarantine&) { return no_quarantine(); }
 Result<std::size_t> ArchiveBackend::release(std::span<const ArchiveId>) { return no_quarantine(); }
+Result<std::size_t> ArchiveBackend::write_history(const WriteHistory&) { return no_history("archive"); }
+Result<HistoryLookup> ArchiveBackend::get_history(const GetHistory&) { return no_history("archive"); }
+Result<SummaryPage> ArchiveBackend::scan_history(const ScanHistory&) { return no_history("archive"); }
+Result<HistoryBatch> KeyStoreBackend::history(const ReadHistory&) { return no_history("store"); }
+Result<void> KeyStoreBackend::confirm_history(std::span<const OutboxPlace>) { return no_history("store"); }
+Result<std::vector<Result<bool>>> KeyStoreBackend::begin_history(std::span<const BeginHistory>) { return no_history("store"); }
 ModelTransaction::~ModelTransaction() = default;
 
 FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }
 // NOLINTNEXTLINE(performance-unnecessary-value-param): overrides keep it
 void KeyStoreBackend::get_async(const GetRecords& request, GetDone done) { done(get(request)); }
+
+Result<std::vector<Lookup>> KeyStoreBackend::get_by_ids(const GetByIds& request) {
+  std::vector<Lookup> out;
+  out.reserve(request.names.size());
+  for (const auto& name : request.names) {
+    auto found = get_by_id({.ns = name.ns, .id = name.id, .now = request.now, .deadline = request.deadline});
+    if (!found) return std::move(found).error();
+    out.push_back(*std::move(found));
+  }
+  return out;
+}
 
 std::string_view to_string(TombstoneReason reason) noexcept {
   switch (reason) {

@@ -29,6 +29,13 @@ ApplyResult plain(Outcome outcome, const IdentitySlot& slot) {
   return {.outcome = outcome, .reasons = {}, .version = slot.version, .revision = slot.revision};
 }
 
+// What stays instead of the command, or is it already.
+ApplyResult stays(Outcome outcome, const IdentitySlot& slot) {
+  auto result = plain(outcome, slot);
+  result.accepted = slot.state == State::kAbsent ? 0 : slot.stamp;
+  return result;
+}
+
 // A record whose keys were claimed by somebody else.
 struct Disturbed {
   std::string id;
@@ -156,7 +163,7 @@ class Applier {
     if (before.state != State::kAbsent && version <= before.version) {
       if (version == before.version) return apply_same_version(entry, before);
       if (auto done = claim(entry, before); !done) return std::move(done).error();
-      return plain(Outcome::kStale, before);
+      return stays(Outcome::kStale, before);
     }
     if (auto refused = refuse_by_condition(entry, before)) return std::move(*refused);
     return apply_new_version(entry, before, version);
@@ -189,8 +196,10 @@ class Applier {
       same = before.digest == digest_of(entry.encoded.view());
     }
     if (!same) {
-      return with_reason(Outcome::kDeadLettered, before, "version_conflict",
-                         fmt::format("version {} of this identity was accepted before with other content", before.version));
+      auto conflict = with_reason(Outcome::kDeadLettered, before, "version_conflict",
+                                  fmt::format("version {} of this identity was accepted before with other content", before.version));
+      conflict.accepted = before.stamp;
+      return conflict;
     }
     if (c.kind == CommandKind::kSet) {
       if (auto done = claim(entry, before); !done) return std::move(done).error();
@@ -200,7 +209,7 @@ class Applier {
     }
     auto now = tx_.load_identity(c.ns, c.id);
     if (!now) return std::move(now).error();
-    return plain(Outcome::kDuplicate, *now);
+    return stays(Outcome::kDuplicate, *now);
   }
 
   // Of equal sets the earliest counts, so that the state does not depend on which of them came first.
@@ -376,7 +385,7 @@ class Applier {
     if (!loaded) return std::move(loaded).error();
     const auto& before = *loaded;
     if (before.state == State::kAbsent && entry.stamp < context_.floor) return below_floor(before);
-    if (before.state != State::kAbsent && version < before.version) return plain(Outcome::kStale, before);
+    if (before.state != State::kAbsent && version < before.version) return stays(Outcome::kStale, before);
     if (before.state != State::kAbsent && version == before.version) return apply_same_version(entry, before);
     if (auto refused = refuse_by_condition(entry, before)) return std::move(*refused);
 
@@ -406,7 +415,7 @@ class Applier {
     if (!slot) return std::move(slot).error();
     const IdentitySlot nobody;
     if (!slot->exists && entry.stamp < context_.floor) return below_floor(nobody);
-    if (slot->mark >= entry.stamp) return plain(slot->mark == entry.stamp ? Outcome::kDuplicate : Outcome::kStale, nobody);
+    if (slot->mark >= entry.stamp) return stays(slot->mark == entry.stamp ? Outcome::kDuplicate : Outcome::kStale, nobody);
 
     auto listers = tx_.silent_listers(c.ns, key);
     if (!listers) return std::move(listers).error();
@@ -433,7 +442,7 @@ class Applier {
     if (!loaded) return std::move(loaded).error();
     const auto& before = *loaded;
     if (before.state == State::kAbsent && entry.stamp < context_.floor) return below_floor(before);
-    if (entry.stamp <= before.touch_stamp) return plain(entry.stamp == before.touch_stamp ? Outcome::kDuplicate : Outcome::kStale, before);
+    if (entry.stamp <= before.touch_stamp) return stays(entry.stamp == before.touch_stamp ? Outcome::kDuplicate : Outcome::kStale, before);
 
     // Remembered even where it changes nothing now: the set that it is meant for may still be on its way.
     auto slot = before;
@@ -451,7 +460,7 @@ class Applier {
       if (auto done = tx_.log_change(c.ns, c.id, slot); !done) return std::move(done).error();
       return plain(Outcome::kApplied, slot);
     }
-    if (live) return plain(Outcome::kStale, slot);
+    if (live) return stays(Outcome::kStale, slot);
     return with_reason(Outcome::kExpired, slot, "no_record", "there is no live record to touch");
   }
 

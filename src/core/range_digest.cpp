@@ -10,21 +10,6 @@ void put_number(std::string& out, std::uint64_t value) {
   for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift & 0xff));
 }
 
-// Half as many ranges, each twice as large.
-void halve(std::vector<RangeDigest>& ranges) {
-  std::size_t kept = 0;
-  for (std::size_t at = 0; at < ranges.size(); at += 2) {
-    auto both = ranges[at];
-    if (at + 1 < ranges.size()) {
-      const auto count = both.count + ranges[at + 1].count;
-      both.add(ranges[at + 1].sum);
-      both.count = count;
-    }
-    ranges[kept++] = both;
-  }
-  ranges.resize(kept);
-}
-
 // The content of a document whose bytes are not those that it was made of.
 constexpr Digest kDamaged{.high = ~std::uint64_t{0}, .low = ~std::uint64_t{0}};
 
@@ -46,9 +31,7 @@ Digest entry_digest(const Summary& summary) {
 
 Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& request) {
   if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
-  std::vector<RangeDigest> ranges(1);
-  std::uint64_t size = std::max<std::uint64_t>(request.entries, 1);
-  std::uint64_t last = 0;
+  detail::RangeCutter ranges(request.entries, request.max_ranges);
   std::string cursor;
   do {
     if (request.go_on) {
@@ -57,21 +40,11 @@ Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& re
     const auto page = scan({.cursor = cursor, .limit = request.page, .with_records = false, .deadline = request.deadline});
     if (!page) return page.error();
     for (const auto& item : page->items) {
-      if (!detail::counts(item, request.now)) continue;
-      if (ranges.back().count >= size && item.hash != last) {
-        if (ranges.size() >= request.max_ranges && ranges.size() > 1) {
-          halve(ranges);
-          size *= 2;
-        }
-        if (ranges.back().count >= size && ranges.size() < request.max_ranges)
-          ranges.push_back({.first = item.hash, .count = 0, .sum = {}});
-      }
-      last = item.hash;
-      ranges.back().add(entry_digest(item));
+      if (detail::counts(item, request.now)) ranges.add(item.hash, entry_digest(item));
     }
     cursor = page->next;
   } while (!cursor.empty());
-  return ranges;
+  return ranges.take();
 }
 
 Result<std::vector<RangeDigest>> ArchiveBackend::digest(const DigestArchive& request) {

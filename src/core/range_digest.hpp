@@ -27,6 +27,47 @@ inline Result<std::vector<RangeDigest>> ranges_at(std::span<const std::uint64_t>
   return ranges;
 }
 
+// Cuts ranges out of entries that come in rising order of their hashes: each ends behind `size` of them, and at the end of their hash. With
+// more than `most` ranges two become one, and each takes twice as many.
+class RangeCutter {
+ public:
+  RangeCutter(std::size_t size, std::size_t most) : size_(std::max<std::uint64_t>(size, 1)), most_(most), ranges_(1) {}
+
+  void add(std::uint64_t hash, const Digest& entry) {
+    if (ranges_.back().count >= size_ && hash != last_) {
+      if (ranges_.size() >= most_ && ranges_.size() > 1) {
+        halve();
+        size_ *= 2;
+      }
+      if (ranges_.back().count >= size_ && ranges_.size() < most_) ranges_.push_back({.first = hash, .count = 0, .sum = {}});
+    }
+    last_ = hash;
+    ranges_.back().add(entry);
+  }
+  std::vector<RangeDigest> take() { return std::move(ranges_); }
+
+ private:
+  // Half as many ranges, each twice as large.
+  void halve() {
+    std::size_t kept = 0;
+    for (std::size_t at = 0; at < ranges_.size(); at += 2) {
+      auto both = ranges_[at];
+      if (at + 1 < ranges_.size()) {
+        const auto count = both.count + ranges_[at + 1].count;
+        both.add(ranges_[at + 1].sum);
+        both.count = count;
+      }
+      ranges_[kept++] = both;
+    }
+    ranges_.resize(kept);
+  }
+
+  std::uint64_t size_;
+  std::size_t most_;
+  std::uint64_t last_ = 0;
+  std::vector<RangeDigest> ranges_;
+};
+
 inline RangeDigest& range_of(std::vector<RangeDigest>& ranges, std::uint64_t hash) {
   return *(std::ranges::upper_bound(ranges, hash, {}, &RangeDigest::first) - 1);
 }

@@ -84,12 +84,15 @@ std::string_view to_string(TtlRule rule) noexcept {
   return "unknown";
 }
 
-Payload encode_command(const Command& command) {
+namespace {
+
+// All but the payload, which comes last; room for so many bytes behind it.
+std::string encode_head(const Command& command, std::size_t room) {
   using detail::put_bytes;
   using detail::put_varint;
   std::string out;
   out.reserve(64 + command.ns.size() + command.id.size() + command.account.size() + command.flow.size() + command.owner.size() +
-              command.content_type.size() + command.keys.packed().size() + command.payload.size());
+              command.content_type.size() + command.keys.packed().size() + room);
   std::uint8_t flags = 0;
   if (command.ttl) flags |= kHasTtl;
   if (command.ttl && command.ttl->is_never) flags |= kTtlNever;
@@ -114,6 +117,30 @@ Payload encode_command(const Command& command) {
   if (command.expected_version) put_varint(out, *command.expected_version);
   put_varint(out, command.keys.size());
   put_bytes(out, command.keys.packed().view());
+  return out;
+}
+
+// What a set of this record's content would be, without the payload.
+Command content_of(const Record& record) {
+  return {.kind = CommandKind::kSet,
+          .ns = record.ns,
+          .id = record.id,
+          .keys = record.keys,
+          .account = record.account,
+          .flow = record.flow,
+          .owner = record.owner,
+          .payload = {},
+          .content_type = record.content_type,
+          .attributes = record.attributes,
+          .ttl = {},
+          .version = {},
+          .expected_version = {}};
+}
+
+}  // namespace
+
+Payload encode_command(const Command& command) {
+  auto out = encode_head(command, command.payload.size());
   out.append(command.payload.view());
   return Payload::adopt(std::move(out));
 }
@@ -180,22 +207,23 @@ Result<Command> decode_command(const Payload& bytes) {
 }
 
 Payload encoded_of(const Record& record) {
-  return encode_command({.kind = CommandKind::kSet,
-                         .ns = record.ns,
-                         .id = record.id,
-                         .keys = record.keys,
-                         .account = record.account,
-                         .flow = record.flow,
-                         .owner = record.owner,
-                         .payload = record.payload,
-                         .content_type = record.content_type,
-                         .attributes = record.attributes,
-                         .ttl = {},
-                         .version = {},
-                         .expected_version = {}});
+  auto command = content_of(record);
+  command.payload = record.payload;
+  return encode_command(command);
 }
 
-Digest content_digest(const Record& record) { return digest_of(encoded_of(record).view()); }
+Digest content_digest(const Record& record) { return digest_of({encode_head(content_of(record), 0), record.payload.view()}); }
+
+Digest content_digest(const Command& command) {
+  if (!command.ttl && !command.version && !command.expected_version) {
+    return digest_of({encode_head(command, 0), command.payload.view()});
+  }
+  auto content = command;
+  content.ttl.reset();
+  content.version.reset();
+  content.expected_version.reset();
+  return digest_of({encode_head(content, 0), command.payload.view()});
+}
 
 Result<Record> make_record(const Payload& encoded, const StoredMeta& meta) {
   auto command = decode_command(encoded);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/scan_cursor.hpp"
+#include "memory/archive_history.hpp"
 #include "memory/state.hpp"
 
 namespace setget::inline v0::memory::detail {
@@ -41,7 +42,9 @@ std::size_t size_of(const Document& document) {
 
 class MemoryArchive final : public ArchiveBackend {
  public:
-  ArchiveCapabilities capabilities() const override { return {.durability = Durability::kMemory, .read_by_key = true, .quarantine = true}; }
+  ArchiveCapabilities capabilities() const override {
+    return {.durability = Durability::kMemory, .read_by_key = true, .quarantine = true, .history = true};
+  }
 
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
     const std::lock_guard lock(mutex_);
@@ -95,7 +98,9 @@ class MemoryArchive final : public ArchiveBackend {
       erase(purges_.begin()->second);
       ++steps;
     }
-    return steps;
+    auto rest = request;
+    rest.max_steps -= steps;
+    return steps + history_.reclaim(rest);
   }
 
   Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
@@ -117,14 +122,20 @@ class MemoryArchive final : public ArchiveBackend {
 
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
     const std::lock_guard lock(mutex_);
+    if (checkpoint_ && !checkpoint_->yields_to(checkpoint)) return Error(ErrorCode::kLeaseLost, "another archive run has taken over");
     checkpoint_ = checkpoint;
     return {};
   }
 
   Result<ArchiveStats> stats() override {
     const std::lock_guard lock(mutex_);
-    return ArchiveStats{
-        .records = documents_.size() - tombstones_, .tombstones = tombstones_, .bytes = bytes_, .quarantined = quarantine_.size()};
+    ArchiveStats stats;
+    stats.records = documents_.size() - tombstones_;
+    stats.tombstones = tombstones_;
+    stats.bytes = bytes_;
+    stats.quarantined = quarantine_.size();
+    history_.add_to(stats);
+    return stats;
   }
 
   Result<void> quarantine(std::span<const QuarantinedEntry> entries) override {
@@ -163,6 +174,33 @@ class MemoryArchive final : public ArchiveBackend {
       ++released;
     }
     return released;
+  }
+
+  Result<std::size_t> write_history(const WriteHistory& request) override {
+    const std::lock_guard lock(mutex_);
+    return history_.write(request);
+  }
+
+  Result<HistoryLookup> get_history(const GetHistory& request) override {
+    const std::lock_guard lock(mutex_);
+    return request.key.empty() ? history_.by_id(request) : history_.by_key(request);
+  }
+
+  Result<SummaryPage> scan_history(const ScanHistory& request) override {
+    std::optional<setget::detail::ScanCursor> from;
+    if (!request.cursor.empty()) {
+      auto cursor = decode_scan_cursor(request.cursor);
+      if (!cursor) return std::move(cursor).error();
+      from = std::move(*cursor);
+    }
+    const auto after = from ? std::optional(IdentityView(from->hash, from->ns, from->id)) : std::nullopt;
+    const std::lock_guard lock(mutex_);
+    std::vector<const Record*> records;
+    const bool more = history_.scan(after, request.at, std::max<std::size_t>(request.limit, 1), records);
+    SummaryPage page;
+    for (const auto* record : records) page.items.push_back(summary_of(*record));
+    if (more) page.next = encode_scan_cursor(page.items.back().hash, page.items.back().ns, page.items.back().id);
+    return page;
   }
 
  private:
@@ -220,6 +258,21 @@ class MemoryArchive final : public ArchiveBackend {
     return summary;
   }
 
+  static Summary summary_of(const Record& record) {
+    Summary summary;
+    summary.hash = identity_hash(record.ns, record.id);
+    summary.ns = record.ns;
+    summary.id = record.id;
+    summary.version = record.version;
+    summary.revision = record.revision;
+    summary.expires_at = record.expires_at;
+    summary.account = record.account;
+    summary.flow = record.flow;
+    summary.content = content_digest(record);
+    summary.record = record;
+    return summary;
+  }
+
   void index(const Row& row) {
     const auto& [name, document] = row;
     bytes_ += size_of(document);
@@ -251,6 +304,7 @@ class MemoryArchive final : public ArchiveBackend {
   std::unordered_map<KeyName, Holders, KeyHash, KeyEqual> keys_;
   std::set<std::pair<TimePoint, const Row*>> purges_;
   std::map<IdentityName, QuarantinedEntry, IdentityLess> quarantine_;
+  ArchiveHistory history_;
   std::optional<ArchiveCheckpoint> checkpoint_;
   std::uint64_t tombstones_ = 0;
   std::uint64_t bytes_ = 0;

@@ -53,7 +53,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
   explicit MemoryKeyStore(std::shared_ptr<Database::State> state) : state_(std::move(state)) {}
 
   KeyStoreCapabilities capabilities() const override {
-    return {.durability = Durability::kMemory, .listing = true, .change_log = true, .scan = true};
+    return {.durability = Durability::kMemory, .listing = true, .change_log = true, .scan = true, .history = true};
   }
 
   Result<StoreIdentity> identity() override { return state_->identity; }
@@ -64,7 +64,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     const Lock lock(state_->mutex);
     std::vector<Result<ApplyResult>> results;
     results.reserve(request.entries.size());
-    for (const auto& entry : request.entries) results.push_back(apply_one(entry, request.now, request.ignore_floor ? 0 : state_->floor));
+    for (const auto& entry : request.entries) results.push_back(apply_one(entry, request.now, request.ignore_floor));
     after_changes();
     return results;
   }
@@ -88,7 +88,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
         results.applied.emplace_back(Error(ErrorCode::kLeaseLost, "the receipt no longer holds its message"));
         continue;
       }
-      auto applied = apply_one(entry, now, state_->floor);
+      auto applied = apply_one(entry, now, false);
       if (applied) (void)queue.settle(settlement_of(receipt, *applied), queue_now);  // cannot fail: the lease was just looked at
       results.applied.push_back(std::move(applied));
     }
@@ -103,7 +103,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     std::vector<Result<bool>> results;
     results.reserve(entries.size());
     for (const auto& entry : entries) {
-      Transaction step(state_->tables);
+      Transaction step(state_->tables, state_->outbox, state_->clock->now(), true);
       auto changed = change_expiry(step, entry);
       if (changed) step.commit();
       results.push_back(std::move(changed));
@@ -300,13 +300,67 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
                       .keys = tables.key_count(),
                       .changes = tables.log().size(),
                       .bytes = tables.bytes(),
-                      .floor = state_->floor};
+                      .floor = state_->floor,
+                      .outbox = state_->outbox.size()};
+  }
+
+  // --- history ------------------------------------------------------------------------------------------------------------------
+
+  Result<HistoryBatch> history(const ReadHistory& request) override {
+    std::vector<Outbox::Item> taken;
+    HistoryBatch batch;
+    {
+      const Lock lock(state_->mutex);
+      const auto& items = state_->outbox.items();
+      auto at = std::upper_bound(items.begin(), items.end(), request.after,
+                                 [](Position after, const Outbox::Item& item) { return after < item.state.position; });
+      std::size_t bytes = 0;
+      for (; at != items.end() && taken.size() < request.limit; ++at) {
+        bytes += at->encoded.size();
+        if (bytes > request.max_bytes && !taken.empty()) break;
+        taken.push_back(*at);
+      }
+      batch.at_end = at == items.end();
+    }
+    batch.states.reserve(taken.size());
+    for (auto& item : taken) {
+      if (item.state.kind != HistoryState::Kind::kTombstone) {
+        auto record = make_record(item.encoded, item.meta);
+        if (!record) return std::move(record).error();
+        item.state.record = std::move(*record);
+      }
+      batch.states.push_back(std::move(item.state));
+    }
+    return batch;
+  }
+
+  Result<void> confirm_history(std::span<const OutboxPlace> places) override {
+    const Lock lock(state_->mutex);
+    for (const auto& place : places) {
+      if (place.part == 0) state_->outbox.drop(place.position);
+    }
+    return {};
+  }
+
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override {
+    const Lock lock(state_->mutex);
+    std::vector<Result<bool>> results;
+    results.reserve(entries.size());
+    for (const auto& entry : entries) {
+      Transaction step(state_->tables, state_->outbox, TimePoint{}, true);
+      auto begun = step.begin_history(entry);
+      if (begun) step.commit();
+      results.push_back(std::move(begun));
+    }
+    return results;
   }
 
  private:
-  Result<ApplyResult> apply_one(const ApplyEntry& entry, TimePoint now, Stamp floor) {
-    Transaction step(state_->tables);
-    auto applied = apply_command(step, entry, {.now = now, .floor = floor});
+  // What is restored is back from now on, whenever it was accepted. The outbox does not hold it up.
+  Result<ApplyResult> apply_one(const ApplyEntry& entry, TimePoint now, bool restored) {
+    const auto accepted = time_of(entry.stamp);
+    Transaction step(state_->tables, state_->outbox, restored ? now : accepted, !restored);
+    auto applied = apply_command(step, entry, {.now = now, .floor = restored ? 0 : state_->floor});
     if (applied) step.commit();
     return applied;
   }

@@ -24,6 +24,7 @@ Result<Database> open(Options options) {
   state->random = options.random ? std::move(options.random) : system_random();
   state->identity.uuid = make_uuid(*state->random);
   state->queued.limit = options.max_bytes;
+  state->outbox.limit(options.outbox_states, options.outbox_bytes);
   state->archive = detail::make_archive();
   state->schedules = memory_schedule_store();
   return Database(std::move(state));

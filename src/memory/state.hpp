@@ -9,6 +9,7 @@
 #include <string>
 
 #include "memory/cursors.hpp"
+#include "memory/outbox.hpp"
 #include "memory/queue_state.hpp"
 #include "memory/tables.hpp"
 
@@ -30,6 +31,7 @@ struct Database::State {
   // Key store.
   detail::Tables tables;
   detail::Cursors cursors;
+  detail::Outbox outbox;
   Stamp floor = 0;
   std::condition_variable changed;
 

@@ -91,6 +91,7 @@ struct IdentityRow {
   Payload encoded;                         // live: the command, payload included; stored once however many keys lead here
   KeyList lost_keys;                       // live
   std::shared_ptr<const ListedAs> listed;  // live, and its flow is listed
+  bool history = false;                    // its states go to the outbox; a tombstone keeps it
   Position position = 0;                   // in the change log; 0 = trimmed or never there
 
   bool live() const noexcept { return slot.state == IdentitySlot::State::kLive; }

@@ -20,6 +20,7 @@ Transaction::~Transaction() {
     for (auto at = changed_listers_.rbegin(); at != changed_listers_.rend(); ++at) tables_.set_silent_lister(at->key, at->id, !at->listed);
     for (auto& [name, row] : old_identities_) tables_.put(name, std::move(row));
     for (auto& [name, row] : old_keys_) tables_.put(name, std::move(row));
+    if (outbox_ != nullptr) outbox_->cut(outbox_size_);
   }
   for (const auto& old : old_keys_) tables_.seal(old.first);
 }
@@ -69,6 +70,11 @@ Result<void> Transaction::store_record(const ApplyEntry& entry, const IdentitySl
   const auto& command = entry.command;
   const IdentityView name(command.ns, command.id);
   auto row = open(name);
+  if (row.history && !entry.history) leaving_.emplace_back(name);
+  if (entry.history && !row.history && row.live()) {
+    if (auto kept = keep_first(name, row); !kept) return kept;
+  }
+  row.history = entry.history;
   row.slot = slot;
   row.encoded = entry.encoded;
   row.lost_keys = {};
@@ -110,8 +116,51 @@ Result<void> Transaction::log_change(std::string_view ns, std::string_view id, c
   const IdentityView name(ns, id);
   auto row = open(name);
   row.position = tables_.next_position();
+  auto kept = keep(name, row, at_);
   tables_.put(name, std::move(row));
-  return {};
+  return kept;
+}
+
+Result<void> Transaction::keep_first(const IdentityView& name, IdentityRow row) {
+  row.history = true;
+  return keep(name, row, time_of(row.slot.stamp));
+}
+
+Result<bool> Transaction::begin_history(const BeginHistory& request) {
+  const IdentityView name(request.ns, request.id);
+  const auto* found = tables_.find(name);
+  if (found == nullptr || !found->live() || found->history || found->slot.version != request.version) return false;
+  auto row = open(name);
+  if (auto kept = keep_first(name, row); !kept) return std::move(kept).error();
+  row.history = true;
+  tables_.put(name, std::move(row));
+  return true;
+}
+
+Result<void> Transaction::keep(const IdentityView& name, const IdentityRow& row, TimePoint at) {
+  const bool left = std::any_of(leaving_.begin(), leaving_.end(), [&](const IdentityName& one) { return IdentityView(one) == name; });
+  if (outbox_ == nullptr || (!row.history && !left)) return {};
+  Outbox::Item item;
+  auto& state = item.state;
+  state.at = at;
+  state.ns = name.ns;
+  state.id = name.id;
+  state.version = row.slot.version;
+  state.revision = row.slot.revision;
+  item.meta = row.meta();
+  if (!row.live()) {
+    state.kind = HistoryState::Kind::kTombstone;
+    state.reason = row.slot.reason;
+  } else if (row.history) {
+    item.encoded = row.encoded;
+  } else {
+    state.kind = HistoryState::Kind::kNotKept;
+    auto command = decode_command(row.encoded);
+    if (!command) return std::move(command).error();
+    command->payload = {};
+    item.encoded = encode_command(*command);
+  }
+  return outbox_->add(std::move(item), bounded_);
 }
 
 }  // namespace setget::inline v0::memory::detail

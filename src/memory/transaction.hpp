@@ -6,16 +6,24 @@
 #include <utility>
 #include <vector>
 
+#include "memory/outbox.hpp"
 #include "memory/tables.hpp"
 
 namespace setget::inline v0::memory::detail {
 
 class Transaction final : public ModelTransaction {
  public:
+  // A step without an outbox makes no history: housekeeping, which only carries out what expiry said already.
   explicit Transaction(Tables& tables) : tables_(tables) {}
+  // States that this step makes are in force from `at`. `bounded`: it fails where the outbox is full.
+  Transaction(Tables& tables, Outbox& outbox, TimePoint at, bool bounded)
+      : tables_(tables), outbox_(&outbox), outbox_size_(outbox.size()), at_(at), bounded_(bounded) {}
   ~Transaction() override;
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
+
+  // See KeyStoreBackend::begin_history().
+  Result<bool> begin_history(const BeginHistory& request);
   void commit() noexcept { committed_ = true; }
 
   Result<IdentitySlot> load_identity(std::string_view ns, std::string_view id) override;
@@ -36,7 +44,16 @@ class Transaction final : public ModelTransaction {
   IdentityRow open(const IdentityView& name);
   KeyRow open(const KeyView& name);
 
+  Result<void> keep(const IdentityView& name, const IdentityRow& row, TimePoint at);
+  // The state that a row without history has: as of its acceptance.
+  Result<void> keep_first(const IdentityView& name, IdentityRow row);
+
   Tables& tables_;
+  Outbox* outbox_ = nullptr;
+  std::size_t outbox_size_ = 0;
+  TimePoint at_{};
+  bool bounded_ = true;
+  std::vector<IdentityName> leaving_;  // had history, and are now of a flow without
   bool committed_ = false;
   std::vector<std::pair<IdentityName, IdentityRow>> old_identities_;
   std::vector<std::pair<KeyName, KeyRow>> old_keys_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mongo/chunks.hpp"
+#include "mongo/history.hpp"
 #include "mongo/names.hpp"
 #include "mongo/reader.hpp"
 #include "mongo/state_documents.hpp"
@@ -25,20 +26,25 @@ Document one_of(std::span<const std::string> ids) {
 
 class MongoArchive final : public ArchiveBackend {
  public:
-  explicit MongoArchive(std::shared_ptr<Place> place) : place_(std::move(place)), writer_(place_), reader_(place_) {}
+  explicit MongoArchive(std::shared_ptr<Place> place) : place_(std::move(place)), writer_(place_), reader_(place_), history_(place_) {}
 
   ArchiveCapabilities capabilities() const override {
     return {.durability = place_->clients().address().journal ? Durability::kDisk : Durability::kMemory,
             .read_by_key = true,
-            .quarantine = true};
+            .quarantine = true,
+            .history = true};
   }
 
-  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override { return writer_.write(request); }
+  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
+    reader_.forget_ahead();
+    return writer_.write(request);
+  }
   Result<std::vector<Lookup>> get(const GetRecords& request) override { return reader_.get(request); }
   Result<Lookup> get_by_id(const GetById& request) override { return reader_.get_by_id(request); }
   Result<SummaryPage> scan(const ScanArchive& request) override { return reader_.scan(request); }
 
   Result<std::size_t> reclaim(const ReclaimArchive& request) override {
+    reader_.forget_ahead();
     const auto deadline = place_->clients().own_deadline();
     std::size_t steps = 0;
     while (steps < request.max_steps) {
@@ -49,10 +55,13 @@ class MongoArchive final : public ArchiveBackend {
       if (*done < limit) break;
     }
     if (auto swept = sweep(deadline); !swept) return std::move(swept).error();
-    return steps;
+    auto dropped = history_.reclaim(request, request.max_steps - steps);
+    if (!dropped) return dropped;
+    return steps + *dropped;
   }
 
   Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
+    reader_.forget_ahead();
     const auto deadline = place_->clients().own_deadline();
     std::size_t removed = 0;
     for (std::size_t at = 0; at < ids.size(); at += place_->options().batch) {
@@ -100,6 +109,7 @@ class MongoArchive final : public ArchiveBackend {
       ArchiveStats stats{
           .records = *total - std::min(*total, *tombstones), .tombstones = *tombstones, .bytes = 0, .quarantined = *quarantined};
       for (const auto& name : {place_->documents(), place_->chunks()}) stats.bytes += size_of(client, name, deadline);
+      if (auto known = history_.add_to(stats, client, deadline); !known) return std::move(known).error();
       return stats;
     });
   }
@@ -109,6 +119,10 @@ class MongoArchive final : public ArchiveBackend {
   Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return put_in_quarantine(*place_, entries); }
   Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return list_quarantine(*place_, request); }
   Result<std::size_t> release(std::span<const ArchiveId> ids) override { return release_from_quarantine(*place_, ids); }
+
+  Result<std::size_t> write_history(const WriteHistory& request) override { return history_.write(request); }
+  Result<HistoryLookup> get_history(const GetHistory& request) override { return history_.get(request); }
+  Result<SummaryPage> scan_history(const ScanHistory& request) override { return history_.scan(request); }
 
  private:
   Result<std::size_t> erase(mongoc_client_t* client, const Document& filter, Deadline deadline) {
@@ -180,6 +194,7 @@ class MongoArchive final : public ArchiveBackend {
   std::shared_ptr<Place> place_;
   Writer writer_;
   Reader reader_;
+  History history_;
   std::mutex sweeping_;
   std::string sweep_position_;
 };

@@ -11,7 +11,9 @@ Place::Place(std::shared_ptr<Clients> clients)
     : clients_(std::move(clients)),
       documents_(clients_->options().collection),
       chunks_(documents_ + ".chunks"),
-      state_(documents_ + ".state") {}
+      state_(documents_ + ".state"),
+      history_(documents_ + ".history"),
+      history_chunks_(history_ + ".chunks") {}
 
 Result<void> Place::ready(Deadline deadline) {
   if (ready_.load(std::memory_order_acquire)) return {};
@@ -80,14 +82,17 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
 
 // --- indexes --------------------------------------------------------------------------------------------------------------------------
 
-namespace {
-
-struct Wanted {
+struct IndexWanted {
   const char* name;
   std::vector<std::pair<const char*, std::int32_t>> fields;
   bool sparse = false;
   bool expires = false;
+  bool unique = false;
 };
+
+namespace {
+
+using Wanted = IndexWanted;
 
 std::string fields_of(const Wanted& wanted) {
   std::string out;
@@ -101,6 +106,7 @@ Document definition_of(const Wanted& wanted, bool expires) {
   Document out;
   out.add("key", key).add_utf8("name", wanted.name);
   if (wanted.sparse) out.add("sparse", true);
+  if (wanted.unique) out.add("unique", true);
   if (expires) out.add("expireAfterSeconds", std::int32_t{0});
   return out;
 }
@@ -118,7 +124,7 @@ Result<void> check_index(const Place& place, const std::string& collection, cons
   for (const auto& index : all) {
     if (index.name != wanted.name) continue;
     if (index.fields != fields_of(wanted)) return wrong_index(place, collection, wanted, fmt::format(", and is on ({})", index.fields));
-    if (index.unique) return wrong_index(place, collection, wanted, " and not unique");
+    if (index.unique != wanted.unique) return wrong_index(place, collection, wanted, wanted.unique ? " and unique" : " and not unique");
     if (index.partial) return wrong_index(place, collection, wanted, " and over all documents");
     if (index.expires_after && !wanted.expires) return wrong_index(place, collection, wanted, " and drop nothing");
     if (index.expires_after && *index.expires_after != 0) return wrong_index(place, collection, wanted, " with expireAfterSeconds 0");
@@ -171,33 +177,58 @@ Result<std::vector<IndexInfo>> list_indexes(const Place& place, mongoc_client_t*
 }
 
 Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) const {
-  const std::vector<std::pair<std::string, Wanted>> all = {
-      {documents_, {.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"stamp", -1}}}},
-      {documents_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}},
-      {documents_, {.name = kGoneIndex, .fields = {{"gone", 1}}, .sparse = true}},
-      {chunks_, {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}}};
-  for (const auto& collection : {documents_, chunks_}) {
-    auto there = list_indexes(*this, client, collection, deadline);
-    // A collection that does not exist yet.
-    if (!there && there.error().native_code() != 26) return std::move(there).error();
-    for (const auto& one : all) {
-      const auto& wanted = one.second;
-      if (one.first != collection) continue;
-      const bool exists = there && std::ranges::any_of(*there, [&](const IndexInfo& index) { return index.name == wanted.name; });
-      if (exists) continue;
-      const bool expires = wanted.expires && options().ttl_index;
-      auto made = make_index(*this, client, collection, wanted, expires, deadline);
-      // A server without TTL indexes: reclaim() does their work. 238 is NotImplemented.
-      if (!made && expires && !made.error().retryable()) made = make_index(*this, client, collection, wanted, false, deadline);
-      if (!made) return std::move(made).error();
-    }
-    auto listed = list_indexes(*this, client, collection, deadline);
-    if (!listed) return std::move(listed).error();
-    for (const auto& [where, wanted] : all) {
-      if (where != collection) continue;
-      if (auto checked = check_index(*this, collection, wanted, *listed); !checked) return checked;
-    }
+  const std::vector<IndexWanted> of_documents = {{.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"stamp", -1}}},
+                                                 {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true},
+                                                 {.name = kGoneIndex, .fields = {{"gone", 1}}, .sparse = true}};
+  const std::vector<IndexWanted> of_chunks = {{.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};
+  if (auto made = make_indexes(client, documents_, of_documents, deadline); !made) return made;
+  return make_indexes(client, chunks_, of_chunks, deadline);
+}
+
+Result<void> Place::make_history(mongoc_client_t* client, Deadline deadline) {
+  if (history_ready_.load(std::memory_order_acquire)) return {};
+  const std::vector<IndexWanted> of_states = {{.name = kStatesIndex, .fields = {{"ident", 1}, {"since", -1}}},
+                                              {.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"since", 1}}},
+                                              {.name = kDropIndex, .fields = {{"drop_at", 1}}},
+                                              {.name = kEndedIndex, .fields = {{"until", 1}}},
+                                              {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};
+  const std::vector<IndexWanted> of_chunks = {{.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};
+  if (auto made = make_indexes(client, history_, of_states, deadline); !made) return made;
+  if (auto made = make_indexes(client, history_chunks_, of_chunks, deadline); !made) return made;
+  history_ready_.store(true, std::memory_order_release);
+  return {};
+}
+
+Result<void> Place::make_indexes(mongoc_client_t* client, const std::string& collection, std::span<const IndexWanted> all,
+                                 Deadline deadline) const {
+  auto there = list_indexes(*this, client, collection, deadline);
+  // A collection that does not exist yet.
+  if (!there && there.error().native_code() != 26) return std::move(there).error();
+  for (const auto& wanted : all) {
+    const bool exists = there && std::ranges::any_of(*there, [&](const IndexInfo& index) { return index.name == wanted.name; });
+    if (exists) continue;
+    const bool expires = wanted.expires && options().ttl_index;
+    auto made = make_index(*this, client, collection, wanted, expires, deadline);
+    // A server without TTL indexes: reclaim() does their work. 238 is NotImplemented.
+    if (!made && expires && !made.error().retryable()) made = make_index(*this, client, collection, wanted, false, deadline);
+    if (!made) return std::move(made).error();
   }
+  auto listed = list_indexes(*this, client, collection, deadline);
+  if (!listed) return std::move(listed).error();
+  for (const auto& wanted : all) {
+    if (auto checked = check_index(*this, collection, wanted, *listed); !checked) return checked;
+  }
+  return {};
+}
+
+Result<void> Place::ready_to_replace(mongoc_client_t* client, Deadline deadline) {
+  if (!options().guard_index || guarded_.load(std::memory_order_acquire)) return {};
+  const Wanted guard{.name = kGuardIndex, .fields = {{"_id", 1}, {"order", 1}}, .unique = true};
+  if (auto made = make_index(*this, client, documents_, guard, false, deadline); !made) return made;
+  auto listed = list_indexes(*this, client, documents_, deadline);
+  if (!listed) return std::move(listed).error();
+  if (auto checked = check_index(*this, documents_, guard, *listed); !checked) return checked;
+  guarded_.store(true, std::memory_order_release);
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,18 @@ namespace setget::inline v0::mongo {
 inline constexpr const char* kKeysIndex = "setget_keys";
 inline constexpr const char* kPurgeIndex = "setget_purge";
 inline constexpr const char* kGoneIndex = "setget_gone";
+inline constexpr const char* kGuardIndex = "setget_guard";
+inline constexpr const char* kStatesIndex = "setget_states";
+inline constexpr const char* kDropIndex = "setget_drop";
+inline constexpr const char* kEndedIndex = "setget_ended";
 
 // A document that a find gave; good until the next one. (A bson_t is aligned by an attribute that template arguments cannot have.)
 struct Found {
   const bson_t* raw;
   operator const bson_t*() const noexcept { return raw; }  // NOLINT(google-explicit-constructor): it is that document
 };
+
+struct IndexWanted;
 
 class Place {
  public:
@@ -33,9 +40,16 @@ class Place {
   const std::string& documents() const noexcept { return documents_; }
   const std::string& chunks() const noexcept { return chunks_; }
   const std::string& state() const noexcept { return state_; }
+  const std::string& history() const noexcept { return history_; }
+  const std::string& history_chunks() const noexcept { return history_chunks_; }
 
   // Makes and checks what is missing, once; until that succeeded every call tries it first.
   Result<void> ready(Deadline deadline);
+  // Before documents are replaced: makes and checks the index that finds them, where one is wanted. Not before: whatever is inserted while
+  // it is there pays for it.
+  Result<void> ready_to_replace(mongoc_client_t* client, Deadline deadline);
+  // The same for histories, before the first state is written: archives without pay nothing.
+  Result<void> make_history(mongoc_client_t* client, Deadline deadline);
   // As Clients::call, after ready().
   template <class What>
   auto call(Deadline deadline, What what) -> std::invoke_result_t<What, mongoc_client_t*> {
@@ -58,13 +72,19 @@ class Place {
   Result<void> make(mongoc_client_t* client, Deadline deadline) const;
   Result<void> check_format(mongoc_client_t* client, Deadline deadline) const;
   Result<void> make_indexes(mongoc_client_t* client, Deadline deadline) const;
+  Result<void> make_indexes(mongoc_client_t* client, const std::string& collection, std::span<const IndexWanted> all,
+                            Deadline deadline) const;
 
   std::shared_ptr<Clients> clients_;
   std::string documents_;
   std::string chunks_;
   std::string state_;
+  std::string history_;
+  std::string history_chunks_;
   std::mutex making_;
   std::atomic<bool> ready_{false};
+  std::atomic<bool> guarded_{false};
+  std::atomic<bool> history_ready_{false};
 };
 
 // An index as a server lists it.

@@ -140,7 +140,73 @@ Result<Lookup> Reader::get_by_id(const GetById& request) {
   });
 }
 
+namespace {
+
+std::string cursor_at(const Summary& line) { return detail::encode_scan_cursor(line.hash, line.ns, line.id); }
+
+constexpr std::size_t kPagesAhead = 32;
+constexpr std::size_t kBytesAhead = std::size_t{12} << 20;
+constexpr Milliseconds kFreshFor{10'000};  // others may write as well
+
+}  // namespace
+
+void Reader::forget_ahead() {
+  const std::lock_guard lock(ahead_mutex_);
+  ahead_ = {};
+  ++changes_;
+}
+
+std::optional<SummaryPage> Reader::from_ahead(const ScanArchive& request) {
+  if (ahead_.items.empty() || ahead_.at != request.cursor) return std::nullopt;
+  if (ahead_.until.passed()) {
+    ahead_ = {};
+    return std::nullopt;
+  }
+  SummaryPage page;
+  while (!ahead_.items.empty() && page.items.size() < std::max<std::size_t>(request.limit, 1)) {
+    page.items.push_back(std::move(ahead_.items.front()));
+    ahead_.items.pop_front();
+  }
+  page.next = ahead_.items.empty() ? ahead_.next : cursor_at(page.items.back());
+  ahead_.at = page.next;
+  return page;
+}
+
+// Cuts the page that was asked for off its beginning.
+SummaryPage Reader::keep_ahead(SummaryPage page, std::size_t limit, std::uint64_t changes) {
+  if (page.items.size() <= limit) return page;
+  Ahead rest{.at = cursor_at(page.items[limit - 1]), .items = {}, .next = std::move(page.next), .until = Deadline::in(kFreshFor)};
+  const auto from = page.items.begin() + static_cast<std::ptrdiff_t>(limit);
+  rest.items.assign(std::make_move_iterator(from), std::make_move_iterator(page.items.end()));
+  page.items.erase(from, page.items.end());
+  page.next = rest.at;
+  if (changes == changes_) ahead_ = std::move(rest);
+  return page;
+}
+
 Result<SummaryPage> Reader::scan(const ScanArchive& request) {
+  const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
+  if (!request.with_records) return query(request, limit, 0);
+  bool goes_on = false;
+  std::uint64_t changes = 0;
+  {
+    const std::lock_guard lock(ahead_mutex_);
+    if (auto page = from_ahead(request)) {
+      expected_ = page->next;
+      return *std::move(page);
+    }
+    goes_on = !request.cursor.empty() && request.cursor == expected_;
+    changes = changes_;
+  }
+  auto page = query(request, goes_on ? limit * kPagesAhead : limit, goes_on ? kBytesAhead : 0);
+  if (!page) return page;
+  const std::lock_guard lock(ahead_mutex_);
+  page = keep_ahead(*std::move(page), limit, changes);
+  expected_ = page->next;
+  return page;
+}
+
+Result<SummaryPage> Reader::query(const ScanArchive& request, std::size_t limit, std::size_t bytes) {
   Document filter;
   if (!request.cursor.empty()) {
     const auto cursor = detail::decode_scan_cursor(request.cursor);
@@ -149,7 +215,6 @@ Result<SummaryPage> Reader::scan(const ScanArchive& request) {
     behind.add_utf8("$gt", document_id(cursor->hash, cursor->ns, cursor->id));
     filter.add("_id", behind);
   }
-  const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
   Document order;
   order.add("_id", std::int32_t{1});
   Document options;
@@ -160,24 +225,27 @@ Result<SummaryPage> Reader::scan(const ScanArchive& request) {
     SummaryPage page;
     std::vector<Stored> large;
     bool more = false;
+    std::size_t read = 0;
     auto found =
         place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-          more = page.items.size() == limit;
-          if (more) return {};
+          more = page.items.size() == limit || (bytes != 0 && read >= bytes);
+          if (more) return Error(ErrorCode::kCancelled, "enough");  // the rest is not read
           auto stored = read_document(document);
           if (!stored) return std::move(stored).error();
           page.items.push_back(summary_of(*stored));
           if (!request.with_records || stored->gone) return {};
           if (stored->pieces > 0) {
+            read += static_cast<std::size_t>(stored->pieces) * place_->options().max_inline_bytes;
             large.push_back(*std::move(stored));
             return {};
           }
           auto record = record_of(*std::move(stored));
           if (!record) return std::move(record).error();
+          read += record->payload.size();
           page.items.back().record = *std::move(record);
           return {};
         });
-    if (!found) return std::move(found).error();
+    if (!found && !more) return std::move(found).error();
     for (auto& stored : large) {
       const auto at =
           std::ranges::find_if(page.items, [&](const Summary& item) { return item.ns == stored.ns && item.id == stored.record_id; });
@@ -189,10 +257,7 @@ Result<SummaryPage> Reader::scan(const ScanArchive& request) {
       }
       at->record = *std::move(*record);
     }
-    if (more) {
-      const auto& last = page.items.back();
-      page.next = detail::encode_scan_cursor(last.hash, last.ns, last.id);
-    }
+    if (more) page.next = cursor_at(page.items.back());
     return page;
   });
 }

@@ -1,7 +1,12 @@
-// Reading: by key, by id, in order. Thread rule: any thread.
+// Reading: by key, by id, in order. Who goes on with a scan of whole records is read ahead for: many pages in one query, because some
+// servers sort everything for each. Thread rule: any thread.
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "mongo/codec.hpp"
@@ -16,6 +21,8 @@ class Reader {
   Result<std::vector<Lookup>> get(const GetRecords& request);
   Result<Lookup> get_by_id(const GetById& request);
   Result<SummaryPage> scan(const ScanArchive& request);
+  // Documents are about to change: what was read ahead is read again.
+  void forget_ahead();
   Result<std::vector<RangeDigest>> digest(const DigestArchive& request);
 
  private:
@@ -30,7 +37,22 @@ class Reader {
                             std::vector<RangeDigest>& ranges);
   Result<void> add_bytes(mongoc_client_t* client, Stored stored, const DigestArchive& request, std::vector<RangeDigest>& ranges);
 
+  // What one query found: up to so many lines and about so many bytes of payload behind the cursor. Without a line where there is none.
+  Result<SummaryPage> query(const ScanArchive& request, std::size_t limit, std::size_t bytes);
+  std::optional<SummaryPage> from_ahead(const ScanArchive& request);
+  SummaryPage keep_ahead(SummaryPage page, std::size_t limit, std::uint64_t changes);
+
+  struct Ahead {
+    std::string at{};  // the cursor that asks for the first of them
+    std::deque<Summary> items{};
+    std::string next{};  // behind the last
+    Deadline until = Deadline::in(Milliseconds(0));
+  };
   std::shared_ptr<Place> place_;
+  std::mutex ahead_mutex_;
+  Ahead ahead_;
+  std::string expected_;       // the end of the last page: who asks for this is going on
+  std::uint64_t changes_ = 0;  // of documents, by this object
 };
 
 }  // namespace setget::inline v0::mongo

@@ -80,6 +80,50 @@ QuarantinedEntry quarantined_from(const bson_t* document) {
 
 }  // namespace
 
+namespace {
+
+// Sorts by fence.
+std::string owner_of(std::uint64_t fence, const std::string& runner) { return order_of(fence, 0) + " " + runner; }
+
+Document history_of(const ArchiveCheckpoint& checkpoint) {
+  Document list;
+  std::size_t at = 0;
+  for (const auto& run : checkpoint.history) {
+    Document line;
+    line.add_date("started_at", run.started_at).add_date("ended_at", run.ended_at);
+    line.add("read", run.read).add("written", run.written).add("tombstones", run.tombstones).add_text("error", run.error);
+    list.add(std::to_string(at++), line);
+  }
+  return list;
+}
+
+std::vector<ArchiveRunLine> history_from(const bson_t* document) {
+  std::vector<ArchiveRunLine> history;
+  const auto list = find(document, "history");
+  if (!list) return history;
+  list->each([&](const Value& line) {
+    const auto time_in = [&](const char* name) {
+      const auto value = line.find(name);
+      return value ? value->time().value_or(TimePoint{}) : TimePoint{};
+    };
+    const auto number_in = [&](const char* name) {
+      const auto value = line.find(name);
+      return static_cast<std::uint64_t>(value ? value->integer().value_or(0) : 0);
+    };
+    const auto error = line.find("error");
+    history.push_back({.started_at = time_in("started_at"),
+                       .ended_at = time_in("ended_at"),
+                       .read = number_in("read"),
+                       .written = number_in("written"),
+                       .tombstones = number_in("tombstones"),
+                       .error = std::string(error ? error->bytes().value_or(std::string_view()) : std::string_view())});
+    return true;
+  });
+  return history;
+}
+
+}  // namespace
+
 Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
   const auto deadline = place.clients().own_deadline();
   using Answer = std::optional<ArchiveCheckpoint>;
@@ -101,6 +145,14 @@ Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
           const auto full_copy = find(document, "full_copy");
           checkpoint.full_copy = full_copy && full_copy->truth().value_or(false);
           checkpoint.scan_cursor = text_or_empty(document, "scan_cursor");
+          checkpoint.fence = number(document, "fence");
+          checkpoint.runner = text_or_empty(document, "runner");
+          checkpoint.runner_until = time(document, "runner_until");
+          checkpoint.history = history_from(document);
+          checkpoint.archive_id = text_or_empty(document, "archive_id");
+          checkpoint.verify_turn = number(document, "verify_turn");
+          checkpoint.last_verified_at = time(document, "last_verified_at");
+          checkpoint.last_differences = number(document, "last_differences");
           out = std::move(checkpoint);
           return {};
         });
@@ -118,8 +170,32 @@ Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint) 
   document.add("records_written", checkpoint.records_written).add("tombstones_written", checkpoint.tombstones_written);
   document.add("skipped_short_lived", checkpoint.skipped_short_lived).add_text("last_error", checkpoint.last_error);
   document.add("full_copy", checkpoint.full_copy).add_text("scan_cursor", checkpoint.scan_cursor);
+  document.add("fence", checkpoint.fence).add_text("runner", checkpoint.runner).add_date("runner_until", checkpoint.runner_until);
+  const auto owner = owner_of(checkpoint.fence, checkpoint.runner);
+  document.add_text("owner", owner).add_array("history", history_of(checkpoint));
+  document.add_text("archive_id", checkpoint.archive_id).add("verify_turn", checkpoint.verify_turn);
+  document.add_date("last_verified_at", checkpoint.last_verified_at).add("last_differences", checkpoint.last_differences);
+  // One that may be replaced: of a lesser fence, our own, or made before there were fences.
+  Document lesser;
+  lesser.add_utf8("$lt", owner_of(checkpoint.fence, ""));
+  Document first, second, third, ways;
+  first.add("owner", lesser);
+  second.add_text("owner", owner);
+  third.add_null("owner");
+  ways.add("0", first).add("1", second).add("2", third);
+  auto filter = by_id(kCheckpoint);
+  filter.add_array("$or", ways);
   const auto deadline = place.clients().own_deadline();
-  return place.call(deadline, [&](mongoc_client_t* client) { return replace(place, client, kCheckpoint, document, deadline); });
+  return place.call(deadline, [&](mongoc_client_t* client) -> Result<void> {
+    Document upsert;
+    upsert.add("upsert", true);
+    const auto states = place.collection(client, place.state());
+    bson_error_t error{};
+    if (mongoc_collection_replace_one(states.get(), filter.raw(), document.raw(), upsert.raw(), nullptr, &error)) return {};
+    // None that may be replaced was there, and yet there is one.
+    if (error.code == kDuplicateKey) return Error(ErrorCode::kLeaseLost, "another archive run has taken over");
+    return call_error(error, deadline);
+  });
 }
 
 Result<void> put_in_quarantine(Place& place, std::span<const QuarantinedEntry> entries) {

@@ -1,7 +1,7 @@
 // A bulk in at most three exchanges: which of the documents are there, and how new (one find); inserts for those that are not (one bulk);
-// guarded replacements for those that are older (one bulk). What another writer did meanwhile shows as a duplicate key or as a replacement
-// that met nothing, and is looked at again. So nothing older replaces anything newer, a call whose answer was lost can be repeated, and
-// servers that stop a bulk of updates at its first duplicate key (FerretDB) do no harm.
+// replacements for those that are older, each guarded by the order that was seen (one bulk). What another writer did meanwhile shows as a
+// duplicate key or as a replacement that met nothing, and is looked at again. So nothing older replaces anything newer, a call whose answer
+// was lost can be repeated, and servers that stop a bulk of updates at its first duplicate key (FerretDB) do no harm.
 #include "mongo/writer.hpp"
 
 #include <algorithm>
@@ -20,6 +20,7 @@ struct Writer::Work {
   bool unknown = false;         // it was sent, and what came of it was not said: what is there with our order is ours
   bool fresh = false;           // it was inserted
   std::int64_t old_pieces = 0;  // of the document that is replaced
+  std::string old_order{};      // of it: what replaces it is told apart from what another writer put there
   std::optional<Result<ArchiveWrite>> result{};
 
   std::size_t bytes() const { return document.whole.bytes() + document.change.bytes(); }
@@ -85,6 +86,7 @@ class Writer::Bulk {
       if (order < work.document.order) {
         work.plan = Work::Plan::kReplace;
         work.old_pieces = integer_or(found, "pieces", 0);
+        work.old_order = order;
       } else {
         work.result = order == work.document.order && work.unknown ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
       }
@@ -94,10 +96,9 @@ class Writer::Bulk {
 
   static bool append(mongoc_bulk_operation_t* bulk, const Work& work, Work::Plan plan, bson_error_t* error) {
     if (plan == Work::Plan::kInsert) return mongoc_bulk_operation_insert_with_opts(bulk, work.document.whole.raw(), nullptr, error);
-    Document older;
-    older.add_utf8("$lt", work.document.order);
+    // Both fields by their values: what is there is still what was looked at, and a server can find it by an index of just these.
     Document filter;
-    filter.add_utf8("_id", work.document.id).add("order", older);
+    filter.add_utf8("_id", work.document.id).add_utf8("order", work.old_order);
     return work.document.tombstone
                ? mongoc_bulk_operation_update_one_with_opts(bulk, filter.raw(), work.document.change.raw(), nullptr, error)
                : mongoc_bulk_operation_replace_one_with_opts(bulk, filter.raw(), work.document.whole.raw(), nullptr, error);
@@ -119,6 +120,9 @@ class Writer::Bulk {
       sent.push_back(&work);
     }
     if (sent.empty()) return {};
+    if (plan == Work::Plan::kReplace) {
+      if (auto ready = place_.ready_to_replace(client_, deadline_); !ready) return ready;
+    }
     Reply reply;
     bson_error_t error{};
     const bool done = mongoc_bulk_operation_execute(bulk.get(), reply.fill(), &error) != 0;

@@ -1,7 +1,6 @@
 #include <future>
 
 #include <setget/archiver.hpp>
-#include <setget/validator.hpp>
 
 #include "pipeline/archive_quarantine.hpp"
 #include "pipeline/archiver_state.hpp"
@@ -18,16 +17,18 @@ namespace metric = detail::metric;
 template <class State>
 class Run {
  public:
-  Run(State& state, detail::ArchiveTurn& turn) : state_(state), turn_(turn), rules_(state.rules()), quarantine_(state.options, turn) {}
+  Run(State& state, detail::ArchiveTurn& turn, const ArchiveRunOptions& options)
+      : state_(state), turn_(turn), wanted_(options), rules_(state.rules()), quarantine_(state.options, turn) {}
 
-  Result<ArchiveRunReport> go(bool adopt) {
-    if (auto ready = prepare(adopt); !ready) return std::move(ready).error();
+  Result<ArchiveRunReport> go() {
+    if (auto ready = prepare(wanted_.adopt); !ready) return std::move(ready).error();
     auto done = copy();
     report_.quarantined = quarantine_.size();
     state_.options.metrics->set(metric::kArchiveQuarantined, static_cast<double>(quarantine_.size()), {});
     if (!done) {
       // Best effort: the error itself goes to the caller.
       checkpoint_.last_error = done.error().describe();
+      finish();
       (void)state_.archive().save_checkpoint(checkpoint_);
       return std::move(done).error();
     }
@@ -61,9 +62,47 @@ class Run {
       begin_full_copy();
     }
     checkpoint_.source = *identity;
+    if (checkpoint_.archive_id.empty()) checkpoint_.archive_id = detail::random_name();
     checkpoint_.last_started_at = state_.options.clock->now();
     ++checkpoint_.runs;
-    return {};
+    return take_turn();
+  }
+
+  // From here on every save of another runner that thinks it is its turn is refused.
+  Result<void> take_turn() {
+    const auto& me = state_.runner.text();
+    const auto now = state_.options.clock->now();
+    if (checkpoint_.runner != me && checkpoint_.runner_until > now && !detail::surely_gone(checkpoint_.runner)) {
+      return Error(ErrorCode::kConflict, fmt::format("another archive run is under way: {}", checkpoint_.runner)).at_field("runner");
+    }
+    checkpoint_.runner = me;
+    ++checkpoint_.fence;
+    return confirm();
+  }
+
+  Result<void> confirm() {
+    confirmed_at_ = state_.options.clock->now();
+    checkpoint_.runner_until = confirmed_at_ + state_.options.lease;
+    return turn_.busy_with([&] { return state_.archive().save_checkpoint(checkpoint_); });
+  }
+
+  // Where nothing is confirmed for a while.
+  Result<void> renew() { return state_.options.clock->now() - confirmed_at_ > state_.options.lease / 3 ? confirm() : Result<void>(); }
+
+  // Others may run.
+  void finish() {
+    checkpoint_.runner_until = {};
+    auto& history = checkpoint_.history;
+    if (finished_) history.pop_back();  // its end was not confirmed
+    finished_ = true;
+    if (history.size() >= kArchiveRunLines) history.erase(history.begin());
+    constexpr std::size_t kMost = 500;
+    history.push_back({.started_at = checkpoint_.last_started_at,
+                       .ended_at = state_.options.clock->now(),
+                       .read = report_.read,
+                       .written = report_.written,
+                       .tombstones = report_.tombstones,
+                       .error = checkpoint_.last_error.substr(0, kMost)});
   }
 
   void begin_full_copy() {
@@ -74,6 +113,7 @@ class Run {
 
   Result<void> copy() {
     if (auto ready = check_cursor(); !ready) return ready;
+    if (auto moved = state_.move_history(turn_.deadline(), &checkpoint_.source); !moved) return std::move(moved).error();
     if (auto tried = try_quarantined(); !tried) return tried;
     if (checkpoint_.full_copy) {
       if (auto done = copy_all(); !done) return done;
@@ -104,6 +144,7 @@ class Run {
     auto found = cursor();
     if (!found) return std::move(found).error();
     const bool usable = *found && !(*found)->dropped;
+    progress_.total = report_.read + (usable ? (*found)->lag : 0);
     if (usable && (checkpoint_.full_copy || (*found)->position <= checkpoint_.position)) return {};
     if (!report_.first_run) {
       state_.options.logger->log(LogLevel::kWarning, "the archiver's cursor was lost; everything is copied again",
@@ -112,7 +153,7 @@ class Run {
     begin_full_copy();
     // Noted before the cursor is opened: a crash in between must not look like a cursor that was there all the time.
     if (!report_.first_run || usable) {
-      if (auto saved = state_.archive().save_checkpoint(checkpoint_); !saved) return saved;
+      if (auto saved = confirm(); !saved) return saved;
     }
     if (usable) return {};
     auto opened = state_.store().open_cursor({.name = state_.options.cursor, .from_now = true});
@@ -132,9 +173,11 @@ class Run {
     auto at = cursor();
     if (!at) return std::move(at).error();
     if (!*at) return Error(ErrorCode::kFailedPrecondition, "the archiver's cursor was dropped while it was in use");
+    if (auto known = expect_everything(); !known) return known;
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     const auto read = [this](const std::string& cursor, std::size_t limit) {
-      return state_.store().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
+      return turn_.busy_with(
+          [&] { return state_.store().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()}); });
     };
     std::future<Result<SummaryPage>> next;
     do {
@@ -158,17 +201,22 @@ class Run {
       if (auto written = write(page->items.size()); !written) return written;
       checkpoint_.scan_cursor = std::move(page->next);
       if (checkpoint_.scan_cursor.empty()) {
+        report_.reconciled = checkpoint_.last_success_at != TimePoint{};  // not a first copy that goes on
         checkpoint_.full_copy = false;
         checkpoint_.position = (*at)->position;
       }
-      if (auto saved = state_.archive().save_checkpoint(checkpoint_); !saved) return saved;
+      if (auto saved = confirm(); !saved) return saved;
+      if (auto rested = rest(page->items.size()); !rested) return rested;
     } while (!checkpoint_.scan_cursor.empty());
+    progress_.full_copy = false;
     return {};
   }
 
   Result<ChangeBatch> changes_after(Position position) {
-    return state_.store().changes(
-        {.cursor = state_.options.cursor, .after = position, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+    return turn_.busy_with([&] {
+      return state_.store().changes(
+          {.cursor = state_.options.cursor, .after = position, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+    });
   }
 
   Result<void> copy_log() {
@@ -192,10 +240,11 @@ class Run {
       // It may also lie before: see KeyStoreBackend::changes().
       if (batch->next != checkpoint_.position) {
         checkpoint_.position = batch->next;
-        if (auto saved = state_.archive().save_checkpoint(checkpoint_); !saved) return saved;
+        if (auto saved = confirm(); !saved) return saved;
         if (auto moved = state_.store().commit_cursor(state_.options.cursor, batch->next); !moved) return moved;
       }
       state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
+      if (auto rested = rest(batch->changes.size()); !rested) return rested;
       if (batch->at_end) return {};
     }
   }
@@ -230,7 +279,7 @@ class Run {
   Result<void> write(std::size_t read) {
     report_.read += read;
     if (!entries_.empty()) {
-      auto written = state_.archive().write({.entries = entries_, .deadline = turn_.deadline()});
+      auto written = turn_.busy_with([&] { return state_.archive().write({.entries = entries_, .deadline = turn_.deadline()}); });
       if (!written) return std::move(written).error();
       if (auto settled = quarantine_.settle(entries_, *written); !settled) return settled;
       std::uint64_t records = 0;
@@ -242,6 +291,7 @@ class Run {
           ++report_.older;
         } else {
           ++(entries_[i].tombstone ? tombstones : records);
+          report_.bytes += entries_[i].record.payload.size();
         }
       }
       report_.written += records;
@@ -253,8 +303,53 @@ class Run {
       if (tombstones > 0) metrics.add(metric::kArchiveWritten, static_cast<double>(tombstones), {{"kind", "tombstone"}});
     }
     entries_.clear();
-    turn_.pace(read);
     return {};
+  }
+
+  // After a batch of so many: says how far it is, then waits for the budget. A wait that is longer than the lease must not lose it.
+  Result<void> rest(std::size_t records) {
+    turn_.count(records);
+    if (auto told = tell(); !told) return told;
+    while (!turn_.may_go_on(state_.options.lease / 6 + Milliseconds(1))) {
+      if (auto kept = renew(); !kept) return kept;
+    }
+    return {};
+  }
+
+  // Where everything is copied from its beginning, what the store counts is what will be read.
+  Result<void> expect_everything() {
+    progress_.full_copy = true;
+    progress_.total = 0;
+    if (!checkpoint_.scan_cursor.empty()) return {};
+    auto stats = state_.store().stats();
+    if (!stats) return std::move(stats).error();
+    progress_.total = report_.read + stats->records + stats->tombstones;
+    return {};
+  }
+
+  Result<void> tell() {
+    const auto took = turn_.took();
+    const double seconds = std::chrono::duration<double>(took).count();
+    progress_.read = report_.read;
+    progress_.bytes = report_.bytes;
+    progress_.took = std::chrono::floor<Milliseconds>(took);
+    progress_.records_per_second = seconds > 0 ? static_cast<double>(report_.read) / seconds : 0;
+    progress_.left.reset();
+    if (progress_.total > report_.read && progress_.records_per_second > 0) {
+      const std::chrono::duration<double> left(static_cast<double>(progress_.total - report_.read) / progress_.records_per_second);
+      progress_.left = std::chrono::ceil<Milliseconds>(left);
+    }
+    state_.options.metrics->set(metric::kArchiveRunRead, static_cast<double>(progress_.read), {});
+    state_.options.metrics->set(metric::kArchiveRunRate, progress_.records_per_second, {});
+    if (!wanted_.on_progress) return {};
+    try {
+      wanted_.on_progress(progress_);
+      return {};
+    } catch (const std::exception& thrown) {
+      return Error(ErrorCode::kInternal, fmt::format("on_progress threw: {}", thrown.what())).from(ErrorSource::kHost, 0, thrown.what());
+    } catch (...) {
+      return Error(ErrorCode::kInternal, "on_progress threw something that is not a std::exception").from(ErrorSource::kHost, 0, "");
+    }
   }
 
   // What earlier runs could not write, as the store has it now.
@@ -262,6 +357,7 @@ class Run {
     if (auto loaded = quarantine_.load(); !loaded) return loaded;
     for (auto& entry : quarantine_.entries()) {
       if (auto on = turn_.go_on(); !on) return on;
+      if (auto kept = renew(); !kept) return kept;
       auto current = state_.store().get_by_id({.ns = entry.ns, .id = entry.id, .now = TimePoint{}, .deadline = turn_.deadline()});
       if (!current) return std::move(current).error();
       const auto before = entries_.size();
@@ -290,77 +386,59 @@ class Run {
     std::size_t done = 0;
     do {
       if (auto on = turn_.go_on(); !on) return on;
-      auto purged = state_.archive().reclaim({.now = state_.options.clock->now(), .max_steps = kSteps});
+      if (auto kept = renew(); !kept) return kept;
+      auto purged = state_.archive().reclaim(
+          {.now = state_.options.clock->now(), .max_steps = kSteps, .max_history_bytes = state_.options.history_bytes});
       if (!purged) return std::move(purged).error();
       done = *purged;
       report_.purged += done;
     } while (done >= kSteps);
     checkpoint_.last_success_at = state_.options.clock->now();
     checkpoint_.last_error.clear();
+    finish();
     return state_.archive().save_checkpoint(checkpoint_);
   }
 
   State& state_;
   detail::ArchiveTurn& turn_;
+  const ArchiveRunOptions& wanted_;
   detail::ArchiveRules rules_;
   detail::ArchiveQuarantine quarantine_;
   ArchiveCheckpoint checkpoint_;
+  TimePoint confirmed_at_{};
+  bool finished_ = false;
   ArchiveRunReport report_;
+  ArchiveProgress progress_;
   std::vector<ArchiveEntry> entries_;
 };
 
 }  // namespace
 
-Result<void> ArchiverOptions::validate() const {
-  const auto bad = [](const char* field, const char* rule) -> Result<void> {
-    return Error(ErrorCode::kInvalidArgument, fmt::format("archiver option {} {}", field, rule)).at_field(field);
-  };
-  if (!key_store) return bad("key_store", "is required");
-  if (!archive) return bad("archive", "is required");
-  if (!policy) return bad("policy", "is required");
-  if (!is_name(cursor)) return bad("cursor", "must be 1 to 64 of [A-Za-z0-9._-]");
-  if (batch == 0) return bad("batch", "must be > 0");
-  if (batch_bytes == 0) return bad("batch_bytes", "must be > 0");
-  if (max_records_per_second < 0) return bad("max_records_per_second", "must not be negative");
-  if (next_run_in < Milliseconds(0)) return bad("next_run_in", "must not be negative");
-  const auto capabilities = key_store.backend()->capabilities();
-  if (!capabilities.change_log || !capabilities.scan) return bad("key_store", "must have a change log and scans to be archived");
-  return {};
-}
-
-Archiver::Archiver(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Archiver::~Archiver() = default;
-
-Result<std::unique_ptr<Archiver>> Archiver::create(ArchiverOptions options) {
-  if (auto valid = options.validate(); !valid) return std::move(valid).error();
-  if (!options.clock) options.clock = system_clock();
-  if (!options.logger) options.logger = no_logger();
-  if (!options.metrics) options.metrics = no_metrics();
-  return std::unique_ptr<Archiver>(new Archiver(std::make_unique<State>(std::move(options))));
-}
-
-Result<ArchiveRunReport> Archiver::run(Deadline deadline, bool adopt) {
+Result<ArchiveRunReport> Archiver::run_within(detail::ArchiveTurn& turn, const ArchiveRunOptions& wanted) {
   auto& options = state_->options;
-  const auto started = Deadline::Steady::now();
-  auto turn = detail::ArchiveTurn::begin(*state_, deadline);
-  if (!turn) return std::move(turn).error();
-  auto report = Run<State>(*state_, **turn).go(adopt);
-  options.metrics->add(metric::kArchiveRuns, 1, {{"result", report ? "ok" : "failed"}});
-  options.metrics->observe(metric::kArchiveRunSeconds, std::chrono::duration<double>(Deadline::Steady::now() - started).count(), {});
+  const auto usual = turn.budget();
+  turn.allow({.records_per_second = wanted.max_records_per_second.value_or(usual.records_per_second),
+              .share = wanted.max_share.value_or(usual.share)});
+  auto report = Run<State>(*state_, turn, wanted).go();
+  turn.allow(usual);
   if (report) {
-    options.metrics->set(metric::kArchiveLastSuccess, std::chrono::duration<double>(options.clock->now().time_since_epoch()).count(), {});
+    report->took = std::chrono::floor<Milliseconds>(turn.took());
+    report->worked = std::chrono::floor<Milliseconds>(turn.worked());
+  }
+  options.metrics->add(metric::kArchiveRuns, 1, {{"result", report ? "ok" : "failed"}});
+  options.metrics->set(metric::kArchiveLastRunOk, report ? 1 : 0, {});
+  options.metrics->observe(metric::kArchiveRunSeconds, std::chrono::duration<double>(turn.took()).count(), {});
+  if (!report) return report;
+  options.metrics->set(metric::kArchiveLastSuccess, std::chrono::duration<double>(options.clock->now().time_since_epoch()).count(), {});
+  if (!report->reconciled) return report;
+  // A gap in the log may have held erases. Nothing is erased for being absent; it is said.
+  const auto compared = verify_within(turn, {.max_differences = 0});
+  if (compared) report->archive_only = compared->only_in_archive;
+  if (!compared || compared->only_in_archive > 0) {
+    options.logger->log(LogLevel::kWarning, "after everything was copied again, the archive may hold records that the store has not",
+                        {{"archive_only", compared ? std::to_string(compared->only_in_archive) : compared.error().describe()}});
   }
   return report;
-}
-
-Result<std::optional<ArchiveCheckpoint>> Archiver::checkpoint() { return state_->archive().load_checkpoint(); }
-
-void Archiver::cancel() noexcept {
-  {
-    const std::lock_guard lock(state_->mutex);
-    ++state_->cancels;
-  }
-  state_->cancelled.notify_all();
 }
 
 }  // namespace setget::inline v0

@@ -12,11 +12,15 @@
 #include <setget/archiver.hpp>
 
 #include "pipeline/archive_rules.hpp"
+#include "pipeline/archive_runner.hpp"
 
 namespace setget::inline v0 {
 
 struct Archiver::State {
-  explicit State(ArchiverOptions given) : options(std::move(given)) {}
+  explicit State(ArchiverOptions given) : options(std::move(given)) {
+    first_flows = options.policy->flows();
+    first_since = options.clock->now();
+  }
   KeyStoreBackend& store() { return *options.key_store.backend(); }
   ArchiveBackend& archive() { return *options.archive; }
   detail::ArchiveRules rules() const { return {*options.policy, options.next_run_in}; }
@@ -29,14 +33,51 @@ struct Archiver::State {
     return found;
   }
 
+  // Whether the histories can tell what was at `at`: see Archiver::get_at().
+  Result<void> check_moment(TimePoint at) const;
+  // `source`: the store's identity where the caller has settled that the archive is this store's; else it is looked at here.
+  Result<std::uint64_t> move_history(Deadline deadline, const StoreIdentity* source);
+  // Both with `moving` held. The outbox, batch by batch.
+  Result<std::uint64_t> drain_outbox(Deadline deadline, const StoreIdentity& source);
+  // Where these flows keep other histories than those before: puts what is there under history, and then says so in the archive. Goes on
+  // where the deadline stopped it.
+  Result<std::uint64_t> begin_histories(const std::shared_ptr<const Flows>& flows, Deadline deadline, const StoreIdentity& source);
+  // What the store has now under a key or an identity, expired or not.
+  Result<Lookup> as_it_is(const PastGet& request, Deadline deadline);
+  // The store's identity; kFailedPrecondition where the archive is another store's.
+  Result<StoreIdentity> own_archive();
+  // How long a state is kept once it has ended; empty = for ever.
+  static std::optional<Milliseconds> age_of(const Flows& flows, const HistoryState& state);
+
   ArchiverOptions options;
+  detail::RunnerName runner;
   std::timed_mutex busy;
+  std::timed_mutex moving;
+  std::shared_ptr<const Flows> begun;      // guarded by moving: whose histories the archive knows of
+  std::shared_ptr<const Flows> beginning;  // guarded by moving: and those that begin_histories() is at, and where
+  std::string begin_cursor;                // guarded by moving
+  unsigned idle_moves = 0;                 // guarded by moving: of an outbox that no flow writes to any more
+  // Since when this process has had the flows that it was made with: before its first worker.
+  std::shared_ptr<const Flows> first_flows;
+  TimePoint first_since{};
+  TimePoint begin_since{};  // guarded by moving
   std::mutex mutex;
   std::condition_variable cancelled;
   std::uint64_t cancels = 0;  // guarded by mutex
 };
 
 namespace detail {
+
+// What a budget allows: how long after its beginning work may go on that has read `records` and was busy for `worked`. Pure.
+struct ArchiveBudget {
+  double records_per_second = 0;  // 0 = unlimited
+  double share = 1;               // of the time; 1 or more = unlimited
+  std::chrono::duration<double> due(double records, std::chrono::duration<double> worked) const noexcept {
+    const double by_rate = records_per_second > 0 ? records / records_per_second : 0;
+    const double by_share = share < 1 ? worked.count() / share : 0;
+    return std::chrono::duration<double>(std::max(by_rate, by_share));
+  }
+};
 
 // One run, verify or restore under way: its deadline, its cancellation and its pace.
 class ArchiveTurn {
@@ -50,8 +91,9 @@ class ArchiveTurn {
     if (!busy.try_lock() && (deadline.passed() || !busy.try_lock_until(deadline.time()))) {
       return Error(ErrorCode::kDeadlineExceeded, "another run, verify or restore of this archiver is still under way");
     }
-    return std::unique_ptr<ArchiveTurn>(new ArchiveTurn(std::move(busy), state.mutex, state.cancelled, state.cancels, cancels, deadline,
-                                                        state.options.max_records_per_second));
+    return std::unique_ptr<ArchiveTurn>(
+        new ArchiveTurn(std::move(busy), state.mutex, state.cancelled, state.cancels, cancels, deadline,
+                        {.records_per_second = state.options.max_records_per_second, .share = state.options.max_share}));
   }
 
   // Asked before each batch.
@@ -62,13 +104,38 @@ class ArchiveTurn {
     return {};
   }
 
-  // Holds the pace after `records` more; wakes for a cancel.
+  // Another budget than the archiver's, from here on.
+  void allow(const ArchiveBudget& budget) noexcept { budget_ = budget; }
+  const ArchiveBudget& budget() const noexcept { return budget_; }
+
+  // Calls `work`, whose time counts as worked. Any thread.
+  template <class Work>
+  auto busy_with(Work work) {
+    struct Timing {
+      ArchiveTurn& turn;
+      Deadline::Steady::time_point began = Deadline::Steady::now();
+      ~Timing() { turn.worked_ += (Deadline::Steady::now() - began).count(); }
+    };
+    const Timing timing{*this};
+    return work();
+  }
+  Deadline::Steady::duration worked() const noexcept { return Deadline::Steady::duration(worked_.load()); }
+  Deadline::Steady::duration took() const noexcept { return Deadline::Steady::now() - started_; }
+
+  // Counts `records` more, and holds the pace: waits until the budget lets it go on.
   void pace(std::size_t records) {
-    if (rate_ <= 0) return;
-    paced_ += static_cast<double>(records);
-    const auto due = started_ + std::chrono::duration_cast<Deadline::Steady::duration>(std::chrono::duration<double>(paced_ / rate_));
+    count(records);
+    while (!may_go_on(Milliseconds(60'000))) {
+    }
+  }
+  void count(std::size_t records) noexcept { paced_ += static_cast<double>(records); }
+  // Waits for the budget, at most so long; wakes for a cancel and at the deadline. True: there is nothing to wait for any more.
+  bool may_go_on(Milliseconds at_most) {
+    const auto due = started_ + std::chrono::duration_cast<Deadline::Steady::duration>(budget_.due(paced_, worked()));
+    const auto until = std::min({due, deadline_.time(), Deadline::Steady::now() + at_most});
     std::unique_lock lock(mutex_);
-    wake_.wait_until(lock, std::min(due, deadline_.time()), [this] { return cancels_ != cancels_before_; });
+    const bool cancelled = wake_.wait_until(lock, until, [this] { return cancels_ != cancels_before_; });
+    return cancelled || until == due || deadline_.passed();
   }
 
   // Waits; wakes for a cancel.
@@ -78,18 +145,29 @@ class ArchiveTurn {
     wake_.wait_until(lock, until, [this] { return cancels_ != cancels_before_; });
   }
 
+  // go_on() for work that asks between its pages and cannot be timed from outside: all since it was asked last, or since begin_pages(),
+  // counts as worked.
+  void begin_pages() noexcept { page_began_ = Deadline::Steady::now(); }
+  Result<void> go_on_after_page() {
+    worked_ += (Deadline::Steady::now() - page_began_).count();
+    while (!may_go_on(Milliseconds(60'000))) {
+    }
+    begin_pages();
+    return go_on();
+  }
+
   Deadline deadline() const noexcept { return deadline_; }
 
  private:
   ArchiveTurn(std::unique_lock<std::timed_mutex> busy, std::mutex& mutex, std::condition_variable& wake, const std::uint64_t& cancels,
-              std::uint64_t cancels_before, Deadline deadline, double rate)
+              std::uint64_t cancels_before, Deadline deadline, const ArchiveBudget& budget)
       : busy_(std::move(busy)),
         mutex_(mutex),
         wake_(wake),
         cancels_(cancels),
         cancels_before_(cancels_before),
         deadline_(deadline),
-        rate_(rate) {}
+        budget_(budget) {}
 
   std::unique_lock<std::timed_mutex> busy_;
   std::mutex& mutex_;
@@ -97,8 +175,10 @@ class ArchiveTurn {
   const std::uint64_t& cancels_;
   std::uint64_t cancels_before_;
   Deadline deadline_;
-  double rate_;
+  ArchiveBudget budget_;
   double paced_ = 0;
+  std::atomic<Deadline::Steady::rep> worked_ = 0;
+  Deadline::Steady::time_point page_began_{};
   Deadline::Steady::time_point started_ = Deadline::Steady::now();
 };
 
@@ -120,6 +200,9 @@ class PageSize {
   std::size_t max_bytes_;
   std::size_t limit_ = std::min<std::size_t>(16, max_records_);
 };
+
+// An error where the histories do not reach back to `at`.
+Result<void> check_reach(const ArchiveStats& stats, TimePoint at);
 
 inline std::string same_store(const StoreIdentity& archived, const StoreIdentity& found) {
   return fmt::format("the archive belongs to store {} epoch {}, this is store {} epoch {}", archived.uuid, archived.epoch, found.uuid,

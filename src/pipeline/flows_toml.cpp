@@ -27,6 +27,8 @@ void read_flows(TomlReader& reader, const std::filesystem::path& folder, std::ma
     section->read("index", flow.index);
     section->read_choice("archive", flow.archive, {{"skip", ArchiveMode::kSkip}, {"always", ArchiveMode::kAlways}});
     section->read("archive_retention", flow.archive_retention);
+    section->read("history", flow.history);
+    section->read("history_age", flow.history_age);
     detail::read_schema(*section, folder, flow.schema);
     section->refuse_unknown();
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <setget/archive_health.hpp>
 #include <setget/archiver.hpp>
 
 #include "core/hlc.hpp"
@@ -14,7 +15,7 @@ namespace {
 // Of one call, and of the calls in one tick: a backlog is worked off over many ticks instead of stopping everything else for one.
 constexpr std::size_t kSteps = 1'000;
 constexpr int kRounds = 20;
-// The archive purges itself at each run; in between this is often enough.
+// The archive purges itself at each run; in between this is often enough, also for gauges that come from it.
 constexpr Milliseconds kArchiveInterval{60'000};
 // Stands in for the archiver's cursor until the archiver has one and has copied everything.
 constexpr std::string_view kStandIn = "before-archiver";
@@ -46,6 +47,7 @@ void Maintenance::tick() {
   last_tick_ = parts_.clock->now();
   maintain_queue();
   reclaim();
+  move_history();
   reclaim_archive();
   publish();
 }
@@ -107,10 +109,31 @@ void Maintenance::reclaim_archive() {
   if (last_archive_ && now - *last_archive_ < kArchiveInterval && now >= *last_archive_) return;
   last_archive_ = now;
   for (int i = 0; i < kRounds; ++i) {
-    auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps});
+    auto done = parts_.archive->reclaim({.now = now, .max_steps = kSteps, .max_history_bytes = parts_.history_bytes});
     if (!done) return failed("archive", done.error());
-    if (*done < kSteps) return;
+    if (*done < kSteps) break;
   }
+  publish_archive(now);
+}
+
+void Maintenance::publish_archive(TimePoint now) {
+  const auto health = archive_health(*parts_.key_store.backend(), *parts_.archive, parts_.archive_cursor, now);
+  if (!health) return failed("archive_health", health.error());
+  if (!health->checkpoint) return;
+  auto& metrics = *parts_.metrics;
+  const auto& checkpoint = *health->checkpoint;
+  const auto time = [](TimePoint at) { return seconds(at.time_since_epoch()); };
+  if (checkpoint.last_success_at != TimePoint{}) metrics.set(metric::kArchiveLastSuccess, time(checkpoint.last_success_at), {});
+  if (checkpoint.last_verified_at != TimePoint{}) metrics.set(metric::kArchiveVerified, time(checkpoint.last_verified_at), {});
+  metrics.set(metric::kArchiveLastRunOk, checkpoint.last_error.empty() ? 1 : 0, {});
+  metrics.set(metric::kArchiveLag, static_cast<double>(health->lag), {});
+  metrics.set(metric::kArchiveOldest, health->oldest_change ? seconds(*health->oldest_change) : 0, {});
+  metrics.set(metric::kArchiveQuarantined, static_cast<double>(health->quarantined), {});
+}
+
+void Maintenance::move_history() {
+  if (!parts_.move_history) return;
+  if (auto moved = parts_.move_history(); !moved) failed("history", moved.error());
 }
 
 void Maintenance::publish() {

@@ -5,6 +5,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+
+#include <functional>
 
 #include <setget/archive.hpp>
 #include <setget/key_store.hpp>
@@ -16,7 +19,10 @@ namespace setget::inline v0::detail {
 struct MaintenanceParts {
   Queue queue;
   KeyStore key_store;
-  std::shared_ptr<ArchiveBackend> archive;  // may be empty
+  std::shared_ptr<ArchiveBackend> archive;     // may be empty
+  std::string archive_cursor;                  // where it has one
+  std::function<Result<void>()> move_history;  // may be empty
+  std::uint64_t history_bytes = 0;
   std::shared_ptr<const Clock> clock;
   std::shared_ptr<Logger> logger;
   std::shared_ptr<Metrics> metrics;
@@ -41,6 +47,8 @@ class Maintenance {
   Result<void> hold_for_archiver();
   void maintain_queue();
   void reclaim_archive();
+  void publish_archive(TimePoint now);
+  void move_history();
   void publish();
   void failed(std::string_view step, const Error& error);
 

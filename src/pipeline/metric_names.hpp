@@ -41,6 +41,12 @@ inline constexpr std::string_view kArchiveRunSeconds = "setget_archive_run_secon
 inline constexpr std::string_view kArchivePosition = "setget_archive_position";                  // gauge: confirmed change-log position
 inline constexpr std::string_view kArchiveAlarm = "setget_archive_identity_alarm";     // gauge: 1 = another store than the one archived
 inline constexpr std::string_view kArchiveDifferences = "setget_archive_differences";  // gauge: of the last verify
+inline constexpr std::string_view kArchiveVerified = "setget_archive_verified_timestamp_seconds";  // gauge
+inline constexpr std::string_view kArchiveLastRunOk = "setget_archive_last_run_ok";                // gauge: 0 = the last run failed
+inline constexpr std::string_view kArchiveLag = "setget_archive_lag_changes";                   // gauge: changes that wait to be archived
+inline constexpr std::string_view kArchiveOldest = "setget_archive_oldest_change_age_seconds";  // gauge: of them
+inline constexpr std::string_view kArchiveRunRead = "setget_archive_run_read";                  // gauge: of the run under way, or the last
+inline constexpr std::string_view kArchiveRunRate = "setget_archive_run_records_per_second";    // gauge: the same
 inline constexpr std::string_view kArchiveLastSuccess = "setget_archive_last_success_timestamp_seconds";  // gauge
 
 // Pipeline.

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "pipeline/archive_job.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/maintenance.hpp"
 #include "pipeline/metric_names.hpp"
@@ -70,6 +71,9 @@ struct Pipeline::State {
     maintenance = std::make_unique<detail::Maintenance>(detail::MaintenanceParts{.queue = options.queue,
                                                                                  .key_store = options.key_store,
                                                                                  .archive = options.archive,
+                                                                                 .archive_cursor = ArchiverOptions{}.cursor,
+                                                                                 .move_history = [this] { return move_history(); },
+                                                                                 .history_bytes = options.history_bytes,
                                                                                  .clock = options.clock,
                                                                                  .logger = options.logger,
                                                                                  .metrics = options.metrics,
@@ -147,9 +151,12 @@ struct Pipeline::State {
     archiving.key_store = options.key_store;
     archiving.archive = options.archive;
     archiving.policy = policy;
+    archiving.history_bytes = options.history_bytes;
     archiving.clock = options.clock;
     archiving.logger = options.logger;
     archiving.metrics = options.metrics;
+    archiving.max_records_per_second = options.archive_max_records_per_second;
+    archiving.max_share = options.archive_max_share;
     std::optional<Cron> cron;
     if (!options.archive_schedule.empty()) {
       auto parsed = Cron::parse(options.archive_schedule, options.time_zone);
@@ -161,17 +168,15 @@ struct Pipeline::State {
     if (!made_archiver) return std::move(made_archiver).error();
     archiver = std::move(*made_archiver);
     if (!cron) return {};
-    return scheduler->add({.name = "archive",
-                           .schedule = *cron,
-                           // Its own deadline, not the lease's first length: the lease is renewed meanwhile, and a run goes on where the
-                           // last one ended.
-                           .run = [this](const JobContext&) -> Result<void> {
-                             auto report = archiver->run();
-                             if (!report) return std::move(report).error();
-                             return {};
-                           },
-                           .catch_up = options.archive_catch_up,
-                           .jitter = options.archive_jitter});
+    return scheduler->add(detail::archive_job(*archiver, *cron, options));
+  }
+
+  // Full outboxes hold workers up, so it does not wait for the night.
+  Result<void> move_history() {
+    if (!archiver || !options.key_store.backend()->capabilities().history) return {};
+    auto moved = archiver->move_history(Deadline::in(Milliseconds(10'000)));
+    if (!moved) return std::move(moved).error();
+    return {};
   }
 
   void maintain() {
@@ -297,7 +302,8 @@ Result<void> Pipeline::reload(Flows flows) { return reload(Result<Flows>(std::mo
 
 Result<void> Pipeline::reload(Result<Flows> flows) {
   auto& options = state_->options;
-  auto reloaded = flows ? state_->policy->reload(*std::move(flows)) : Result<void>(std::move(flows).error());
+  auto reloaded = flows ? options.check_history(*flows) : Result<void>(std::move(flows).error());
+  if (reloaded) reloaded = state_->policy->reload(*std::move(flows));
   options.metrics->add(detail::metric::kReloads, 1, {{"result", reloaded ? "ok" : "refused"}});
   if (reloaded)
     options.logger->log(LogLevel::kInfo, "flows were reloaded", {});

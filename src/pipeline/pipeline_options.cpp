@@ -20,6 +20,13 @@ Result<void> check_durability(const char* field, Durability found, Durability wa
 
 }  // namespace
 
+Result<void> PipelineOptions::check_history(const Flows& wanted) const {
+  if (!wanted.keeps_history()) return {};
+  if (!key_store.backend()->capabilities().history) return bad("flows", "keep history, and this key store has no outbox for it");
+  if (!archive || !archive->capabilities().history) return bad("flows", "keep history, which needs an archive that keeps it");
+  return {};
+}
+
 Result<void> PipelineOptions::validate() const {
   if (!queue) return bad("queue", "is required");
   if (!key_store) return bad("key_store", "is required");
@@ -36,9 +43,16 @@ Result<void> PipelineOptions::validate() const {
   if (maintenance_interval <= Milliseconds(0)) return bad("maintenance_interval", "must be > 0");
   if (expiry_grace < Milliseconds(0)) return bad("expiry_grace", "must not be negative");
   if (archive_jitter < Milliseconds(0)) return bad("archive_jitter", "must not be negative");
+  if (archive_retry_after <= Milliseconds(0)) return bad("archive_retry_after", "must be > 0");
+  if (archive_retry_cap < archive_retry_after) return bad("archive_retry_cap", "must be at least archive_retry_after");
+  if (archive_retry_window < Milliseconds(0)) return bad("archive_retry_window", "must not be negative");
+  if (!(archive_max_records_per_second >= 0)) return bad("archive_max_records_per_second", "must not be negative");
+  if (!(archive_max_share > 0)) return bad("archive_max_share", "must be above 0");
   if (archive && !archive_schedule.empty()) {
     if (auto cron = Cron::parse(archive_schedule, time_zone); !cron) return cron.error();
   }
+  if (auto kept = check_history(flows); !kept) return kept;
+  if (history_bytes != 0 && history_bytes < 1024) return bad("history_bytes", "must be 0 (no limit) or at least 1024");
   if (auto strong = check_durability("queue", queue.backend()->capabilities().durability, durability); !strong) return strong;
   return check_durability("key_store", key_store.backend()->capabilities().durability, durability);
 }

@@ -1,3 +1,5 @@
+#include <future>
+
 #include "pipeline/archiver_state.hpp"
 
 namespace setget::inline v0 {
@@ -16,22 +18,26 @@ class Restoration {
   }
 
   Result<RestoreReport> go() {
+    if (auto ready = look_at_history(); !ready) return std::move(ready).error();
     if (auto ready = look_at_store(); !ready) return std::move(ready).error();
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     auto& cursor = progress_.cursor;
+    std::future<Result<SummaryPage>> next;  // the archive reads while the store writes: one page ahead. Its end waits for what is under way
     // Before anything is done: what the store was like must not be forgotten.
     if (auto told = tell(); !told) return std::move(told).error();
     do {
       if (auto on = turn_.go_on(); !on) return std::move(on).error();
-      auto page = state_.archive().scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = turn_.deadline()});
+      auto page = next.valid() ? next.get() : read(cursor, size.limit());
       if (!page) return std::move(page).error();
       std::size_t bytes = 0;
-      for (auto& item : page->items) {
-        if (item.record) bytes += item.record->payload.size();
-        if (auto done = consider(std::move(item)); !done) return std::move(done).error();
-      }
+      for (const auto& item : page->items) bytes += item.record ? item.record->payload.size() : 0;
       size.saw(page->items.size(), bytes);
-      if (auto done = apply_kept(); !done) return std::move(done).error();
+      if (!page->next.empty()) {
+        // Where no thread can be had, it is read when it is asked for.
+        next = std::async(std::launch::async | std::launch::deferred,
+                          [this, from = page->next, limit = size.limit()] { return read(from, limit); });
+      }
+      if (auto done = restore(*page); !done) return std::move(done).error();
       turn_.pace(page->items.size());
       cursor = std::move(page->next);
       if (auto told = tell(); !told) return std::move(told).error();
@@ -40,6 +46,45 @@ class Restoration {
   }
 
  private:
+  Result<SummaryPage> read(const std::string& cursor, std::size_t limit) {
+    if (options_.at)
+      return state_.archive().scan_history({.cursor = cursor, .limit = limit, .at = *options_.at, .deadline = turn_.deadline()});
+    return state_.archive().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
+  }
+
+  // What the store knows of a page's records is asked at once, and what is to be put back goes to it at once.
+  Result<void> restore(SummaryPage& page) {
+    std::vector<IdentityName> names;
+    for (const auto& item : page.items) {
+      if (item.record && selected(*item.record)) names.push_back({.ns = item.record->ns, .id = item.record->id});
+    }
+    std::vector<Lookup> known;
+    if (!names.empty()) {
+      auto found = state_.store().get_by_ids({.names = names, .now = now_, .deadline = turn_.deadline()});
+      if (!found) return std::move(found).error();
+      known = *std::move(found);
+    }
+    auto next = known.begin();
+    for (auto& item : page.items) {
+      if (!item.record) {
+        if (auto done = consider_tombstone(std::move(item)); !done) return done;
+      } else if (selected(*item.record)) {
+        if (auto done = consider(std::move(*item.record), std::move(*next++)); !done) return done;
+      }
+    }
+    if (auto done = apply_kept(); !done) return done;
+    return apply_fresh();
+  }
+
+  Result<void> look_at_history() {
+    if (!options_.at) return {};
+    if (auto known = state_.check_moment(*options_.at); !known) return known;
+    if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+    auto stats = state_.archive().stats();
+    if (!stats) return std::move(stats).error();
+    return detail::check_reach(*stats, *options_.at);
+  }
+
   Result<void> look_at_store() {
     auto page = state_.store().scan({.cursor = {}, .limit = 1, .deadline = turn_.deadline()});
     if (!page) return std::move(page).error();
@@ -53,6 +98,18 @@ class Restoration {
     if (!options_.resume) progress_.store = *identity;
     if (progress_.store != *identity) {
       return Error(ErrorCode::kFailedPrecondition, "the progress is of a restore into another store").at_field("resume");
+    }
+    return look_at_archive();
+  }
+
+  // Places in one archive are none in another. One that no run had given an id may have got it since.
+  Result<void> look_at_archive() {
+    auto checkpoint = state_.archive().load_checkpoint();
+    if (!checkpoint) return std::move(checkpoint).error();
+    auto id = *checkpoint ? std::move((*checkpoint)->archive_id) : std::string();
+    if (!options_.resume || progress_.archive.empty()) progress_.archive = id;
+    if (progress_.archive != id) {
+      return Error(ErrorCode::kFailedPrecondition, "the progress is of a restore out of another archive").at_field("resume");
     }
     return {};
   }
@@ -75,10 +132,7 @@ class Restoration {
     return !options_.key || (record.keys.contains(*options_.key) && !record.lost_keys.contains(*options_.key));
   }
 
-  Result<void> consider(Summary&& item) {
-    if (!item.record) return consider_tombstone(std::move(item));
-    auto& record = *item.record;
-    if (!selected(record)) return {};
+  Result<void> consider(Record&& record, Lookup&& known) {
     ++report_.considered;
     if (record.expired(now_)) {
       if (!options_.include_expired) {
@@ -90,10 +144,8 @@ class Restoration {
       record.ttl_rule = life.rule;
       ++record.revision;  // so that the archive takes the new expiry
     }
-    auto known = state_.store().get_by_id({.ns = record.ns, .id = record.id, .now = now_, .deadline = turn_.deadline()});
-    if (!known) return std::move(known).error();
-    if (options_.overwrite && !report_.into_empty_store) return overwrite(std::move(record), known->record);
-    if (known->status != Lookup::Status::kUnknown) {
+    if (options_.overwrite && !report_.into_empty_store) return overwrite(std::move(record), std::move(known.record));
+    if (known.status != Lookup::Status::kUnknown) {
       ++report_.skipped_present;
       return {};
     }
@@ -137,6 +189,7 @@ class Restoration {
     return command;
   }
 
+  bool keeps_history(const Record& record) const { return flows_->effective(record.account, record.flow).history.value_or(false); }
   bool listed(const Record& record) const { return flows_->effective(record.account, record.flow).index.value_or(false); }
 
   // The command as its producer most probably gave it: a redelivery of the original then is a duplicate and no conflict.
@@ -146,6 +199,7 @@ class Restoration {
     entry.expires_at = record.expires_at;
     entry.ttl_rule = record.ttl_rule;
     entry.listed = listed(record);
+    entry.history = keeps_history(record);
     entry.revision = record.revision;
     entry.lost_keys = std::move(record.lost_keys);
     const auto version = record.version;
@@ -183,9 +237,8 @@ class Restoration {
   Stamp fresh_stamp() { return ++last_stamp_; }
 
   // What was set after the restore had begun is later than what it brings back, and stays.
-  bool is_later(const std::optional<Record>& current) const {
-    return current && current->stamp >= stamp_at(progress_.started_at + Milliseconds(1));
-  }
+  bool is_later(Stamp accepted) const { return accepted >= stamp_at(progress_.started_at + Milliseconds(1)); }
+  bool is_later(const std::optional<Record>& current) const { return current && is_later(current->stamp); }
 
   // Where versions are assigned the stamp is the version, as for any set; a caller's numbering goes on by one, so that his next is not
   // stale. All stamps are of the millisecond after the restore began: what was set, erased or moved since wins by the model.
@@ -208,6 +261,7 @@ class Restoration {
     entry.expires_at = record.expires_at;
     entry.ttl_rule = record.ttl_rule;
     entry.listed = listed(record);
+    entry.history = keeps_history(record);
     const bool assigned = record.version == record.stamp;
     const auto known_version = std::max(record.version, current ? current->version : 0);
     const KeyList keys{std::span<const std::string_view>(held)};
@@ -215,18 +269,54 @@ class Restoration {
     entry.command = command_of(std::move(record));
     entry.command.keys = keys;
     if (!assigned) entry.command.version = known_version + 1;
+    entry.encoded = encode_command(entry.command);
+    fresh_.push_back(std::move(entry));
+    replaced_.push_back({.assigned = assigned, .current = std::move(current)});
+    return {};
+  }
+
+  // The floor may have passed the beginning; what the archiver has not copied since then the store still knows.
+  auto apply_now(std::span<const ApplyEntry> entries) {
+    return state_.store().apply(
+        {.entries = entries, .now = state_.options.clock->now(), .deadline = turn_.deadline(), .ignore_floor = true});
+  }
+
+  Result<void> apply_fresh() {
+    if (fresh_.empty()) return {};
+    auto applied = apply_now(fresh_);
+    if (!applied) return std::move(applied).error();
+    for (std::size_t i = 0; i < fresh_.size(); ++i) {
+      if (auto done = settle(std::move(fresh_[i]), std::move(replaced_[i]), std::move((*applied)[i])); !done) return done;
+    }
+    fresh_.clear();
+    replaced_.clear();
+    return {};
+  }
+
+  struct Replaced {
+    bool assigned = false;  // the stamp is the version
+    std::optional<Record> current{};
+  };
+
+  // After the first try.
+  Result<void> settle(ApplyEntry entry, Replaced replaced, Result<ApplyResult> result) {
     constexpr int kTries = 5;
     for (int i = 0; i < kTries; ++i) {
-      entry.encoded = encode_command(entry.command);
-      // The floor may have passed the beginning; what the archiver has not copied since then the store still knows.
-      auto applied = state_.store().apply(
-          {.entries = std::span(&entry, 1), .now = state_.options.clock->now(), .deadline = turn_.deadline(), .ignore_floor = true});
-      if (!applied) return std::move(applied).error();
-      auto& result = applied->front();
+      if (i > 0) {
+        entry.encoded = encode_command(entry.command);
+        auto applied = apply_now(std::span(&entry, 1));
+        if (!applied) return std::move(applied).error();
+        result = std::move(applied->front());
+      }
+      if (!result && result.error().code() == ErrorCode::kResourceExhausted && i + 1 < kTries) {
+        // The outbox for histories is full.
+        if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+        continue;
+      }
       if (!result) return std::move(result).error();
       // A duplicate: this restore did it before it was interrupted.
       if (result->outcome == Outcome::kApplied || result->outcome == Outcome::kDuplicate) {
-        count_fresh(current);
+        count_fresh(replaced.current);
         return {};
       }
       if (result->outcome == Outcome::kExpired) {
@@ -235,8 +325,9 @@ class Restoration {
       }
       auto known = state_.store().get_by_id({.ns = entry.command.ns, .id = entry.command.id, .now = now_, .deadline = turn_.deadline()});
       if (!known) return std::move(known).error();
-      current = std::move(known->record);
-      if (is_later(current) || (assigned && !current)) {
+      replaced.current = std::move(known->record);
+      // What stays may be a tombstone: an erase that came since the beginning wins as a set does.
+      if (is_later(result->accepted) || is_later(replaced.current) || (replaced.assigned && !replaced.current)) {
         ++report_.skipped_present;
         return {};
       }
@@ -259,6 +350,8 @@ class Restoration {
   const TimePoint now_;
   Stamp last_stamp_ = 0;
   std::vector<ApplyEntry> kept_;
+  std::vector<ApplyEntry> fresh_;
+  std::vector<Replaced> replaced_;  // one for each
   RestoreProgress progress_;
   RestoreReport& report_ = progress_.report;
 };

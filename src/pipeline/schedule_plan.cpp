@@ -44,4 +44,13 @@ SchedulePlan plan_job(const JobOptions& job, const ScheduleState& state, TimePoi
   return {.action = job.catch_up == CatchUp::kSkip && missed ? Action::kForget : Action::kRun, .due = due, .wake_at = now};
 }
 
+std::optional<TimePoint> plan_retry(const JobOptions& job, TimePoint began, TimePoint now, std::uint32_t attempt, const Error& error) {
+  if (attempt + 1 >= job.max_attempts || (job.worth_retrying && !job.worth_retrying(error))) return std::nullopt;
+  auto wait = job.retry_after;
+  for (std::uint32_t i = 0; i < attempt && wait > Milliseconds(0) && wait < job.retry_cap; ++i) wait = std::min(2 * wait, job.retry_cap);
+  const auto at = now + wait;
+  if (job.retry_window > Milliseconds(0) && at > began + job.retry_window) return std::nullopt;
+  return at;
+}
+
 }  // namespace setget::inline v0::detail

@@ -22,4 +22,7 @@ struct SchedulePlan {
 // `watched_since`: due times after it cannot have been missed by absence.
 SchedulePlan plan_job(const JobOptions& job, const ScheduleState& state, TimePoint now, TimePoint watched_since);
 
+// When to try again what failed at `now` for the `attempt`-th time (from 0), begun first at `began`; empty: given up until it is due again.
+std::optional<TimePoint> plan_retry(const JobOptions& job, TimePoint began, TimePoint now, std::uint32_t attempt, const Error& error);
+
 }  // namespace setget::inline v0::detail

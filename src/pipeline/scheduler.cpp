@@ -65,6 +65,8 @@ Result<void> check(const JobOptions& job) {
   if (job.lease < Milliseconds(3)) return invalid("lease", "must be at least 3 ms: it is renewed every third of it");
   if (job.max_attempts == 0) return invalid("max_attempts", "must be above 0");
   if (job.retry_after < Milliseconds(0)) return invalid("retry_after", "must not be negative");
+  if (job.retry_cap < Milliseconds(0)) return invalid("retry_cap", "must not be negative");
+  if (job.retry_window < Milliseconds(0)) return invalid("retry_window", "must not be negative");
   return {};
 }
 
@@ -78,6 +80,7 @@ struct Scheduler::State {
   void run_try(Job& job, ScheduleState held, std::uint32_t attempt);
   Result<void> call(const Job& job, const JobContext& context, ScheduleState& held, bool& lost);
   void settle(Job& job, ScheduleState held, std::uint32_t attempt, const Result<void>& result);
+  void give_up(const Job& job, TimePoint due, std::uint32_t attempts, const Error& error);
   Result<void> write_end(Job& job);
   void give_up_leases();
   void loop();
@@ -373,16 +376,34 @@ void Scheduler::State::settle(Job& job, ScheduleState held, std::uint32_t attemp
   auto& next = end.next;
   next.last_ok = result.has_value();
   next.last_error = result ? std::string() : result.error().describe();
-  if (!result && attempt + 1 < job.options.max_attempts) {
+  const auto again =
+      result ? std::nullopt : detail::plan_retry(job.options, end.held.last_started.value_or(now), now, attempt, result.error());
+  if (again) {
     end.next_attempt = attempt + 1;
-    end.retry_at = now + job.options.retry_after;
+    end.retry_at = *again;
     next.lease_until = end.retry_at + job.options.lease;
   } else {
     next.last_finished = now;
     next.holder.clear();
     next.lease_until = {};
+    if (!result) give_up(job, end.held.last_due.value_or(now), attempt + 1, result.error());
   }
   job.unsettled = std::move(end);
+}
+
+void Scheduler::State::give_up(const Job& job, TimePoint due, std::uint32_t attempts, const Error& error) {
+  options.metrics->add("setget_schedule_given_up_total", 1, {{"job", job.options.name}});
+  options.logger->log(LogLevel::kError, "a scheduled job was given up until it is due again",
+                      {{"job", job.options.name}, {"tries", std::to_string(attempts)}, {"error", error.describe()}});
+  if (!job.options.on_given_up) return;
+  try {
+    job.options.on_given_up({.job = job.options.name, .due = due, .attempts = attempts, .error = error});
+  } catch (const std::exception& problem) {
+    options.logger->log(LogLevel::kError, "the hook of a job that was given up threw",
+                        {{"job", job.options.name}, {"error", problem.what()}});
+  } catch (...) {
+    options.logger->log(LogLevel::kError, "the hook of a job that was given up threw", {{"job", job.options.name}});
+  }
 }
 
 // Tells the store. Until that succeeds the job does nothing else, so that a run that is done is not done again by this runner.

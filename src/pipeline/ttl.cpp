@@ -14,6 +14,7 @@ namespace {
 constexpr TimePoint kEndOfTime{Milliseconds(253'402'300'799'999)};
 
 constexpr Milliseconds kDefaultArchiveRetention = std::chrono::hours(24 * 30);
+constexpr Milliseconds kDefaultHistoryAge = std::chrono::hours(24 * 30);
 
 bool longer(const Ttl& a, const Ttl& b) noexcept { return a.is_never ? !b.is_never : !b.is_never && a.length > b.length; }
 
@@ -141,6 +142,9 @@ Result<void> check_flow(const std::string& section, const std::string& name, con
   if (flow.archive_retention && !flow.archive_retention->is_never && flow.archive_retention->length < Milliseconds(0)) {
     return invalid(path + ".archive_retention", "must not be negative");
   }
+  if (flow.history_age && !flow.history_age->is_never && flow.history_age->length <= Milliseconds(0)) {
+    return invalid(path + ".history_age", "must be above 0");
+  }
   if (flow.schema && flow.schema->source() == PayloadSchema::Source::kHeader) {
     return invalid(path + ".schema", "a header says the version only in a route; a record has attributes and a payload");
   }
@@ -197,12 +201,16 @@ FlowOptions Flows::effective(std::string_view account, std::string_view flow) co
   out.index = false;
   out.archive = ArchiveMode::kSkip;
   out.archive_retention = Ttl::after(kDefaultArchiveRetention);
+  out.history = false;
+  out.history_age = Ttl::after(kDefaultHistoryAge);
   const auto take = [&out](const FlowOptions* said) {
     if (said == nullptr) return;
     if (said->versions) out.versions = said->versions;
     if (said->index) out.index = said->index;
     if (said->archive) out.archive = said->archive;
     if (said->archive_retention) out.archive_retention = said->archive_retention;
+    if (said->history) out.history = said->history;
+    if (said->history_age) out.history_age = said->history_age;
     if (said->schema) out.schema = said->schema;
   };
   take(scope.flow);
@@ -216,6 +224,19 @@ const PayloadSchema* Flows::schema_of(std::string_view account, std::string_view
     if (said != nullptr && said->schema) return &*said->schema;
   }
   return nullptr;
+}
+
+bool Flows::keeps_history() const {
+  const auto keeps = [this](std::string_view account, const std::string& flow) { return effective(account, flow).history.value_or(false); };
+  for (const auto& [name, flow] : flows) {
+    if (keeps({}, name)) return true;
+  }
+  for (const auto& [account, options] : accounts) {
+    for (const auto& [name, flow] : options.flows) {
+      if (keeps(account, name)) return true;
+    }
+  }
+  return false;
 }
 
 // Readers share the flows and never wait for a reload longer than a pointer's copy.

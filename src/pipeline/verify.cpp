@@ -92,9 +92,12 @@ class Verification {
   }
 
   Result<void> compare_ranges() {
-    const auto go_on = [this] { return turn_.go_on(); };
-    const auto in_store = state_.store().digest({.now = now_, .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
+    const auto go_on = [this] { return turn_.go_on_after_page(); };
+    turn_.begin_pages();
+    const auto in_store = state_.store().digest(
+        {.now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
     if (!in_store) return in_store.error();
+    turn_.begin_pages();
     std::vector<std::uint64_t> starts;
     starts.reserve(in_store->size());
     for (const auto& range : *in_store) starts.push_back(range.first);
@@ -120,7 +123,7 @@ class Verification {
   DeepSample sample() const {
     if (!options_.deep) return {};
     const auto day = std::chrono::floor<std::chrono::days>(now_).time_since_epoch().count();
-    return {.of = options_.deep_sample, .turn = static_cast<std::uint64_t>(day)};
+    return {.of = options_.deep_sample, .turn = options_.deep_turn.value_or(static_cast<std::uint64_t>(day))};
   }
 
   // Line by line from the first identity of `first` up to `end`.
@@ -248,6 +251,7 @@ class Verification {
     auto found = detail::compare(candidate.store, candidate.archive);
     if (!found) return {};
     ++report_.difference_count;
+    if (found->kind == Difference::Kind::kOnlyInArchive) ++report_.only_in_archive;
     if (options_.repair) {
       auto repaired = repair(candidate, found->kind);
       if (!repaired) return std::move(repaired).error();
@@ -329,11 +333,8 @@ std::string_view to_string(Difference::Kind kind) noexcept {
   return "unknown";
 }
 
-Result<VerifyReport> Archiver::verify(const VerifyOptions& options, Deadline deadline) {
-  if (options.deep_sample == 0) return Error(ErrorCode::kInvalidArgument, "deep_sample must be > 0").at_field("deep_sample");
-  auto turn = detail::ArchiveTurn::begin(*state_, deadline);
-  if (!turn) return std::move(turn).error();
-  auto report = Verification<State>(*state_, **turn, options).go();
+Result<VerifyReport> Archiver::verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options) {
+  auto report = Verification<State>(*state_, turn, options).go();
   if (report) {
     state_->options.metrics->set(detail::metric::kArchiveDifferences, static_cast<double>(report->difference_count), {});
   }

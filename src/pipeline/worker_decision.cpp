@@ -67,21 +67,13 @@ std::vector<Reason> reasons_of(const Error& error, std::string_view code) {
 
 void FlowMemory::look(const std::string& account, const std::string& flow) {
   if (known_ && account == account_ && flow == flow_) return;
-  listed_ = flows_->effective(account, flow).index.value_or(false);
+  const auto options = flows_->effective(account, flow);
+  listed_ = options.index.value_or(false);
+  history_ = options.history.value_or(false);
   schema_ = flows_->schema_of(account, flow);
   account_ = account;
   flow_ = flow;
   known_ = true;
-}
-
-bool FlowMemory::listed(const std::string& account, const std::string& flow) {
-  look(account, flow);
-  return listed_;
-}
-
-const PayloadSchema* FlowMemory::schema(const std::string& account, const std::string& flow) {
-  look(account, flow);
-  return schema_;
 }
 
 Reason reason_of(const Error& error, std::string_view code) {
@@ -137,7 +129,10 @@ Decision decide(const Message& message, const DecisionContext& context, FlowMemo
     const auto life = context.policy.resolve(command.account, command.flow, command.ttl);
     entry.expires_at = TtlPolicy::expires_at(time_of(entry.stamp), life.ttl);
     entry.ttl_rule = life.rule;
-    if (command.kind == CommandKind::kSet) entry.listed = memory.listed(command.account, command.flow);
+    if (command.kind == CommandKind::kSet) {
+      entry.listed = memory.listed(command.account, command.flow);
+      entry.history = memory.history(command.account, command.flow);
+    }
   }
   return decision;
 }

@@ -26,8 +26,9 @@ struct Decision {
 class FlowMemory {
  public:
   explicit FlowMemory(const TtlPolicy& policy) : flows_(policy.flows()) {}
-  bool listed(const std::string& account, const std::string& flow);
-  const PayloadSchema* schema(const std::string& account, const std::string& flow);
+  bool listed(const std::string& account, const std::string& flow) { return look(account, flow), listed_; }
+  bool history(const std::string& account, const std::string& flow) { return look(account, flow), history_; }
+  const PayloadSchema* schema(const std::string& account, const std::string& flow) { return look(account, flow), schema_; }
 
  private:
   void look(const std::string& account, const std::string& flow);
@@ -35,6 +36,7 @@ class FlowMemory {
   bool known_ = false;
   bool listed_ = false;
   const PayloadSchema* schema_ = nullptr;
+  bool history_ = false;
   std::string account_;
   std::string flow_;
 };

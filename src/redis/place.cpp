@@ -72,6 +72,8 @@ Result<void> Options::validate() const {
   if (partitions > 256 || !is_power_of_two(partitions)) {
     return invalid("partitions", fmt::format("{} is not a power of two up to 256", partitions));
   }
+  if (outbox_states == 0) return invalid("outbox_states", "must be > 0");
+  if (outbox_bytes == 0) return invalid("outbox_bytes", "must be > 0");
   if (wait_replicas > 16) return invalid("wait_replicas", "must be at most 16");
   if (wait_timeout < Milliseconds(1) || wait_timeout > Milliseconds(60'000)) return invalid("wait_timeout", "must be 1 ms to a minute");
   if (auto valid = cache.validate(); !valid) return valid;

@@ -69,14 +69,18 @@ end
 local function reason(code, message)
   return struct.pack('>I4', #code) .. code .. struct.pack('>I4', #message) .. message .. struct.pack('>I4', 0)
 end
--- Writes one outcome for `count` messages; stamps: of those that were restamped, or nil.
-local function mark(names, count, outcome, receives, reasons, stamps, now)
+-- Writes one outcome for `count` messages; stamps: of those that were restamped, or nil; numbers: the names as numbers, if they are there.
+local function mark(names, count, outcome, receives, reasons, stamps, now, numbers)
+  if not numbers then
+    numbers = {}
+    for k = 1, count do numbers[k] = tonumber(names[k]) end
+  end
   local n = 1
   local touched
   while n <= count do
-    local first, times = tonumber(names[n]), receives[n]
+    local first, times = numbers[n], receives[n]
     local length, at = 1, first % CHUNK
-    while n + length <= count and receives[n + length] == times and at + length < CHUNK and tonumber(names[n + length]) == first + length do
+    while n + length <= count and receives[n + length] == times and at + length < CHUNK and numbers[n + length] == first + length do
       length = length + 1
     end
     local chunk = num(floor(first / CHUNK))

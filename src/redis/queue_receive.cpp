@@ -91,9 +91,14 @@ class RedisReceiver {
     return counts;
   }
 
-  // What one part leased: messages without what their records hold, and the command that gets those.
+  // What one part leased: messages without what their records hold, and the commands that get those. Where the script did without the
+  // headers (a "bare" answer), stamps come the same way.
   struct Leased {
+    std::uint32_t part = 0;
+    std::string born{};
     RedisCommand records{"HMGET"};
+    std::optional<RedisCommand> headers{};
+    std::vector<std::uint64_t> numbers{};
     std::vector<Message> messages{};
   };
 
@@ -104,14 +109,18 @@ class RedisReceiver {
       failed_ = Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
       return leased;
     }
-    const auto born = fields[1].text();
+    leased.part = part;
+    leased.born = fields[1].text();
     const TimePoint until{Milliseconds(fields[2].integer())};
     more_ = more_ || fields[3].integer() != 0;
     const auto odd = fields[5].elements();  // index, receives, origin of those that are not here for the first time
     std::size_t next_odd = 0;
+    const bool bare = fields[0].text() == "bare";
+    const std::size_t stride = bare ? 1 : 2;
     leased.records.key(queue_->shards->name(part, queue_->name() + ":b"));
-    leased.messages.reserve((fields.size() - kHead) / 2);
-    for (std::size_t at = kHead; at + 1 < fields.size(); at += 2) {
+    if (bare) leased.headers.emplace("HMGET").key(queue_->shards->name(part, queue_->name() + ":h"));
+    leased.messages.reserve((fields.size() - kHead) / stride);
+    for (std::size_t at = kHead; at + stride <= fields.size(); at += stride) {
       std::int64_t receives = 1;
       Stamp origin = 0;
       if (next_odd + 2 < odd.size() && static_cast<std::size_t>(odd[next_odd].integer()) == leased.messages.size() + 1) {
@@ -119,44 +128,63 @@ class RedisReceiver {
         origin = static_cast<Stamp>(odd[next_odd + 2].integer());
         next_odd += 3;
       }
-      const auto stamp = stamp_in(fields[at + 1].text());
       const auto number = number_in(fields[at].text());
       leased.records.arg(fields[at].text());
       Message message;
-      message.message_id =
-          message_id_of({.queue = queue_->name(), .part = part, .number = number, .stamp = origin != 0 ? origin : stamp, .born = born});
       message.receipt = receipt_of(queue_->name(), part, number, token);
-      message.stamp = stamp;
-      message.sent_at = time_of(stamp);
       message.receive_count = static_cast<std::uint32_t>(receives);
       message.visible_at = until;
-      queues_.saw(stamp);
+      if (bare) {
+        leased.headers->arg(fields[at].text());
+        leased.numbers.push_back(number);
+      } else {
+        stamp_message(message, leased, number, stamp_in(fields[at + 1].text()), origin);
+      }
       leased.messages.push_back(std::move(message));
     }
     return leased;
   }
 
+  void stamp_message(Message& message, const Leased& leased, std::uint64_t number, Stamp stamp, Stamp origin) {
+    message.message_id = message_id_of(
+        {.queue = queue_->name(), .part = leased.part, .number = number, .stamp = origin != 0 ? origin : stamp, .born = leased.born});
+    message.stamp = stamp;
+    message.sent_at = time_of(stamp);
+    queues_.saw(stamp);
+  }
+
   // The records come past the script (queue_scripts.cpp says why). What cannot be had stays leased until its time is over.
   void fetch(std::vector<Leased>& leased) {
     std::vector<RedisCommand> commands;
-    commands.reserve(leased.size());
-    for (auto& some : leased) commands.push_back(std::move(some.records).idempotent());
+    commands.reserve(leased.size() * 2);
+    for (auto& some : leased) {
+      commands.push_back(std::move(some.records).idempotent());
+      if (some.headers) commands.push_back(std::move(*some.headers).idempotent());
+    }
     if (commands.empty()) return;
     auto replies = queues_.place_->client().pipeline(commands, deadline_);
-    for (std::size_t i = 0; i < leased.size(); ++i) {
-      if (!replies[i]) {
-        failed_ = std::move(replies[i]).error();
+    std::size_t next = 0;
+    for (auto& some : leased) {
+      auto& got = replies[next++];
+      auto* headers = some.headers ? &replies[next++] : nullptr;
+      if (!got || (headers != nullptr && !*headers)) {
+        failed_ = !got ? got.error() : headers->error();
         continue;
       }
-      const auto records = replies[i]->elements();
-      for (std::size_t k = 0; k < leased[i].messages.size() && k < records.size(); ++k) {
+      const auto records = got->elements();
+      const auto stamps = headers != nullptr ? (*headers)->elements() : std::span<const Reply>();
+      for (std::size_t k = 0; k < some.messages.size() && k < records.size(); ++k) {
         if (records[k].is_nil()) continue;  // its lease was over before we got here
+        if (headers != nullptr) {
+          if (k >= stamps.size() || stamps[k].is_nil()) continue;
+          stamp_message(some.messages[k], some, some.numbers[k], stamp_in(stamps[k].text()), 0);
+        }
         auto record = decode_record(records[k].take_payload());
         if (!record) {
           failed_ = std::move(record).error();  // after max_receives it is a dead letter
           continue;
         }
-        auto& message = leased[i].messages[k];
+        auto& message = some.messages[k];
         message.body = std::move(record->body);
         message.attributes = std::move(record->attributes);
         message.group = std::move(record->group);

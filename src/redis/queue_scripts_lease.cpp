@@ -115,6 +115,18 @@ while taken < max and not stop and buried < 1000 do
   local rs = call('LRANGE', R, 0, wanted - 1)
   local zs = call('ZRANGE', Z, 0, wanted - 1, 'WITHSCORES')
   if #rs == 0 and #zs == 0 and #followers == 0 then break end
+  if not fifo and #rs > 0 and #zs == 0 and taken == 0 and not dry and not account and (#rs < wanted or #rs == max) and
+    floor(struct.unpack('>I8', call('HGET', V, rs[1])) / 2048) + keep > now then
+    -- The usual case without groups: never received before, so that not even their headers are needed here.
+    out[1] = 'bare'
+    for n = 1, #rs do
+      leases[2 * n - 1], leases[2 * n] = rs[n], fresh
+      out[6 + n] = rs[n]
+    end
+    members = rs
+    call('LTRIM', R, #rs, -1)
+    break
+  end
   local recs = #rs > 0 and call('HMGET', V, unpack(rs)) or {}
   local simple = #zs == 0 and #followers == 0 and not dry and not account and not (fifo and call('EXISTS', C) == 1)
   if simple then
@@ -126,11 +138,11 @@ while taken < max and not stop and buried < 1000 do
     local at, base = #out, taken
     for n = 1, #rs do
       local name, rec = rs[n], recs[n]
-      leases[2 * (base + n) - 1] = name
-      leases[2 * (base + n)] = #rec > 12 and fresh .. sub(rec, 13) or fresh
+      local one, two = at + 2 * n - 1, 2 * (base + n)
+      leases[two - 1] = name
+      leases[two] = #rec > 12 and fresh .. sub(rec, 13) or fresh
       members[base + n] = name
-      out[at + 2 * n - 1] = name
-      out[at + 2 * n] = rec
+      out[one], out[one + 1] = name, rec
     end
     taken = taken + #rs
     call('LTRIM', R, #rs, -1)
@@ -214,17 +226,31 @@ end
 
 local function acknowledge(token, outcome, reasons, from, count)
   local vals = call('HMGET', L, unpack(ARGV, from, from + count - 1))
-  local names, kept, done, seen, groups = {}, {}, 0, {}, {}
+  local names, numbers, kept, done, groups = {}, {}, {}, 0, {}
+  -- Messages of one receive have leases with one head, which is looked into once. Those named twice are only looked for out of order.
+  local good, times, last, seen = nil, 0, 0, nil
+  local at = #out
   for n = 1, count do
     local lease, name = vals[n], ARGV[from + n - 1]
-    if lease and not seen[name] and sub(lease, 1, 16) == token and sub(lease, 17, 31) > nows then
-      seen[name] = true
+    local head = lease and #lease > 36 and sub(lease, 1, 36) or lease
+    if head and head ~= good and sub(head, 1, 16) == token and sub(head, 17, 31) > nows then
+      good, times = head, tonumber(sub(head, 32, 36))
+    end
+    local held = head and head == good
+    local number = held and tonumber(name)
+    if held and number <= last and not seen then
+      seen = {}
+      for k = 1, done do seen[names[k]] = true end
+    end
+    if held and not (seen and seen[name]) then
+      if seen then seen[name] = true end
+      if number > last then last = number end
       done = done + 1
-      names[done], kept[done] = name, tonumber(sub(lease, 32, 36))
+      names[done], numbers[done], kept[done] = name, number, times
       if #lease > 36 then groups[#groups + 1] = sub(lease, 37) end
-      out[#out + 1] = '1'
+      out[at + n] = '1'
     else
-      out[#out + 1] = '0'
+      out[at + n] = '0'
     end
   end
   if done == 0 then return end
@@ -244,7 +270,7 @@ local function acknowledge(token, outcome, reasons, from, count)
   call('HDEL', B, unpack(names))
   call('HDEL', V, unpack(names))
   if call('EXISTS', N) == 1 then call('HDEL', N, unpack(names)) end
-  mark(names, done, outcome, kept, reasons, stamps, now)
+  mark(names, done, outcome, kept, reasons, stamps, now, numbers)
   call('HINCRBY', M, 'o' .. outcome, done)
   left(token, done)
   if #groups > 0 then

@@ -77,8 +77,12 @@ Deadline RedisStore::patience() const { return Deadline::in(Milliseconds(30'000)
 
 KeyStoreCapabilities RedisStore::capabilities() const {
   const auto known = place_->known();
-  return {
-      .durability = known ? known->durability : Durability::kMemory, .listing = true, .change_log = true, .scan = true, .async_gets = true};
+  return {.durability = known ? known->durability : Durability::kMemory,
+          .listing = true,
+          .change_log = true,
+          .scan = true,
+          .async_gets = true,
+          .history = true};
 }
 
 // All parts, whichever were written: what was found done already counts as well, and may have been done by an attempt that was not
@@ -255,6 +259,7 @@ Result<std::vector<std::optional<Payload>>> RedisStore::load_entries(std::span<c
 void BodyCoder::store(const ApplyEntry& entry, IdentityPart& identity) {
   identity.codec = BodyCodec::kNone;
   identity.dictionary = 0;
+  identity.content = content_digest(entry.command);
   identity.body = entry.encoded;
 }
 

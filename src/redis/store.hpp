@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <compare>
 #include <deque>
 #include <functional>
 #include <map>
@@ -17,13 +16,16 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/scan_cursor.hpp"
 #include "redis/answer_cache.hpp"
 #include "redis/log_walk.hpp"
 #include "redis/place.hpp"
+#include "redis/scan_window.hpp"
 #include "redis/shards.hpp"
 #include "redis/store_body.hpp"
 #include "redis/store_coder.hpp"
 #include "redis/store_entry.hpp"
+#include "redis/store_outbox.hpp"
 #include "redis/store_overlay.hpp"
 #include "redis/tracker.hpp"
 
@@ -55,8 +57,10 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Lookup>> get(const GetRecords& request) override;
   void get_async(const GetRecords& request, GetDone done) override;
   Result<Lookup> get_by_id(const GetById& request) override;
+  Result<std::vector<Lookup>> get_by_ids(const GetByIds& request) override;
   Result<ListPage> list(const ListRecords& request) override;
   Result<SummaryPage> scan(const ScanRecords& request) override;
+  Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override;
   Result<CursorInfo> open_cursor(const OpenCursor& request) override;
   Result<ChangeBatch> changes(const ReadChanges& request) override;
   Result<void> commit_cursor(std::string_view name, Position position) override;
@@ -66,6 +70,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
   Result<StoreStats> stats() override;
+  Result<HistoryBatch> history(const ReadHistory& request) override;
+  Result<void> confirm_history(std::span<const OutboxPlace> places) override;
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override;
   // See Database::retrain.
   Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline);
 
@@ -112,18 +119,12 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<void> apply_fresh(const ApplyCommands& request, std::vector<std::optional<Result<ApplyResult>>>& results,
                            std::vector<bool>& unsure);
   friend class Phases;
+  OutboxLimit outbox_limit() const;
 
   // --- reading (store_read.cpp) -----------------------------------------------------------------------------------------------------
   struct Index {
     std::uint32_t shard;
     std::string name;  // ACCOUNT/FLOW
-  };
-  struct ScanPlace {
-    std::uint64_t hash = 0;
-    std::string ns{};
-    std::string id{};
-    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees a pointer in the comparisons that this makes
-    friend auto operator<=>(const ScanPlace&, const ScanPlace&) = default;
   };
   class UnderWay;
   struct AsyncGet;
@@ -157,8 +158,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<std::optional<Payload>>> load_dictionaries(std::span<const std::uint32_t> numbers, Deadline deadline);
   Result<std::vector<std::optional<Entry>>> decoded_entries(std::span<const std::string> names, Deadline deadline);
   Result<std::vector<Index>> indexes_of(const ListRecords& request);
-  Result<void> fill_window(const std::optional<ScanPlace>& after, Deadline deadline);
-  Result<Summary> summary_of(const ScanPlace& place, const IdentityPart& identity, const ScanRecords& request);
+  bool covers(const std::optional<PlaceView>& after) const;
+  Result<void> fill_window(const std::optional<PlaceView>& after, Deadline deadline);
+  Result<Summary> summary_of(const PlaceView& place, const IdentityPart& identity, const ScanRecords& request);
 
   // --- the change log and its cursors (store_log.cpp, store_cursors.cpp) -------------------------------------------------------------
   struct CursorState;
@@ -218,6 +220,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::unique_ptr<Shards> shards_;
   std::atomic<bool> ready_{false};  // shards_ stands
   std::vector<std::optional<PartMeta>> metas_;
+  std::atomic<std::uint32_t> next_outbox_{0};  // the part to begin with
 
   const std::shared_ptr<std::atomic<std::size_t>> under_way_ = std::make_shared<std::atomic<std::size_t>>(0);
 
@@ -229,9 +232,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::string swept_ = "0";
 
   std::mutex scan_mutex_;
-  std::vector<ScanPlace> window_;
-  std::optional<ScanPlace> window_from_;
-  bool window_ends_ = false;
+  FirstPlaces window_;
+  std::optional<setget::detail::ScanCursor> window_from_;  // behind which it begins; empty: there is none
 
   std::map<std::string, std::uint64_t, std::less<>> cursor_epochs_;  // under mutex_
 

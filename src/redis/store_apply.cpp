@@ -41,6 +41,8 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
                                                  Deadline deadline) {
   CommitCall call(*shards_, 0);
   call.expect_meta(known.text);
+  call.outbox_from(stamp_at(place_->now()));
+  if (overlay.bounded()) call.limit_outbox(outbox_limit());
   Counts counts;
   for (const auto& [name, row] : overlay.rows()) {
     call.expect_entry(name, row.stored);
@@ -62,6 +64,7 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
   }
   if (!reply) return std::move(reply).error();
   if (reply->integer() == 0) return Committed::kDone;
+  if (reply->integer() == CommitCall::kOutboxFull) return outbox_full();
   if (call.is_meta(reply->integer())) forget_meta(0);
   return Committed::kConflict;
 }
@@ -72,6 +75,7 @@ Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* 
     Results out;
     out.reserve(entries.size());
     for (const auto* entry : entries) {
+      overlay.keep_history(history_at(*entry, request), !request.ignore_floor);
       auto applied = overlay.apply(*entry, {.now = request.now, .floor = request.ignore_floor ? 0 : floor});
       // What the model refuses at sight has changed nothing; any other error may have come in the middle.
       if (!applied && applied.error().code() != ErrorCode::kInvalidArgument) return std::move(applied).error();
@@ -136,7 +140,7 @@ Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyComman
     for (std::size_t i = 0; i < chunk.size(); ++i) {
       if (applied) {
         take(left[begin + i], std::move((*applied)[i]));
-      } else if (chunk.size() > 1 && !applied.error().retryable()) {
+      } else if (chunk.size() > 1 && (!applied.error().retryable() || is_outbox_full(applied.error()))) {
         // One of them is to blame; the others must not suffer for it.
         auto alone = apply_chunk({&chunk[i], 1}, request);
         take(left[begin + i], alone ? std::move(alone->front()) : Result<ApplyResult>(std::move(alone).error()));
@@ -180,6 +184,7 @@ Result<std::vector<Result<bool>>> RedisStore::set_all_expiries(std::span<const S
     std::vector<std::string> names;
     for (const auto& entry : chunk) names.push_back(qualified(entry.ns, entry.id));
     auto changed = step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::vector<Result<bool>>> {
+      overlay.keep_history(place_->now(), true);
       std::vector<Result<bool>> out;
       for (const auto& entry : chunk) {
         auto one = change_expiry(overlay, entry);

@@ -1,5 +1,7 @@
 #include "redis/store_commit.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -9,7 +11,8 @@ namespace setget::inline v0::redis {
 namespace {
 
 // ARGV: how many checks, and for each the number of its key, its kind and the bytes; how many commands, and for each the number of its
-// arguments, its name, the number of its key and the arguments.
+// arguments, its name, the number of its key and the arguments. OUTBOX is one of our own: the key of its counters, the least position, the
+// states.
 const Script& commit_script() {
   static const Script script(R"lua(
 local at = 0
@@ -27,6 +30,12 @@ for check = 1, checks do
     end
   elseif kind == 'w' then
     if redis.call('GET', key) ~= bytes then return check end
+  elseif kind == 'o' then
+    local meta, states, room, count, more = string.match(bytes, '(%d+) (%d+) (%d+) (%d+) (%d+)')
+    local waiting = redis.call('LLEN', key)
+    local held = tonumber(redis.call('HGET', KEYS[tonumber(meta)], 'bytes') or '0')
+    local full = waiting + tonumber(count) > tonumber(states) or held + tonumber(more) > tonumber(room)
+    if tonumber(states) > 0 and waiting > 0 and full then return -1 end
   else
     if redis.call('GETRANGE', key, 0, #bytes - 1) ~= bytes then return check end
   end
@@ -34,7 +43,20 @@ end
 local commands = tonumber(take())
 for _ = 1, commands do
   local count, name, key = tonumber(take()), take(), KEYS[tonumber(take())]
-  redis.call(name, key, unpack(ARGV, at + 1, at + count))
+  if name == 'OUTBOX' then
+    local meta = KEYS[tonumber(ARGV[at + 1])]
+    local last = math.max(tonumber(ARGV[at + 2]), tonumber(redis.call('HGET', meta, 'last') or '0'))
+    local bytes = 0
+    for state = at + 3, at + count do
+      last = last + 1
+      bytes = bytes + #ARGV[state]
+      redis.call('RPUSH', key, string.format('%.0f', last) .. ' ' .. ARGV[state])
+    end
+    redis.call('HSET', meta, 'last', string.format('%.0f', last))
+    redis.call('HINCRBY', meta, 'bytes', bytes)
+  else
+    redis.call(name, key, unpack(ARGV, at + 1, at + count))
+  end
   at = at + count
 end
 return 0
@@ -110,6 +132,9 @@ void CommitCall::add_effect(const SideEffect& effect) {
       op("SADD", shards_->name(shard_, "N:" + std::string(ns)), {std::string(index)});
       return;
     }
+    case Kind::kOutbox:
+      outbox_.push_back(effect.member);
+      return;
     case Kind::kUnlisted:
       op("ZREM", shards_->name(shard_, "L:" + effect.name), {effect.member});
       return;
@@ -163,10 +188,23 @@ Script::Call CommitCall::call() const {
     }
     chunked("ZADD", shards_->name(shard_, "x"), firsts);
   }
+  if (!outbox_.empty()) {
+    std::size_t more = 0;
+    for (const auto& state : outbox_) more += state.size();
+    const auto counters = whole.number_of(shards_->name(shard_, "h"));
+    // Where something else has the name of the list this fails before anything is written.
+    whole.check(shards_->name(shard_, "o"), Check::kOutbox,
+                fmt::format("{} {} {} {} {}", counters, outbox_limit_.states, outbox_limit_.bytes, outbox_.size(), more));
+    std::vector<std::string> arguments{std::to_string(counters), std::to_string(outbox_from_)};
+    arguments.insert(arguments.end(), outbox_.begin(), outbox_.end());
+    whole.op("OUTBOX", shards_->name(shard_, "o"), std::move(arguments));
+  }
   // A command that fails (another program's value has the name of the log, say) undoes nothing that came before it. So the lists come first
   // and the entries last: a line of the log about something that was not written tells nobody anything, a record without its line would
   // never be archived.
-  const auto rank = [](const Op& op) { return op.command == "RPUSH" ? 0 : op.command == "SET" || op.command == "DEL" ? 2 : 1; };
+  const auto rank = [](const Op& op) {
+    return op.command == "RPUSH" ? 0 : op.command == "SET" || op.command == "DEL" ? 2 : op.command == "OUTBOX" ? 3 : 1;
+  };
   std::ranges::stable_sort(whole.ops_, {}, rank);
   Script::Call call(commit_script(), whole.keys_.size());
   for (const auto& key : whole.keys_) call.key(key);

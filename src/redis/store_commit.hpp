@@ -11,6 +11,7 @@
 #include "redis/script.hpp"
 #include "redis/shards.hpp"
 #include "redis/store_entry.hpp"
+#include "redis/store_outbox.hpp"
 #include "redis/store_overlay.hpp"
 
 namespace setget::inline v0::redis {
@@ -26,19 +27,24 @@ class CommitCall {
   void write_entry(std::string_view qualified_name, const Entry& entry, WriteMark mark);
   void add_effect(const SideEffect& effect);
   void add_counts(const Counts& counts);
+  // What the outbox may hold; a step that would add to a full one is not taken. Without it: whatever is added.
+  void limit_outbox(const OutboxLimit& limit) { outbox_limit_ = limit; }
+  // Positions in the outbox are never below this, so that a server that forgot some does not give them again.
+  void outbox_from(Stamp now) { outbox_from_ = now; }
   // Leaves a mark by which its author can tell later whether the step was taken.
   void leave_marker(std::string_view marker);
   void op(std::string_view command, std::string key, std::vector<std::string> arguments);
 
-  bool empty() const noexcept { return ops_.empty() && lines_.empty() && buckets_.empty() && garbage_.empty(); }
+  bool empty() const noexcept { return ops_.empty() && lines_.empty() && buckets_.empty() && garbage_.empty() && outbox_.empty(); }
   std::uint32_t shard() const noexcept { return shard_; }
-  // Answers 0 where the step was taken; else the number of the first check that failed, from 1.
+  // Answers 0 where the step was taken; kOutboxFull; else the number of the first check that failed, from 1.
+  static constexpr std::int64_t kOutboxFull = -1;
   Script::Call call() const;
   // Which check has this number.
   bool is_meta(std::int64_t number) const noexcept { return number == 1 && meta_first_; }
 
  private:
-  enum class Check : char { kAbsent = 'n', kWhole = 'w', kPrefix = 'p' };
+  enum class Check : char { kAbsent = 'n', kWhole = 'w', kPrefix = 'p', kOutbox = 'o' };
   struct Expected {
     std::size_t key;
     Check check;
@@ -62,6 +68,9 @@ class CommitCall {
   std::vector<std::string> lines_;                                                     // of the log
   std::map<std::string, std::pair<std::uint64_t, std::vector<std::string>>> buckets_;  // score, members
   std::map<std::string, std::uint64_t> garbage_;                                       // member, score
+  std::vector<std::string> outbox_;                                                    // states
+  OutboxLimit outbox_limit_;
+  Stamp outbox_from_ = 0;
 };
 
 }  // namespace setget::inline v0::redis

@@ -20,7 +20,7 @@ enum PartFlag : std::uint8_t { kHasIdentity = 1, kHasKey = 2, kOwnKey = 4 };
 
 enum IdentityFlag : std::uint64_t {
   kLive = 1,
-  kTombstone = 2,
+  kTombstone = 2,  // or, beside kLive, that a digest is there: who does not know that reads past it as it does for tombstones
   kStampIsVersion = 4,
   kRevision = 8,
   kExpires = 16,
@@ -31,6 +31,7 @@ enum IdentityFlag : std::uint64_t {
   kLost = 512,
   kIndex = 1024,
   kCodec = 2048,
+  kHistory = 4096,
 };
 
 enum KeyFlag : std::uint64_t { kClaim = 1, kOther = 2, kMark = 4, kLeads = 8, kPending = 16, kSilent = 32, kExists = 64 };
@@ -44,7 +45,8 @@ void put_identity(std::string& out, const IdentityPart& identity) {
   const auto& slot = identity.slot;
   std::uint64_t flags = 0;
   if (slot.state == State::kLive) flags |= kLive;
-  if (slot.state == State::kTombstone) flags |= kTombstone;
+  const bool content = slot.state == State::kLive && identity.content;
+  if (slot.state == State::kTombstone || content) flags |= kTombstone;
   if (slot.stamp == slot.version) flags |= kStampIsVersion;
   if (slot.revision != 0) flags |= kRevision;
   if (slot.expires_at) flags |= kExpires;
@@ -55,6 +57,7 @@ void put_identity(std::string& out, const IdentityPart& identity) {
   if (!identity.lost_keys.empty()) flags |= kLost;
   if (identity.index) flags |= kIndex;
   if (identity.codec != BodyCodec::kNone) flags |= kCodec;
+  if (identity.history) flags |= kHistory;
   put_varint(out, flags);
   put_varint(out, slot.version);
   if ((flags & kStampIsVersion) == 0) put_varint(out, slot.stamp);
@@ -64,9 +67,10 @@ void put_identity(std::string& out, const IdentityPart& identity) {
   if ((flags & kTouch) != 0) put_varint(out, slot.touch_stamp);
   if ((flags & kTouchExpires) != 0) put_varint(out, ms_of(*slot.touch_expires_at));
   if ((flags & kTombstone) != 0) {
+    const auto& digest = content ? *identity.content : slot.digest;
     out.push_back(static_cast<char>(slot.reason));
-    put_varint(out, slot.digest.high);
-    put_varint(out, slot.digest.low);
+    put_varint(out, digest.high);
+    put_varint(out, digest.low);
   }
   if ((flags & kReach) != 0) put_varint(out, identity.reach);
   if ((flags & kLost) != 0) {
@@ -171,10 +175,18 @@ IdentityPart take_identity(Decoder& in) {
   if ((flags & kTouch) != 0) slot.touch_stamp = in.number();
   if ((flags & kTouchExpires) != 0) slot.touch_expires_at = time_from(in.number());
   if ((flags & kTombstone) != 0) {
-    slot.reason = static_cast<TombstoneReason>(in.byte());
-    slot.digest.high = in.number();
-    slot.digest.low = in.number();
+    const auto reason = static_cast<TombstoneReason>(in.byte());
+    Digest digest;
+    digest.high = in.number();
+    digest.low = in.number();
+    if (slot.state == State::kLive) {
+      identity.content = digest;
+    } else {
+      slot.reason = reason;
+      slot.digest = digest;
+    }
   }
+  identity.history = (flags & kHistory) != 0;
   identity.reach = (flags & kReach) != 0 ? in.number() : slot.stamp;
   if ((flags & kLost) != 0) {
     const auto keys = in.count();
@@ -276,6 +288,17 @@ Result<Entry> decode_entry(const Payload& bytes, std::string_view name) {
   }
   if (body) entry.identity->body = bytes.slice(in.position());
   return entry;
+}
+
+Result<std::optional<IdentityPart>> decode_identity(std::string_view bytes) {
+  Decoder in(bytes);
+  const auto format = in.byte();
+  const auto parts = in.byte();
+  if (in.good() && format == kEntryFormat && (parts & kHasIdentity) == 0) return std::optional<IdentityPart>();
+  (void)in.fixed(kTokenBytes);
+  std::optional<IdentityPart> identity = take_identity(in);
+  if (format != kEntryFormat || !in.good()) return Error(ErrorCode::kCorrupted, "a damaged entry").at_position(in.position());
+  return identity;
 }
 
 bool has_identity(std::string_view bytes) noexcept {

@@ -45,9 +45,12 @@ struct IdentityPart {
   KeyList lost_keys{};
   // "ACCOUNT/FLOW" where a listing index has it.
   std::optional<std::string> index{};
+  bool history = false;  // its states go to the outbox; a tombstone keeps it
   BodyCodec codec = BodyCodec::kNone;
   std::uint32_t dictionary = 0;  // kZstd: its number; 0 = none
-  Payload body{};                // live records: the encoded command, as `codec` says
+  // Live records: content_digest(), so that verification need not read the body. Empty where a version wrote it that did not know this.
+  std::optional<Digest> content{};
+  Payload body{};  // live records: the encoded command, as `codec` says
 };
 
 struct Entry {
@@ -78,6 +81,9 @@ std::string encode_entry(const Entry& entry, std::string_view name, WriteMark ma
 void encode_entry_head(std::string& out, const Entry& entry, std::string_view name, WriteMark mark);
 // Shares the body. kCorrupted with the position; kUnsupported for a newer format.
 Result<Entry> decode_entry(const Payload& bytes, std::string_view name);
+// The identity's part without its body, from so many bytes of the entry as there are; empty where the entry has none. kCorrupted also where
+// they are not enough.
+Result<std::optional<IdentityPart>> decode_identity(std::string_view bytes);
 // Whether kPrefixBytes are enough to tell it.
 bool has_identity(std::string_view bytes) noexcept;
 

@@ -50,8 +50,8 @@ class Once {
 
 bool may_be_fresh(const ApplyEntry& entry, TimePoint now) {
   const auto& c = entry.command;
-  return c.kind == CommandKind::kSet && !c.expected_version && entry.revision == 0 && entry.lost_keys.empty() && !c.keys.empty() &&
-         c.keys.size() <= kMostKeys && !(entry.expires_at && *entry.expires_at <= now);
+  return c.kind == CommandKind::kSet && !c.expected_version && entry.revision == 0 && entry.lost_keys.empty() && !entry.history &&
+         !c.keys.empty() && c.keys.size() <= kMostKeys && !(entry.expires_at && *entry.expires_at <= now);
 }
 
 }  // namespace

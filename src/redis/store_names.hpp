@@ -5,6 +5,7 @@
 //   l, b         list    change log; string: how many entries were trimmed from its head. Entry i (from 1) has position b + i
 //   r            hash    the named cursors' positions in this part's log
 //   c            hash    counters
+//   o, h         list    outbox: states for histories, with their positions; hash: the last position, and how many bytes wait
 //   x            zset    expiry buckets by the time when the first of them may be due; x:BUCKET list: what may expire then
 //   g            zset    entries that can be forgotten once the floor passes their score
 //   L:NS/INDEX   zset    listing index, in the order (identity_hash, id); N:NS set: the namespace's indexes in this part

@@ -9,6 +9,7 @@
 
 #include "core/varint.hpp"
 #include "redis/store_names.hpp"
+#include "redis/store_outbox.hpp"
 
 namespace setget::inline v0::redis {
 namespace {
@@ -234,6 +235,7 @@ void Overlay::discard() {
   }
   effects_.clear();
   touched_.clear();
+  leaving_.clear();
 }
 
 Result<void> Overlay::mark(std::string_view ns, std::string_view key, Stamp stamp) {
@@ -374,6 +376,12 @@ Result<void> Overlay::store_record(const ApplyEntry& entry, const IdentitySlot&,
   changed.identity_changed = true;
   if (!changed.now.identity) changed.now.identity.emplace();
   auto& identity = *changed.now.identity;
+  if (history_at_ && entry.history && !identity.history && identity.slot.state == State::kLive) {
+    // Its history begins with what was there.
+    if (auto kept = keep_state(qualified(c.ns, c.id), identity, time_of(identity.slot.stamp), false); !kept) return kept;
+  }
+  if (identity.history && !entry.history) leaving_.insert(qualified(c.ns, c.id));
+  identity.history = entry.history;
   unlist(c.ns, c.id, identity);
   identity.slot = slot;
   identity.reach = std::max(identity.reach, slot.stamp);
@@ -468,7 +476,60 @@ Result<void> Overlay::log_change(std::string_view ns, std::string_view id, const
                                                  .tombstone = slot.state != State::kLive,
                                                  .reason = slot.reason,
                                                  .name = name})});
+  if (!history_at_) return {};
+  auto found = row(ns, id);
+  if (!found) return std::move(found).error();
+  const auto& identity = (*found)->now.identity;
+  if (!identity) return {};
+  const bool left = leaving_.erase(name) > 0;
+  return identity->history || left ? keep_state(name, *identity, *history_at_, left) : Result<void>();
+}
+
+Result<void> Overlay::keep_state(std::string_view name, const IdentityPart& identity, TimePoint at, bool left) {
+  const auto& slot = identity.slot;
+  OutboxState state;
+  state.at = at;
+  state.name = name;
+  state.meta.version = slot.version;
+  state.meta.revision = slot.revision;
+  Payload body;
+  if (slot.state == State::kLive) {
+    auto loaded = coder_.load(identity, deadline_);
+    if (!loaded) return std::move(loaded).error();
+    body = *std::move(loaded);
+    state.meta.stamp = slot.stamp;
+    state.meta.expires_at = slot.expires_at;
+    state.meta.ttl_rule = slot.ttl_rule;
+    state.meta.lost_keys = identity.lost_keys;
+  } else {
+    state.kind = HistoryState::Kind::kTombstone;
+    state.reason = slot.reason;
+  }
+  if (left && slot.state == State::kLive) {
+    state.kind = HistoryState::Kind::kNotKept;
+    auto command = decode_command(body);
+    if (!command) return std::move(command).error();
+    command->payload = {};
+    body = encode_command(*command);
+  }
+  effects_.push_back(
+      {.kind = SideEffect::Kind::kOutbox, .shard = shard_of(name), .name = {}, .member = encode_outbox_state(state, body.view())});
   return {};
+}
+
+Result<bool> Overlay::begin_history(const BeginHistory& request) {
+  auto found = row(request.ns, request.id);
+  if (!found) return std::move(found).error();
+  const auto& known = (*found)->now.identity;
+  if (!live(known) || known->history || known->slot.version != request.version) return false;
+  auto& changed = edit(**found);
+  changed.identity_changed = true;
+  auto& identity = *changed.now.identity;
+  identity.history = true;
+  if (auto kept = keep_state(qualified(request.ns, request.id), identity, time_of(identity.slot.stamp), false); !kept) {
+    return std::move(kept).error();
+  }
+  return true;
 }
 
 // --- forgetting -----------------------------------------------------------------------------------------------------------------

@@ -31,11 +31,11 @@ class EntrySource {
 
 // What becomes of indexes and the log beside the entries. `name` is what follows the part's head.
 struct SideEffect {
-  enum class Kind : std::uint8_t { kLog, kBucket, kGarbage, kNotGarbage, kListed, kUnlisted };
+  enum class Kind : std::uint8_t { kLog, kBucket, kGarbage, kNotGarbage, kListed, kUnlisted, kOutbox };
   Kind kind = Kind::kLog;
   std::uint32_t shard = 0;
   std::string name{};    // of the list or set, where the kind does not say it
-  std::string member{};  // log line, qualified name, or index member
+  std::string member{};  // log line, qualified name, index member, or state
   std::uint64_t score = 0;
 };
 
@@ -72,6 +72,12 @@ class Overlay final : public ModelTransaction {
 
   // Reads these entries, and the records that their keys lead or might lead to; all in two round trips.
   Result<void> preload(std::span<const std::string> names);
+  // Before each command: states that it makes are in force from `at` and go to the outbox, where their flow keeps history. Without it they
+  // do not: housekeeping only carries out what expiry said already. `bounded`: the commit fails where the outbox is full.
+  void keep_history(TimePoint at, bool bounded) noexcept { history_at_ = at, bounded_ = bounded; }
+  bool bounded() const noexcept { return bounded_; }
+  // See KeyStoreBackend::begin_history().
+  Result<bool> begin_history(const BeginHistory& request);
   // Takes entries that are not known for missing, without a look. The commit finds out.
   void assume_absent() noexcept { assume_absent_ = true; }
   // A decision that only holds if it is known that nothing was there: the step must look first.
@@ -138,6 +144,7 @@ class Overlay final : public ModelTransaction {
   void effect(SideEffect::Kind kind, std::string_view ns, std::string_view bytes, std::uint64_t score);
   void expire_later(std::string_view ns, std::string_view id, const IdentitySlot& slot, TimePoint now);
   void unlist(std::string_view ns, std::string_view id, IdentityPart& identity);
+  Result<void> keep_state(std::string_view name, const IdentityPart& identity, TimePoint at, bool left);
 
   EntrySource& source_;
   BodyCoder& coder_;
@@ -154,6 +161,9 @@ class Overlay final : public ModelTransaction {
   std::vector<SideEffect> effects_;
   std::set<std::string> touched_;
   std::set<std::string> rivals_;
+  std::optional<TimePoint> history_at_;
+  bool bounded_ = false;
+  std::set<std::string> leaving_;  // had history, and are now of a flow without
 };
 
 // The bucket in which something that expires at `at` waits, seen from `now`: fine for short lives, coarse for long ones.

@@ -100,7 +100,12 @@ void Phases::prepare_calls(Plan& plan) {
   const auto own_part = has_own ? overlay.shard_of(plan.own) : 0;
   const auto is_own = [&](std::uint32_t part) { return has_own && part == own_part; };
   std::map<std::uint32_t, CommitCall> calls;
-  const auto call_of = [&](std::uint32_t part) -> CommitCall& { return calls.try_emplace(part, *store_.shards_, part).first->second; };
+  const auto outbox_from = stamp_at(store_.place_->now());
+  const auto call_of = [&](std::uint32_t part) -> CommitCall& {
+    auto& call = calls.try_emplace(part, *store_.shards_, part).first->second;
+    call.outbox_from(outbox_from);
+    return call;
+  };
   const auto stored = [&](const std::string& name, const Overlay::Row& row) {
     const auto at = plan.ahead.find(name);
     return at == plan.ahead.end() ? row.stored : std::optional(at->second);
@@ -149,6 +154,8 @@ void Phases::prepare_calls(Plan& plan) {
       if (!has_own) break;
       auto& call = call_of(own_part);
       call.expect_meta(plan.meta->text);
+      // Later it must come to an end.
+      if (overlay.bounded() && !plan.landed) call.limit_outbox(store_.outbox_limit());
       const bool others_lose = std::ranges::any_of(
           overlay.rows(), [&](const auto& row) { return row.second.identity_changed && overlay.shard_of(row.first) != own_part; });
       Counts counts;
@@ -263,6 +270,8 @@ void Phases::take_reply(Plan& plan, std::size_t number, Result<Reply> reply) {
         if (plan.settle) plan.settle();
       }
     }
+  } else if (reply->integer() == CommitCall::kOutboxFull) {
+    plan.failed = outbox_full();
   } else if (reply->integer() != 0) {
     plan.conflict = true;
     if (call.is_meta(reply->integer())) store_.forget_meta(call.shard());
@@ -376,6 +385,7 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
     auto* raw = plan.get();
     plan->work = [&entry, &request, &state, raw](Overlay& overlay, Stamp floor, bool landed) -> Result<void> {
       const auto& command = entry.command;
+      overlay.keep_history(history_at(entry, request), !request.ignore_floor);
       auto applied = overlay.apply(entry, {.now = request.now, .floor = request.ignore_floor ? 0 : floor});
       if (!applied) return std::move(applied).error();
       state.now = *std::move(applied);
@@ -441,14 +451,16 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
 
 Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> entries) {
   std::vector<std::optional<bool>> changed(entries.size());
+  const auto now = store_.place_->now();
   Plans plans;
   // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
   for (std::size_t i = 0; i < entries.size(); ++i) {
     auto plan = std::make_unique<Plan>();
     plan->own = qualified(entries[i].ns, entries[i].id);
     plan->names.push_back(plan->own);
-    plan->work = [&entry = entries[i], &out = changed[i]](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+    plan->work = [&entry = entries[i], &out = changed[i], now](Overlay& overlay, Stamp, bool landed) -> Result<void> {
       if (landed) return {};
+      overlay.keep_history(now, true);
       auto done = change_expiry(overlay, entry);
       if (!done) return std::move(done).error();
       out = *done;
@@ -463,6 +475,36 @@ Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> 
       results.emplace_back(*std::move(plans[i]->failed));
     } else {
       results.emplace_back(changed[i].value_or(true));
+    }
+  }
+  return results;
+}
+
+std::vector<Result<bool>> Phases::begin_history(std::span<const BeginHistory> entries) {
+  std::vector<std::optional<bool>> begun(entries.size());
+  Plans plans;
+  // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    auto plan = std::make_unique<Plan>();
+    plan->own = qualified(entries[i].ns, entries[i].id);
+    plan->names.push_back(plan->own);
+    plan->work = [&entry = entries[i], &out = begun[i]](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+      if (landed) return {};
+      overlay.keep_history(TimePoint{}, true);
+      auto done = overlay.begin_history(entry);
+      if (!done) return std::move(done).error();
+      out = *done;
+      return {};
+    };
+    plans.push_back(std::move(plan));
+  }
+  run(plans);
+  std::vector<Result<bool>> results;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (plans[i]->failed) {
+      results.emplace_back(*std::move(plans[i]->failed));
+    } else {
+      results.emplace_back(begun[i].value_or(true));
     }
   }
   return results;

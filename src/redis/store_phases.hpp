@@ -23,6 +23,7 @@ class Phases {
 
   Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request);
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries);
+  std::vector<Result<bool>> begin_history(std::span<const BeginHistory> entries);
   // The identity has expired: a tombstone takes its place. False if it is not live any more, or was given a longer life.
   std::vector<Result<bool>> evict(std::span<const std::string> names, TimePoint cutoff);
   // What an entry still remembers below the floor.

@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <queue>
-#include <set>
 #include <utility>
 
 #include "core/scan_cursor.hpp"
@@ -20,7 +18,9 @@ using setget::detail::decode_scan_cursor;
 using setget::detail::encode_scan_cursor;
 using State = IdentitySlot::State;
 
-constexpr std::size_t kWindow = 250'000;  // identities that a scan keeps in order at a time
+// Identities that a scan keeps in order at a time, and their bytes; twice that while they are looked for.
+constexpr std::size_t kWindow = 150'000;
+constexpr std::size_t kWindowBytes = std::size_t{6} << 20;
 
 bool live(const std::optional<Entry>& entry) { return entry && entry->identity && entry->identity->slot.state == State::kLive; }
 
@@ -93,6 +93,34 @@ Result<Lookup> RedisStore::get_by_id(const GetById& request) {
     if (!record) return std::move(record).error();
     return Lookup{.status = Lookup::Status::kFound, .record = *std::move(record)};
   }
+}
+
+Result<std::vector<Lookup>> RedisStore::get_by_ids(const GetByIds& request) {
+  if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
+  std::vector<std::string> names;
+  names.reserve(request.names.size());
+  for (const auto& name : request.names) names.push_back(qualified(name.ns, name.id));
+  auto entries = decoded_entries(names, request.deadline);
+  if (!entries) return std::move(entries).error();
+  std::vector<Lookup> out(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto& entry = (*entries)[i];
+    if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) continue;
+    const auto& slot = entry->identity->slot;
+    out[i].status = Lookup::Status::kGone;
+    if (slot.state != State::kLive || (slot.expires_at && *slot.expires_at <= request.now)) continue;
+    auto record = record_of(*entry->identity, request.deadline);
+    if (record) {
+      out[i] = {.status = Lookup::Status::kFound, .record = *std::move(record)};
+      continue;
+    }
+    if (record.error().code() != ErrorCode::kUnavailable) return std::move(record).error();
+    // Its dictionary was replaced between the two reads.
+    auto again = get_by_id({.ns = request.names[i].ns, .id = request.names[i].id, .now = request.now, .deadline = request.deadline});
+    if (!again) return std::move(again).error();
+    out[i] = *std::move(again);
+  }
+  return out;
 }
 
 // --- lists ----------------------------------------------------------------------------------------------------------------------
@@ -192,82 +220,78 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
 
 // The identities behind `after` that come first, in order: one walk over all names of all masters. There is no index in that order, because
 // every set would pay for it and only verification reads it.
-Result<void> RedisStore::fill_window(const std::optional<ScanPlace>& after, Deadline deadline) {
-  std::priority_queue<ScanPlace> first;  // the last of them on top
-  bool more = false;
+Result<void> RedisStore::fill_window(const std::optional<PlaceView>& after, Deadline deadline) {
+  window_ = FirstPlaces();
+  FirstPlaces first(kWindow, kWindowBytes);
   const NameScan entries{.pattern = fmt::format("{}:{{k*}}:e:*", place_->prefix()), .type = "string", .step = 2000};
-  std::set<ScanPlace> seen;  // a name may come twice
   auto walked = scan_names(place_->client(), entries, deadline, [&](std::span<const Reply> page) -> Result<bool> {
     for (const auto& element : page) {
       const auto at = element.text().find("}:e:");
       if (at == std::string_view::npos) continue;
       const auto [ns, id] = split_qualified(element.text().substr(at + 4));
-      ScanPlace place{.hash = identity_hash(ns, id), .ns = std::string(ns), .id = std::string(id)};
-      if (after && !(*after < place)) continue;
-      if (first.size() == kWindow && !(place < first.top())) {
-        more = true;
-        continue;
-      }
-      if (!seen.insert(place).second) continue;
-      first.push(std::move(place));
-      if (first.size() > kWindow) {
-        seen.erase(first.top());
-        first.pop();
-        more = true;
-      }
+      const PlaceView place{.hash = identity_hash(ns, id), .ns = ns, .id = id};
+      if (!after || *after < place) first.add(place);
     }
     return true;
   });
   if (!walked) return walked;
-  window_.assign(seen.begin(), seen.end());
-  window_from_ = after;
-  window_ends_ = !more;
+  first.finish();
+  window_ = std::move(first);
   return {};
 }
 
 Result<SummaryPage> RedisStore::scan(const ScanRecords& request) {
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
-  std::optional<ScanPlace> after;
+  std::optional<setget::detail::ScanCursor> cursor;
   if (!request.cursor.empty()) {
-    auto cursor = decode_scan_cursor(request.cursor);
-    if (!cursor) return std::move(cursor).error();
-    after = ScanPlace{.hash = cursor->hash, .ns = std::move(cursor->ns), .id = std::move(cursor->id)};
+    auto decoded = decode_scan_cursor(request.cursor);
+    if (!decoded) return std::move(decoded).error();
+    cursor = *std::move(decoded);
   }
   const std::scoped_lock lock(scan_mutex_);
   SummaryPage page;
   for (;;) {
-    const bool covered = after && !window_.empty() && (!window_from_ || !(*after < *window_from_)) && !(window_.back() < *after) &&
-                         (window_ends_ || *after < window_.back());
-    if (!covered) {
+    const auto after = cursor ? std::optional(PlaceView{.hash = cursor->hash, .ns = cursor->ns, .id = cursor->id}) : std::nullopt;
+    if (!covers(after)) {
+      window_from_.reset();
       if (auto filled = fill_window(after, request.deadline); !filled) return std::move(filled).error();
+      window_from_ = cursor.value_or(setget::detail::ScanCursor());
     }
-    auto at = after ? std::ranges::upper_bound(window_, *after) : window_.begin();
-    while (at != window_.end() && page.items.size() < request.limit) {
-      const auto end =
-          window_.end() - at > static_cast<std::ptrdiff_t>(request.limit) ? at + static_cast<std::ptrdiff_t>(request.limit) : window_.end();
+    auto at = after ? window_.behind(*after) : 0;
+    while (at < window_.size() && page.items.size() < request.limit) {
+      const auto end = std::min(window_.size(), at + request.limit);
       std::vector<std::string> names;
-      for (auto one = at; one != end; ++one) names.push_back(qualified(one->ns, one->id));
+      for (auto one = at; one != end; ++one) names.push_back(qualified(window_.at(one).ns, window_.at(one).id));
       auto entries = decoded_entries(names, request.deadline);
       if (!entries) return std::move(entries).error();
       for (std::size_t i = 0; i < names.size() && page.items.size() < request.limit; ++i, ++at) {
-        after = *at;
+        const auto place = window_.at(at);
+        cursor = {.hash = place.hash, .ns = std::string(place.ns), .id = std::string(place.id)};
         const auto& entry = (*entries)[i];
         if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) continue;
-        auto summary = summary_of(*at, *entry->identity, request);
+        auto summary = summary_of(place, *entry->identity, request);
         if (!summary) return std::move(summary).error();
         page.items.push_back(*std::move(summary));
       }
     }
-    if (at == window_.end() && window_ends_) return page;
+    if (at == window_.size() && !window_.left_some()) return page;
     if (page.items.size() == request.limit) {
-      page.next = encode_scan_cursor(after->hash, after->ns, after->id);
+      page.next = encode_scan_cursor(cursor->hash, cursor->ns, cursor->id);
       return page;
     }
   }
 }
 
-Result<Summary> RedisStore::summary_of(const ScanPlace& place, const IdentityPart& identity, const ScanRecords& request) {
+// Whether what comes next behind `after` is in the window.
+bool RedisStore::covers(const std::optional<PlaceView>& after) const {
+  if (!after || !window_from_ || window_.size() == 0) return false;
+  if (*after < PlaceView{.hash = window_from_->hash, .ns = window_from_->ns, .id = window_from_->id}) return false;
+  const auto last = window_.at(window_.size() - 1);
+  return window_.left_some() ? *after < last : !(last < *after);
+}
+
+Result<Summary> RedisStore::summary_of(const PlaceView& place, const IdentityPart& identity, const ScanRecords& request) {
   const auto& slot = identity.slot;
   Summary summary;
   summary.hash = place.hash;

@@ -336,13 +336,16 @@ Result<StoreStats> RedisStore::stats() {
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
     commands.push_back(RedisCommand("HMGET").key(shards_->name(shard, "c")).arg("records").arg("tombstones").arg("keys").idempotent());
     commands.push_back(RedisCommand("LLEN").key(shards_->name(shard, "l")).idempotent());
+    commands.push_back(RedisCommand("LLEN").key(shards_->name(shard, "o")).idempotent());
   }
   auto replies = place_->client().pipeline(commands, deadline);
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
-    auto& counts = replies[std::size_t{2} * shard];
-    auto& length = replies[std::size_t{2} * shard + 1];
+    auto& counts = replies[std::size_t{3} * shard];
+    auto& length = replies[std::size_t{3} * shard + 1];
+    auto& waiting = replies[std::size_t{3} * shard + 2];
     if (!counts) return std::move(counts).error();
     if (!length) return std::move(length).error();
+    if (!waiting) return std::move(waiting).error();
     const auto fields = texts(*counts);
     if (fields.size() == 3) {
       stats.records += number(fields[0]);
@@ -350,6 +353,7 @@ Result<StoreStats> RedisStore::stats() {
       stats.keys += number(fields[2]);
     }
     stats.changes += static_cast<std::uint64_t>(length->integer());
+    stats.outbox += static_cast<std::uint64_t>(waiting->integer());
   }
   auto known = meta(0, deadline);
   if (!known) return std::move(known).error();

@@ -1,6 +1,7 @@
 // One optimistic step: read, decide, write if nothing has changed. Included by what takes such steps.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "redis/errors.hpp"
@@ -10,6 +11,17 @@ namespace setget::inline v0::redis {
 
 inline Error too_late() {
   return connection_error(ErrorCode::kDeadlineExceeded, Trouble::kNotSent, "others kept changing the same records until the time was over");
+}
+
+inline Error outbox_full() {
+  return Error(ErrorCode::kResourceExhausted, "the outbox for histories is full; it empties when the archiver runs").at_field("history");
+}
+inline bool is_outbox_full(const Error& error) { return error.code() == ErrorCode::kResourceExhausted && error.field() == "history"; }
+
+// When what an entry brings about is in force: what is restored is back from now on, whenever it was accepted.
+inline TimePoint history_at(const ApplyEntry& entry, const ApplyCommands& request) {
+  const auto accepted = time_of(entry.stamp);
+  return request.ignore_floor ? request.now : accepted;
 }
 
 template <class Work>

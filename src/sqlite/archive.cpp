@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sqlite/archive_codec.hpp"
+#include "sqlite/archive_history.hpp"
 #include "sqlite/archive_quarantine.hpp"
 #include "sqlite/archive_rows.hpp"
 #include "sqlite/engine.hpp"
@@ -30,6 +31,8 @@ constexpr std::array kMigrations{
     "NOT "
     "NULL, gone INTEGER, reason BLOB NOT NULL, attempts INTEGER NOT NULL, since INTEGER NOT NULL, last_at INTEGER NOT NULL, "
     "PRIMARY KEY(h, ns, id)) WITHOUT ROWID;",
+    // 3.
+    kArchiveHistoryTables,
 };
 
 Error no_state() { return {ErrorCode::kCorrupted, "the archive's row of totals is missing"}; }
@@ -39,7 +42,10 @@ class SqliteArchive final : public ArchiveBackend {
   explicit SqliteArchive(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
   ArchiveCapabilities capabilities() const override {
-    return {.durability = engine_->options().durable ? Durability::kDisk : Durability::kMemory, .read_by_key = true, .quarantine = true};
+    return {.durability = engine_->options().durable ? Durability::kDisk : Durability::kMemory,
+            .read_by_key = true,
+            .quarantine = true,
+            .history = true};
   }
 
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
@@ -82,8 +88,9 @@ class SqliteArchive final : public ArchiveBackend {
     return engine_->write([&](WriteTxn& txn) -> Result<std::size_t> {
       ArchiveDelta delta;
       auto purged = purge_documents(txn.db(), request.now, request.max_steps, delta);
-      if (purged) add_totals(txn.db(), delta);
-      return purged;
+      if (!purged) return purged;
+      add_totals(txn.db(), delta);
+      return *purged + purge_states(txn.db(), request, request.max_steps - *purged);
     });
   }
 
@@ -115,6 +122,14 @@ class SqliteArchive final : public ArchiveBackend {
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
     const auto bytes = encode_checkpoint(checkpoint);
     return engine_->write([&](WriteTxn& txn) -> Result<void> {
+      {
+        auto row = txn.db().query("SELECT checkpoint FROM archive_state WHERE one = 1");
+        if (row.step() && !row.is_null(0)) {
+          const auto there = decode_checkpoint(row.blob(0));
+          if (!there) return there.error();
+          if (!there->yields_to(checkpoint)) return Error(ErrorCode::kLeaseLost, "another archive run has taken over");
+        }
+      }
       txn.db().run("UPDATE archive_state SET checkpoint = ? WHERE one = 1", bytes);
       return {};
     });
@@ -126,6 +141,7 @@ class SqliteArchive final : public ArchiveBackend {
       if (!row.step()) return no_state();
       ArchiveStats stats{.records = row.number(0), .tombstones = row.number(1), .bytes = row.number(2)};
       stats.quarantined = count_quarantine(db);
+      add_state_totals(db, stats);
       return stats;
     });
   }
@@ -141,6 +157,19 @@ class SqliteArchive final : public ArchiveBackend {
   }
   Result<std::size_t> release(std::span<const ArchiveId> ids) override {
     return engine_->write([&](WriteTxn& txn) -> Result<std::size_t> { return release_quarantined(txn.db(), ids); });
+  }
+
+  Result<std::size_t> write_history(const WriteHistory& request) override {
+    if (request.states.empty() && request.of.empty()) return std::size_t{0};
+    return engine_->write(
+        [&](WriteTxn& txn) -> Result<std::size_t> { return txn.isolated([&] { return write_states(txn.db(), request); }); },
+        request.deadline);
+  }
+  Result<HistoryLookup> get_history(const GetHistory& request) override {
+    return engine_->read_one(Reads::kGets, [&](Connection& db) { return find_state(db, request); });
+  }
+  Result<SummaryPage> scan_history(const ScanHistory& request) override {
+    return engine_->read_one([&](Connection& db) { return scan_states(db, request); });
   }
 
  private:

@@ -13,7 +13,8 @@ using detail::put_varint;
 
 namespace {
 
-constexpr std::uint8_t kCheckpointFormat = 1;
+// 1: until the scan cursor. 2: behind it the runner, the history of runs, the archive's id and its last verification.
+constexpr std::uint8_t kCheckpointFormat = 2;
 
 Error damaged(std::string_view what, std::size_t position) {
   return Error(ErrorCode::kCorrupted, "the archive's " + std::string(what) + " is damaged").at_position(position);
@@ -38,6 +39,22 @@ std::string encode_checkpoint(const ArchiveCheckpoint& checkpoint) {
   put_bytes(out, checkpoint.last_error);
   put_varint(out, checkpoint.full_copy ? 1 : 0);
   put_bytes(out, checkpoint.scan_cursor);
+  put_varint(out, checkpoint.fence);
+  put_bytes(out, checkpoint.runner);
+  put_time(out, checkpoint.runner_until);
+  put_varint(out, checkpoint.history.size());
+  for (const auto& run : checkpoint.history) {
+    put_time(out, run.started_at);
+    put_time(out, run.ended_at);
+    put_varint(out, run.read);
+    put_varint(out, run.written);
+    put_varint(out, run.tombstones);
+    put_bytes(out, run.error);
+  }
+  put_bytes(out, checkpoint.archive_id);
+  put_varint(out, checkpoint.verify_turn);
+  put_time(out, checkpoint.last_verified_at);
+  put_varint(out, checkpoint.last_differences);
   return out;
 }
 
@@ -48,7 +65,7 @@ Result<ArchiveCheckpoint> decode_checkpoint(std::string_view bytes) {
     return Error(ErrorCode::kUnsupported, "the archive's checkpoint was written by a newer version").at_position(0);
   }
   ArchiveCheckpoint checkpoint;
-  bool whole = format == kCheckpointFormat;
+  bool whole = format && *format >= 1;
   const auto number = [&](std::uint64_t fallback) {
     const auto value = reader.varint();
     whole = whole && value.has_value();
@@ -71,6 +88,24 @@ Result<ArchiveCheckpoint> decode_checkpoint(std::string_view bytes) {
   checkpoint.last_error = text();
   checkpoint.full_copy = number(0) == 1;
   checkpoint.scan_cursor = text();
+  if (whole && *format >= 2) {
+    checkpoint.fence = number(0);
+    checkpoint.runner = text();
+    checkpoint.runner_until = as_time(number(0));
+    for (auto runs = number(0); whole && runs > 0; --runs) {
+      auto& run = checkpoint.history.emplace_back();
+      run.started_at = as_time(number(0));
+      run.ended_at = as_time(number(0));
+      run.read = number(0);
+      run.written = number(0);
+      run.tombstones = number(0);
+      run.error = text();
+    }
+    checkpoint.archive_id = text();
+    checkpoint.verify_turn = number(0);
+    checkpoint.last_verified_at = as_time(number(0));
+    checkpoint.last_differences = number(0);
+  }
   if (!whole || reader.left() != 0) return damaged("checkpoint", reader.position());
   return checkpoint;
 }

@@ -7,7 +7,7 @@ namespace setget::inline v0::sqlite {
 namespace {
 
 // Rows are narrow because every set writes them; what is uncommon has a column that is NULL (one byte) or a row of its own elsewhere.
-constexpr std::array<const char*, 2> kMigrations{R"sql(
+constexpr std::array<const char*, 3> kMigrations{R"sql(
 -- Bodies, each once: of messages (stamp > 0, the stamp that the queue gave) and of records that came without one (stamp < 0). A message
 -- that is applied leaves its row to the record.
 CREATE TABLE log(
@@ -63,6 +63,12 @@ INSERT INTO state VALUES(0, 0, 0, x'010000000000000000000000');
                                                  R"sql(
 -- The member of a busy group that was last made ready or delayed for it; it may be leased or finished since. NULL: of an older version.
 ALTER TABLE grp ADD COLUMN head INTEGER;
+)sql",
+                                                 R"sql(
+-- States of identities whose flow keeps history, until the archive has them. Positions are never used twice, also after the last was dropped.
+CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL, sum INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE outbox_total(one INTEGER PRIMARY KEY CHECK(one = 1), bytes INTEGER NOT NULL, states INTEGER NOT NULL);
+INSERT INTO outbox_total VALUES(1, 0, 0);
 )sql"};
 
 }  // namespace

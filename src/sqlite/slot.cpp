@@ -38,6 +38,7 @@ enum IdentFlag : std::uint64_t {
   kTouchExpires = 256,
   kLost = 512,
   kListed = 1024,
+  kHistory = 2048,
 };
 
 enum KeyFlag : std::uint64_t { kClaimStamp = 1, kClaimId = 2, kOther = 4, kMark = 8, kKeyExpires = 16, kKeyRule = 32, kNotPlain = 64 };
@@ -84,6 +85,7 @@ std::optional<std::string> encode_ident(const IdentRow& ident) {
   if (slot.touch_expires_at) flags |= kTouchExpires;
   if (!ident.lost_keys.empty()) flags |= kLost;
   if (ident.listed) flags |= kListed;
+  if (ident.history) flags |= kHistory;
   if (flags == 0) return std::nullopt;
 
   std::string out(1, kFormat);
@@ -142,6 +144,7 @@ IdentRow decode_ident(std::optional<std::int64_t> row, std::string_view more) {
     ident.lost_keys = *std::move(lost);
   }
   ident.listed = (flags & kListed) != 0;
+  ident.history = (flags & kHistory) != 0;
   if (slot.state == IdentitySlot::State::kLive && !row) throw_damaged(what);
   return ident;
 }

@@ -34,6 +34,7 @@ struct IdentRow {
   IdentitySlot slot;
   KeyList lost_keys;
   bool listed = false;
+  bool history = false;  // its states go to the outbox; a tombstone keeps it
 };
 // Empty = NULL.
 std::optional<std::string> encode_ident(const IdentRow& ident);

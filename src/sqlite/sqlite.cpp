@@ -37,6 +37,8 @@ Result<void> Options::validate() const {
   if (reader_connections == 0 || reader_connections > 1024) return bad("reader_connections", "be in [1, 1024]");
   if (checkpoint_pages == 0 || checkpoint_pages > (1u << 24)) return bad("checkpoint_pages", "be in [1, 2^24]");
   if (max_batch == 0) return bad("max_batch", "be > 0");
+  if (outbox_states == 0) return bad("outbox_states", "be > 0");
+  if (outbox_bytes == 0) return bad("outbox_bytes", "be > 0");
   if (busy_timeout < Milliseconds(0) || busy_timeout > std::chrono::hours(1)) return bad("busy_timeout", "be in [0, 1 hour]");
   return {};
 }

@@ -1,5 +1,8 @@
 #include "sqlite/store.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
 #include "sqlite/queue.hpp"
@@ -11,7 +14,8 @@ KeyStoreCapabilities SqliteStore::capabilities() const {
   return {.durability = engine_->options().durable ? Durability::kDisk : Durability::kMemory,
           .listing = true,
           .change_log = true,
-          .scan = true};
+          .scan = true,
+          .history = true};
 }
 
 Result<StoreIdentity> SqliteStore::identity() {
@@ -34,7 +38,17 @@ Result<std::vector<Result<ApplyResult>>> SqliteStore::apply(const ApplyCommands&
         StoreTxn store(txn);
         Answers answers;
         answers.reserve(request.entries.size());
-        for (const auto& entry : request.entries) answers.push_back(txn.isolated([&] { return apply_command(store, entry, context); }));
+        for (const auto& entry : request.entries) {
+          // What is restored is back from now on, whenever it was accepted. The outbox does not hold it up.
+          const auto accepted = time_of(entry.stamp);
+          if (request.ignore_floor) {
+            store.keep_history({.states = std::numeric_limits<std::size_t>::max(), .bytes = std::numeric_limits<std::size_t>::max()},
+                               request.now);
+          } else {
+            store.keep_history(outbox_limit(), accepted);
+          }
+          answers.push_back(txn.isolated([&] { return apply_command(store, entry, context); }));
+        }
         if (txn.book().meta().last_position != logged) drop_slow_cursors(txn, *engine_);
         return answers;
       },
@@ -65,6 +79,7 @@ Result<FusedStore::Results> SqliteStore::apply_and_settle(std::string_view queue
             continue;
           }
           store.offer_row(receipt->stamp);
+          store.keep_history(outbox_limit(), time_of(entry.entry.stamp));
           auto applied = txn.isolated([&] { return apply_command(store, entry.entry, context); });
           const bool taken = store.row_was_taken();
           if (applied) {
@@ -92,8 +107,42 @@ Result<std::vector<Result<bool>>> SqliteStore::set_expiry(std::span<const SetExp
     StoreTxn store(txn);
     Answers answers;
     answers.reserve(entries.size());
-    for (const auto& entry : entries) answers.push_back(txn.isolated([&] { return change_expiry(store, entry); }));
+    for (const auto& entry : entries) {
+      store.keep_history(outbox_limit(), txn.now());
+      answers.push_back(txn.isolated([&] { return change_expiry(store, entry); }));
+    }
     drop_slow_cursors(txn, *engine_);
+    return answers;
+  });
+}
+
+OutboxLimit SqliteStore::outbox_limit() const {
+  return {.states = engine_->options().outbox_states, .bytes = engine_->options().outbox_bytes};
+}
+
+Result<HistoryBatch> SqliteStore::history(const ReadHistory& request) {
+  return engine_->read([&](Connection& db) { return read_outbox(db, request); });
+}
+
+Result<void> SqliteStore::confirm_history(std::span<const OutboxPlace> places) {
+  return engine_->write([&](WriteTxn& txn) -> Result<void> {
+    for (const auto& place : places) {
+      if (place.part == 0) drop_from_outbox(txn.db(), place.position);
+    }
+    return {};
+  });
+}
+
+Result<std::vector<Result<bool>>> SqliteStore::begin_history(std::span<const BeginHistory> entries) {
+  using Answers = std::vector<Result<bool>>;
+  return engine_->write([&](WriteTxn& txn) -> Result<Answers> {
+    StoreTxn store(txn);
+    Answers answers;
+    answers.reserve(entries.size());
+    for (const auto& entry : entries) {
+      store.keep_history(outbox_limit(), TimePoint{});
+      answers.push_back(txn.isolated([&] { return store.begin_history(entry); }));
+    }
     return answers;
   });
 }
@@ -107,6 +156,7 @@ Result<StoreStats> SqliteStore::stats() {
     stats.keys = meta.keys;
     stats.changes = meta.changes;
     stats.floor = meta.floor;
+    stats.outbox = outbox_size(db);
     const auto bytes = db.find_integer("SELECT (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)");
     stats.bytes = static_cast<std::uint64_t>(bytes.value_or(0));
     return stats;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sqlite/engine.hpp"
+#include "sqlite/outbox.hpp"
 
 #include <setget/key_store.hpp>
 
@@ -34,8 +35,13 @@ class SqliteStore final : public KeyStoreBackend, public FusedStore {
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
   Result<StoreStats> stats() override;
+  Result<HistoryBatch> history(const ReadHistory& request) override;
+  Result<void> confirm_history(std::span<const OutboxPlace> places) override;
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override;
 
  private:
+  OutboxLimit outbox_limit() const;
+
   std::shared_ptr<Engine> engine_;
 };
 

@@ -28,6 +28,7 @@ std::optional<IdentRow> find_ident(Connection& db, std::string_view ns, std::str
 Result<IdentitySlot> StoreTxn::load_identity(std::string_view ns, std::string_view id) {
   const auto ident = find_ident(db_, ns, id);
   if (!ident) return IdentitySlot{};
+  if (ident->history) had_.insert(qualified(ns, id));
   if (!ident->lost_keys.empty()) loses_keys_[ident->slot.handle] = true;
   return ident->slot;
 }
@@ -126,6 +127,10 @@ void StoreTxn::write_ident(std::string_view ns, std::string_view id, const Ident
   const auto name = qualified(ns, id);
   const auto more = encode_ident(ident);
   const bool live = ident.slot.state == State::kLive;
+  if (ident.history) {
+    had_.insert(name);
+    kept_.insert_or_assign(name, false);
+  }
   db_.run("REPLACE INTO ident(h, nsid, row, more) VALUES(?1, ?2, ?3, ?4)", hash_column(identity_hash(ns, id)), name,
           live ? std::optional(row_of(ident.slot)) : std::nullopt, more);
   if (!live) forget_later(std::max(ident.slot.stamp, ident.slot.touch_stamp), kGcIdentity, name);
@@ -142,11 +147,21 @@ void StoreTxn::count_states(State before, State now) {
 
 Result<void> StoreTxn::store_record(const ApplyEntry& entry, const IdentitySlot& before, IdentitySlot& slot) {
   const auto& c = entry.command;
+  if (entry.history && history_at_ && before.state == State::kLive && !had_history(c.ns, c.id)) {
+    if (const auto stored = find_ident(db_, c.ns, c.id)) {
+      if (auto kept = keep_first(*stored, qualified(c.ns, c.id)); !kept) return kept;
+    }
+  }
   drop_record(c.ns, c.id, before);
   const auto row = place_body(entry);
   slot.handle = static_cast<std::uint64_t>(row);
   loses_keys_.erase(slot.handle);
-  write_ident(c.ns, c.id, {.slot = slot, .lost_keys = {}, .listed = entry.listed});
+  if (!entry.history && had_history(c.ns, c.id)) {
+    const auto name = qualified(c.ns, c.id);
+    had_.erase(name);
+    kept_.insert_or_assign(name, true);
+  }
+  write_ident(c.ns, c.id, {.slot = slot, .lost_keys = {}, .listed = entry.listed, .history = entry.history});
   if (slot.expires_at) db_.run("INSERT INTO expiry(at, row) VALUES(?1, ?2)", slot.expires_at->time_since_epoch().count(), row);
   if (entry.listed) {
     db_.run("REPLACE INTO listing(ns, h, id, account, flow, owner, row) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)", c.ns,
@@ -159,11 +174,13 @@ Result<void> StoreTxn::store_record(const ApplyEntry& entry, const IdentitySlot&
 
 Result<void> StoreTxn::update_slot(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot,
                                    const KeyList* lost_keys) {
-  IdentRow ident{.slot = slot, .lost_keys = {}, .listed = false};
+  IdentRow ident{.slot = slot, .lost_keys = {}, .listed = false, .history = false};
+  if (slot.state != State::kLive) ident.history = had_history(ns, id);
   if (slot.state == State::kLive) {
     if (const auto stored = find_ident(db_, ns, id)) {
       ident.lost_keys = stored->lost_keys;
       ident.listed = stored->listed;
+      ident.history = stored->history;
     }
     if (lost_keys != nullptr) ident.lost_keys = *lost_keys;
     loses_keys_[slot.handle] = !ident.lost_keys.empty();
@@ -201,7 +218,7 @@ void StoreTxn::refresh_keys(std::string_view ns, const IdentRow& ident) {
 
 Result<void> StoreTxn::store_tombstone(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot) {
   drop_record(ns, id, before);
-  write_ident(ns, id, {.slot = slot, .lost_keys = {}, .listed = false});
+  write_ident(ns, id, {.slot = slot, .lost_keys = {}, .listed = false, .history = had_history(ns, id)});
   count_states(before.state, State::kTombstone);
   return {};
 }
@@ -250,7 +267,61 @@ Result<void> StoreTxn::log_change(std::string_view ns, std::string_view id, cons
   // Cursors must pass the tombstone's own entry before it may be forgotten.
   if (entry.tombstone) forget_later(std::max(slot.stamp, slot.touch_stamp), kGcIdentity, entry.nsid);
   txn_.announce(Topic::kChanges);
-  return {};
+  if (kept_.empty() || !history_at_) return {};
+  return keep_state(ns, id, slot, qualified(ns, id));
+}
+
+// As the row said when it was loaded, or was written in this command.
+bool StoreTxn::had_history(std::string_view ns, std::string_view id) const { return !had_.empty() && had_.contains(qualified(ns, id)); }
+
+Result<void> StoreTxn::keep_state(std::string_view ns, std::string_view id, const IdentitySlot& slot, const std::string& name) {
+  const auto kept = kept_.find(name);
+  if (kept == kept_.end()) return {};
+  const bool left = kept->second;
+  if (left) kept_.erase(kept);
+  OutboxState state;
+  state.at = *history_at_;
+  state.name = name;
+  state.meta.version = slot.version;
+  state.meta.revision = slot.revision;
+  if (slot.state != State::kLive) {
+    state.kind = HistoryState::Kind::kTombstone;
+    state.reason = slot.reason;
+    return add_to_outbox(db_, outbox_limit_, state, {});
+  }
+  const auto body = load_body(row_of(slot));
+  state.meta.stamp = slot.stamp;
+  state.meta.expires_at = slot.expires_at;
+  state.meta.ttl_rule = slot.ttl_rule;
+  if (const auto stored = find_ident(db_, ns, id)) state.meta.lost_keys = stored->lost_keys;
+  if (!left) return add_to_outbox(db_, outbox_limit_, state, body.view());
+  auto command = decode_command(body);
+  if (!command) return std::move(command).error();
+  command->payload = {};
+  state.kind = HistoryState::Kind::kNotKept;
+  return add_to_outbox(db_, outbox_limit_, state, encode_command(*command).view());
+}
+
+Result<void> StoreTxn::keep_first(const IdentRow& ident, const std::string& name) {
+  OutboxState state;
+  state.at = time_of(ident.slot.stamp);
+  state.name = name;
+  state.meta.version = ident.slot.version;
+  state.meta.revision = ident.slot.revision;
+  state.meta.stamp = ident.slot.stamp;
+  state.meta.expires_at = ident.slot.expires_at;
+  state.meta.ttl_rule = ident.slot.ttl_rule;
+  state.meta.lost_keys = ident.lost_keys;
+  return add_to_outbox(db_, outbox_limit_, state, load_body(row_of(ident.slot)).view());
+}
+
+Result<bool> StoreTxn::begin_history(const BeginHistory& request) {
+  auto ident = find_ident(db_, request.ns, request.id);
+  if (!ident || ident->slot.state != State::kLive || ident->history || ident->slot.version != request.version) return false;
+  if (auto kept = keep_first(*ident, qualified(request.ns, request.id)); !kept) return std::move(kept).error();
+  ident->history = true;
+  write_ident(request.ns, request.id, *ident);
+  return true;
 }
 
 void StoreTxn::forget_later(Stamp stamp, int kind, std::string_view name) {

@@ -2,10 +2,13 @@
 // Thread rule: belongs to the operation that made it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "sqlite/engine.hpp"
+#include "sqlite/outbox.hpp"
 #include "sqlite/slot.hpp"
 
 #include <setget/model.hpp>
@@ -15,6 +18,17 @@ namespace setget::inline v0::sqlite {
 class StoreTxn final : public ModelTransaction {
  public:
   explicit StoreTxn(WriteTxn& txn) : txn_(txn), db_(txn.db()) {}
+  // Before each command: states that it makes are in force from `at` and go to the outbox, where their flow keeps history. Without it they
+  // do not: housekeeping only carries out what expiry said already.
+  void keep_history(const OutboxLimit& limit, TimePoint at) {
+    outbox_limit_ = limit;
+    history_at_ = at;
+    had_.clear();
+    kept_.clear();
+  }
+
+  // See KeyStoreBackend::begin_history(). After keep_history(), which gives the limit.
+  Result<bool> begin_history(const BeginHistory& request);
 
   // The next entry's body lies in the log as message `stamp`, whose row a record may take over.
   void offer_row(Stamp stamp) noexcept { offered_ = stamp, taken_ = false; }
@@ -43,12 +57,21 @@ class StoreTxn final : public ModelTransaction {
   // Keys carry what a reader needs of the record, so that a read touches one narrow row and the body.
   void refresh_keys(std::string_view ns, const IdentRow& ident);
   void forget_later(Stamp stamp, int kind, std::string_view name);
+  bool had_history(std::string_view ns, std::string_view id) const;
+  Result<void> keep_state(std::string_view ns, std::string_view id, const IdentitySlot& slot, const std::string& name);
+  // The state of a record without history: as of its acceptance.
+  Result<void> keep_first(const IdentRow& ident, const std::string& name);
   void count_states(IdentitySlot::State before, IdentitySlot::State now);
 
   WriteTxn& txn_;
   Connection& db_;
   Stamp offered_ = 0;
   bool taken_ = false;
+  std::optional<TimePoint> history_at_;
+  OutboxLimit outbox_limit_;
+  std::unordered_set<std::string> had_;  // by name: identities whose row says that their states are kept
+  // By name: identities whose next state in the log is kept; true: only that they have left their history.
+  std::unordered_map<std::string, bool> kept_;
   std::unordered_map<std::uint64_t, bool> loses_keys_;  // by row: has lost keys, so its key rows are not plain
 };
 

@@ -365,6 +365,16 @@ ArchiveCheckpoint example(Trial& t) {
   checkpoint.last_error = std::string("no\0space", 8);
   checkpoint.full_copy = true;
   checkpoint.scan_cursor = "where it was";
+  checkpoint.fence = 4;
+  checkpoint.runner = "host 1 a";
+  checkpoint.runner_until = t.now() + Milliseconds(60'000);
+  checkpoint.history = {
+      {.started_at = t.now(), .ended_at = t.now() + Milliseconds(9), .read = 5, .written = 3, .tombstones = 2, .error = ""},
+      {.started_at = t.now(), .ended_at = t.now(), .read = 0, .written = 0, .tombstones = 0, .error = "no"}};
+  checkpoint.archive_id = "one of many";
+  checkpoint.verify_turn = 31;
+  checkpoint.last_verified_at = t.now() + Milliseconds(12);
+  checkpoint.last_differences = 2;
   return checkpoint;
 }
 
@@ -382,6 +392,14 @@ void expect_example(Trial& t, const std::optional<ArchiveCheckpoint>& loaded, co
   EXPECT_EQ(loaded->last_error, saved.last_error);
   EXPECT_EQ(loaded->full_copy, saved.full_copy);
   EXPECT_EQ(loaded->scan_cursor, saved.scan_cursor);
+  EXPECT_EQ(loaded->fence, saved.fence);
+  EXPECT_EQ(loaded->runner, saved.runner);
+  EXPECT_EQ(loaded->runner_until, saved.runner_until);
+  EXPECT_EQ(loaded->history, saved.history);
+  EXPECT_EQ(loaded->archive_id, saved.archive_id);
+  EXPECT_EQ(loaded->verify_turn, saved.verify_turn);
+  EXPECT_EQ(loaded->last_verified_at, saved.last_verified_at);
+  EXPECT_EQ(loaded->last_differences, saved.last_differences);
 }
 
 void the_checkpoint_is_kept(Trial& t) {
@@ -393,6 +411,23 @@ void the_checkpoint_is_kept(Trial& t) {
   checkpoint.full_copy = false;
   t.archive().save_checkpoint(checkpoint).value();
   expect_example(t, t.archive().load_checkpoint().value(), checkpoint);
+}
+
+void a_checkpoint_is_replaced_by_its_runner_or_a_greater_fence_only(Trial& t) {
+  auto mine = example(t);
+  t.archive().save_checkpoint(mine).value();
+  ++mine.position;
+  t.archive().save_checkpoint(mine).value();
+  auto theirs = mine;
+  theirs.runner = "host 2 b";
+  EXPECT_EQ(t.archive().save_checkpoint(theirs).error().code(), ErrorCode::kLeaseLost);
+  theirs.fence = mine.fence - 1;
+  EXPECT_EQ(t.archive().save_checkpoint(theirs).error().code(), ErrorCode::kLeaseLost);
+  expect_example(t, t.archive().load_checkpoint().value(), mine);
+  theirs.fence = mine.fence + 12;
+  t.archive().save_checkpoint(theirs).value();
+  EXPECT_EQ(t.archive().save_checkpoint(mine).error().code(), ErrorCode::kLeaseLost);
+  expect_example(t, t.archive().load_checkpoint().value(), theirs);
 }
 
 QuarantinedEntry refused(Trial& t, const std::string& id, std::uint64_t attempts) {
@@ -488,6 +523,7 @@ const std::array kCases{
     SETGET_CASE(range_digests_refuse_ranges_that_do_not_rise_from_zero),
     SETGET_CASE(removing_leaves_no_trace),
     SETGET_CASE(the_checkpoint_is_kept),
+    SETGET_CASE(a_checkpoint_is_replaced_by_its_runner_or_a_greater_fence_only),
     Case{"what_was_refused_is_in_quarantine_until_it_is_released", what_was_refused_is_in_quarantine_until_it_is_released,
          &Deviations::quarantine},
     Case{"reopening_keeps_documents_and_checkpoint", reopening_keeps_documents_and_checkpoint, nullptr, Needs::kReopen},

@@ -63,7 +63,7 @@ void register_conformance(ConformanceParams given) {
   if (params->key_store) {
     const auto suite = params->name + "_key_store";
     for (const auto cases : {detail::key_store_record_cases(), detail::key_store_order_cases(), detail::key_store_expiry_cases(),
-                             detail::key_store_log_cases(), detail::key_store_scan_cases()}) {
+                             detail::key_store_log_cases(), detail::key_store_scan_cases(), detail::key_store_history_cases()}) {
       register_cases(params, suite, cases);
     }
     if (params->queue) {
@@ -71,10 +71,13 @@ void register_conformance(ConformanceParams given) {
       register_deviations(params, suite, detail::key_store_fused_deviation_cases());
     }
     register_deviations(params, suite, detail::key_store_deviation_cases());
+    register_deviations(params, suite, detail::key_store_history_deviation_cases());
   }
   if (params->archive) {
     register_cases(params, params->name + "_archive", detail::archive_cases());
+    register_cases(params, params->name + "_archive", detail::archive_history_cases());
     register_deviations(params, params->name + "_archive", detail::archive_deviation_cases());
+    register_deviations(params, params->name + "_archive", detail::archive_history_deviation_cases());
   }
   if (params->schedules) register_cases(params, params->name + "_schedules", detail::schedule_cases());
 }

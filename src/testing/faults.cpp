@@ -238,6 +238,10 @@ Result<std::vector<RangeDigest>> FaultyKeyStore::digest(const DigestRecords& req
   return with_faults(*plan_, "digest", [&] { return inner()->digest(request); });
 }
 
+Result<std::vector<Lookup>> FaultyKeyStore::get_by_ids(const GetByIds& request) {
+  return with_faults(*plan_, "get_by_ids", [&] { return inner()->get_by_ids(request); });
+}
+
 // --- archive --------------------------------------------------------------------------------------------------------------------
 
 FaultyArchive::FaultyArchive(std::shared_ptr<ArchiveBackend> inner, std::shared_ptr<FaultPlan> plan)

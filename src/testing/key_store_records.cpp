@@ -207,6 +207,18 @@ void an_erase_by_id_is_a_tombstone_with_a_version(Trial& t) {
   EXPECT_EQ(t.seen_id("never"), "gone");
 }
 
+void what_stays_says_when_it_was_accepted(Trial& t) {
+  EXPECT_EQ(t.apply(set_version("a", {"k"}, t.stamp(1), 5)).outcome, Outcome::kApplied);
+  EXPECT_EQ(t.apply(set_version("a", {"k"}, t.stamp(2), 4)).accepted, t.stamp(1)) << "stale";
+  EXPECT_EQ(t.apply(set_version("a", {"k"}, t.stamp(3), 5, "other")).accepted, t.stamp(1)) << "a conflict";
+  EXPECT_EQ(t.apply(set_version("a", {"k"}, t.stamp(4), 5)).accepted, t.stamp(1)) << "a duplicate";
+  EXPECT_EQ(t.apply(erase("a", t.stamp(5), 6)).outcome, Outcome::kApplied);
+  const auto after = t.apply(set_version("a", {"k"}, t.stamp(6), 5));
+  EXPECT_EQ(after.outcome, Outcome::kStale);
+  EXPECT_EQ(after.accepted, t.stamp(5)) << "the erase";
+  EXPECT_EQ(t.apply(set_version("a", {"k"}, t.stamp(7), 6)).accepted, t.stamp(5)) << "a conflict with it";
+}
+
 void an_erase_by_key_reaches_what_was_accepted_before_it(Trial& t) {
   t.apply(set("before", {"k", "x"}, t.stamp(1)));
   EXPECT_EQ(t.apply(erase_key("k", t.stamp(3))).outcome, Outcome::kApplied);
@@ -462,6 +474,7 @@ const std::array kCases{
     SETGET_CASE(a_stale_set_claims_its_keys_too),
     SETGET_CASE(a_stale_set_can_win_a_key_back_for_its_record),
     SETGET_CASE(an_erase_by_id_is_a_tombstone_with_a_version),
+    SETGET_CASE(what_stays_says_when_it_was_accepted),
     SETGET_CASE(an_erase_by_key_reaches_what_was_accepted_before_it),
     SETGET_CASE(an_erase_by_key_reaches_records_that_have_lost_the_key),
     SETGET_CASE(an_erase_by_key_spares_a_version_that_does_not_list_the_key),

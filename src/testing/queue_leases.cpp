@@ -160,6 +160,31 @@ void every_settlement_has_its_own_result(Trial& t) {
   expect_ledger_adds_up(queue);
 }
 
+// What is named twice in one call is settled once, wherever in the batch that is: the second time its lease is over.
+void a_batch_that_names_a_message_twice_settles_it_once(Trial& t) {
+  auto queue = t.plain_queue();
+  for (const auto* body : {"a", "b", "c", "d", "e"}) send(queue, body);
+  const auto got = receive(queue);
+  ASSERT_EQ(got.size(), 5u);
+  std::vector<Settlement> acks;
+  for (const std::size_t i : {1u, 1u, 3u, 0u, 3u, 0u, 2u}) {
+    acks.push_back({.receipt = got[i].receipt, .action = SettleAction::kAck, .outcome = Outcome::kApplied});
+  }
+  const auto results = t.queues().settle({.queue = "plain", .settlements = acks}).value();
+  ASSERT_EQ(results.size(), acks.size());
+  const std::vector<bool> first{true, false, true, true, false, false, true};
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(results[i].has_value(), first[i]) << i;
+    if (!first[i]) {
+      EXPECT_EQ(refusal(results[i]), ErrorCode::kLeaseLost) << i;
+    }
+  }
+  EXPECT_EQ(count(queue.stats().value(), Outcome::kApplied), 4u);
+  EXPECT_EQ(queue.stats().value().in_flight, 1u);
+  t.clock().advance(kVisibility);
+  EXPECT_EQ(receive_bodies(queue), Bodies{"e"});
+}
+
 void an_ack_takes_only_outcomes_of_a_finished_command(Trial& t) {
   auto queue = t.plain_queue();
   send(queue, "m");
@@ -246,6 +271,7 @@ const std::array kCases{
     Case{"an_uncounted_release_takes_its_receive_back", an_uncounted_release_takes_its_receive_back},
     Case{"a_released_message_keeps_its_place_in_the_order", a_released_message_keeps_its_place_in_the_order},
     Case{"every_settlement_has_its_own_result", every_settlement_has_its_own_result},
+    Case{"a_batch_that_names_a_message_twice_settles_it_once", a_batch_that_names_a_message_twice_settles_it_once},
     Case{"an_ack_takes_only_outcomes_of_a_finished_command", an_ack_takes_only_outcomes_of_a_finished_command},
     Case{"no_more_than_max_in_flight_are_leased", no_more_than_max_in_flight_are_leased},
     Case{"poison_is_counted_at_receive", poison_is_counted_at_receive},

@@ -98,12 +98,16 @@ Cases key_store_expiry_cases();
 Cases key_store_log_cases();
 Cases key_store_scan_cases();
 Cases key_store_fused_cases();
+Cases key_store_history_cases();
 Cases archive_cases();
+Cases archive_history_cases();
 Cases schedule_cases();
 // What proves that a lacking capability is declared and refused.
 Cases queue_deviation_cases();
 Cases key_store_deviation_cases();
 Cases key_store_fused_deviation_cases();
 Cases archive_deviation_cases();
+Cases key_store_history_deviation_cases();
+Cases archive_history_deviation_cases();
 
 }  // namespace setget::inline v0::testing::detail

@@ -241,25 +241,6 @@ class Reader {
     return std::from_chars(begin, begin + 4, code, 16).ptr == begin + 4;
   }
 
-  static void append_utf8(std::string& out, unsigned code) {
-    const auto byte = [&](unsigned value) { out += static_cast<char>(value); };
-    if (code < 0x80) {
-      byte(code);
-    } else if (code < 0x800) {
-      byte(0xC0 | (code >> 6));
-      byte(0x80 | (code & 0x3F));
-    } else if (code < 0x10000) {
-      byte(0xE0 | (code >> 12));
-      byte(0x80 | ((code >> 6) & 0x3F));
-      byte(0x80 | (code & 0x3F));
-    } else {
-      byte(0xF0 | (code >> 18));
-      byte(0x80 | ((code >> 12) & 0x3F));
-      byte(0x80 | ((code >> 6) & 0x3F));
-      byte(0x80 | (code & 0x3F));
-    }
-  }
-
   std::string_view text_;
   std::size_t max_depth_;
   TapeWriter& out_;

@@ -8,6 +8,8 @@
 #include <functional>
 #include <utility>
 
+#include "validator/utf8.hpp"
+
 namespace setget::inline v0::detail {
 
 namespace {
@@ -29,25 +31,6 @@ std::size_t plain_end(std::string_view text, std::size_t at) noexcept {
   }
   while (at < text.size() && text[at] != '"' && text[at] != '\\' && static_cast<unsigned char>(text[at]) >= 0x20) ++at;
   return at;
-}
-
-void append_utf8(std::string& out, unsigned code) {
-  const auto byte = [&out](unsigned value) { out += static_cast<char>(static_cast<unsigned char>(value)); };
-  if (code < 0x80) {
-    byte(code);
-  } else if (code < 0x800) {
-    byte(0xC0 | (code >> 6));
-    byte(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    byte(0xE0 | (code >> 12));
-    byte(0x80 | ((code >> 6) & 0x3F));
-    byte(0x80 | (code & 0x3F));
-  } else {
-    byte(0xF0 | (code >> 18));
-    byte(0x80 | ((code >> 12) & 0x3F));
-    byte(0x80 | ((code >> 6) & 0x3F));
-    byte(0x80 | (code & 0x3F));
-  }
 }
 
 unsigned hex_value(std::string_view four) noexcept {

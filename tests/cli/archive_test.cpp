@@ -1,6 +1,9 @@
+#include <fstream>
+
 #include <setget/sqlite.hpp>
 
 #include "command.hpp"
+#include "restore_kill.hpp"
 
 namespace cli_test {
 namespace {
@@ -42,6 +45,30 @@ TEST_F(Archives, verify_tells_equal_different_and_unknown_apart) {
   // The archive of another store says nothing about this one.
   set("b", "1", with({"--store", "sqlite:other.db"}, kSeparate));
   EXPECT_EQ(run(with({"archive", "verify", "--store", "sqlite:other.db"}, kSeparate)).code, 1);
+}
+
+TEST_F(Archives, get_and_restore_at_a_moment_give_what_was_there_then) {
+  write("h.toml", "[flows.kept]\nhistory = true\n");
+  const std::vector<std::string> config = {"--config", "h.toml"};
+  const auto put = [&](const std::string& payload, const std::string& flow) {
+    return run(with({"set", "-k", "a", "--id", "i", "--account", "acme", "--flow", flow, "-p", payload}, config)).code;
+  };
+  const auto when = [&] { return run(with({"get", "a", "--json"}, config)).json()["created_at"].get<std::string>(); };
+  ASSERT_EQ(put("1", "kept"), 0);
+  const std::string first = when();
+  ASSERT_EQ(put("2", "kept"), 0);
+  const std::string second = when();
+  ASSERT_LT(first, second);
+  EXPECT_EQ(run(with({"get", "a", "--at", first}, config)).out, "1");
+  EXPECT_EQ(run(with({"get", "--id", "i", "--at", second}, config)).out, "2");
+  EXPECT_EQ(run(with({"get", "other", "--at", second}, config)).code, 2);
+  EXPECT_EQ(run(with({"get", "a", "--at", "2000-01-01T00:00:00Z"}, config)).code, 1);
+  EXPECT_EQ(run(with({"get", "a", "--at", "yesterday"}, config)).code, 1);
+  const Ran without = run({"get", "a", "--at", first});
+  EXPECT_EQ(without.code, 1);
+  EXPECT_NE(without.err.find("no flow keeps history"), std::string::npos) << without.err;
+  EXPECT_EQ(run(with({"archive", "restore", "--at", first, "--overwrite", "--json"}, config)).json()["restored"], 1);
+  EXPECT_EQ(run(with({"get", "a"}, config)).out, "1");
 }
 
 TEST_F(Archives, a_run_against_another_store_is_refused_unless_adopted) {
@@ -90,6 +117,37 @@ TEST_F(Archives, a_restore_refuses_the_state_of_another_and_leaves_none_behind) 
   EXPECT_EQ(restored["restored"], 3);
   EXPECT_FALSE(std::filesystem::exists(state));
   EXPECT_EQ(run(with({"archive", "restore", "--ttl", "x", "--include-expired"}, kSeparate)).code, 1);
+}
+
+TEST_F(Archives, a_restore_that_is_killed_again_and_again_brings_an_empty_store_back) {
+  write("kill.toml", "[archive]\nuri = \"sqlite:archive.db\"\n");
+  RestoreKills(folder, "kill.toml", 25).into_an_empty_store();
+}
+
+TEST_F(Archives, a_restore_over_live_data_that_is_killed_again_and_again_leaves_what_came_later) {
+  write("kill.toml", "[archive]\nuri = \"sqlite:archive.db\"\n");
+  RestoreKills(folder, "kill.toml", 25).over_live_data();
+}
+
+TEST_F(Archives, a_run_says_how_far_it_is_keeps_to_its_rate_and_can_be_interrupted) {
+  std::string lines;
+  for (int i = 0; i < 2'000; ++i) {
+    lines += R"({"keys":["k)" + std::to_string(i) + R"("],"account":"acme","flow":"orders","payload":1})" + "\n";
+  }
+  ASSERT_EQ(run(with({"load", "-"}, kSeparate), lines).code, 0);
+  ASSERT_EQ(run(with({"queue", "drain"}, kSeparate)).code, 0);
+  const auto slow = with({"archive", "run", "--json", "--progress", "--rate", "400"}, kSeparate);
+  Ran ran;
+  ASSERT_TRUE(run_and_interrupt(folder, slow, "archive run:", ran)) << ran.err;
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("cancelled"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find(" of 2000 records"), std::string::npos) << ran.err;
+  const auto rest = run(with({"archive", "run", "--json", "--busy-percent", "50"}, kSeparate));
+  ASSERT_EQ(rest.code, 0) << rest.err;
+  EXPECT_LT(rest.json()["read"], 2000) << "what was done stays done";
+  EXPECT_GE(rest.json()["took_ms"].get<int>() + 1, 2 * rest.json()["worked_ms"].get<int>() * 9 / 10);
+  EXPECT_EQ(run(with({"archive", "verify", "--deep"}, kSeparate)).code, 0);
+  EXPECT_EQ(run(with({"archive", "run", "--busy-percent", "0"}, kSeparate)).code, 64);
 }
 
 TEST_F(Archives, a_file_that_is_not_there_does_not_become_an_empty_archive) {

@@ -1,9 +1,12 @@
 #include "command.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -33,17 +36,61 @@ std::string read_file(const std::filesystem::path& path) {
 
 }  // namespace
 
-Ran run_binary(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& input) {
+namespace {
+
+pid_t start(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& input) {
   const auto in = folder / ".stdin";
   std::ofstream(in, std::ios::binary) << input;
-  const std::string out = folder / ".stdout";
-  const std::string err = folder / ".stderr";
   const pid_t child = fork();
-  if (child == 0) become(folder, arguments, in, out, err);
+  if (child == 0) become(folder, arguments, in, folder / ".stdout", folder / ".stderr");
+  return child;
+}
+
+Ran end_of(pid_t child, const std::filesystem::path& folder) {
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(out), read_file(err)};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(folder / ".stdout"), read_file(folder / ".stderr")};
+}
+
+}  // namespace
+
+Ran run_binary(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& input) {
+  return end_of(start(folder, arguments, input), folder);
+}
+
+bool run_and_kill(const std::filesystem::path& folder, const std::vector<std::string>& arguments, std::chrono::microseconds after,
+                  Ran& ran) {
+  const pid_t child = start(folder, arguments, {});
+  // Readable once the child has ended.
+  pollfd ended{.fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0)), .events = POLLIN, .revents = 0};
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(after);
+  const timespec wait{.tv_sec = static_cast<time_t>(seconds.count()),
+                      .tv_nsec = static_cast<long>(std::chrono::nanoseconds(after - seconds).count())};
+  const bool by_itself = ::ppoll(&ended, 1, &wait, nullptr) > 0;
+  ::close(ended.fd);
+  if (!by_itself) ::kill(child, SIGKILL);
+  ran = end_of(child, folder);
+  return by_itself || ran.code != 128 + SIGKILL;
+}
+
+bool run_and_interrupt(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& text, Ran& ran) {
+  const pid_t child = start(folder, arguments, {});
+  pollfd ended{.fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0)), .events = POLLIN, .revents = 0};
+  const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  bool sent = false;
+  bool over = false;
+  while (!over && std::chrono::steady_clock::now() < until) {
+    if (!sent && read_file(folder / ".stderr").find(text) != std::string::npos) {
+      ::kill(child, SIGINT);
+      sent = true;
+    }
+    over = ::poll(&ended, 1, 20) > 0;
+  }
+  ::close(ended.fd);
+  if (!over) ::kill(child, SIGKILL);
+  ran = end_of(child, folder);
+  return sent && over;
 }
 
 void Command::SetUp() {

@@ -1,6 +1,7 @@
 // Runs the setget binary in a folder of its own. Thread rule: one thread.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -19,6 +20,13 @@ struct Ran {
 
 // `arguments` as a list: no shell is between, so that any bytes go through. `input` is its stdin.
 Ran run_binary(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& input = {});
+
+// The same, killed with SIGKILL after so long. True: it had ended by itself before, and `ran` says how.
+bool run_and_kill(const std::filesystem::path& folder, const std::vector<std::string>& arguments, std::chrono::microseconds after,
+                  Ran& ran);
+
+// The same, sent SIGINT once `text` is on its stderr. False: it ended without it, or is still running a minute later (and was killed).
+bool run_and_interrupt(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& text, Ran& ran);
 
 // A new folder for each test, removed afterwards; the store is setget.db in it.
 class Command : public ::testing::Test {

@@ -1,5 +1,7 @@
 #include <fstream>
 
+#include <setget/sqlite.hpp>
+
 #include "command.hpp"
 
 namespace cli_test {
@@ -37,6 +39,27 @@ TEST_F(Doctor, a_sound_system_is_called_sound) {
   }
   const Ran ran = run({"doctor", "--config", "sound.toml"});
   EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+}
+
+TEST_F(Doctor, a_run_that_the_schedule_asked_for_and_nobody_made_is_named) {
+  write("c.toml", "[ttl]\ndefault = \"30d\"\n[archive]\nuri = \"sqlite:archive.db\"\nschedule = \"@hourly\"\nretry_window = \"10m\"\n");
+  set("a", "1", {"--config", "c.toml"});
+  ASSERT_EQ(run({"archive", "run", "--config", "c.toml"}).code, 0);
+  EXPECT_FALSE(finds(run({"doctor", "--json", "--config", "c.toml"}).json(), "was due at"));
+  // As if the last one had been hours ago.
+  setget::sqlite::Options options;
+  options.path = (folder / "archive.db").string();
+  {
+    auto database = setget::sqlite::open(std::move(options)).value();
+    auto checkpoint = database.archive()->load_checkpoint().value().value();
+    checkpoint.last_success_at -= std::chrono::hours(3);
+    checkpoint.last_differences = 4;
+    ASSERT_TRUE(database.archive()->save_checkpoint(checkpoint));
+  }
+  const auto late = run({"doctor", "--json", "--config", "c.toml"});
+  EXPECT_EQ(late.code, 2);
+  EXPECT_TRUE(finds(late.json(), "was due at")) << late.out;
+  EXPECT_TRUE(finds(late.json(), "found 4 differences")) << late.out;
 }
 
 TEST_F(Doctor, a_damaged_file_is_a_failure_not_a_clean_bill) {

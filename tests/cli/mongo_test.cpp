@@ -1,11 +1,16 @@
 // The command line and examples/run with the archive on real servers that speak MongoDB's protocol.
 #include "support/mongo_server.hpp"
+#ifdef SETGET_TEST_WITH_REDIS
+#include "support/redis_server.hpp"
+#endif
 
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "command.hpp"
+#include "restore_kill.hpp"
 
 namespace cli_test {
 namespace {
@@ -45,6 +50,64 @@ TEST_P(MongoArchives, run_verify_status_restore_and_doctor_work_on_it) {
   EXPECT_EQ(with({"archive", "drop", "--collection", collection_}).code, 1) << "without --yes";
   EXPECT_EQ(with({"archive", "drop", "--collection", collection_, "--yes"}).code, 0);
   EXPECT_EQ(with({"archive", "status"}).code, 2) << "it is gone";
+}
+
+TEST_P(MongoArchives, a_restore_that_is_killed_again_and_again_brings_an_empty_store_back) {
+  RestoreKills(folder, "m.toml", 12).into_an_empty_store();
+}
+
+// Sets twice, erases, sets again; asks at each moment and in between; restores the first.
+TEST_P(MongoArchives, get_and_restore_at_a_moment_give_what_was_there_then) {
+#ifdef SETGET_TEST_WITH_REDIS
+  std::optional<redis_test::RedisServer> redis;
+#endif
+  for (const std::string kind : {"sqlite", "redis"}) {
+    std::vector<std::string> store = {"--store", "sqlite:past.db"};
+    if (kind == "redis") {
+#ifdef SETGET_TEST_WITH_REDIS
+      SETGET_REQUIRE_REDIS();
+      redis.emplace();
+      store = {"--store", redis->uri(), "--queue", "sqlite:past-queue.db"};
+#else
+      GTEST_SKIP() << "Redis is not built in";
+#endif
+    }
+    const auto options = mongo_test::shared_server(GetParam()).options();
+    write("h.toml", "[archive]\nuri = \"" + options.uri + "\"\n[mongo]\nbatch = 40\ncollection = \"" + options.collection +
+                        "\"\n[flows.kept]\nhistory = true\n");
+    const auto call = [&](std::vector<std::string> words) {
+      words.insert(words.end(), {"--config", "h.toml"});
+      words.insert(words.end(), store.begin(), store.end());
+      return run(words);
+    };
+    const auto put = [&](const std::string& payload) {
+      const Ran ran = call({"set", "-k", "a", "--id", "i", "--account", "acme", "--flow", "kept", "-p", payload});
+      ASSERT_EQ(ran.code, 0) << kind << ran.err;
+    };
+    const auto when = [&] { return call({"get", "a", "--json"}).json()["created_at"].get<std::string>(); };
+    const auto at = [&](const std::string& moment) {
+      const Ran ran = call({"get", "a", "--at", moment});
+      return ran.code == 0 ? ran.out : "exit " + std::to_string(ran.code) + " " + ran.err;
+    };
+    put("1");
+    const std::string first = when();
+    put("2");
+    const std::string second = when();
+    ASSERT_LT(first, second);
+    EXPECT_EQ(at(first), "1") << kind;
+    EXPECT_EQ(at(second), "2") << kind;
+    ASSERT_EQ(call({"delete", "a"}).code, 0);
+    put("3");
+    EXPECT_EQ(at(first), "1") << kind;
+    EXPECT_EQ(at(second), "2") << kind;
+    EXPECT_EQ(at(when()), "3") << kind;
+    EXPECT_EQ(at("2000-01-01T00:00:00Z").substr(0, 6), "exit 1") << kind;
+    const Ran restored = call({"archive", "restore", "--at", first, "--overwrite", "--json"});
+    ASSERT_EQ(restored.code, 0) << kind << restored.err;
+    EXPECT_EQ(restored.json()["restored"], 1) << kind;
+    EXPECT_EQ(call({"get", "a"}).out, "1") << kind;
+    EXPECT_EQ(call({"archive", "drop", "--collection", options.collection, "--yes"}).code, 0) << kind;
+  }
 }
 
 TEST_P(MongoArchives, the_example_archives_there_and_cleans_up) {

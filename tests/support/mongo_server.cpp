@@ -70,13 +70,24 @@ bool takes_connections(std::uint16_t port) {
   return taken;
 }
 
-std::vector<std::string> command_of(Kind kind, const std::string& folder, std::uint16_t port) {
+std::vector<std::string> command_of(Kind kind, Size size, const std::string& folder, std::uint16_t port) {
   const auto number = std::to_string(port);
   switch (kind) {
     case Kind::kMongod:
       return {"mongod",   "--bind_ip", "127.0.0.1",      "--port",         number,
               "--dbpath", folder,      "--nounixsocket", "--setParameter", "diagnosticDataCollectionEnabled=false"};
     case Kind::kJava:
+      if (size == Size::kLarge) {
+        return {"java",
+                "-XX:+UseSerialGC",
+                "-Xmx4g",
+                "-cp",
+                cache() + "/mongo-java-server/classes:" + cache() + "/mongo-java-server/jars/*",
+                "MongoJavaServer",
+                number,
+                folder + "/data.mv",
+                "1024"};
+      }
       return {"java",
               "-XX:+UseSerialGC",
               "-XX:TieredStopAtLevel=1",
@@ -133,7 +144,7 @@ bool eventually(const std::function<bool()>& what, setget::Milliseconds within) 
   return true;
 }
 
-MongoServer::MongoServer(Kind kind) : kind_(kind) {
+MongoServer::MongoServer(Kind kind, Size size) : kind_(kind), size_(size) {
   if (kind == Kind::kNamed) return;
   auto name = (std::filesystem::temp_directory_path() / "setget-mongo-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
@@ -151,7 +162,7 @@ MongoServer::~MongoServer() {
 void MongoServer::start() {
   // Should the test be killed, its servers must not stay.
   std::vector<std::string> command = {"setpriv", "--pdeathsig", "KILL"};
-  for (auto& word : command_of(kind_, folder_, port_)) command.push_back(std::move(word));
+  for (auto& word : command_of(kind_, size_, folder_, port_)) command.push_back(std::move(word));
   std::vector<char*> words;
   for (const auto& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -197,6 +208,7 @@ setget::mongo::Options MongoServer::options(std::uint16_t by_port) const {
   options.collection = "t" + std::to_string(::getpid()) + "." + std::to_string(++archives);
   // Larger bulks of updates hang it.
   if (kind_ == Kind::kFerret) options.batch = 40;
+  options.guard_index = kind_ == Kind::kJava;
   return options;
 }
 

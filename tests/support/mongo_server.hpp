@@ -19,6 +19,8 @@ namespace mongo_test {
 
 enum class Kind : std::uint8_t { kNamed, kMongod, kJava, kFerret };
 std::string name_of(Kind kind);
+// What a server of ours is started for: tests, or benches, which give it the memory that a server has.
+enum class Size : std::uint8_t { kSmall, kLarge };
 inline void PrintTo(Kind kind, std::ostream* out) { *out << name_of(kind); }
 
 // The servers that these tests are for, whether or not they can be had.
@@ -42,7 +44,7 @@ bool eventually(const std::function<bool()>& what, setget::Milliseconds within =
 
 class MongoServer {
  public:
-  explicit MongoServer(Kind kind);
+  explicit MongoServer(Kind kind, Size size = Size::kSmall);
   ~MongoServer();
   MongoServer(const MongoServer&) = delete;
   MongoServer& operator=(const MongoServer&) = delete;
@@ -65,6 +67,7 @@ class MongoServer {
  private:
   std::string log() const;
   Kind kind_;
+  Size size_;
   std::string folder_;
   std::uint16_t port_ = 0;
   pid_t pid_ = -1;

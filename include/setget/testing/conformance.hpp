@@ -49,6 +49,8 @@ struct Deviations {
   std::string fused{};              // fused_with() gives a FusedStore for the queues of the same Stores; asked where both suites are on
   std::string read_by_key{};        // ArchiveCapabilities::read_by_key
   std::string quarantine{};         // …::quarantine
+  std::string outbox{};             // KeyStoreCapabilities::history
+  std::string history{};            // ArchiveCapabilities::history
 };
 
 struct ConformanceParams {

@@ -114,6 +114,7 @@ class SETGET_API FaultyKeyStore final : public ForwardingKeyStore {
   Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
   Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override;
+  Result<std::vector<Lookup>> get_by_ids(const GetByIds& request) override;
 
  private:
   std::shared_ptr<FaultPlan> plan_;

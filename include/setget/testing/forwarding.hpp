@@ -65,6 +65,10 @@ class SETGET_API ForwardingKeyStore : public KeyStoreBackend {
   Result<StoreStats> stats() override { return inner_->stats(); }
   void get_async(const GetRecords& request, GetDone done) override { inner_->get_async(request, std::move(done)); }
   Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override { return inner_->digest(request); }
+  Result<std::vector<Lookup>> get_by_ids(const GetByIds& request) override { return inner_->get_by_ids(request); }
+  Result<HistoryBatch> history(const ReadHistory& request) override { return inner_->history(request); }
+  Result<void> confirm_history(std::span<const OutboxPlace> places) override { return inner_->confirm_history(places); }
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override { return inner_->begin_history(entries); }
 
  private:
   std::shared_ptr<KeyStoreBackend> inner_;
@@ -90,6 +94,9 @@ class SETGET_API ForwardingArchive : public ArchiveBackend {
   Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return inner_->quarantined(request); }
   Result<std::size_t> release(std::span<const ArchiveId> ids) override { return inner_->release(ids); }
   Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return inner_->digest(request); }
+  Result<std::size_t> write_history(const WriteHistory& request) override { return inner_->write_history(request); }
+  Result<HistoryLookup> get_history(const GetHistory& request) override { return inner_->get_history(request); }
+  Result<SummaryPage> scan_history(const ScanHistory& request) override { return inner_->scan_history(request); }
 
  private:
   std::shared_ptr<ArchiveBackend> inner_;

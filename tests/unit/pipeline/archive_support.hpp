@@ -37,12 +37,13 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
     return results;
   }
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
-    if (lose_checkpoints) return Error(ErrorCode::kUnavailable, "the archive is away");
+    if (checkpoints_left == 0) return Error(ErrorCode::kUnavailable, "the archive is away");
+    if (checkpoints_left > 0) --checkpoints_left;
     return ForwardingArchive::save_checkpoint(checkpoint);
   }
   int writes = 0;
-  int writes_left = -1;  // -1 = any number
-  bool lose_checkpoints = false;
+  int writes_left = -1;                          // -1 = any number
+  int checkpoints_left = -1;                     // the same; a run begins with one
   std::set<std::string, std::less<>> refused{};  // ids of entries that it does not take
 };
 

@@ -1,6 +1,10 @@
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "archive_support.hpp"
+
+#include "pipeline/archiver_state.hpp"
 
 namespace {
 
@@ -65,9 +69,9 @@ TEST(Archiver, repeats_a_batch_whose_confirmation_was_lost_without_harm) {
   world.set_many(1);
   ASSERT_TRUE(world.archiver->run());
   world.set_many(10, "s");
-  world.fragile->lose_checkpoints = true;
+  world.fragile->checkpoints_left = 1;
   ASSERT_FALSE(world.archiver->run());
-  world.fragile->lose_checkpoints = false;
+  world.fragile->checkpoints_left = -1;
   const auto again = world.archiver->run().value();
   EXPECT_EQ(again.older, 10u);
   EXPECT_EQ(again.written, 0u);
@@ -299,6 +303,272 @@ TEST(Archiver, stops_where_the_archive_refuses_more_than_the_quarantine_may_hold
   world.fragile->refused.clear();
   EXPECT_EQ(archiver->run().value().quarantined, 0u);
   EXPECT_TRUE(archiver->verify().value().equal());
+}
+
+// Does something in the middle of a run: before its first write.
+class Interrupted final : public setget::testing::ForwardingArchive {
+ public:
+  using ForwardingArchive::ForwardingArchive;
+  Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
+    if (const auto now = std::exchange(then, nullptr)) now();
+    return ForwardingArchive::write(request);
+  }
+  std::function<void()> then{};
+};
+
+TEST(Archiver, only_one_of_many_runs_at_a_time) {
+  ArchiveWorld world;
+  const auto archive = std::make_shared<Interrupted>(world.archive);
+  world.archive = archive;
+  world.set_many(10);
+  const auto first = world.make_archiver();
+  const auto other = world.make_archiver();
+  archive->then = [&] {
+    world.clock->advance(Milliseconds(59'000));
+    const auto refused = other->run();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::kConflict);
+    EXPECT_EQ(refused.error().field(), "runner");
+  };
+  ASSERT_TRUE(first->run());
+  EXPECT_FALSE(archive->then) << "nothing was written";
+  EXPECT_TRUE(other->run());
+}
+
+TEST(Archiver, who_stalls_past_its_lease_confirms_nothing_any_more) {
+  ArchiveWorld world;
+  const auto archive = std::make_shared<Interrupted>(world.archive);
+  world.archive = archive;
+  world.set_many(10);
+  const auto first = world.make_archiver();
+  const auto other = world.make_archiver();
+  archive->then = [&] {
+    world.clock->advance(Milliseconds(61'000));
+    EXPECT_EQ(other->run().value().written, 10u);
+  };
+  const auto stalled = first->run();
+  ASSERT_FALSE(stalled);
+  EXPECT_EQ(stalled.error().code(), ErrorCode::kLeaseLost);
+  EXPECT_EQ(first->checkpoint().value()->last_error, "") << "the other one's";
+  EXPECT_TRUE(other->verify().value().equal());
+  world.set_many(3, "later");
+  EXPECT_EQ(first->run().value().written, 3u);
+}
+
+TEST(Archiver, a_runner_that_is_gone_holds_nobody_up) {
+  ArchiveWorld world;
+  world.set_many(10);
+  auto gone = world.make_archiver();
+  world.fragile->writes_left = 0;
+  ASSERT_FALSE(gone->run());
+  auto left = world.archive->load_checkpoint().value().value();
+  left.runner_until = world.clock->now() + Milliseconds(60'000);  // as a SIGKILL leaves it
+  ASSERT_TRUE(world.archive->save_checkpoint(left));
+  world.fragile->writes_left = -1;
+  EXPECT_EQ(world.archiver->run().error().code(), ErrorCode::kConflict);
+  gone.reset();
+  EXPECT_TRUE(world.archiver->run());
+  left = world.archive->load_checkpoint().value().value();
+  ++left.fence;
+  left.runner = "another-host 1 nonce 1";
+  left.runner_until = world.clock->now() + Milliseconds(60'000);
+  ASSERT_TRUE(world.archive->save_checkpoint(left));
+  EXPECT_EQ(world.archiver->run().error().code(), ErrorCode::kConflict);
+  world.clock->advance(Milliseconds(60'000));
+  EXPECT_TRUE(world.archiver->run());
+}
+
+TEST(Archiver, the_archive_keeps_the_last_runs) {
+  ArchiveWorld world;
+  world.set_many(4);
+  ASSERT_TRUE(world.archiver->run());
+  world.set_many(2, "more");
+  world.fragile->writes_left = 0;
+  ASSERT_FALSE(world.archiver->run());
+  world.fragile->writes_left = -1;
+  ASSERT_TRUE(world.archiver->run());
+  auto history = world.archiver->checkpoint().value()->history;
+  ASSERT_EQ(history.size(), 3u);
+  EXPECT_EQ(history[0].written, 4u);
+  EXPECT_EQ(history[0].error, "");
+  EXPECT_NE(history[1].error, "");
+  EXPECT_EQ(history[2].written, 2u);
+  EXPECT_EQ(history[2].error, "");
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(world.archiver->run());
+  history = world.archiver->checkpoint().value()->history;
+  EXPECT_EQ(history.size(), kArchiveRunLines);
+  EXPECT_EQ(history.back().ended_at, world.clock->now());
+}
+
+TEST(Archiver, after_a_gap_in_the_log_it_says_what_only_the_archive_has_and_leaves_it) {
+  ArchiveWorld world;
+  world.set_many(20);
+  ASSERT_FALSE(world.archiver->run().value().reconciled);
+  auto stray = world.archived("r5").record.value();
+  ArchiveEntry entry;
+  entry.id = stray.id = "stray";
+  entry.version = stray.version;
+  entry.record = std::move(stray);
+  ASSERT_TRUE(world.archive->write({.entries = std::span(&entry, 1)}));
+  ASSERT_TRUE(world.key_store.backend()->drop_cursor("archiver"));
+  const auto report = world.archiver->run().value();
+  EXPECT_TRUE(report.reconciled);
+  EXPECT_EQ(report.archive_only, 1u);
+  EXPECT_EQ(world.archived("stray").status, Lookup::Status::kFound);
+  EXPECT_EQ(world.archiver->verify({.repair = true, .prune = true}).value().repaired, 1u);
+  EXPECT_EQ(world.archived("stray").status, Lookup::Status::kUnknown);
+}
+
+TEST(Archiver, as_many_nights_as_the_sample_says_read_every_payload) {
+  ArchiveWorld world;
+  world.set_many(60);
+  ASSERT_TRUE(world.archiver->run());
+  // One wrong byte, behind the archive's back: only reading it tells.
+  class Lying final : public setget::testing::ForwardingArchive {
+   public:
+    using ForwardingArchive::ForwardingArchive;
+    Result<Lookup> get_by_id(const GetById& request) override {
+      auto found = ForwardingArchive::get_by_id(request);
+      if (found && found->record && request.id == "r17") found->record->payload = Payload(R"({"n":2})");
+      return found;
+    }
+    Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return ArchiveBackend::digest(request); }
+  };
+  world.archive = std::make_shared<Lying>(world.archive);
+  auto archiver = world.make_archiver();
+  constexpr std::uint64_t kNights = 5;
+  const auto found_in = [&](std::uint64_t nights) {
+    std::uint64_t found = 0;
+    for (std::uint64_t night = 0; night < nights; ++night) {
+      // Not by the calendar: nights on which nothing ran are made up for.
+      world.clock->advance(days(night % 2 == 0 ? 1 : 5));
+      const auto report = archiver->nightly({.run = {}, .verify_sample = kNights}).value();
+      found += report.verify->difference_count;
+    }
+    return found;
+  };
+  EXPECT_EQ(found_in(kNights), 1u);
+  EXPECT_EQ(found_in(kNights), 1u);
+  const auto checkpoint = archiver->checkpoint().value().value();
+  EXPECT_EQ(checkpoint.verify_turn, 2 * kNights);
+  EXPECT_EQ(checkpoint.last_differences, 1u);
+  EXPECT_FALSE(archiver->nightly({.run = {}, .verify_sample = 0}).value().verify);
+}
+
+TEST(Archiver, says_how_far_a_run_is) {
+  ArchiveWorld world({}, 16);
+  world.set_many(100);
+  std::vector<ArchiveProgress> seen;
+  const ArchiveRunOptions options{.on_progress = [&](const ArchiveProgress& progress) { seen.push_back(progress); }};
+  const auto report = world.archiver->run(options, patience()).value();
+  ASSERT_GE(seen.size(), 7u);
+  EXPECT_TRUE(seen.front().full_copy);
+  EXPECT_EQ(seen.front().total, 100u);
+  EXPECT_EQ(seen.front().read, 16u);
+  EXPECT_TRUE(seen.front().left);
+  EXPECT_FALSE(seen.back().full_copy);
+  EXPECT_EQ(seen.back().read, 100u);
+  EXPECT_EQ(seen.back().bytes, 100 * std::string_view(R"({"n":1})").size());
+  EXPECT_EQ(report.bytes, seen.back().bytes);
+  seen.clear();
+  world.set_many(40, "later");
+  ASSERT_TRUE(world.archiver->run(options, patience()));
+  ASSERT_FALSE(seen.empty());
+  EXPECT_FALSE(seen.front().full_copy);
+  EXPECT_EQ(seen.front().total, 40u);
+  EXPECT_EQ(seen.back().read, 40u);
+}
+
+TEST(Archiver, a_callback_that_throws_ends_the_run_and_the_next_goes_on) {
+  ArchiveWorld world({}, 16);
+  world.set_many(100);
+  const ArchiveRunOptions options{.on_progress = [](const ArchiveProgress&) { throw std::runtime_error("no terminal"); }};
+  EXPECT_EQ(world.archiver->run(options, patience()).error().code(), ErrorCode::kInternal);
+  EXPECT_EQ(world.archiver->run().value().read, 100u - 16u);
+}
+
+TEST(Archiver, refuses_budgets_that_would_stand_still) {
+  ArchiveWorld world;
+  EXPECT_EQ(world.archiver->run({.max_share = 0}, patience()).error().field(), "max_share");
+  EXPECT_EQ(world.archiver->run({.max_records_per_second = -1}, patience()).error().field(), "max_records_per_second");
+}
+
+TEST(ArchiveBudget, lets_work_go_on_by_the_stricter_of_its_limits) {
+  using detail::ArchiveBudget;
+  using Seconds = std::chrono::duration<double>;
+  EXPECT_EQ((ArchiveBudget{}).due(1e9, Seconds(3)).count(), 0);
+  EXPECT_EQ((ArchiveBudget{.records_per_second = 100}).due(250, Seconds(3)).count(), 2.5);
+  EXPECT_EQ((ArchiveBudget{.share = 0.25}).due(1e9, Seconds(3)).count(), 12);
+  EXPECT_EQ((ArchiveBudget{.records_per_second = 100, .share = 0.25}).due(250, Seconds(0.5)).count(), 2.5);
+  EXPECT_EQ((ArchiveBudget{.records_per_second = 100, .share = 0.25}).due(250, Seconds(1)).count(), 4);
+}
+
+TEST(Archiver, keeps_to_its_rate_and_to_its_share_of_the_time) {
+  ArchiveWorld world({}, 20);
+  world.set_many(100);
+  const auto by_rate = world.archiver->run({.max_records_per_second = 400}, patience()).value();
+  EXPECT_GE(by_rate.took, Milliseconds(100 * 1000 / 400 - 1));
+  world.set_many(400, "more");
+  const auto by_share = world.archiver->run({.max_share = 0.05}, patience()).value();
+  EXPECT_EQ(by_share.read, 400u);
+  // Rounded down, and what comes after the last batch does not rest any more.
+  EXPECT_GE(by_share.took.count() + 1, 10 * by_share.worked.count());
+}
+
+TEST(Archiver, the_verification_of_a_night_keeps_to_its_share_too) {
+  ArchiveWorld world;
+  world.set_many(400);
+  ArchiverOptions options;
+  options.key_store = world.key_store;
+  options.archive = world.archive;
+  options.policy = world.policy;
+  options.batch = 20;
+  options.max_share = 0.1;
+  options.clock = world.clock;
+  const auto archiver = Archiver::create(std::move(options)).value();
+  ASSERT_TRUE(archiver->run());
+  // As fast as it can, to know what there is to do.
+  const auto timed = [](Archiver& one) {
+    const auto began = Deadline::Steady::now();
+    EXPECT_TRUE(one.verify({.deep = true}).value().equal());
+    return Deadline::Steady::now() - began;
+  };
+  const auto fast = std::min({timed(*world.archiver), timed(*world.archiver), timed(*world.archiver)});
+  EXPECT_GE(timed(*archiver), 3 * fast);
+}
+
+TEST(Archiver, a_rest_longer_than_the_lease_does_not_lose_it_and_a_cancel_ends_it) {
+  ArchiveWorld world({}, 10);
+  world.set_many(30);
+  const auto other = world.make_archiver(10);
+  ArchiveRunOptions options;
+  options.max_records_per_second = 0.001;  // hours
+  // The clock passes the lease twice while it rests.
+  std::jthread meanwhile;
+  options.on_progress = [&](const ArchiveProgress&) {
+    meanwhile = std::jthread([&] {
+      const auto until = Deadline::in(std::chrono::seconds(30));
+      for (int i = 0; i < 4; ++i) {
+        world.clock->advance(Milliseconds(300));
+        const auto now = world.clock->now();
+        while (world.archive->load_checkpoint().value()->runner_until < now + Milliseconds(450) && !until.passed())
+          std::this_thread::yield();
+      }
+      EXPECT_EQ(other->run().error().code(), ErrorCode::kConflict);
+      world.archiver->cancel();
+    });
+  };
+  ArchiverOptions quick;
+  quick.key_store = world.key_store;
+  quick.archive = world.archive;
+  quick.policy = world.policy;
+  quick.batch = 10;
+  quick.lease = Milliseconds(600);
+  quick.clock = world.clock;
+  world.archiver = Archiver::create(std::move(quick)).value();
+  EXPECT_EQ(world.archiver->run(options, patience()).error().code(), ErrorCode::kCancelled);
+  meanwhile.join();
+  EXPECT_EQ(other->run().value().read, 20u);
 }
 
 }  // namespace

@@ -275,4 +275,65 @@ TEST(Restore, leaves_expired_records_out_unless_they_are_asked_for_and_then_give
   EXPECT_EQ(without.get("k").value().expires_at, without.clock->now() + days(7));
 }
 
+TEST(Restore, an_erase_that_comes_meanwhile_wins_also_where_callers_number_their_records) {
+  ArchiveWorld world({}, 1);
+  for (const auto* id : {"before", "between", "unnumbered", "alive"}) {
+    auto numbered = request(id, {std::string("k/") + id});
+    numbered.version = 7;
+    world.set(numbered);
+  }
+  ASSERT_TRUE(world.archiver->run());
+  const auto erase = [&](const std::string& id, std::optional<Version> version) {
+    EraseRequest wanted;
+    wanted.id = id;
+    wanted.version = version;
+    ASSERT_TRUE(world.door->erase(wanted));
+    drain(*world.hands);
+  };
+  erase("before", 9);
+  world.clock->advance(days(1));
+  RestoreOptions options{.overwrite = true};
+  bool first = true;
+  options.on_progress = [&](const RestoreProgress&) {
+    if (!std::exchange(first, false)) return;
+    world.clock->advance(Milliseconds(5));
+    erase("between", 8);  // the number that the fresh version would have as well
+    erase("unnumbered", std::nullopt);
+  };
+  const auto report = world.archiver->restore(options).value();
+  EXPECT_TRUE(world.get("k/before")) << "erased before it began: that is what a restore is for";
+  EXPECT_EQ(world.get("k/before")->version, 10u);
+  EXPECT_TRUE(world.get("k/alive"));
+  EXPECT_FALSE(world.get("k/between"));
+  EXPECT_FALSE(world.get("k/unnumbered"));
+  EXPECT_EQ(report.restored, 2u);
+  EXPECT_EQ(report.skipped_present, 2u);
+}
+
+TEST(Restore, does_not_go_on_out_of_another_archive) {
+  ArchiveWorld world;
+  world.set_many(10);
+  ASSERT_TRUE(world.archiver->run());
+  ArchiveWorld another;
+  another.set_many(10, "other");
+  ASSERT_TRUE(another.archiver->run());
+  Fresh fresh(world);
+  RestoreProgress last;
+  RestoreOptions options;
+  options.on_progress = [&](const RestoreProgress& progress) { last = progress; };
+  ASSERT_TRUE(fresh.archiver->restore(options));
+  EXPECT_FALSE(last.archive.empty());
+  options.resume = last;
+  options.resume->cursor.clear();
+  EXPECT_TRUE(fresh.archiver->restore(options));
+  fresh.archive = another.archive;
+  const auto refused = fresh.make_archiver()->restore(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(refused.error().field(), "resume");
+  // Kept by a version that did not know of archives' ids.
+  options.resume->archive.clear();
+  EXPECT_TRUE(fresh.make_archiver()->restore(options));
+}
+
 }  // namespace

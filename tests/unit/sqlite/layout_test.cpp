@@ -61,6 +61,40 @@ class SqliteLayout : public ::testing::Test {
   KeyStore store_;
 };
 
+// The other entries of a batch are done, the message of the one that did not fit is as it was, and its place in the outbox is the next one.
+TEST_F(SqliteLayout, a_full_outbox_holds_back_what_makes_history_and_nothing_else) {
+  db_.emplace(sqlite::open({.path = folder_.path(), .outbox_states = 2, .clock = clock_}).value());
+  queue_ = db_->queue("records");
+  store_ = db_->key_store();
+  for (const auto* id : {"a", "b", "c", "d"}) queue_.send({.body = encode_command(command(id, id, "payload"))}).value();
+  std::vector<FusedEntry> entries;
+  for (const auto& message : queue_.receive(4).value()) entries.push_back(entry_of(message));
+  ASSERT_EQ(entries.size(), 4u);
+  for (const auto i : {0, 1, 2}) entries[static_cast<std::size_t>(i)].entry.history = true;
+  auto* fused = store_.backend()->fused_with(*queue_.backend());
+  const auto apply_all = [&](std::span<const FusedEntry> some) {
+    return fused->apply_and_settle("records", some, {}, clock_->now(), Deadline::in(Milliseconds(30'000))).value().applied;
+  };
+  const auto applied = apply_all(entries);
+  EXPECT_TRUE(applied.at(0));
+  EXPECT_TRUE(applied.at(1));
+  ASSERT_FALSE(applied.at(2));
+  EXPECT_EQ(applied.at(2).error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(applied.at(3)) << "it keeps no history";
+  EXPECT_FALSE(store_.get("c", clock_->now()).value());
+  EXPECT_EQ(queue_.stats().value().in_flight, 1u);
+  EXPECT_EQ(count("outbox"), 2);
+
+  const auto waiting = store_.backend()->history({}).value();
+  ASSERT_EQ(waiting.states.size(), 2u);
+  const OutboxPlace last{.part = 0, .position = waiting.states.back().position};
+  ASSERT_TRUE(store_.backend()->confirm_history({&last, 1}));
+  EXPECT_EQ(count("outbox"), 0);
+  EXPECT_TRUE(apply_all(std::span(entries).subspan(2, 1)).at(0));
+  EXPECT_EQ(store_.get("c", clock_->now()).value()->payload.view(), "payload");
+  EXPECT_EQ(store_.backend()->history({}).value().states.at(0).position, waiting.states.back().position + 1);
+}
+
 TEST_F(SqliteLayout, the_row_of_a_message_becomes_the_row_of_its_record) {
   const auto sent = queue_.send({.body = encode_command(command("a", "k", "payload"))}).value();
   EXPECT_EQ(apply(entry_of(queue_.receive().value().at(0))).outcome, Outcome::kApplied);

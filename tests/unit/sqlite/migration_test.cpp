@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "sqlite/archive_codec.hpp"
 #include "sqlite/engine.hpp"
 #include "sqlite/schema.hpp"
 #include "unit/sqlite/raw_file.hpp"
@@ -64,6 +65,28 @@ TEST(SqliteMigration, an_operation_that_fails_after_writing_is_undone_alone) {
   const auto rows =
       engine->read([](Connection& db) -> Result<std::int64_t> { return db.find_integer("SELECT count(*) FROM thing").value_or(0); });
   EXPECT_EQ(rows.value(), 1);
+}
+
+TEST(SqliteMigration, reads_a_checkpoint_from_before_there_were_runners) {
+  ArchiveCheckpoint old;
+  old.source = {.uuid = "a store", .epoch = 3};
+  old.position = 77;
+  old.last_success_at = TimePoint(Milliseconds(1'700'000'000'000));
+  old.scan_cursor = "somewhere";
+  // Behind the scan cursor format 2 has eight fields, of one byte each where they are empty.
+  auto bytes = encode_checkpoint(old);
+  bytes[0] = 1;
+  bytes.resize(bytes.size() - 8);
+  const auto read = decode_checkpoint(bytes);
+  ASSERT_TRUE(read) << read.error().describe();
+  EXPECT_EQ(read->source, old.source);
+  EXPECT_EQ(read->position, 77u);
+  EXPECT_EQ(read->last_success_at, old.last_success_at);
+  EXPECT_EQ(read->scan_cursor, "somewhere");
+  EXPECT_EQ(read->fence, 0u);
+  EXPECT_TRUE(read->history.empty());
+  bytes[0] = 3;
+  EXPECT_EQ(decode_checkpoint(bytes).error().code(), ErrorCode::kUnsupported);
 }
 
 }  // namespace

@@ -142,6 +142,12 @@ TEST(Config, the_sample_names_every_setting_with_its_default) {
   EXPECT_EQ(config->pipeline.max_waiting_bytes, defaults.pipeline.max_waiting_bytes);
   EXPECT_EQ(config->pipeline.block_when_full, defaults.pipeline.block_when_full);
   EXPECT_EQ(config->pipeline.archive_catch_up, defaults.pipeline.archive_catch_up);
+  EXPECT_EQ(config->pipeline.archive_retry_after, defaults.pipeline.archive_retry_after);
+  EXPECT_EQ(config->pipeline.archive_retry_cap, defaults.pipeline.archive_retry_cap);
+  EXPECT_EQ(config->pipeline.archive_retry_window, defaults.pipeline.archive_retry_window);
+  EXPECT_EQ(config->pipeline.archive_verify_sample, defaults.pipeline.archive_verify_sample);
+  EXPECT_EQ(config->pipeline.archive_max_records_per_second, defaults.pipeline.archive_max_records_per_second);
+  EXPECT_EQ(config->pipeline.archive_max_share, defaults.pipeline.archive_max_share);
   EXPECT_EQ(config->pipeline.maintenance_interval, defaults.pipeline.maintenance_interval);
   EXPECT_EQ(config->flows.accounts.at("acme").flows.at("orders").ttl, Ttl::after(std::chrono::seconds(90)));
 }
@@ -224,6 +230,12 @@ max_receives = 0
 catch_up = "all"
 schedule = "@daily"
 time_zone = "Europe/Berlin"
+retry_after = "2m"
+retry_cap = "1h"
+retry_window = "5h"
+verify_sample = 7
+rate = 250
+busy_percent = 20
 [limits]
 max_payload = "64KiB"
 [worker]
@@ -239,6 +251,12 @@ when_full = "refuse"
   EXPECT_EQ(config->queue_options.visibility_timeout, Milliseconds(1500));
   EXPECT_EQ(config->queue_options.max_receives, 0U);
   EXPECT_EQ(config->pipeline.archive_catch_up, CatchUp::kAll);
+  EXPECT_EQ(config->pipeline.archive_retry_after, std::chrono::minutes(2));
+  EXPECT_EQ(config->pipeline.archive_retry_cap, std::chrono::hours(1));
+  EXPECT_EQ(config->pipeline.archive_retry_window, std::chrono::hours(5));
+  EXPECT_EQ(config->pipeline.archive_verify_sample, 7U);
+  EXPECT_EQ(config->pipeline.archive_max_records_per_second, 250);
+  EXPECT_EQ(config->pipeline.archive_max_share, 0.2);
   EXPECT_EQ(config->limits.max_payload, 65'536U);
   EXPECT_EQ(config->pipeline.worker_batch, 7U);
   EXPECT_FALSE(config->pipeline.block_when_full);
@@ -269,6 +287,10 @@ TEST(Config, mistakes_name_path_and_line) {
   EXPECT_EQ(refused("[limits]\nmax_key_bytes = 600").field, "limits.max_key_bytes");
   EXPECT_EQ(refused("[limits]\nmax_payload = \"8 MB\"").field, "limits.max_payload");
   EXPECT_EQ(refused("[archive]\nschedule = \"61 * * * *\"").field, "archive.schedule");
+  EXPECT_EQ(refused("[archive]\nretry_after = 9\nretry_cap = 1").field, "archive.retry_cap");
+  EXPECT_EQ(refused("[archive]\nbusy_percent = 101").field, "archive.busy_percent");
+  EXPECT_EQ(refused("[archive]\nbusy_percent = 0").field, "archive.busy_percent");
+  EXPECT_EQ(refused("[archive]\nrate = -1").field, "archive.rate");
   EXPECT_EQ(refused("[archive]\ntime_zone = \"Mars/Olympus\"").field, "archive.time_zone");
   EXPECT_EQ(refused("[flows.o]\nfoo = 1").message, "x.toml:2: flows.o.foo: unknown key");
   EXPECT_NE(refused("[server\n").message.find("x.toml:1"), std::string::npos);

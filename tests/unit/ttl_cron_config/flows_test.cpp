@@ -70,6 +70,26 @@ listen = "not the business of flows"
   EXPECT_EQ(*flows, expected);
 }
 
+TEST(FlowsToml, history_is_of_a_flow_and_an_account_may_say_otherwise) {
+  const auto flows = parse_flows(R"(
+[flows.orders]
+history = true
+history_age = "90d"
+[accounts.acme.flows.orders]
+history = false
+)");
+  ASSERT_TRUE(flows) << flows.error().describe();
+  EXPECT_TRUE(flows->keeps_history());
+  EXPECT_EQ(flows->effective("other", "orders").history, true);
+  EXPECT_EQ(flows->effective("other", "orders").history_age, ttl(hours(90 * 24)));
+  EXPECT_EQ(flows->effective("acme", "orders").history, false);
+  EXPECT_EQ(flows->effective("other", "else").history, false);
+  EXPECT_EQ(flows->effective("other", "else").history_age, ttl(hours(30 * 24)));
+  EXPECT_FALSE(parse_flows("[flows.orders]\nhistory_age = 1")->keeps_history());
+  EXPECT_EQ(refused("[flows.o]\nhistory_age = 0").field, "flows.o.history_age");
+  EXPECT_EQ(refused("[flows.o]\nhistory = 1").message, "x.toml:2: flows.o.history: expected true or false");
+}
+
 TEST(FlowsToml, an_empty_document_says_nothing) { EXPECT_EQ(*parse_flows(""), Flows{}); }
 
 TEST(FlowsToml, an_unknown_key_is_an_error_that_names_path_and_line) {

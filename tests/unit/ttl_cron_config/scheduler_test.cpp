@@ -119,6 +119,81 @@ TEST(Scheduler, runs_a_job_at_its_due_time_and_not_before) {
   EXPECT_EQ(runs.seen, (Seen{"60m#0", "120m#0"}));
 }
 
+TEST(Scheduler, tries_again_after_growing_waits_within_its_window_and_then_says_that_it_gave_up) {
+  World world;
+  std::vector<std::string> tried;
+  std::vector<JobFailure> given_up;
+  auto options = job("@daily", [&](const JobContext& context) -> Result<void> {
+    tried.push_back(offset(world.clock->now() - hours(24)) + "#" + std::to_string(context.attempt));
+    return failure();
+  });
+  options.max_attempts = 1'000;
+  options.retry_after = minutes(1);
+  options.retry_cap = minutes(10);
+  options.retry_window = minutes(30);
+  options.on_given_up = [&](const JobFailure& one) { given_up.push_back(one); };
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(24));
+  for (int minute = 0; minute < 120; ++minute) {
+    ASSERT_TRUE(scheduler->run_once().has_value());
+    world.clock->advance(minutes(1));
+  }
+  EXPECT_EQ(tried, (Seen{"0m#0", "1m#1", "3m#2", "7m#3", "15m#4", "25m#5"}));
+  ASSERT_EQ(given_up.size(), 1u);
+  EXPECT_EQ(given_up[0].job, "job");
+  EXPECT_EQ(given_up[0].due, kStart + hours(24));
+  EXPECT_EQ(given_up[0].attempts, 6u);
+  EXPECT_EQ(given_up[0].error.code(), ErrorCode::kUnavailable);
+  // The next night is another one.
+  world.clock->set(kStart + hours(48));
+  ASSERT_TRUE(scheduler->run_once().has_value());
+  EXPECT_EQ(tried.size(), 7u);
+}
+
+TEST(Scheduler, gives_up_at_once_what_is_not_worth_another_try_and_survives_a_hook_that_throws) {
+  World world;
+  int tried = 0;
+  int told = 0;
+  auto options = job("@daily", [&](const JobContext&) -> Result<void> {
+    ++tried;
+    return Error(ErrorCode::kCorrupted, "for good");
+  });
+  options.retry_after = minutes(1);
+  options.worth_retrying = [](const Error& error) { return error.retryable(); };
+  options.on_given_up = [&](const JobFailure&) {
+    ++told;
+    throw std::runtime_error("the pager is broken");
+  };
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(24));
+  for (int minute = 0; minute < 10; ++minute) {
+    ASSERT_TRUE(scheduler->run_once().has_value());
+    world.clock->advance(minutes(1));
+  }
+  EXPECT_EQ(tried, 1);
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(scheduler->jobs().value().at(0).last_ok);
+}
+
+TEST(Scheduler, a_window_counts_from_the_first_try_also_where_the_run_was_late) {
+  World world;
+  Runs runs;
+  auto options = job("@daily", runs.noting(failure()));
+  options.max_attempts = 1'000;
+  options.retry_after = minutes(10);
+  options.retry_window = minutes(20);
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(33));  // nine hours late
+  for (int minute = 0; minute < 60; ++minute) {
+    ASSERT_TRUE(scheduler->run_once().has_value());
+    world.clock->advance(minutes(1));
+  }
+  EXPECT_EQ(runs.seen, (Seen{"1440m#0", "1440m#1", "1440m#2"}));
+}
+
 TEST(Scheduler, what_was_missed_while_nobody_ran_is_caught_up_as_asked) {
   const auto after_absence = [](CatchUp catch_up, Milliseconds absence) {
     World world;

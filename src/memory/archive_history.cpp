@@ -1,0 +1,194 @@
+#include "memory/archive_history.hpp"
+
+#include <algorithm>
+
+namespace setget::inline v0::memory::detail {
+
+namespace {
+
+using Kind = HistoryState::Kind;
+using Status = HistoryLookup::Status;
+
+bool lists(const std::vector<std::string>& keys, std::string_view key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); }
+
+HistoryLookup found_or_expired(const Record& record, TimePoint at) {
+  if (record.expired(at)) return {.status = Status::kGone, .record = {}};
+  return {.status = Status::kFound, .record = record};
+}
+
+}  // namespace
+
+std::size_t ArchiveHistory::State::bytes() const noexcept {
+  return state.ns.size() + state.id.size() + (state.record ? state.record->payload.size() + state.record->keys.packed().size() : 0);
+}
+
+Result<std::size_t> ArchiveHistory::write(const WriteHistory& request) {
+  std::size_t fresh = 0;
+  for (const auto& given : request.states) {
+    auto& written = written_[{request.source.uuid, request.source.epoch, given.state.part}];
+    if (given.state.position <= written) continue;
+    if (!from_) from_ = given.state.at;
+    add(given);
+    written = given.state.position;
+    ++fresh;
+  }
+  if (!request.of.empty()) {
+    of_ = request.of;
+    from_ = std::max(from_.value_or(request.since), request.since);
+  }
+  return fresh;
+}
+
+void ArchiveHistory::add(const ArchivedState& given) {
+  const IdentityName name(IdentityView(given.state.ns, given.state.id));
+  const auto history = histories_.try_emplace(name).first;
+  auto& states = history->second;
+  State state{.state = given.state, .keep = given.keep, .from = given.state.at, .until = {}, .keys = {}, .stamp = 0, .drop_at = {}};
+  if (!states.empty()) {
+    const auto last = std::prev(states.end());
+    state.from = std::max(state.from, last->second.until.value_or(last->second.from));
+    state.stamp = last->second.stamp;
+    if (state.state.kind == Kind::kTombstone) state.keys = last->second.keys;
+    if (!last->second.until) end(history, last, state.from);
+  }
+  if (const auto& record = state.state.record) {
+    state.stamp = record->stamp;
+    for (const auto key : record->keys) state.keys.emplace_back(key);
+  }
+  for (const auto& key : state.keys) ++keys_[KeyName(KeyView{name.ns, key})][name];
+  bytes_ += state.bytes();
+  ++states_;
+  const auto at = states.emplace(std::pair(state.from, ++arrivals_), std::move(state)).first;
+  const auto& record = at->second.state.record;
+  // A tombstone is only the memory of an end; a record that expires ends by itself.
+  if (at->second.state.kind == Kind::kTombstone) {
+    set_drop(history, at, at->second.from);
+  } else if (record && record->expires_at) {
+    set_drop(history, at, std::max(*record->expires_at, at->second.from));
+  }
+}
+
+void ArchiveHistory::end(Histories::iterator history, States::iterator state, TimePoint until) {
+  state->second.until = until;
+  ended_.emplace(until, history, state->first);
+  set_drop(history, state, until);
+}
+
+void ArchiveHistory::set_drop(Histories::iterator history, States::iterator state, std::optional<TimePoint> end) {
+  auto& one = state->second;
+  if (one.drop_at) drops_.erase({*one.drop_at, history, state->first});
+  one.drop_at.reset();
+  if (!end || !one.keep) return;
+  one.drop_at = *end + *one.keep;
+  drops_.emplace(*one.drop_at, history, state->first);
+}
+
+void ArchiveHistory::erase(Histories::iterator history, States::iterator state) {
+  const auto& one = state->second;
+  if (one.drop_at) drops_.erase({*one.drop_at, history, state->first});
+  if (one.until) ended_.erase({*one.until, history, state->first});
+  for (const auto& key : one.keys) {
+    const auto listed = keys_.find(KeyView{history->first.ns, key});
+    const auto by = listed->second.find(IdentityView(history->first));
+    if (--by->second == 0) listed->second.erase(by);
+    if (listed->second.empty()) keys_.erase(listed);
+  }
+  bytes_ -= one.bytes();
+  --states_;
+  history->second.erase(state);
+  if (history->second.empty()) histories_.erase(history);
+}
+
+const ArchiveHistory::State* ArchiveHistory::in_force(const States& states, TimePoint at) {
+  // The last that began by then; those before it have ended.
+  auto next = states.upper_bound({at, ~std::uint64_t{0}});
+  if (next == states.begin()) return nullptr;
+  const auto& state = std::prev(next)->second;
+  return state.in_force(at) ? &state : nullptr;
+}
+
+HistoryLookup ArchiveHistory::by_id(const GetHistory& request) const {
+  const auto history = histories_.find(IdentityView(request.ns, request.id));
+  if (history == histories_.end()) return {};
+  const auto* state = in_force(history->second, request.at);
+  if (state == nullptr) return {};
+  if (state->state.kind == Kind::kTombstone) return {.status = Status::kGone, .record = {}};
+  if (state->state.kind == Kind::kNotKept) return {.status = Status::kNotKept, .record = {}};
+  return found_or_expired(*state->state.record, request.at);
+}
+
+HistoryLookup ArchiveHistory::by_key(const GetHistory& request) const {
+  const auto listed = keys_.find(KeyView{request.ns, request.key});
+  if (listed == keys_.end()) return {};
+  Status status = Status::kUnknown;
+  const HistoryState* holder = nullptr;
+  std::optional<Stamp> lost_by;   // the highest stamp that lost the key to somebody
+  std::optional<Stamp> claim_by;  // the highest stamp that claimed it by then
+  for (const auto& [name, count] : listed->second) {
+    const auto& states = histories_.find(IdentityView(name))->second;
+    for (const auto& [when, state] : states) {
+      if (when.first > request.at) break;
+      if (lists(state.keys, request.key)) claim_by = std::max(claim_by.value_or(0), state.stamp);
+    }
+    const auto* state = in_force(states, request.at);
+    if (state == nullptr) continue;
+    status = Status::kGone;
+    if (!lists(state->keys, request.key)) continue;
+    const auto& record = state->state.record;
+    const bool lost = record ? record->lost_keys.contains(request.key) : state->state.reason == TombstoneReason::kSuperseded;
+    if (lost) {
+      lost_by = std::max(lost_by.value_or(0), state->stamp);
+    } else if (record && (holder == nullptr || holder->record->stamp < state->stamp)) {
+      holder = &state->state;  // two only where the older one learnt of it later
+    }
+  }
+  if (holder != nullptr) {
+    if (holder->kind == Kind::kNotKept) return {.status = Status::kNotKept, .record = {}};
+    return found_or_expired(*holder->record, request.at);
+  }
+  // It went to a later claim; where no history knows of one, it was that of a record without.
+  if (lost_by && *claim_by <= *lost_by) status = Status::kNotKept;
+  return {.status = status, .record = {}};
+}
+
+bool ArchiveHistory::scan(const std::optional<IdentityView>& after, TimePoint at, std::size_t limit,
+                          std::vector<const Record*>& out) const {
+  for (auto history = after ? histories_.upper_bound(*after) : histories_.begin(); history != histories_.end(); ++history) {
+    const auto* state = in_force(history->second, at);
+    if (state == nullptr || state->state.kind != Kind::kRecord || state->state.record->expired(at)) continue;
+    if (out.size() == limit) return true;
+    out.push_back(&*state->state.record);
+  }
+  return false;
+}
+
+std::size_t ArchiveHistory::reclaim(const ReclaimArchive& request) {
+  std::size_t steps = 0;
+  const auto drop = [&](const Place& place) {
+    const auto history = std::get<1>(place);
+    erase(history, history->second.find(std::get<2>(place)));
+    ++steps;
+  };
+  while (steps < request.max_steps && !drops_.empty() && std::get<0>(*drops_.begin()) <= request.now) {
+    const Place place = *drops_.begin();
+    const auto& state = std::get<1>(place)->second.find(std::get<2>(place))->second;
+    // Without a tombstone the answer is the same.
+    if (state.state.kind != Kind::kTombstone) from_ = std::max(*from_, std::get<0>(place) - *state.keep);
+    drop(place);
+  }
+  while (steps < request.max_steps && request.max_history_bytes > 0 && bytes_ > request.max_history_bytes && !ended_.empty()) {
+    const Place place = *ended_.begin();
+    from_ = std::max(*from_, std::get<0>(place));
+    drop(place);
+  }
+  return steps;
+}
+
+void ArchiveHistory::add_to(ArchiveStats& stats) const {
+  stats.history_states = states_;
+  stats.history_bytes = bytes_;
+  stats.history_from = from_;
+  stats.history_of = of_;
+}
+
+}  // namespace setget::inline v0::memory::detail

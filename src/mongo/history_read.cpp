@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "core/scan_cursor.hpp"
+#include "mongo/errors.hpp"
+#include "mongo/history.hpp"
+#include "mongo/history_codec.hpp"
+#include "mongo/history_names.hpp"
+#include "mongo/names.hpp"
+
+namespace setget::inline v0::mongo {
+namespace {
+
+using Kind = HistoryState::Kind;
+using Status = HistoryLookup::Status;
+
+Document not_later(TimePoint at) {
+  Document out;
+  out.add_date("$lte", at);
+  return out;
+}
+
+Document later(TimePoint at) {
+  Document out;
+  out.add_date("$gt", at);
+  return out;
+}
+
+// What no answer is made of.
+Document without_keys() {
+  Document fields;
+  fields.add("keys", std::int32_t{0});
+  return fields;
+}
+
+Result<void> read_pieces(const Place& place, mongoc_client_t* client, StoredState& state, Deadline deadline) {
+  if (state.pieces == 0) return {};
+  Document order;
+  order.add("_id", std::int32_t{1});
+  Document options;
+  options.add("sort", order);
+  std::int64_t read = 0;
+  auto found = place.find(client, place.history_chunks(), pieces_of(state.document), options, false, deadline,
+                          [&](const bson_t* piece) -> Result<void> {
+                            const auto bytes = find(piece, "bytes");
+                            state.body.append(bytes ? bytes->bytes().value_or(std::string_view()) : std::string_view());
+                            ++read;
+                            return {};
+                          });
+  if (found && read != state.pieces) return corrupted("state \"" + state.document + "\" of a history: pieces of its payload are missing");
+  return found;
+}
+
+Result<HistoryLookup> answer_of(const Place& place, mongoc_client_t* client, StoredState state, TimePoint at, Deadline deadline) {
+  if (state.kind == Kind::kNotKept) return HistoryLookup{.status = Status::kNotKept, .record = {}};
+  if (state.kind == Kind::kTombstone || state.expired(at)) return HistoryLookup{.status = Status::kGone, .record = {}};
+  if (auto whole = read_pieces(place, client, state, deadline); !whole) return std::move(whole).error();
+  auto record = record_of(std::move(state));
+  if (!record) return std::move(record).error();
+  return HistoryLookup{.status = Status::kFound, .record = *std::move(record)};
+}
+
+// Of two that began in one millisecond the one that came later.
+bool follows(const StoredState& one, const StoredState& other) {
+  return std::pair(one.since, one.position) > std::pair(other.since, other.position);
+}
+
+}  // namespace
+
+Result<HistoryLookup> History::get(const GetHistory& request) {
+  const auto deadline = place_->clients().own_deadline();
+  return place_->call(deadline, [&](mongoc_client_t* client) {
+    return request.key.empty() ? by_id(client, request, deadline) : by_key(client, request, deadline);
+  });
+}
+
+Result<HistoryLookup> History::by_id(mongoc_client_t* client, const GetHistory& request, Deadline deadline) {
+  Document filter;
+  filter.add_utf8("ident", document_id(request.ns, request.id)).add("since", not_later(request.at));
+  Document order;
+  order.add("since", std::int32_t{-1}).add("position", std::int32_t{-1});
+  Document options;
+  options.add("sort", order).add("limit", std::int64_t{1}).add("projection", without_keys());
+  std::optional<StoredState> last;
+  auto found = place_->find(client, place_->history(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
+    auto state = read_state(document);
+    if (!state) return std::move(state).error();
+    last = *std::move(state);
+    return {};
+  });
+  if (!found) return std::move(found).error();
+  if (!last || !last->in_force(request.at)) return HistoryLookup();
+  return answer_of(*place_, client, *std::move(last), request.at, deadline);
+}
+
+Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory& request, Deadline deadline) {
+  Document filter;
+  filter.add_text("ns", request.ns).add_text("keys", request.key).add("since", not_later(request.at));
+  Document fields;
+  for (const auto* name : {"format", "ident", "kind", "reason", "stamp", "position", "since", "until", "lost"}) {
+    fields.add(name, std::int32_t{1});
+  }
+  Document options;
+  options.add("projection", fields);
+  std::map<std::string, StoredState> latest;  // by identity
+  std::optional<Stamp> claim_by;
+  auto found = place_->find(client, place_->history(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
+    auto state = read_state(document);
+    if (!state) return std::move(state).error();
+    claim_by = std::max(claim_by.value_or(0), state->meta.stamp);
+    auto& known = latest[state->ident];
+    if (known.document.empty() || follows(*state, known)) known = *std::move(state);
+    return {};
+  });
+  if (!found) return std::move(found).error();
+  if (latest.empty()) return HistoryLookup();
+  std::optional<Stamp> lost_by;
+  const StoredState* holder = nullptr;
+  for (const auto& [ident, state] : latest) {
+    if (!state.in_force(request.at)) continue;
+    const bool lost =
+        state.kind == Kind::kTombstone ? state.reason == TombstoneReason::kSuperseded : state.meta.lost_keys.contains(request.key);
+    if (lost) {
+      lost_by = std::max(lost_by.value_or(0), state.meta.stamp);
+    } else if (state.kind != Kind::kTombstone && (holder == nullptr || holder->meta.stamp < state.meta.stamp)) {
+      holder = &state;  // two only where the older one learnt of it later
+    }
+  }
+  if (holder == nullptr) {
+    // It went to a later claim; where no history knows of one, it was that of a record without.
+    return HistoryLookup{.status = lost_by && *claim_by <= *lost_by ? Status::kNotKept : Status::kGone, .record = {}};
+  }
+  Document it;
+  it.add_utf8("_id", holder->document);
+  Document whole;
+  whole.add("projection", without_keys());
+  std::optional<StoredState> state;
+  found = place_->find(client, place_->history(), it, whole, false, deadline, [&](const bson_t* document) -> Result<void> {
+    auto read = read_state(document);
+    if (!read) return std::move(read).error();
+    state = *std::move(read);
+    return {};
+  });
+  if (!found) return std::move(found).error();
+  // Dropped in between: what was in force then is not known any more.
+  if (!state) return HistoryLookup();
+  return answer_of(*place_, client, *std::move(state), request.at, deadline);
+}
+
+Result<SummaryPage> History::scan(const ScanHistory& request) {
+  Document filter;
+  if (!request.cursor.empty()) {
+    const auto cursor = detail::decode_scan_cursor(request.cursor);
+    if (!cursor) return cursor.error();
+    Document behind;
+    behind.add_utf8("$gt", document_id(cursor->hash, cursor->ns, cursor->id));
+    filter.add("ident", behind);
+  }
+  filter.add("since", not_later(request.at)).add("until", later(request.at)).add("live_until", later(request.at));
+  filter.add("kind", static_cast<std::int32_t>(Kind::kRecord));
+  const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
+  Document order;
+  order.add("ident", std::int32_t{1}).add("since", std::int32_t{-1}).add("position", std::int32_t{-1});
+  Document options;
+  // One more than asked for tells whether this page is the last.
+  options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1)).add("projection", without_keys());
+  return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
+    std::vector<StoredState> states;
+    bool more = false;
+    auto found =
+        place_->find(client, place_->history(), filter, options, false, request.deadline, [&](const bson_t* document) -> Result<void> {
+          auto state = read_state(document);
+          if (!state) return std::move(state).error();
+          // A state whose end is not written yet (history_write.cpp) comes behind the one that follows it.
+          if (!states.empty() && states.back().ident == state->ident) return {};
+          more = states.size() == limit;
+          if (!more) states.push_back(*std::move(state));
+          return {};
+        });
+    if (!found) return std::move(found).error();
+    SummaryPage page;
+    for (auto& state : states) {
+      if (auto whole = read_pieces(*place_, client, state, request.deadline); !whole) return std::move(whole).error();
+      auto record = record_of(std::move(state));
+      if (!record) return std::move(record).error();
+      auto& summary = page.items.emplace_back();
+      summary.hash = identity_hash(record->ns, record->id);
+      summary.ns = record->ns;
+      summary.id = record->id;
+      summary.version = record->version;
+      summary.revision = record->revision;
+      summary.expires_at = record->expires_at;
+      summary.account = record->account;
+      summary.flow = record->flow;
+      summary.content = content_digest(*record);
+      summary.record = *std::move(record);
+    }
+    if (more) page.next = detail::encode_scan_cursor(page.items.back().hash, page.items.back().ns, page.items.back().id);
+    return page;
+  });
+}
+
+}  // namespace setget::inline v0::mongo

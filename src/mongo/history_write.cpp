@@ -1,0 +1,304 @@
+// A batch of states: what is known of their source and of the states before them; inserts; the ends of those before; how far it came. Each
+// step repeats without harm: a state has the same document whenever it is sent, an end is written once, and only when all of it is there
+// does the batch count as written. So a crash, a lost answer, or two processes that move the same outbox change nothing.
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "mongo/codec.hpp"
+#include "mongo/errors.hpp"
+#include "mongo/history.hpp"
+#include "mongo/history_codec.hpp"
+#include "mongo/history_names.hpp"
+#include "mongo/names.hpp"
+
+namespace setget::inline v0::mongo {
+
+class History::Writing {
+ public:
+  Writing(History& history, mongoc_client_t* client, const WriteHistory& request)
+      : history_(history), place_(*history.place_), client_(client), request_(request), deadline_(request.deadline) {}
+
+  Result<std::size_t> go() {
+    if (auto made = place_.make_history(client_, deadline_); !made) return std::move(made).error();
+    if (auto read = read_positions(); !read) return std::move(read).error();
+    for (const auto& given : request_.states) {
+      auto& written = positions_[given.state.part];
+      positions_before_.try_emplace(given.state.part, written);
+      if (given.state.position <= written) continue;
+      fresh_.push_back(&given);
+      written = given.state.position;
+    }
+    if (!fresh_.empty()) {
+      if (auto done = write_states(); !done) return std::move(done).error();
+    }
+    if (auto done = say_what_is_known(); !done) return std::move(done).error();
+    return fresh_.size();
+  }
+
+ private:
+  std::size_t limit() const { return place_.options().batch; }
+
+  Result<void> read_positions() {
+    std::map<std::string, std::uint32_t> parts;
+    Document ids;
+    for (const auto& given : request_.states) {
+      const auto [at, is_new] = parts.try_emplace(kPositions + part_name(request_.source, given.state.part), given.state.part);
+      if (is_new) ids.push_text(parts.size() - 1, at->first);
+    }
+    ids.push_text(parts.size(), kKnown);
+    Document in;
+    in.add_array("$in", ids);
+    Document filter;
+    filter.add("_id", in);
+    return place_.find(client_, place_.state(), filter, Document(), false, deadline_, [&](const bson_t* found) -> Result<void> {
+      const auto id = text_or_empty(found, "_id");
+      if (id == kKnown) {
+        has_from_ = find(found, "from").has_value();
+      } else if (const auto part = parts.find(id); part != parts.end()) {
+        positions_[part->second] = static_cast<Position>(integer_or(found, "position", 0));
+      }
+      return {};
+    });
+  }
+
+  // Those of this batch's identities that are in force. What an attempt left that did not come to its end is not one of them: its documents
+  // are those of this attempt, or of the next batch.
+  Result<void> read_links() {
+    std::set<std::string> wanted;
+    for (const auto* given : fresh_) wanted.insert(document_id(given->state.ns, given->state.id));
+    for (auto at = wanted.begin(); at != wanted.end();) {
+      Document ids;
+      for (std::size_t count = 0; at != wanted.end() && count < limit(); ++at, ++count) ids.push_text(count, *at);
+      Document in;
+      in.add_array("$in", ids);
+      Document filter;
+      filter.add("ident", in).add_date("until", kForever);
+      Document fields;
+      for (const auto* name : {"format", "ident", "since", "until", "position", "keys", "stamp", "keep", "pieces"}) {
+        fields.add(name, std::int32_t{1});
+      }
+      Document options;
+      options.add("projection", fields);
+      auto found = place_.find(client_, place_.history(), filter, options, false, deadline_, [&](const bson_t* document) -> Result<void> {
+        auto state = read_state(document);
+        if (!state) return std::move(state).error();
+        for (const auto& [part, position] : positions_before_) {
+          const auto mine = part_name(request_.source, part);
+          if (state->document.starts_with(mine) && state->document > state_name(mine, position)) return {};
+        }
+        const auto ident = state->ident;
+        const auto since = state->since;
+        auto& link = links_[ident];
+        if (link.document.empty() || since >= link.since) link = link_of(*std::move(state));
+        return {};
+      });
+      if (!found) return found;
+    }
+    return {};
+  }
+
+  Result<void> write_states() {
+    if (auto read = read_links(); !read) return read;
+    std::vector<PlannedState> planned;
+    std::vector<std::pair<Link, TimePoint>> ends;
+    std::size_t bytes = 0;
+    const auto flush = [&]() -> Result<void> {
+      auto done = insert(planned);
+      planned.clear();
+      bytes = 0;
+      return done;
+    };
+    for (const auto* given : fresh_) {
+      const auto before = links_.find(document_id(given->state.ns, given->state.id));
+      auto name = state_name(part_name(request_.source, given->state.part), given->state.position);
+      auto one = plan_state(*given, std::move(name), before == links_.end() ? nullptr : &before->second, place_.options().max_inline_bytes);
+      if (!one.whole.whole() || one.whole.bytes() > kMaxDocument) {
+        return Error(ErrorCode::kTooLarge, "a state of a history does not fit into a document of MongoDB").at_field("keys");
+      }
+      if (before != links_.end()) ends.emplace_back(std::move(before->second), one.link.since);
+      links_.insert_or_assign(one.ident, one.link);
+      bytes += one.whole.bytes();
+      planned.push_back(std::move(one));
+      if (planned.size() < limit() && bytes < place_.options().batch_bytes) continue;
+      if (auto done = flush(); !done) return done;
+    }
+    if (auto done = flush(); !done) return done;
+    // Not before all are there: a state that has ended is not looked for again.
+    if (auto ended = end(ends); !ended) return ended;
+    return save_positions();
+  }
+
+  Result<void> insert(const std::vector<PlannedState>& planned) {
+    std::vector<const PlannedState*> left;
+    for (const auto& one : planned) {
+      if (auto done = write_pieces(one); !done) return done;
+      left.push_back(&one);
+    }
+    const auto states = place_.collection(client_, place_.history());
+    for (int round = 0; !left.empty(); ++round) {
+      Document options;
+      options.add("ordered", false);
+      const BulkHandle bulk(mongoc_collection_create_bulk_operation_with_opts(states.get(), options.raw()));
+      bson_error_t error{};
+      for (const auto* one : left) {
+        if (!mongoc_bulk_operation_insert_with_opts(bulk.get(), one->whole.raw(), nullptr, &error)) return call_error(error, deadline_);
+      }
+      Reply reply;
+      const bool done = mongoc_bulk_operation_execute(bulk.get(), reply.fill(), &error) != 0;
+      std::int64_t bytes = 0;
+      for (const auto* one : left) bytes += one->bytes;
+      if (done) {
+        history_.note_bytes(bytes);
+        return {};
+      }
+      // Some were there, and the server may have stopped at the first of them.
+      if (static_cast<std::int32_t>(error.code) != kDuplicateKey || round > static_cast<int>(planned.size())) {
+        return call_error(error, deadline_);
+      }
+      if (auto looked = leave_missing(left); !looked) return looked;
+    }
+    return {};
+  }
+
+  Result<void> leave_missing(std::vector<const PlannedState*>& left) {
+    Document ids;
+    for (std::size_t i = 0; i < left.size(); ++i) ids.push_text(i, left[i]->link.document);
+    Document in;
+    in.add_array("$in", ids);
+    Document filter;
+    filter.add("_id", in);
+    Document fields;
+    fields.add("_id", std::int32_t{1});
+    Document options;
+    options.add("projection", fields);
+    std::set<std::string> there;
+    auto found = place_.find(client_, place_.history(), filter, options, false, deadline_, [&](const bson_t* document) -> Result<void> {
+      there.insert(text_or_empty(document, "_id"));
+      return {};
+    });
+    if (found) std::erase_if(left, [&](const PlannedState* one) { return there.contains(one->link.document); });
+    return found;
+  }
+
+  Result<void> write_pieces(const PlannedState& state) {
+    const auto size = place_.options().max_inline_bytes;
+    const auto pieces = place_.collection(client_, place_.history_chunks());
+    Document upsert;
+    upsert.add("upsert", true);
+    for (std::size_t at = 0, number = 0; at < state.pieces.size(); at += size, ++number) {
+      const auto id = piece_name(state.link.document, number);
+      Document piece;
+      piece.add_utf8("_id", id).add_binary("bytes", state.pieces.view().substr(at, size));
+      if (state.drop_at) piece.add_date("purge_at", *state.drop_at + kGrace);
+      Document filter;
+      filter.add_utf8("_id", id);
+      bson_error_t error{};
+      if (!mongoc_collection_replace_one(pieces.get(), filter.raw(), piece.raw(), upsert.raw(), nullptr, &error)) {
+        return call_error(error, deadline_);
+      }
+    }
+    return {};
+  }
+
+  Result<void> end(const std::vector<std::pair<Link, TimePoint>>& ends) {
+    const auto states = place_.collection(client_, place_.history());
+    for (std::size_t at = 0; at < ends.size(); at += limit()) {
+      Document options;
+      options.add("ordered", false);
+      const BulkHandle bulk(mongoc_collection_create_bulk_operation_with_opts(states.get(), options.raw()));
+      bson_error_t error{};
+      for (std::size_t i = at; i < std::min(ends.size(), at + limit()); ++i) {
+        const auto& [link, until] = ends[i];
+        Document filter;
+        filter.add_utf8("_id", link.document).add_date("until", kForever);
+        Document fields;
+        fields.add_date("until", until);
+        if (link.keep) fields.add_date("drop_at", until + *link.keep).add_date("purge_at", until + *link.keep + kGrace);
+        Document change;
+        change.add("$set", fields);
+        if (link.pieces > 0) {
+          if (auto done = end_pieces(link, until); !done) return done;
+        }
+        if (!mongoc_bulk_operation_update_one_with_opts(bulk.get(), filter.raw(), change.raw(), nullptr, &error)) {
+          return call_error(error, deadline_);
+        }
+      }
+      Reply reply;
+      if (mongoc_bulk_operation_execute(bulk.get(), reply.fill(), &error) == 0) return call_error(error, deadline_);
+    }
+    return {};
+  }
+
+  Result<void> end_pieces(const Link& link, TimePoint until) {
+    if (!link.keep) return {};
+    const auto pieces = place_.collection(client_, place_.history_chunks());
+    Document fields;
+    fields.add_date("purge_at", until + *link.keep + kGrace);
+    Document change;
+    change.add("$set", fields);
+    bson_error_t error{};
+    if (mongoc_collection_update_many(pieces.get(), pieces_of(link.document).raw(), change.raw(), nullptr, nullptr, &error)) return {};
+    return call_error(error, deadline_);
+  }
+
+  Result<void> set(const std::string& id, const Document& change) {
+    Document filter;
+    filter.add_utf8("_id", id);
+    Document upsert;
+    upsert.add("upsert", true);
+    const auto states = place_.collection(client_, place_.state());
+    bson_error_t error{};
+    if (mongoc_collection_update_one(states.get(), filter.raw(), change.raw(), upsert.raw(), nullptr, &error)) return {};
+    if (error.code == kDuplicateKey) return Error(ErrorCode::kUnavailable, "another process wrote the same document");
+    return call_error(error, deadline_);
+  }
+
+  Result<void> save_positions() {
+    std::set<std::uint32_t> parts;
+    for (const auto* given : fresh_) parts.insert(given->state.part);
+    for (const auto part : parts) {
+      Document fields;
+      fields.add("position", positions_[part]);
+      Document change;
+      change.add("$max", fields);
+      if (auto done = set(kPositions + part_name(request_.source, part), change); !done) return done;
+    }
+    return {};
+  }
+
+  Result<void> say_what_is_known() {
+    std::optional<TimePoint> from;
+    if (!has_from_ && !fresh_.empty()) from = fresh_.front()->state.at;
+    if (!request_.of.empty()) from = std::max(from.value_or(request_.since), request_.since);
+    if (from) {
+      if (auto done = history_.forget_before(client_, *from, deadline_); !done) return done;
+    }
+    if (request_.of.empty()) return {};
+    Document fields;
+    fields.add_text("of", request_.of);
+    Document change;
+    change.add("$set", fields);
+    return set(kKnown, change);
+  }
+
+  History& history_;
+  Place& place_;
+  mongoc_client_t* client_;
+  const WriteHistory& request_;
+  const Deadline deadline_;
+  std::map<std::uint32_t, Position> positions_;         // after this batch
+  std::map<std::uint32_t, Position> positions_before_;  // as they were found
+  bool has_from_ = false;
+  std::vector<const ArchivedState*> fresh_;
+  std::map<std::string, Link> links_;  // by identity: its latest state
+};
+
+Result<std::size_t> History::write(const WriteHistory& request) {
+  if (request.states.empty() && request.of.empty()) return std::size_t{0};
+  return place_->call(request.deadline, [&](mongoc_client_t* client) { return Writing(*this, client, request).go(); });
+}
+
+}  // namespace setget::inline v0::mongo

@@ -1,0 +1,129 @@
+// Range digests in one walk over all names, in the order in which the servers have them. Of an entry come its first bytes, where the digest
+// of the content stands since it was set; so no payload moves. Entries of before that was so, and those whose bytes are asked for, are read
+// whole.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/range_digest.hpp"
+#include "redis/scan.hpp"
+#include "redis/store.hpp"
+#include "redis/store_names.hpp"
+
+namespace setget::inline v0::redis {
+namespace {
+
+using State = IdentitySlot::State;
+
+constexpr std::int64_t kHeadBytes = 160;       // more than heads have, but for many lost keys
+constexpr std::size_t kReadWhole = 64;         // at a time
+constexpr std::size_t kMostInOrder = 250'000;  // lines that are kept until ranges are cut
+
+// Lines in no order, to ranges. While they are few they are kept; the ranges are cut by what was seen until then, and all others are added
+// to theirs.
+class Gathering {
+ public:
+  Gathering(std::size_t size, std::size_t most) : size_(size), most_(most) {}
+
+  void add(std::uint64_t hash, const Digest& line) {
+    if (!ranges_.empty()) return setget::detail::range_of(ranges_, hash).add(line);
+    lines_.push_back({hash, line});
+    if (lines_.size() == kMostInOrder) cut();
+  }
+  std::vector<RangeDigest> take() {
+    if (ranges_.empty()) cut();
+    return std::move(ranges_);
+  }
+
+ private:
+  struct Line {
+    std::uint64_t hash;
+    Digest digest;
+    friend bool operator==(const Line&, const Line&) = default;
+  };
+  void cut() {
+    std::ranges::sort(lines_, [](const Line& a, const Line& b) {
+      if (a.hash != b.hash) return a.hash < b.hash;
+      return a.digest.high != b.digest.high ? a.digest.high < b.digest.high : a.digest.low < b.digest.low;
+    });
+    // SCAN may give a name twice.
+    lines_.erase(std::unique(lines_.begin(), lines_.end()), lines_.end());
+    setget::detail::RangeCutter cutter(size_, most_);
+    for (const auto& line : lines_) cutter.add(line.hash, line.digest);
+    ranges_ = cutter.take();
+    lines_ = {};
+  }
+
+  std::size_t size_;
+  std::size_t most_;
+  std::vector<Line> lines_;
+  std::vector<RangeDigest> ranges_;
+};
+
+}  // namespace
+
+Result<std::vector<RangeDigest>> RedisStore::digest(const DigestRecords& request) {
+  if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
+  if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
+  Gathering gathering(request.entries, request.max_ranges);
+  std::vector<std::string> whole;
+  const auto add = [&](const PlaceView& place, const IdentityPart& identity, const Digest& content) {
+    Summary line{.hash = place.hash, .ns = std::string(place.ns), .id = std::string(place.id)};
+    line.version = identity.slot.version;
+    line.revision = identity.slot.revision;
+    line.expires_at = identity.slot.expires_at;
+    line.content = content;
+    if (setget::detail::counts(line, request.now)) gathering.add(line.hash, entry_digest(line));
+  };
+  const auto read_whole = [&]() -> Result<void> {
+    while (!whole.empty()) {
+      const auto some = std::span(whole).last(std::min(kReadWhole, whole.size()));
+      auto entries = decoded_entries(some, request.deadline);
+      if (!entries) return std::move(entries).error();
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        const auto& entry = (*entries)[i];
+        if (!entry || !entry->identity || entry->identity->slot.state != State::kLive) continue;
+        auto record = record_of(*entry->identity, request.deadline);
+        if (!record) return std::move(record).error();
+        const auto [ns, id] = split_qualified(some[i]);
+        add({.hash = identity_hash(ns, id), .ns = ns, .id = id}, *entry->identity, content_digest(*record));
+      }
+      whole.resize(whole.size() - some.size());
+    }
+    return {};
+  };
+  const NameScan entries{.pattern = fmt::format("{}:{{k*}}:e:*", place_->prefix()), .type = "string", .step = 2000};
+  auto walked = scan_names(place_->client(), entries, request.deadline, [&](std::span<const Reply> page) -> Result<bool> {
+    if (request.go_on) {
+      if (auto on = request.go_on(); !on) return std::move(on).error();
+    }
+    std::vector<RedisCommand> commands;
+    commands.reserve(page.size());
+    for (const auto& name : page) {
+      commands.push_back(RedisCommand("GETRANGE").key(name.text()).arg(std::int64_t{0}).arg(kHeadBytes - 1).idempotent());
+    }
+    const auto heads = place_->client().pipeline(commands, request.deadline);
+    for (std::size_t i = 0; i < page.size(); ++i) {
+      if (!heads[i]) return heads[i].error();
+      const auto at = page[i].text().find("}:e:");
+      if (at == std::string_view::npos) continue;
+      const auto name = page[i].text().substr(at + 4);
+      auto identity = decode_identity(heads[i]->text());
+      if (identity && (!*identity || (*identity)->slot.state != State::kLive)) continue;
+      const auto [ns, id] = split_qualified(name);
+      const PlaceView place{.hash = identity_hash(ns, id), .ns = ns, .id = id};
+      if (!identity || !(*identity)->content || request.deep.takes(place.hash)) {
+        whole.emplace_back(name);
+      } else {
+        add(place, **identity, *(*identity)->content);
+      }
+    }
+    auto read = read_whole();
+    if (!read) return std::move(read).error();
+    return true;
+  });
+  if (!walked) return std::move(walked).error();
+  return gathering.take();
+}
+
+}  // namespace setget::inline v0::redis

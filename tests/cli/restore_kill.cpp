@@ -1,0 +1,132 @@
+#include "restore_kill.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <utility>
+
+namespace cli_test {
+
+namespace {
+
+constexpr int kRestored = 1'500;
+
+std::string record_line(int n, const std::string& state) {
+  const auto name = std::to_string(n);
+  return R"({"id":"r)" + name + R"(","keys":["k)" + name + R"("],"account":"acme","flow":"orders","payload":{"n":)" + name + R"(,"is":")" +
+         state + R"(","more":")" + std::string(static_cast<std::size_t>(n % 700), 'x') + "\"}}\n";
+}
+
+}  // namespace
+
+RestoreKills::RestoreKills(std::filesystem::path folder, std::string config, int otherwise)
+    : folder_(std::move(folder)), config_(std::move(config)), wanted_(otherwise) {
+  if (const char* given = std::getenv("SETGET_CRASH_ROUNDS")) wanted_ = std::max(1, std::atoi(given));
+}
+
+Ran RestoreKills::with(std::vector<std::string> words) const {
+  words.insert(words.end(), {"--config", config_});
+  return run_binary(folder_, words);
+}
+
+void RestoreKills::fill(int records) const {
+  {
+    std::ofstream file(folder_ / "records.ndjson", std::ios::binary);
+    for (int i = 0; i < records; ++i) file << record_line(i, "archived");
+  }
+  const auto loaded = with({"load", "records.ndjson"});
+  ASSERT_EQ(loaded.code, 0) << loaded.out << loaded.err;
+  const auto drained = with({"queue", "drain"});
+  ASSERT_EQ(drained.code, 0) << drained.out << drained.err;
+  const auto ran = with({"archive", "run"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+}
+
+template <class Between>
+nlohmann::json RestoreKills::restore(std::vector<std::string> words, int at_most, int& kills, Between between) const {
+  words.insert(words.end(), {"--state", "state", "--json", "--config", config_});
+  static std::minstd_rand random(7);
+  // From before it has opened anything to where it is nearly done; later ones live longer, so that it ends.
+  for (int i = 0;; ++i) {
+    Ran ran;
+    const auto longest = i < at_most ? 60'000 + 8'000 * i : 60'000'000;
+    if (run_and_kill(folder_, words, std::chrono::microseconds(random() % static_cast<unsigned>(longest)), ran)) {
+      EXPECT_EQ(ran.code, 0) << ran.err;
+      return ran.code == 0 ? ran.json() : nlohmann::json();
+    }
+    ++kills;
+    between(i);
+  }
+}
+
+void RestoreKills::into_an_empty_store() {
+  fill(kRestored);
+  int kills = 0;
+  int resumed = 0;
+  for (int round = 0; kills < wanted_; ++round) {
+    for (const char* file : {"setget.db", "setget.db-wal", "setget.db-shm", "setget.db-lock"}) std::filesystem::remove(folder_ / file);
+    const auto report = restore({"archive", "restore"}, wanted_ - kills, kills, [](int) {});
+    ASSERT_TRUE(report.is_object());
+    // One that was killed when it had come to its end, and had not said so, leaves nothing to do.
+    const bool was_done = report["resumed"] == false && report["skipped_present"] == kRestored;
+    EXPECT_TRUE(report["into_empty_store"] == true || was_done) << report.dump();
+    EXPECT_EQ(report["considered"], kRestored);
+    // What was put back right before a kill is found there by the next one.
+    EXPECT_EQ(report["restored"].get<int>() + report["skipped_present"].get<int>(), kRestored);
+    resumed += report["resumed"] == true ? 1 : 0;
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "state"));
+    const auto ran = with({"archive", "run", "--adopt", "--json"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.json()["written"], 0) << "every version is the one that the archive has";
+    const auto verified = with({"archive", "verify", "--deep", "--json"});
+    ASSERT_EQ(verified.code, 0) << "round " << round << ": " << verified.out << verified.err;
+    EXPECT_EQ(verified.json()["compared"], kRestored);
+  }
+  EXPECT_GT(resumed, 0) << "it was never killed while it was under way";
+}
+
+void RestoreKills::over_live_data() {
+  fill(kRestored);
+  {
+    std::ofstream file(folder_ / "live.ndjson", std::ios::binary);
+    for (int i = 0; i < kRestored; i += 3) file << record_line(i, "live");
+  }
+  ASSERT_EQ(with({"load", "live.ndjson"}).code, 0);
+  ASSERT_EQ(with({"queue", "drain"}).code, 0);
+  std::vector<int> set;
+  std::vector<int> erased;
+  int kills = 0;
+  const auto began = [&] { return std::filesystem::exists(folder_ / "state"); };
+  const auto report = restore({"archive", "restore", "--overwrite"}, wanted_, kills, [&](int i) {
+    // What comes before it has begun is what it is there to replace.
+    if (!began() || i % 2 == 0) return;
+    const int n = i * 37 % kRestored;
+    const auto name = std::to_string(n);
+    if (i % 4 == 1) {
+      ASSERT_EQ(with({"set", "-k", "k" + name, "--id", "r" + name, "--account", "acme", "--flow", "orders", "-p", R"("later")"}).code, 0);
+      set.push_back(n);
+      std::erase(erased, n);
+    } else {
+      ASSERT_EQ(with({"delete", "--id", "r" + name}).code, 0);
+      erased.push_back(n);
+      std::erase(set, n);
+    }
+  });
+  ASSERT_TRUE(report.is_object());
+  EXPECT_TRUE(report["resumed"]);
+  EXPECT_FALSE(set.empty());
+  EXPECT_FALSE(erased.empty());
+  for (const int n : set) EXPECT_EQ(with({"get", "k" + std::to_string(n)}).out, R"("later")") << n;
+  for (const int n : erased) EXPECT_EQ(with({"get", "k" + std::to_string(n)}).code, 2) << n;
+  for (int n = 0; n < kRestored; n += 91) {
+    if (std::ranges::find(set, n) != set.end() || std::ranges::find(erased, n) != erased.end()) continue;
+    const auto found = with({"get", "k" + std::to_string(n)});
+    EXPECT_NE(found.out.find("archived"), std::string::npos) << n << found.out << found.err;
+  }
+  ASSERT_EQ(with({"archive", "run"}).code, 0);
+  const auto verified = with({"archive", "verify", "--deep"});
+  EXPECT_EQ(verified.code, 0) << verified.out << verified.err;
+}
+
+}  // namespace cli_test
