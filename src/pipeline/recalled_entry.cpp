@@ -4,19 +4,8 @@
 
 namespace setget::inline v0::detail {
 
-ApplyEntry recalled_entry(Record&& record, const Flows& flows) {
-  ApplyEntry entry;
-  entry.stamp = record.stamp;
-  entry.expires_at = record.expires_at;
-  entry.ttl_rule = record.ttl_rule;
-  entry.listed = flows.effective(record.account, record.flow).index.value_or(false);
-  entry.revision = record.revision;
-  entry.lost_keys = std::move(record.lost_keys);
-  auto& command = entry.command;
-  // A redelivery of the original set then is a duplicate and no conflict.
-  if (record.ttl_rule == TtlRule::kMessage)
-    command.ttl = record.expires_at ? Ttl::after(*record.expires_at - record.created_at) : Ttl::never();
-  if (record.version != record.stamp) command.version = record.version;
+Command command_of(Record&& record) {
+  Command command;
   command.ns = std::move(record.ns);
   command.id = std::move(record.id);
   command.keys = std::move(record.keys);
@@ -26,7 +15,27 @@ ApplyEntry recalled_entry(Record&& record, const Flows& flows) {
   command.payload = std::move(record.payload);
   command.content_type = std::move(record.content_type);
   command.attributes = std::move(record.attributes);
-  entry.encoded = encode_command(command);
+  return command;
+}
+
+ApplyEntry recalled_entry(Record&& record, const Flows& flows) {
+  ApplyEntry entry;
+  entry.stamp = record.stamp;
+  entry.expires_at = record.expires_at;
+  entry.ttl_rule = record.ttl_rule;
+  const auto flow = flows.effective(record.account, record.flow);
+  entry.listed = flow.index.value_or(false);
+  entry.history = flow.history.value_or(false);
+  entry.revision = record.revision;
+  entry.lost_keys = std::move(record.lost_keys);
+  // A redelivery of the original set then is a duplicate and no conflict.
+  std::optional<Ttl> ttl;
+  if (record.ttl_rule == TtlRule::kMessage) ttl = record.expires_at ? Ttl::after(*record.expires_at - record.created_at) : Ttl::never();
+  const auto version = record.version;
+  entry.command = command_of(std::move(record));
+  entry.command.ttl = ttl;
+  if (version != entry.stamp) entry.command.version = version;
+  entry.encoded = encode_command(entry.command);
   return entry;
 }
 

@@ -1,6 +1,7 @@
 #include <future>
 
 #include "pipeline/archiver_state.hpp"
+#include "pipeline/recalled_entry.hpp"
 
 namespace setget::inline v0 {
 
@@ -153,7 +154,7 @@ class Restoration {
       ++report_.restored;
       return {};
     }
-    kept_.push_back(kept_entry(std::move(record)));
+    kept_.push_back(detail::recalled_entry(std::move(record), *flows_));
     return {};
   }
 
@@ -175,44 +176,8 @@ class Restoration {
     return {};
   }
 
-  static Command command_of(Record&& record) {
-    Command command;
-    command.ns = std::move(record.ns);
-    command.id = std::move(record.id);
-    command.keys = std::move(record.keys);
-    command.account = std::move(record.account);
-    command.flow = std::move(record.flow);
-    command.owner = std::move(record.owner);
-    command.payload = std::move(record.payload);
-    command.content_type = std::move(record.content_type);
-    command.attributes = std::move(record.attributes);
-    return command;
-  }
-
   bool keeps_history(const Record& record) const { return flows_->effective(record.account, record.flow).history.value_or(false); }
   bool listed(const Record& record) const { return flows_->effective(record.account, record.flow).index.value_or(false); }
-
-  // The command as its producer most probably gave it: a redelivery of the original then is a duplicate and no conflict.
-  ApplyEntry kept_entry(Record&& record) const {
-    ApplyEntry entry;
-    entry.stamp = record.stamp;
-    entry.expires_at = record.expires_at;
-    entry.ttl_rule = record.ttl_rule;
-    entry.listed = listed(record);
-    entry.history = keeps_history(record);
-    entry.revision = record.revision;
-    entry.lost_keys = std::move(record.lost_keys);
-    const auto version = record.version;
-    if (record.ttl_rule == TtlRule::kMessage) {
-      entry.command.ttl = record.expires_at ? Ttl::after(*record.expires_at - record.created_at) : Ttl::never();
-    }
-    const auto ttl = entry.command.ttl;
-    entry.command = command_of(std::move(record));
-    entry.command.ttl = ttl;
-    if (version != entry.stamp) entry.command.version = version;
-    entry.encoded = encode_command(entry.command);
-    return entry;
-  }
 
   Result<void> apply_kept() {
     if (kept_.empty()) return {};
@@ -266,7 +231,7 @@ class Restoration {
     const auto known_version = std::max(record.version, current ? current->version : 0);
     const KeyList keys{std::span<const std::string_view>(held)};
     record.attributes.insert_or_assign(std::string(kRestoredFrom), fmt::format("version {}, revision {}", record.version, record.revision));
-    entry.command = command_of(std::move(record));
+    entry.command = detail::command_of(std::move(record));
     entry.command.keys = keys;
     if (!assigned) entry.command.version = known_version + 1;
     entry.encoded = encode_command(entry.command);
