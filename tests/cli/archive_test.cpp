@@ -121,12 +121,12 @@ TEST_F(Archives, a_restore_refuses_the_state_of_another_and_leaves_none_behind) 
 
 TEST_F(Archives, a_restore_that_is_killed_again_and_again_brings_an_empty_store_back) {
   write("kill.toml", "[archive]\nuri = \"sqlite:archive.db\"\n");
-  RestoreKills(folder, "kill.toml", 25).into_an_empty_store();
+  RestoreKills(folder, "kill.toml", 25, 6'000).into_an_empty_store();
 }
 
 TEST_F(Archives, a_restore_over_live_data_that_is_killed_again_and_again_leaves_what_came_later) {
   write("kill.toml", "[archive]\nuri = \"sqlite:archive.db\"\n");
-  RestoreKills(folder, "kill.toml", 25).over_live_data();
+  RestoreKills(folder, "kill.toml", 25, 6'000).over_live_data();
 }
 
 TEST_F(Archives, a_run_says_how_far_it_is_keeps_to_its_rate_and_can_be_interrupted) {

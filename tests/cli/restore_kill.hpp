@@ -9,10 +9,10 @@
 namespace cli_test {
 
 // `folder` has an archive that `config` (a file in it) names, and a store in setget.db with it. So many kills; SETGET_CRASH_ROUNDS says
-// another number. `otherwise`: how many in CI.
+// another number. `otherwise`: how many in CI. `records`: so many that a restore takes longer than a start.
 class RestoreKills {
  public:
-  RestoreKills(std::filesystem::path folder, std::string config, int otherwise);
+  RestoreKills(std::filesystem::path folder, std::string config, int otherwise, int records);
 
   // Into a store that is empty: afterwards archive and store agree in every byte, version and expiry.
   void into_an_empty_store();
@@ -29,6 +29,7 @@ class RestoreKills {
   const std::filesystem::path folder_;
   const std::string config_;
   int wanted_;
+  const int records_;
 };
 
 }  // namespace cli_test
