@@ -27,7 +27,9 @@ double read_all(const mongo::Options& options, KeyStore* store) {
   const mongo::CollectionHandle documents(mongoc_client_get_collection(client.get(), address.database.c_str(), options.collection.c_str()));
   const auto start = Clock::now();
   const mongo::Document all;
-  const mongo::CursorHandle cursor(mongoc_collection_find_with_opts(documents.get(), all.raw(), nullptr, nullptr));
+  mongo::Document some_at_a_time;
+  some_at_a_time.add("batchSize", std::int32_t{200});  // mongo-java-server sends more than a message may have if nothing is said
+  const mongo::CursorHandle cursor(mongoc_collection_find_with_opts(documents.get(), all.raw(), some_at_a_time.raw(), nullptr));
   const bson_t* document = nullptr;
   std::uint64_t count = 0;
   while (mongoc_cursor_next(cursor.get(), &document)) {
@@ -41,6 +43,8 @@ double read_all(const mongo::Options& options, KeyStore* store) {
       fail("store and archive differ");
     }
   }
+  bson_error_t error{};
+  if (mongoc_cursor_error(cursor.get(), &error)) fail(error.message);
   if (count != kRecords) fail("the scan saw " + std::to_string(count) + " documents");
   return static_cast<double>(count) / seconds_since(start);
 }

@@ -168,10 +168,9 @@ int restore(Context& context, setget::RestoreOptions options, const std::string&
   }
   // Into an empty store is what a restore is for: a missing file is made, but not to count what would come into it.
   return with_archiver(context, options.dry_run ? Missing::kPretend : Missing::kMake, [&](Session& session, setget::Archiver& archiver) {
-    // The states of a moment may still lie in the outbox of the store; such a restore says itself how far back it reaches.
-    if (!options.at) {
-      if (auto filled = refuse_nothing(session, archiver); !filled) return failed(context.common, filled.error());
-    }
+    // What was at a moment may have come past the runs, by the histories.
+    if (auto filled = options.at ? Result<void>() : refuse_nothing(session, archiver); !filled)
+      return failed(context.common, filled.error());
     const auto report = archiver.restore(options);
     if (!report) return failed(context.common, report.error());
     if (state) state->remove();

@@ -49,13 +49,18 @@ extern "C" void setget_mongo_failed(const mongoc_apm_command_failed_t* event) {
         mongoc_apm_command_failed_get_duration(event), "failed");
 }
 
+// The driver keeps its counters in shared memory under this name, and a process that is killed would leave them there.
+void drop_counters_file() noexcept { ::shm_unlink(fmt::format("/mongoc-{}", ::getpid()).c_str()); }
+
+// Where the driver was built to start itself when it is loaded, it has made that file by now, also if nobody asks for it later.
+[[maybe_unused]] const bool kNoCountersFile = (drop_counters_file(), true);
+
 }  // namespace
 
 void start_driver() {
   static const bool started = [] {
     mongoc_init();
-    // Its counters stand in shared memory under this name, and would stay there after every process: they remain this process's own.
-    ::shm_unlink(fmt::format("/mongoc-{}", ::getpid()).c_str());
+    drop_counters_file();
     // Callers get their errors; what else it says goes to stderr otherwise.
     mongoc_log_set_handler(nullptr, nullptr);
     return true;

@@ -86,6 +86,7 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   const bool all = request.deep.of == 1;
   Document options;
   options.add("projection", all ? whole_record() : digest_fields());
+  options.add("batchSize", batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     auto ranges = *empty;
     std::vector<std::string> sampled;

@@ -221,6 +221,7 @@ Result<SummaryPage> Reader::query(const ScanArchive& request, std::size_t limit,
   // One more than asked for tells whether this page is the last.
   options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1));
   options.add("projection", request.with_records ? without_document() : summary_fields());
+  options.add("batchSize", batch_size(request.with_records));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
     SummaryPage page;
     std::vector<Stored> large;

@@ -14,6 +14,10 @@
 
 namespace setget::inline v0::mongo {
 
+// Documents in one answer of a server, with or without their payloads. Some servers send all that there are where nothing is said, and more
+// than a message may have.
+inline std::int32_t batch_size(bool payloads) { return payloads ? 200 : 1000; }
+
 class Reader {
  public:
   explicit Reader(std::shared_ptr<Place> place) : place_(std::move(place)) {}

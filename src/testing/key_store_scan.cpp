@@ -176,6 +176,62 @@ void the_content_digest_depends_on_content_only(Trial& t) {
   EXPECT_NE(scan(t, 10).at(0).content, first);
 }
 
+// However a backend comes to its digests: they are those of the lines that its scan gives.
+void digests_are_those_of_the_lines_of_a_scan(Trial& t) {
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    auto s = spec("r" + std::to_string(i), {"k" + std::to_string(i), "m" + std::to_string(i)}, t.stamp(i));
+    s.payload = std::string(i * 40, 'x') + std::to_string(i);
+    if (i % 3 == 0) s.version = 1 + i;
+    if (i % 4 == 0) s.expires_at = t.now() + Milliseconds(i < 20 ? 5 : 5000);
+    t.apply(set_entry(s));
+  }
+  t.apply(erase("r1", t.stamp(50)));
+  t.apply(touch("r2", t.stamp(51), t.now() + Milliseconds(777)));
+  t.apply(set("thief", {"k5"}, t.stamp(52)));
+  t.apply(set("key", {"key"}, t.stamp(53)));
+  t.apply(set("r7", {"k7"}, t.stamp(54)));
+  t.apply(in_namespace(set("r8", {"k8"}, t.stamp(55)), "one"));
+  t.clock().advance(Milliseconds(5));
+  for (const std::size_t entries : {1u, 4u, 1000u}) {
+    for (const std::size_t most : {2u, 1000u}) {
+      for (const std::uint64_t deep : {0u, 1u, 3u}) {
+        const DigestRecords request{.entries = entries, .max_ranges = most, .now = t.now(), .deep = {.of = deep, .turn = 1}, .page = 7};
+        EXPECT_EQ(t.store().digest(request).value(), t.store().KeyStoreBackend::digest(request).value())
+            << entries << " entries, " << most << " ranges, deep " << deep;
+      }
+    }
+  }
+}
+
+void several_identities_are_looked_up_at_once(Trial& t) {
+  t.apply(set("live", {"k"}, t.stamp(1), "payload"));
+  t.apply(set("erased", {"e"}, t.stamp(2)));
+  t.apply(erase("erased", t.stamp(3)));
+  auto s = spec("expired", {"x"}, t.stamp(4));
+  s.expires_at = t.now() + Milliseconds(5);
+  t.apply(set_entry(s));
+  t.apply(in_namespace(set("live", {"k"}, t.stamp(5), "other"), "one"));
+  t.clock().advance(Milliseconds(5));
+  const std::vector<IdentityName> names{{.ns = {}, .id = "unknown"},
+                                        {.ns = "one", .id = "live"},
+                                        {.ns = {}, .id = "erased"},
+                                        {.ns = {}, .id = "expired"},
+                                        {.ns = {}, .id = "live"}};
+  const auto found = t.store().get_by_ids({.names = names, .now = t.now()}).value();
+  ASSERT_EQ(found.size(), names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto alone = t.store().get_by_id({.ns = names[i].ns, .id = names[i].id, .now = t.now()}).value();
+    EXPECT_EQ(found[i].status, alone.status) << names[i].id;
+    ASSERT_EQ(found[i].record.has_value(), alone.record.has_value()) << names[i].id;
+    if (alone.record) {
+      EXPECT_EQ(found[i].record->payload.view(), alone.record->payload.view());
+    }
+  }
+  EXPECT_EQ(found[1].record.value().payload.view(), "other");
+  EXPECT_EQ(found[4].record.value().payload.view(), "payload");
+  EXPECT_TRUE(t.store().get_by_ids({.names = {}, .now = t.now()}).value().empty());
+}
+
 void statistics_count_what_is_there(Trial& t) {
   const auto empty = t.store().stats().value();
   EXPECT_EQ(empty.records, 0u);
@@ -198,6 +254,8 @@ const std::array kCases{
     Case{"a_listing_is_stable_under_change", a_listing_is_stable_under_change, &Deviations::listing},
     Case{"a_scan_gives_every_record_and_tombstone_in_order", a_scan_gives_every_record_and_tombstone_in_order, &Deviations::scan},
     Case{"the_content_digest_depends_on_content_only", the_content_digest_depends_on_content_only, &Deviations::scan},
+    Case{"digests_are_those_of_the_lines_of_a_scan", digests_are_those_of_the_lines_of_a_scan, &Deviations::scan},
+    Case{"several_identities_are_looked_up_at_once", several_identities_are_looked_up_at_once},
     Case{"statistics_count_what_is_there", statistics_count_what_is_there},
 };
 

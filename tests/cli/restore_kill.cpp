@@ -10,7 +10,7 @@ namespace cli_test {
 
 namespace {
 
-constexpr int kRestored = 1'500;
+constexpr int kRestored = 6'000;
 
 std::string record_line(int n, const std::string& state) {
   const auto name = std::to_string(n);
@@ -98,12 +98,13 @@ void RestoreKills::over_live_data() {
   std::vector<int> erased;
   int kills = 0;
   const auto began = [&] { return std::filesystem::exists(folder_ / "state"); };
+  int later = 0;
   const auto report = restore({"archive", "restore", "--overwrite"}, wanted_, kills, [&](int i) {
     // What comes before it has begun is what it is there to replace.
-    if (!began() || i % 2 == 0) return;
+    if (!began()) return;
     const int n = i * 37 % kRestored;
     const auto name = std::to_string(n);
-    if (i % 4 == 1) {
+    if (later++ % 2 == 0) {
       ASSERT_EQ(with({"set", "-k", "k" + name, "--id", "r" + name, "--account", "acme", "--flow", "orders", "-p", R"("later")"}).code, 0);
       set.push_back(n);
       std::erase(erased, n);
