@@ -66,7 +66,6 @@ void bench_mongo_archive(const Settings& settings, Report& report) {
   if (!server) return;
   // The server's program becomes fast while it is used: neither side shall pay for that.
   (void)measure_runs(server->options(), corpus_of(kPayloadBytes, 10'000), 0.3);
-  setenv("B12", "1", 1);
   const auto small = corpus_of(kPayloadBytes, 100'000);
   report_runs("mongo-archive", measure_runs(server->options(), small), small, report);
   if (const auto webhooks = webhook_corpus(10'000)) {

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,10 +49,7 @@ class RoundTrips final : public setget::Metrics {
     if (counter == "setget_mongo_commands_total") count_ += static_cast<std::uint64_t>(amount);
   }
   void set(std::string_view, double, setget::MetricLabels) noexcept override {}
-  void observe(std::string_view n, double v, setget::MetricLabels l) noexcept override {
-    if (n == "setget_mongo_command_seconds" && std::getenv("B12"))
-      std::printf("   %s %.1f ms\n", std::string(l.begin()->value).c_str(), v * 1e3);
-  }
+  void observe(std::string_view, double, setget::MetricLabels) noexcept override {}
   std::uint64_t count() const { return count_; }
 
  private:
