@@ -72,7 +72,9 @@ Result<void> Transaction::store_record(const ApplyEntry& entry, const IdentitySl
   auto row = open(name);
   if (row.history && !entry.history) leaving_.emplace_back(name);
   if (entry.history && !row.history && row.live()) {
-    if (auto kept = keep_first(name, row); !kept) return kept;
+    auto old = decode_command(row.encoded);
+    if (!old) return std::move(old).error();
+    if (auto kept = keep_first(name, row, old->account == command.account && old->flow == command.flow); !kept) return kept;
   }
   row.history = entry.history;
   row.slot = slot;
@@ -121,9 +123,12 @@ Result<void> Transaction::log_change(std::string_view ns, std::string_view id, c
   return kept;
 }
 
-Result<void> Transaction::keep_first(const IdentityView& name, IdentityRow row) {
-  row.history = true;
-  return keep(name, row, time_of(row.slot.stamp));
+Result<void> Transaction::keep_first(const IdentityView& name, IdentityRow row, bool whole) {
+  row.history = whole;
+  if (!whole) leaving_.emplace_back(name);
+  auto kept = keep(name, row, time_of(row.slot.stamp));
+  if (!whole) leaving_.pop_back();
+  return kept;
 }
 
 Result<bool> Transaction::begin_history(const BeginHistory& request) {
@@ -131,7 +136,7 @@ Result<bool> Transaction::begin_history(const BeginHistory& request) {
   const auto* found = tables_.find(name);
   if (found == nullptr || !found->live() || found->history || found->slot.version != request.version) return false;
   auto row = open(name);
-  if (auto kept = keep_first(name, row); !kept) return std::move(kept).error();
+  if (auto kept = keep_first(name, row, true); !kept) return std::move(kept).error();
   row.history = true;
   tables_.put(name, std::move(row));
   return true;

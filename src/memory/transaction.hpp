@@ -45,8 +45,8 @@ class Transaction final : public ModelTransaction {
   KeyRow open(const KeyView& name);
 
   Result<void> keep(const IdentityView& name, const IdentityRow& row, TimePoint at);
-  // The state that a row without history has: as of its acceptance.
-  Result<void> keep_first(const IdentityView& name, IdentityRow row);
+  // The state that a row without history has: as of its acceptance. Not `whole`: only that there was one, of a flow that keeps none.
+  Result<void> keep_first(const IdentityView& name, IdentityRow row, bool whole);
 
   Tables& tables_;
   Outbox* outbox_ = nullptr;

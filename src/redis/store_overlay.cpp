@@ -377,8 +377,13 @@ Result<void> Overlay::store_record(const ApplyEntry& entry, const IdentitySlot&,
   if (!changed.now.identity) changed.now.identity.emplace();
   auto& identity = *changed.now.identity;
   if (history_at_ && entry.history && !identity.history && identity.slot.state == State::kLive) {
-    // Its history begins with what was there.
-    if (auto kept = keep_state(qualified(c.ns, c.id), identity, time_of(identity.slot.stamp), false); !kept) return kept;
+    // Its history begins with what was there; of another flow only that it was.
+    auto body = coder_.load(identity, deadline_);
+    if (!body) return std::move(body).error();
+    const auto old = decode_command(*body);
+    if (!old) return old.error();
+    const bool other = old->account != c.account || old->flow != c.flow;
+    if (auto kept = keep_state(qualified(c.ns, c.id), identity, time_of(identity.slot.stamp), other); !kept) return kept;
   }
   if (identity.history && !entry.history) leaving_.insert(qualified(c.ns, c.id));
   identity.history = entry.history;

@@ -52,7 +52,7 @@ std::invoke_result_t<Work, Overlay&, Stamp> RedisStore::step(std::span<const std
     auto committed = commit(overlay, *known, marker, deadline);
     if (committed && *committed == Committed::kDone) return value;
     if (committed) continue;
-    if (!maybe_executed(committed.error())) return std::move(committed).error();
+    if (is_outbox_full(committed.error()) || !maybe_executed(committed.error())) return std::move(committed).error();
     if (!unsure) unsure = std::move(value);
   }
 }

@@ -149,7 +149,7 @@ Result<void> StoreTxn::store_record(const ApplyEntry& entry, const IdentitySlot&
   const auto& c = entry.command;
   if (entry.history && history_at_ && before.state == State::kLive && !had_history(c.ns, c.id)) {
     if (const auto stored = find_ident(db_, c.ns, c.id)) {
-      if (auto kept = keep_first(*stored, qualified(c.ns, c.id)); !kept) return kept;
+      if (auto kept = keep_first(*stored, qualified(c.ns, c.id), &c); !kept) return kept;
     }
   }
   drop_record(c.ns, c.id, before);
@@ -302,7 +302,7 @@ Result<void> StoreTxn::keep_state(std::string_view ns, std::string_view id, cons
   return add_to_outbox(db_, outbox_limit_, state, encode_command(*command).view());
 }
 
-Result<void> StoreTxn::keep_first(const IdentRow& ident, const std::string& name) {
+Result<void> StoreTxn::keep_first(const IdentRow& ident, const std::string& name, const Command* next) {
   OutboxState state;
   state.at = time_of(ident.slot.stamp);
   state.name = name;
@@ -312,13 +312,20 @@ Result<void> StoreTxn::keep_first(const IdentRow& ident, const std::string& name
   state.meta.expires_at = ident.slot.expires_at;
   state.meta.ttl_rule = ident.slot.ttl_rule;
   state.meta.lost_keys = ident.lost_keys;
-  return add_to_outbox(db_, outbox_limit_, state, load_body(row_of(ident.slot)).view());
+  const auto body = load_body(row_of(ident.slot));
+  if (next == nullptr) return add_to_outbox(db_, outbox_limit_, state, body.view());
+  auto old = decode_command(body);
+  if (!old) return std::move(old).error();
+  if (old->account == next->account && old->flow == next->flow) return add_to_outbox(db_, outbox_limit_, state, body.view());
+  old->payload = {};
+  state.kind = HistoryState::Kind::kNotKept;
+  return add_to_outbox(db_, outbox_limit_, state, encode_command(*old).view());
 }
 
 Result<bool> StoreTxn::begin_history(const BeginHistory& request) {
   auto ident = find_ident(db_, request.ns, request.id);
   if (!ident || ident->slot.state != State::kLive || ident->history || ident->slot.version != request.version) return false;
-  if (auto kept = keep_first(*ident, qualified(request.ns, request.id)); !kept) return std::move(kept).error();
+  if (auto kept = keep_first(*ident, qualified(request.ns, request.id), nullptr); !kept) return std::move(kept).error();
   ident->history = true;
   write_ident(request.ns, request.id, *ident);
   return true;

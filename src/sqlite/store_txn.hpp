@@ -59,8 +59,8 @@ class StoreTxn final : public ModelTransaction {
   void forget_later(Stamp stamp, int kind, std::string_view name);
   bool had_history(std::string_view ns, std::string_view id) const;
   Result<void> keep_state(std::string_view ns, std::string_view id, const IdentitySlot& slot, const std::string& name);
-  // The state of a record without history: as of its acceptance.
-  Result<void> keep_first(const IdentRow& ident, const std::string& name);
+  // The state of a record without history: as of its acceptance. Where `next` is of another flow: only that there was one.
+  Result<void> keep_first(const IdentRow& ident, const std::string& name, const Command* next);
   void count_states(IdentitySlot::State before, IdentitySlot::State now);
 
   WriteTxn& txn_;

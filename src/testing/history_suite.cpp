@@ -112,6 +112,15 @@ void a_history_begins_with_what_was_there(Trial& t) {
   EXPECT_EQ(batch.states[1].at, time_of(ms(t, 3)));
 }
 
+void what_another_flow_did_not_keep_is_not_kept_later(Trial& t) {
+  auto plain = set("a", {"k"}, ms(t, 1), "secret");
+  plain.command.flow = "plain";
+  plain.encoded = encode_command(plain.command);
+  t.apply(plain);
+  t.apply(kept(set("a", {"k"}, ms(t, 2), "kept")));
+  EXPECT_EQ(names(outbox(t)), (Names{"?" + named(t, "a", 1), named(t, "a", 2) + "/kept"}));
+}
+
 void records_can_be_put_under_history(Trial& t) {
   t.apply(set_until("a", {"k"}, ms(t, 1), t.now() + Milliseconds(60'000)));
   t.apply(set("b", {"l"}, ms(t, 2), "plain"));
@@ -425,6 +434,7 @@ const std::array kStoreCases{
     Case{"duplicates_and_stale_sets_are_no_states", duplicates_and_stale_sets_are_no_states, &Deviations::outbox},
     Case{"a_set_of_a_flow_without_history_ends_the_history", a_set_of_a_flow_without_history_ends_the_history, &Deviations::outbox},
     Case{"a_history_begins_with_what_was_there", a_history_begins_with_what_was_there, &Deviations::outbox},
+    Case{"what_another_flow_did_not_keep_is_not_kept_later", what_another_flow_did_not_keep_is_not_kept_later, &Deviations::outbox},
     Case{"records_can_be_put_under_history", records_can_be_put_under_history, &Deviations::outbox},
     Case{"eviction_is_no_state", eviction_is_no_state, &Deviations::outbox},
     Case{"what_is_confirmed_leaves_the_outbox", what_is_confirmed_leaves_the_outbox, &Deviations::outbox},
