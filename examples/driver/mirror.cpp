@@ -1,6 +1,9 @@
 #include "mirror.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <set>
+#include <thread>
 
 namespace driver {
 
@@ -9,6 +12,18 @@ namespace {
 std::string header(const Response& response, const char* name) {
   const auto found = response.headers.find(name);
   return found == response.headers.end() ? std::string() : found->second;
+}
+
+// A 503 says that the archive did not answer in time, and that the get may be repeated: so it is, for as long as a client would.
+Response patient_get(HttpClient& server, const std::string& target) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  auto pause = std::chrono::milliseconds(20);
+  for (;;) {
+    auto response = server.request("GET", target);
+    if (response.status != 503 || std::chrono::steady_clock::now() >= end) return response;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::milliseconds(1'000));
+  }
 }
 
 // Nothing, or how the second answer is not the first.
@@ -34,7 +49,7 @@ Mirrored mirror(const Address& first, const Address& second, const std::vector<D
   Mirrored out;
   for (const auto& key : keys) {
     const std::string target = "/v1/records/" + percent_encode(key);
-    const auto found = difference(here.request("GET", target), there.request("GET", target), tier);
+    const auto found = difference(patient_get(here, target), patient_get(there, target), tier);
     if (!found.empty() && out.differences.size() < 20) out.differences.push_back(key + ": " + found);
     ++out.keys;
   }

@@ -2,11 +2,12 @@
 // a look at the value gives. What they exclude is proven not to match; what is left is evaluated. docs/adr/0018-json-schema.md.
 #include <algorithm>
 #include <bit>
-#include <map>
+#include <iterator>
 #include <memory>
 #include <optional>
-#include <set>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "validator/schema_compiler.hpp"
 #include "validator/schema_eval.hpp"
@@ -22,7 +23,41 @@ struct Shorter {
     return a.size() != b.size() ? a.size() < b.size() : a.compare(b) < 0;
   }
 };
-using Names = std::set<std::string_view, Shorter>;
+
+// A set of names, in order. They are known when it is made: nodes of a tree would cost more than all else here.
+class Names {
+ public:
+  Names() = default;
+  explicit Names(std::vector<std::string_view> names) : names_(std::move(names)) {
+    std::ranges::sort(names_, Shorter());
+    names_.erase(std::ranges::unique(names_).begin(), names_.end());
+  }
+  bool empty() const noexcept { return names_.empty(); }
+  std::size_t size() const noexcept { return names_.size(); }
+  auto begin() const noexcept { return names_.begin(); }
+  auto end() const noexcept { return names_.end(); }
+  bool contains(std::string_view name) const noexcept { return std::ranges::binary_search(names_, name, Shorter()); }
+
+  friend Names common(const Names& a, const Names& b) {
+    Names out;
+    std::ranges::set_intersection(a, b, std::back_inserter(out.names_), Shorter());
+    return out;
+  }
+  friend Names together(const Names& a, const Names& b) {
+    Names out;
+    out.names_.reserve(a.size() + b.size());
+    std::ranges::set_union(a, b, std::back_inserter(out.names_), Shorter());
+    return out;
+  }
+
+ private:
+  std::vector<std::string_view> names_;
+};
+
+// Shapes of the values under names, in the order of the names.
+using Members = std::vector<std::pair<std::string_view, ShapePtr>>;
+
+bool before(const Members::value_type& a, const Members::value_type& b) noexcept { return Shorter()(a.first, b.first); }
 
 // Necessary conditions of a schema.
 struct Shape {
@@ -30,7 +65,7 @@ struct Shape {
   std::optional<Names> strings{};  // a string is one of these
   std::optional<Names> allowed{};  // an object has no other names
   Names required{};
-  std::map<std::string_view, ShapePtr, Shorter> members{};
+  Members members{};
 
   bool says_nothing() const { return types == kAnyType && !strings && !allowed && required.empty() && members.empty(); }
 };
@@ -40,10 +75,24 @@ const ShapePtr& anything() {
   return shape;
 }
 
-Names common(const Names& a, const Names& b) {
-  Names out;
-  std::ranges::set_intersection(a, b, std::inserter(out, out.end()), Shorter());
-  return out;
+// Calls of(name, its shape in a or null, its shape in b or null) for each name that is in either.
+template <class Of>
+void for_each_member(const Members& a, const Members& b, Of&& of) {
+  auto left = a.begin();
+  auto right = b.begin();
+  while (left != a.end() || right != b.end()) {
+    if (right == b.end() || (left != a.end() && before(*left, *right))) {
+      of(left->first, &left->second, nullptr);
+      ++left;
+    } else if (left == a.end() || before(*right, *left)) {
+      of(right->first, nullptr, &right->second);
+      ++right;
+    } else {
+      of(left->first, &left->second, &right->second);
+      ++left;
+      ++right;
+    }
+  }
 }
 
 std::optional<Names> narrowed(const std::optional<Names>& a, const std::optional<Names>& b) {
@@ -54,15 +103,14 @@ std::optional<Names> narrowed(const std::optional<Names>& a, const std::optional
 ShapePtr intersect(const ShapePtr& a, const ShapePtr& b) {
   if (a->says_nothing()) return b;
   if (b->says_nothing()) return a;
-  auto out = std::make_shared<Shape>(*a);
-  out->types &= b->types;
+  auto out = std::make_shared<Shape>();
+  out->types = a->types & b->types;
   out->strings = narrowed(a->strings, b->strings);
   out->allowed = narrowed(a->allowed, b->allowed);
-  out->required.insert(b->required.begin(), b->required.end());
-  for (const auto& [name, shape] : b->members) {
-    auto& known = out->members[name];
-    known = known ? intersect(known, shape) : shape;
-  }
+  out->required = together(a->required, b->required);
+  for_each_member(a->members, b->members, [&](std::string_view name, const ShapePtr* one, const ShapePtr* other) {
+    out->members.emplace_back(name, one && other ? intersect(*one, *other) : *(one ? one : other));
+  });
   return out;
 }
 
@@ -74,8 +122,7 @@ ShapePtr unite(const ShapePtr& a, const ShapePtr& b) {
   } else if ((b->types & kString) == 0) {
     out->strings = a->strings;
   } else if (a->strings && b->strings) {
-    out->strings = a->strings;
-    out->strings->insert(b->strings->begin(), b->strings->end());
+    out->strings = together(*a->strings, *b->strings);
   }
   if ((a->types & kObject) == 0 || (b->types & kObject) == 0) {
     const auto& one = (a->types & kObject) == 0 ? b : a;
@@ -85,22 +132,15 @@ ShapePtr unite(const ShapePtr& a, const ShapePtr& b) {
     return out;
   }
   out->required = common(a->required, b->required);
-  if (a->allowed && b->allowed) {
-    out->allowed = a->allowed;
-    out->allowed->insert(b->allowed->begin(), b->allowed->end());
-  }
+  if (a->allowed && b->allowed) out->allowed = together(*a->allowed, *b->allowed);
   const auto excludes = [](const Shape& shape, std::string_view name) { return shape.allowed && !shape.allowed->contains(name); };
-  for (const auto& [name, shape] : a->members) {
-    const auto other = b->members.find(name);
-    if (other != b->members.end()) {
-      out->members[name] = shape == other->second ? shape : unite(shape, other->second);
-    } else if (excludes(*b, name)) {
-      out->members[name] = shape;
+  for_each_member(a->members, b->members, [&](std::string_view name, const ShapePtr* one, const ShapePtr* other) {
+    if (one && other) {
+      out->members.emplace_back(name, *one == *other ? *one : unite(*one, *other));
+    } else if (excludes(one ? *b : *a, name)) {
+      out->members.emplace_back(name, *(one ? one : other));
     }
-  }
-  for (const auto& [name, shape] : b->members) {
-    if (!a->members.contains(name) && excludes(*a, name)) out->members[name] = shape;
-  }
+  });
   return out;
 }
 
@@ -128,9 +168,9 @@ class Shapes {
     for (const auto* set : node.values) {
       own->types &= static_cast<std::uint8_t>((set->types & kNumber) != 0 ? set->types | kNumber : set->types);
       if ((set->types & kString) == 0) continue;
-      Names strings;
-      for (std::uint32_t i = 0; i < set->strings.size(); ++i) strings.insert(set->strings.name(i));
-      own->strings = narrowed(own->strings, strings);
+      std::vector<std::string_view> strings;
+      for (std::uint32_t i = 0; i < set->strings.size(); ++i) strings.push_back(set->strings.name(i));
+      own->strings = narrowed(own->strings, Names(std::move(strings)));
     }
     if (node.object) object(*own, *node.object, depth, within);
     ShapePtr all = own;
@@ -150,17 +190,21 @@ class Shapes {
   }
 
   void object(Shape& own, const ObjectPart& part, std::size_t depth, std::size_t within) {
-    for (const auto number : part.required) own.required.insert(part.names.name(number));
+    std::vector<std::string_view> required;
+    for (const auto number : part.required) required.push_back(part.names.name(number));
+    own.required = Names(std::move(required));
     const bool closed = part.has_additional && part.additional.fast && part.additional.fast->types == 0 && part.patterns.empty();
-    if (closed) own.allowed.emplace();
+    std::vector<std::string_view> allowed;
     for (std::uint32_t i = 0; i < part.entries.size(); ++i) {
       const auto& entry = part.entries[i];
       if (!entry.declared) continue;
-      if (closed) own.allowed->insert(part.names.name(i));
+      if (closed) allowed.push_back(part.names.name(i));
       if (depth == 0) continue;
       auto child = of(entry.child, depth - 1, within + 1);
-      if (!child->says_nothing()) own.members.emplace(part.names.name(i), std::move(child));
+      if (!child->says_nothing()) own.members.emplace_back(part.names.name(i), std::move(child));
     }
+    if (closed) own.allowed.emplace(std::move(allowed));
+    std::ranges::sort(own.members, before);
   }
 
   struct Hash {
@@ -184,8 +228,9 @@ bool exclude_each_other(const Shape& a, const Shape& b) {
   if (forbids(a, b) || forbids(b, a)) return true;
   return std::ranges::any_of(a.members, [&](const auto& member) {
     if (!a.required.contains(member.first) && !b.required.contains(member.first)) return false;
-    const auto other = b.members.find(member.first);
-    return other != b.members.end() && member.second != other->second && exclude_each_other(*member.second, *other->second);
+    const auto other = std::ranges::lower_bound(b.members, member, before);
+    return other != b.members.end() && other->first == member.first && member.second != other->second &&
+           exclude_each_other(*member.second, *other->second);
   });
 }
 
@@ -221,10 +266,11 @@ class FilterMaker {
       filter.by_type.push_back(mask([&](const Shape& shape) { return ((shape.types >> bit) & 1) != 0; }));
       useful = useful || filter.by_type.back() != all;
     }
-    Names strings;
+    std::vector<std::string_view> texts;
     for (const auto& shape : shapes) {
-      if (shape->strings) strings.insert(shape->strings->begin(), shape->strings->end());
+      if (shape->strings) texts.insert(texts.end(), shape->strings->begin(), shape->strings->end());
     }
+    const Names strings(std::move(texts));
     if (!strings.empty() && take(strings.size() * shapes.size())) {
       filter.has_strings = useful = true;
       for (const auto text : strings) {
@@ -243,12 +289,13 @@ class FilterMaker {
  private:
   template <class MakeMask>
   bool names(Filter& filter, const std::vector<ShapePtr>& shapes, MakeMask&& mask, const Mask& all) {
-    Names every;
+    std::vector<std::string_view> named;
     for (const auto& shape : shapes) {
-      every.insert(shape->required.begin(), shape->required.end());
-      if (shape->allowed) every.insert(shape->allowed->begin(), shape->allowed->end());
-      for (const auto& [name, member] : shape->members) every.insert(name);
+      named.insert(named.end(), shape->required.begin(), shape->required.end());
+      if (shape->allowed) named.insert(named.end(), shape->allowed->begin(), shape->allowed->end());
+      for (const auto& [name, member] : shape->members) named.push_back(name);
     }
+    const Names every(std::move(named));
     if (every.empty() || !take(every.size() * shapes.size())) return false;
     filter.other_name = mask([](const Shape& shape) { return !shape.allowed; });
     bool useful = filter.other_name != all;
@@ -256,28 +303,25 @@ class FilterMaker {
       filter.names.add(name);
       filter.by_name.push_back({.present = filter.other_name, .absent = all});
     }
+    std::vector<std::vector<ShapePtr>> members(every.size());  // of each name that has any, one for each shape
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const auto bit = std::uint64_t{1} << (i % 64);
+      for (const auto& [name, shape] : shapes[i]->members) {
+        auto& of_name = members[filter.names.add(name)];
+        if (of_name.empty()) of_name.assign(shapes.size(), anything());
+        of_name[i] = shape;
+      }
       if (shapes[i]->allowed) {
         for (const auto name : *shapes[i]->allowed) filter.by_name[filter.names.add(name)].present[i / 64] |= bit;
       }
       for (const auto name : shapes[i]->required) filter.by_name[filter.names.add(name)].absent[i / 64] &= ~bit;
     }
-    std::uint32_t number = 0;
-    for (const auto name : every) {
+    for (std::uint32_t number = 0; number < every.size(); ++number) {
       auto& one = filter.by_name[number];
       one.required = one.absent != all;
-      std::vector<ShapePtr> members;
-      bool any = false;
-      for (const auto& shape : shapes) {
-        const auto found = shape->members.find(name);
-        any = any || found != shape->members.end();
-        members.push_back(found == shape->members.end() ? anything() : found->second);
-      }
-      if (any) one.value = make(members);
+      if (!members[number].empty()) one.value = make(members[number]);
       useful = useful || one.required || one.value || one.present != all;
       if (one.required) filter.required.push_back(number);
-      ++number;
     }
     filter.names.build();
     filter.has_names = useful;
