@@ -65,15 +65,6 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string rfc3339(TimePoint time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss<Milliseconds> clock(time - day);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
-                     clock.subseconds().count());
-}
-
 JsonObject& JsonObject::text(std::string_view name, std::string_view value) {
   append_json_string(raw(name), value);
   return *this;

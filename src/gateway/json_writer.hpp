@@ -5,14 +5,12 @@
 #include <string>
 #include <string_view>
 
-#include <setget/clock.hpp>
+#include "core/moment.hpp"
 
 namespace setget::inline v0::detail {
 
 // `text` as a JSON string. Bytes that are not UTF-8 become U+FFFD: what must survive exactly travels as base64 beside it.
 void append_json_string(std::string& out, std::string_view text);
-// RFC 3339, UTC, milliseconds: "2026-11-21T11:57:00.123Z".
-std::string rfc3339(TimePoint time);
 
 // One object or array under construction; nesting is by raw(), so that a part can be written by another function.
 class JsonObject {

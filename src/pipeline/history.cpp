@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "core/moment.hpp"
 #include "pipeline/archiver_state.hpp"
 
 namespace setget::inline v0 {
@@ -12,15 +13,6 @@ namespace setget::inline v0 {
 namespace {
 
 Error refused(std::string why) { return Error(ErrorCode::kFailedPrecondition, std::move(why)).at_field("at"); }
-
-std::string text_of(TimePoint time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss<Milliseconds> clock(time - day);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
-                     clock.subseconds().count());
-}
 
 // Reads a moment from left to right; `ok` goes false at the first thing that does not belong.
 struct MomentReader {
@@ -114,15 +106,16 @@ Result<TimePoint> parse_moment(std::string_view text) {
 Result<void> detail::check_reach(const ArchiveStats& stats, TimePoint at) {
   if (!stats.history_from) return refused("no state of a record was kept yet: histories begin with the first set of a flow that keeps one");
   if (at >= *stats.history_from) return {};
-  return refused(
-      fmt::format("{} lies before what the histories can tell: they reach back to {}", text_of(at), text_of(*stats.history_from)));
+  return refused(fmt::format("{} lies before what the histories can tell: they reach back to {}", detail::rfc3339(at),
+                             detail::rfc3339(*stats.history_from)));
 }
 
 Result<void> Archiver::State::check_moment(TimePoint at) const {
   if (!options.archive->capabilities().history) return refused("this archive keeps no history");
   if (!options.policy->flows()->keeps_history()) return refused("no flow keeps history: [flows.NAME] history = true does");
   if (const auto now = options.clock->now(); at > now) {
-    return Error(ErrorCode::kInvalidArgument, fmt::format("{} lies ahead: it is {}", text_of(at), text_of(now))).at_field("at");
+    return Error(ErrorCode::kInvalidArgument, fmt::format("{} lies ahead: it is {}", detail::rfc3339(at), detail::rfc3339(now)))
+        .at_field("at");
   }
   return {};
 }

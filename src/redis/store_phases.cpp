@@ -449,19 +449,19 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
   return results;
 }
 
-Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> entries) {
+// A plan of its own for each identity; work(overlay, entry) tells whether something changed.
+template <class Entry, class Work>
+std::vector<Result<bool>> Phases::one_by_one(std::span<const Entry> entries, Work work) {
   std::vector<std::optional<bool>> changed(entries.size());
-  const auto now = store_.place_->now();
   Plans plans;
   // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
   for (std::size_t i = 0; i < entries.size(); ++i) {
     auto plan = std::make_unique<Plan>();
     plan->own = qualified(entries[i].ns, entries[i].id);
     plan->names.push_back(plan->own);
-    plan->work = [&entry = entries[i], &out = changed[i], now](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+    plan->work = [&entry = entries[i], &out = changed[i], &work](Overlay& overlay, Stamp, bool landed) -> Result<void> {
       if (landed) return {};
-      overlay.keep_history(now, true);
-      auto done = change_expiry(overlay, entry);
+      auto done = work(overlay, entry);
       if (!done) return std::move(done).error();
       out = *done;
       return {};
@@ -480,34 +480,18 @@ Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> 
   return results;
 }
 
+Result<std::vector<Result<bool>>> Phases::set_expiry(std::span<const SetExpiry> entries) {
+  return one_by_one(entries, [now = store_.place_->now()](Overlay& overlay, const SetExpiry& entry) {
+    overlay.keep_history(now, true);
+    return change_expiry(overlay, entry);
+  });
+}
+
 std::vector<Result<bool>> Phases::begin_history(std::span<const BeginHistory> entries) {
-  std::vector<std::optional<bool>> begun(entries.size());
-  Plans plans;
-  // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    auto plan = std::make_unique<Plan>();
-    plan->own = qualified(entries[i].ns, entries[i].id);
-    plan->names.push_back(plan->own);
-    plan->work = [&entry = entries[i], &out = begun[i]](Overlay& overlay, Stamp, bool landed) -> Result<void> {
-      if (landed) return {};
-      overlay.keep_history(TimePoint{}, true);
-      auto done = overlay.begin_history(entry);
-      if (!done) return std::move(done).error();
-      out = *done;
-      return {};
-    };
-    plans.push_back(std::move(plan));
-  }
-  run(plans);
-  std::vector<Result<bool>> results;
-  for (std::size_t i = 0; i < plans.size(); ++i) {
-    if (plans[i]->failed) {
-      results.emplace_back(*std::move(plans[i]->failed));
-    } else {
-      results.emplace_back(begun[i].value_or(true));
-    }
-  }
-  return results;
+  return one_by_one(entries, [](Overlay& overlay, const BeginHistory& entry) {
+    overlay.keep_history(TimePoint{}, true);
+    return overlay.begin_history(entry);
+  });
 }
 
 std::vector<Result<bool>> Phases::evict(std::span<const std::string> names, TimePoint cutoff) {

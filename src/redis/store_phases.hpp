@@ -34,6 +34,8 @@ class Phases {
   struct Plan;
   using Plans = std::vector<std::unique_ptr<Plan>>;
 
+  template <class Entry, class Work>
+  std::vector<Result<bool>> one_by_one(std::span<const Entry> entries, Work work);
   void run(Plans& plans);
   void read(Plan& plan);
   bool advance(Plan& plan);
