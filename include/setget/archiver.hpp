@@ -158,8 +158,8 @@ struct RestoreOptions {
   // The last progress of a restore that did not come to its end, with the same conditions: goes on there. Also into a store that was empty
   // then.
   std::optional<RestoreProgress> resume{};
-  // Called on the calling thread before the first record and whenever what it says is in the store. An exception ends the restore with
-  // kInternal.
+  // Called on the calling thread before the first record and whenever what it says is in the store, but for the end, which is told by
+  // returning. An exception ends the restore with kInternal.
   std::function<void(const RestoreProgress& progress)> on_progress{};
   // Not what the archive holds now, but what was in force at this moment. Needs flows with history, as get_at().
   std::optional<TimePoint> at{};

@@ -41,8 +41,10 @@ class Restoration {
       if (auto done = restore(*page); !done) return std::move(done).error();
       turn_.pace(page->items.size());
       cursor = std::move(page->next);
+      // The end is told by returning: progress with a cursor that has come to the end would be one that begins again.
+      if (cursor.empty()) break;
       if (auto told = tell(); !told) return std::move(told).error();
-    } while (!cursor.empty());
+    } while (true);
     return report_;
   }
 

@@ -228,6 +228,25 @@ TEST(Restore, goes_on_where_an_earlier_one_stopped_also_into_a_store_that_was_em
   EXPECT_EQ(fresh.key_store.get_by_id("r3", fresh.clock->now()).value(), std::nullopt);
 }
 
+TEST(Restore, counts_once_from_whatever_progress_it_goes_on) {
+  ArchiveWorld world;
+  world.set_many(40);
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  std::vector<RestoreProgress> seen;
+  RestoreOptions options;
+  options.on_progress = [&](const RestoreProgress& progress) { seen.push_back(progress); };
+  ASSERT_EQ(fresh.archiver->restore(options).value().restored, 40u);
+  ASSERT_FALSE(seen.empty());
+  options.on_progress = {};
+  for (const auto& progress : seen) {
+    options.resume = progress;
+    const auto report = fresh.archiver->restore(options).value();
+    EXPECT_EQ(report.considered, 40u);
+    EXPECT_EQ(report.restored + report.skipped_present, 40u);
+  }
+}
+
 TEST(Restore, overwrites_erased_records_too) {
   ArchiveWorld world;
   world.set(request("x", {"k"}));
