@@ -1,11 +1,11 @@
 #include "pipeline/archive_runner.hpp"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <mutex>
 #include <set>
 #include <string_view>

@@ -302,8 +302,12 @@ Result<void> Pipeline::reload(Flows flows) { return reload(Result<Flows>(std::mo
 
 Result<void> Pipeline::reload(Result<Flows> flows) {
   auto& options = state_->options;
-  auto reloaded = flows ? options.check_history(*flows) : Result<void>(std::move(flows).error());
-  if (reloaded) reloaded = state_->policy->reload(*std::move(flows));
+  Result<void> reloaded;
+  if (!flows) {
+    reloaded = std::move(flows).error();
+  } else if (reloaded = options.check_history(*flows); reloaded) {
+    reloaded = state_->policy->reload(*std::move(flows));
+  }
   options.metrics->add(detail::metric::kReloads, 1, {{"result", reloaded ? "ok" : "refused"}});
   if (reloaded)
     options.logger->log(LogLevel::kInfo, "flows were reloaded", {});
