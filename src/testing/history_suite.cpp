@@ -389,7 +389,7 @@ void states_go_by_age_once_they_have_ended(Trial& t) {
 
 void what_ended_first_goes_where_space_is_short(Trial& t) {
   Past past(t);
-  for (int i = 1; i <= 4; ++i) past.record("a", {"k"}, i * 10, std::string(1000, static_cast<char>('0' + i)));
+  for (std::int64_t i = 1; i <= 4; ++i) past.record("a", {"k"}, i * 10, std::string(1000, static_cast<char>('0' + i)));
   past.write();
   const auto full = t.archive().stats().value().history_bytes;
   EXPECT_GE(full, 4000u);
