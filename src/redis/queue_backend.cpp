@@ -158,7 +158,7 @@ RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls, 
 RedisQueues::Replies RedisQueues::run_surely(const QueuePtr& queue, std::size_t calls,
                                              const std::function<Script::Call(std::size_t, bool)>& make, Deadline deadline) {
   if (!place_->waits()) return run(queue, calls, make, deadline);
-  constexpr unsigned kMostTries = 4;
+  constexpr unsigned kTries = 4;
   for (unsigned tries = 0;; ++tries) {
     std::vector<std::string> heads(calls);
     const auto before = place_->began();
@@ -175,7 +175,7 @@ RedisQueues::Replies RedisQueues::run_surely(const QueuePtr& queue, std::size_t 
     auto sure = place_->confirm(std::vector(parts.begin(), parts.end()), before, deadline);
     if (sure) return answers;
     // The lanes tell what was done already.
-    if (trouble_of(sure.error()) == Trouble::kOtherMaster && tries < kMostTries && !deadline.passed()) {
+    if (trouble_of(sure.error()) == Trouble::kOtherMaster && tries < kTries && !deadline.passed()) {
       pause(tries, deadline);
       continue;
     }
