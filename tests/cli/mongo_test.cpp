@@ -53,7 +53,7 @@ TEST_P(MongoArchives, run_verify_status_restore_and_doctor_work_on_it) {
 }
 
 TEST_P(MongoArchives, a_restore_that_is_killed_again_and_again_brings_an_empty_store_back) {
-  RestoreKills(folder, "m.toml", 12, 1'500).into_an_empty_store();
+  RestoreKills(folder, "m.toml", 6, 600).into_an_empty_store();
 }
 
 // Sets twice, erases, sets again; asks at each moment and in between; restores the first.
