@@ -94,8 +94,8 @@ class Verification {
   Result<void> compare_ranges() {
     const auto go_on = [this] { return turn_.go_on_after_page(); };
     turn_.begin_pages();
-    const auto in_store = state_.store().digest(
-        {.now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
+    const auto in_store =
+        state_.store().digest({.now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
     if (!in_store) return in_store.error();
     turn_.begin_pages();
     std::vector<std::uint64_t> starts;
