@@ -25,7 +25,10 @@ namespace setget::inline v0 {
 struct Backoff {
   Milliseconds base{200};
   Milliseconds cap{60'000};
+  // Instead of `cap` where the store or the queue as a whole cannot be reached, so that work goes on soon after the end of a long outage.
+  Milliseconds outage_cap{5'000};
   SETGET_API Milliseconds wait(std::uint32_t attempt, Random& random) const;  // attempt counts from 0
+  SETGET_API Backoff in_outage() const;                                       // with the shorter of both caps
 };
 
 // Changes a command before it is validated and stored. Must be pure: a message may be delivered more than once. May change everything but

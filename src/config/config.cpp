@@ -191,6 +191,7 @@ void read_worker(TomlReader& section, PipelineOptions& out) {
   section.read("linger", out.linger);
   section.read("backoff_base", out.backoff.base, Milliseconds(1));
   section.read("backoff_cap", out.backoff.cap, Milliseconds(1));
+  section.read("outage_cap", out.backoff.outage_cap, Milliseconds(1));
   if (out.backoff.cap < out.backoff.base) section.problem("backoff_cap", "must be at least backoff_base");
 }
 

@@ -13,4 +13,6 @@ Milliseconds Backoff::wait(std::uint32_t attempt, Random& random) const {
   return Milliseconds(static_cast<std::int64_t>(random.next() % (static_cast<std::uint64_t>(ceiling) + 1)));
 }
 
+Backoff Backoff::in_outage() const { return {.base = base, .cap = std::min(cap, outage_cap), .outage_cap = outage_cap}; }
+
 }  // namespace setget::inline v0

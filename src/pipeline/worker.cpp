@@ -33,7 +33,7 @@ Result<void> WorkerOptions::validate() const {
   if (batch_bytes == 0) return bad("batch_bytes", "must be > 0");
   if (linger < Milliseconds(0)) return bad("linger", "must not be negative");
   if (visibility_timeout && *visibility_timeout <= Milliseconds(0)) return bad("visibility_timeout", "must be > 0");
-  if (backoff.base < Milliseconds(0) || backoff.cap < Milliseconds(0)) return bad("backoff", "must not be negative");
+  if (std::min({backoff.base, backoff.cap, backoff.outage_cap}) < Milliseconds(0)) return bad("backoff", "must not be negative");
   if (max_reasons == 0) return Error(ErrorCode::kInvalidArgument, "worker option max_reasons must be > 0").at_field("max_reasons");
   if (auto valid = metric_labels.validate(); !valid) return valid;
   return {};
@@ -157,7 +157,7 @@ struct Worker::State {
 
   // After a failure as a whole: waits before trying the store or the queue again.
   void pause(std::uint32_t attempt) {
-    const auto until = Deadline::in(std::max(options.backoff.wait(attempt, *options.random), Milliseconds(1))).time();
+    const auto until = Deadline::in(std::max(options.backoff.in_outage().wait(attempt, *options.random), Milliseconds(1))).time();
     std::unique_lock lock(mutex);
     changed.wait_until(lock, until, [this] { return stopping; });
   }

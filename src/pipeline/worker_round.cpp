@@ -267,7 +267,8 @@ void WorkerRound::retry(Work& work, std::size_t place, Decision&& decision) {
   release.action = SettleAction::kRelease;
   // Receives that do not count leave no trace in the message: there the worker's own memory of failures makes the waits grow.
   const auto attempt = std::max(message.receive_count > 0 ? message.receive_count - 1 : 0, decision.to_blame ? 0 : failures());
-  release.delay = options_.backoff.wait(attempt, *options_.random);
+  const auto backoff = decision.to_blame ? options_.backoff : options_.backoff.in_outage();
+  release.delay = backoff.wait(attempt, *options_.random);
   release.reasons = std::move(decision.reasons);
   release.uncounted = !decision.to_blame;
   work.add(place, std::move(release));

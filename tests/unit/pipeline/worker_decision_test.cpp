@@ -130,6 +130,8 @@ TEST(Backoff, grows_to_its_cap_and_jitters_over_the_whole_range) {
     EXPECT_LT(least, ceiling / 10);
   }
   EXPECT_EQ((Backoff{.base = Milliseconds(0), .cap = Milliseconds(0)}.wait(9, random)), Milliseconds(0));
+  EXPECT_EQ((Backoff{.cap = Milliseconds(1000), .outage_cap = Milliseconds(300)}.in_outage().cap), Milliseconds(300));
+  EXPECT_EQ((Backoff{.cap = Milliseconds(1000), .outage_cap = Milliseconds(9000)}.in_outage().cap), Milliseconds(1000));
 }
 
 }  // namespace

@@ -90,6 +90,24 @@ TEST_P(WorkerPaths, an_outage_of_the_store_burns_no_receives) {
   EXPECT_EQ(world.stats().dead_letters, 0u);
 }
 
+TEST_P(WorkerPaths, work_goes_on_soon_after_the_end_of_a_long_outage) {
+  World world;
+  arrange(world);
+  world.store_faults->add({.verb = apply_verb(), .times = 20, .code = ErrorCode::kUnavailable});
+  auto worker = world.worker();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(world.ingress()->set(request(std::to_string(i), {"a" + std::to_string(i)})));
+    EXPECT_GE(worker->run_once().value(), 1u) << i;
+    world.clock->advance(std::chrono::minutes(2));
+  }
+  // Each of the 20 has been through the outage since, with one more failure than the one before.
+  world.store_faults->add({.verb = apply_verb(), .code = ErrorCode::kUnavailable});
+  EXPECT_EQ(worker->run_once().value(), 20u);
+  world.clock->advance(Backoff{}.outage_cap);
+  EXPECT_EQ(worker->run_once().value(), 20u);
+  EXPECT_EQ(worker->stats().applied, 20u);
+}
+
 TEST_P(WorkerPaths, an_error_that_may_be_the_messages_doing_ends_as_a_dead_letter) {
   QueueOptions options;
   options.max_receives = 3;

@@ -138,6 +138,7 @@ TEST(Config, the_sample_names_every_setting_with_its_default) {
   EXPECT_EQ(config->pipeline.linger, defaults.pipeline.linger);
   EXPECT_EQ(config->pipeline.backoff.base, defaults.pipeline.backoff.base);
   EXPECT_EQ(config->pipeline.backoff.cap, defaults.pipeline.backoff.cap);
+  EXPECT_EQ(config->pipeline.backoff.outage_cap, defaults.pipeline.backoff.outage_cap);
   EXPECT_EQ(config->pipeline.max_waiting, defaults.pipeline.max_waiting);
   EXPECT_EQ(config->pipeline.max_waiting_bytes, defaults.pipeline.max_waiting_bytes);
   EXPECT_EQ(config->pipeline.block_when_full, defaults.pipeline.block_when_full);
