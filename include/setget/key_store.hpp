@@ -263,12 +263,13 @@ struct DeepSample {
   }
 };
 struct DigestRecords {
-  std::size_t entries = 256;              // of one range: it ends behind so many, and at the end of their hash
-  std::size_t max_ranges = 65536;         // with more, each range takes twice as many. > 0
-  TimePoint now{};                        // what has expired by then does not count
-  DeepSample deep{};                      // of these the bytes are read, whatever is remembered of them
-  std::size_t page = 500;                 // read at a time
-  std::function<Result<void>()> go_on{};  // asked now and then; an error ends the call with it
+  std::span<const std::uint64_t> starts{};  // of the ranges, rising from 0; empty: the store cuts them as follows
+  std::size_t entries = 256;                // of one range: it ends behind so many, and at the end of their hash
+  std::size_t max_ranges = 65536;           // with more, each range takes twice as many. > 0
+  TimePoint now{};                          // what has expired by then does not count
+  DeepSample deep{};                        // of these the bytes are read, whatever is remembered of them
+  std::size_t page = 500;                   // read at a time
+  std::function<Result<void>()> go_on{};    // asked now and then; an error ends the call with it
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct OpenCursor {

@@ -31,7 +31,8 @@ Digest entry_digest(const Summary& summary) {
 
 Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& request) {
   if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
-  detail::RangeCutter ranges(request.entries, request.max_ranges);
+  auto ranges = detail::RangeSums::of(request);
+  if (!ranges) return std::move(ranges).error();
   std::string cursor;
   do {
     if (request.go_on) {
@@ -40,11 +41,11 @@ Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& re
     const auto page = scan({.cursor = cursor, .limit = request.page, .with_records = false, .deadline = request.deadline});
     if (!page) return page.error();
     for (const auto& item : page->items) {
-      if (detail::counts(item, request.now)) ranges.add(item.hash, entry_digest(item));
+      if (detail::counts(item, request.now)) ranges->add(item.hash, entry_digest(item));
     }
     cursor = page->next;
   } while (!cursor.empty());
-  return ranges.take();
+  return ranges->take();
 }
 
 Result<std::vector<RangeDigest>> ArchiveBackend::digest(const DigestArchive& request) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <setget/archive.hpp>
+#include <setget/key_store.hpp>
 
 namespace setget::inline v0::detail {
 
@@ -70,6 +71,42 @@ class RangeCutter {
 
 inline RangeDigest& range_of(std::vector<RangeDigest>& ranges, std::uint64_t hash) {
   return *(std::ranges::upper_bound(ranges, hash, {}, &RangeDigest::first) - 1);
+}
+
+// The ranges that were asked for, of entries that come in rising order of their hashes.
+class RangeSums {
+ public:
+  static Result<RangeSums> of(const DigestRecords& request) {
+    RangeSums sums(RangeCutter(request.entries, request.max_ranges));
+    if (request.starts.empty()) return sums;
+    auto given = ranges_at(request.starts);
+    if (!given) return std::move(given).error();
+    sums.given_ = *std::move(given);
+    return sums;
+  }
+
+  void add(std::uint64_t hash, const Digest& entry) {
+    if (given_.empty()) {
+      cut_.add(hash, entry);
+    } else {
+      range_of(given_, hash).add(entry);
+    }
+  }
+  std::vector<RangeDigest> take() { return given_.empty() ? cut_.take() : std::move(given_); }
+
+ private:
+  explicit RangeSums(RangeCutter cut) : cut_(std::move(cut)) {}
+  RangeCutter cut_;
+  std::vector<RangeDigest> given_;
+};
+
+// Starts of ranges of `entries` each, were `count` entries spread evenly over all hashes; at most `most`.
+inline std::vector<std::uint64_t> even_ranges(std::uint64_t count, std::uint64_t entries, std::uint64_t most) {
+  const auto ranges = std::clamp<std::uint64_t>(count / entries, 1, most);
+  const auto width = ~std::uint64_t{0} / ranges;
+  std::vector<std::uint64_t> starts(ranges);
+  for (std::uint64_t i = 0; i < ranges; ++i) starts[i] = i * width;
+  return starts;
 }
 
 }  // namespace setget::inline v0::detail

@@ -50,6 +50,9 @@ class Clients {
   const Options& options() const noexcept { return options_; }
   Deadline own_deadline() const noexcept { return Deadline::in(options_.timeout); }
 
+  // Beside the bounded set, for who keeps it between calls. Its line's deadline is the keeper's to set before each use.
+  Result<std::unique_ptr<Client>> one_more() { return make(); }
+
   // Calls what(mongoc_client_t*) -> Result<T> with a client of its own; again, after a growing pause, while its error is that the network
   // or the server's role changed, and there is time. So whatever is called must be idempotent.
   template <class What>

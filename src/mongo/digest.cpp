@@ -21,10 +21,14 @@ Document digest_fields() {
   return fields;
 }
 
-Document whole_record() {
+// Options of a query for whole records. A projection costs the server something, so there is none where there is nothing to leave out.
+Document whole_records(PayloadForm payload) {
+  Document options;
+  if (payload != PayloadForm::kDocument) return options;
   Document fields;
   fields.add("document", std::int32_t{0});
-  return fields;
+  options.add("projection", fields);
+  return options;
 }
 
 std::uint64_t hash_in(std::string_view document_id) {
@@ -69,8 +73,7 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   in.add_array("$in", list);
   Document filter;
   filter.add("_id", in);
-  Document options;
-  options.add("projection", whole_record());
+  const auto options = whole_records(place_->options().payload);
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
     auto stored = read_document(document);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
@@ -84,8 +87,8 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   const auto empty = detail::ranges_at(request.starts);
   if (!empty) return empty.error();
   const bool all = request.deep.of == 1;
-  Document options;
-  options.add("projection", all ? whole_record() : digest_fields());
+  auto options = all ? whole_records(place_->options().payload) : Document();
+  if (!all) options.add("projection", digest_fields());
   options.add("batchSize", batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     auto ranges = *empty;

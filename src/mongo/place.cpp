@@ -44,6 +44,12 @@ Result<void> Place::find(mongoc_client_t* client, const std::string& name, const
   return {};
 }
 
+CursorHandle Place::find_all(mongoc_client_t* client, const std::string& name, const Document& filter, const Document& find_options) const {
+  const auto from = collection(client, name);
+  const auto* preference = mongoc_uri_get_read_prefs_t(clients_->address().uri.get());
+  return CursorHandle(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
+}
+
 Result<void> Place::command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const {
   bson_error_t error{};
   if (mongoc_client_command_simple(client, database, command.raw(), nullptr, reply.fill(), &error)) return {};

@@ -66,6 +66,8 @@ class Place {
   using Visit = std::function<Result<void>(Found)>;
   Result<void> find(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options,
                     bool anywhere, Deadline deadline, const Visit& visit) const;
+  // The same as a cursor, for who wants to stop on the way; by the URI's read preference.
+  CursorHandle find_all(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options) const;
   Result<void> command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const;
 
  private:

@@ -144,123 +144,170 @@ namespace {
 
 std::string cursor_at(const Summary& line) { return detail::encode_scan_cursor(line.hash, line.ns, line.id); }
 
-constexpr std::size_t kPagesAhead = 32;
-constexpr std::size_t kBytesAhead = std::size_t{12} << 20;
 constexpr Milliseconds kFreshFor{10'000};  // others may write as well
+constexpr Milliseconds kFarewell{1'000};   // for telling the server that a cursor is not wanted any more
 
 }  // namespace
 
+// A cursor of the server over the documents from a place on, in order. Used with the client that it was made with.
+class Reader::Documents {
+ public:
+  // `limit` 0: to the end.
+  static Result<std::unique_ptr<Documents>> behind(Place& place, mongoc_client_t* client, const ScanArchive& request, std::size_t limit) {
+    Document filter;
+    if (!request.cursor.empty()) {
+      const auto from = detail::decode_scan_cursor(request.cursor);
+      if (!from) return from.error();
+      Document behind;
+      behind.add_utf8("$gt", document_id(from->hash, from->ns, from->id));
+      filter.add("_id", behind);
+    }
+    Document order;
+    order.add("_id", std::int32_t{1});
+    Document options;
+    options.add("sort", order);
+    if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
+    options.add("projection", request.with_records ? without_document() : summary_fields());
+    options.add("batchSize", batch_size(request.with_records));
+    return std::unique_ptr<Documents>(new Documents(place.find_all(client, place.documents(), filter, options)));
+  }
+
+  // The next one; null at the end. It stays the next one until it is taken.
+  Result<const Stored*> peek(Deadline deadline) {
+    if (next_) return static_cast<const Stored*>(&*next_);
+    const bson_t* document = nullptr;
+    if (!mongoc_cursor_next(cursor_.get(), &document)) {
+      bson_error_t error{};
+      if (mongoc_cursor_error(cursor_.get(), &error)) return call_error(error, deadline);
+      return static_cast<const Stored*>(nullptr);
+    }
+    auto stored = read_document(document);
+    if (!stored) return std::move(stored).error();
+    next_ = *std::move(stored);
+    return static_cast<const Stored*>(&*next_);
+  }
+  Stored take() {
+    auto taken = *std::move(next_);
+    next_.reset();
+    return taken;
+  }
+
+ private:
+  explicit Documents(CursorHandle cursor) : cursor_(std::move(cursor)) {}
+
+  CursorHandle cursor_;
+  std::optional<Stored> next_;
+};
+
+struct Reader::Ahead {
+  std::unique_ptr<Client> client;
+  std::unique_ptr<Documents> documents{};
+  std::string at{};  // the cursor that asks for the next of them
+  Deadline until = Deadline::in(Milliseconds(0));
+
+  explicit Ahead(std::unique_ptr<Client> with) : client(std::move(with)) {}
+  Ahead(const Ahead&) = delete;
+  Ahead& operator=(const Ahead&) = delete;
+  ~Ahead() { client->line.deadline = Deadline::in(kFarewell); }
+};
+
+Reader::Reader(std::shared_ptr<Place> place) : place_(std::move(place)) {}
+Reader::~Reader() = default;
+
 void Reader::forget_ahead() {
+  std::unique_ptr<Ahead> forgotten;
   const std::lock_guard lock(ahead_mutex_);
-  ahead_ = {};
+  forgotten = std::move(ahead_);
   ++changes_;
-}
-
-std::optional<SummaryPage> Reader::from_ahead(const ScanArchive& request) {
-  if (ahead_.items.empty() || ahead_.at != request.cursor) return std::nullopt;
-  if (ahead_.until.passed()) {
-    ahead_ = {};
-    return std::nullopt;
-  }
-  SummaryPage page;
-  while (!ahead_.items.empty() && page.items.size() < std::max<std::size_t>(request.limit, 1)) {
-    page.items.push_back(std::move(ahead_.items.front()));
-    ahead_.items.pop_front();
-  }
-  page.next = ahead_.items.empty() ? ahead_.next : cursor_at(page.items.back());
-  ahead_.at = page.next;
-  return page;
-}
-
-// Cuts the page that was asked for off its beginning.
-SummaryPage Reader::keep_ahead(SummaryPage page, std::size_t limit, std::uint64_t changes) {
-  if (page.items.size() <= limit) return page;
-  Ahead rest{.at = cursor_at(page.items[limit - 1]), .items = {}, .next = std::move(page.next), .until = Deadline::in(kFreshFor)};
-  const auto from = page.items.begin() + static_cast<std::ptrdiff_t>(limit);
-  rest.items.assign(std::make_move_iterator(from), std::make_move_iterator(page.items.end()));
-  page.items.erase(from, page.items.end());
-  page.next = rest.at;
-  if (changes == changes_) ahead_ = std::move(rest);
-  return page;
 }
 
 Result<SummaryPage> Reader::scan(const ScanArchive& request) {
   const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
-  if (!request.with_records) return query(request, limit, 0);
+  const auto once = [&] {
+    return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
+      // One more than asked for tells whether this page is the last.
+      auto documents = Documents::behind(*place_, client, request, limit + 1);
+      if (!documents) return std::move(documents).error();
+      return page_of(client, **documents, request, limit);
+    });
+  };
+  if (!request.with_records) return once();
+  std::unique_ptr<Ahead> ahead;
   bool goes_on = false;
   std::uint64_t changes = 0;
   {
     const std::lock_guard lock(ahead_mutex_);
-    if (auto page = from_ahead(request)) {
-      expected_ = page->next;
-      return *std::move(page);
-    }
-    goes_on = !request.cursor.empty() && request.cursor == expected_;
+    goes_on = request.cursor.empty() || request.cursor == expected_;
     changes = changes_;
+    if (goes_on) ahead = std::move(ahead_);
   }
-  auto page = query(request, goes_on ? limit * kPagesAhead : limit, goes_on ? kBytesAhead : 0);
-  if (!page) return page;
+  std::optional<Result<SummaryPage>> page;
+  if (goes_on) page = go_on(ahead, request, limit);
+  // Whatever is wrong with the cursor that was kept, a query of its own has all the ways of trying again.
+  if (!page || !*page) {
+    ahead.reset();
+    page = once();
+  }
+  if (!*page) return std::move(*page);
   const std::lock_guard lock(ahead_mutex_);
-  page = keep_ahead(*std::move(page), limit, changes);
-  expected_ = page->next;
-  return page;
+  expected_ = (*page)->next;
+  if (ahead && changes == changes_ && !expected_.empty()) {
+    ahead->at = expected_;
+    ahead_.swap(ahead);  // what another scan kept there ends
+  }
+  return std::move(*page);
 }
 
-Result<SummaryPage> Reader::query(const ScanArchive& request, std::size_t limit, std::size_t bytes) {
-  Document filter;
-  if (!request.cursor.empty()) {
-    const auto cursor = detail::decode_scan_cursor(request.cursor);
-    if (!cursor) return cursor.error();
-    Document behind;
-    behind.add_utf8("$gt", document_id(cursor->hash, cursor->ns, cursor->id));
-    filter.add("_id", behind);
+Result<SummaryPage> Reader::go_on(std::unique_ptr<Ahead>& ahead, const ScanArchive& request, std::size_t limit) {
+  if (!ahead) {
+    if (auto made = place_->ready(request.deadline); !made) return std::move(made).error();
+    auto client = place_->clients().one_more();
+    if (!client) return std::move(client).error();
+    ahead = std::make_unique<Ahead>(*std::move(client));
   }
-  Document order;
-  order.add("_id", std::int32_t{1});
-  Document options;
-  // One more than asked for tells whether this page is the last.
-  options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1));
-  options.add("projection", request.with_records ? without_document() : summary_fields());
-  options.add("batchSize", batch_size(request.with_records));
-  return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
-    SummaryPage page;
-    std::vector<Stored> large;
-    bool more = false;
-    std::size_t read = 0;
-    auto found =
-        place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-          more = page.items.size() == limit || (bytes != 0 && read >= bytes);
-          if (more) return Error(ErrorCode::kCancelled, "enough");  // the rest is not read
-          auto stored = read_document(document);
-          if (!stored) return std::move(stored).error();
-          page.items.push_back(summary_of(*stored));
-          if (!request.with_records || stored->gone) return {};
-          if (stored->pieces > 0) {
-            read += static_cast<std::size_t>(stored->pieces) * place_->options().max_inline_bytes;
-            large.push_back(*std::move(stored));
-            return {};
-          }
-          auto record = record_of(*std::move(stored));
-          if (!record) return std::move(record).error();
-          read += record->payload.size();
-          page.items.back().record = *std::move(record);
-          return {};
-        });
-    if (!found && !more) return std::move(found).error();
-    for (auto& stored : large) {
-      const auto at =
-          std::ranges::find_if(page.items, [&](const Summary& item) { return item.ns == stored.ns && item.id == stored.record_id; });
-      auto record = whole(client, std::move(stored), true, request.deadline);
-      if (!record) return std::move(record).error();
-      if (!*record || (*record)->version != at->version || (*record)->revision != at->revision) {
-        // Replaced while the page was read: it reads as it would have a moment later.
-        return Error(ErrorCode::kUnavailable, "a document with pieces was replaced while it was read");
+  ahead->client->line.deadline = request.deadline;
+  auto* client = ahead->client->handle.get();
+  if (!ahead->documents || request.cursor.empty() || ahead->at != request.cursor || ahead->until.passed()) {
+    ahead->documents.reset();
+    auto documents = Documents::behind(*place_, client, request, 0);
+    if (!documents) return std::move(documents).error();
+    ahead->documents = *std::move(documents);
+    ahead->until = Deadline::in(kFreshFor);
+  }
+  return page_of(client, *ahead->documents, request, limit);
+}
+
+Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit) {
+  SummaryPage page;
+  std::vector<std::pair<std::size_t, Stored>> large;
+  auto next = documents.peek(request.deadline);
+  while (next && *next != nullptr && page.items.size() < limit) {
+    auto stored = documents.take();
+    page.items.push_back(summary_of(stored));
+    if (request.with_records && !stored.gone) {
+      if (stored.pieces > 0) {
+        large.emplace_back(page.items.size() - 1, std::move(stored));
+      } else {
+        auto record = record_of(std::move(stored));
+        if (!record) return std::move(record).error();
+        page.items.back().record = *std::move(record);
       }
-      at->record = *std::move(*record);
     }
-    if (more) page.next = cursor_at(page.items.back());
-    return page;
-  });
+    next = documents.peek(request.deadline);
+  }
+  if (!next) return std::move(next).error();
+  if (*next != nullptr) page.next = cursor_at(page.items.back());
+  for (auto& [at, stored] : large) {
+    auto& item = page.items[at];
+    auto record = whole(client, std::move(stored), true, request.deadline);
+    if (!record) return std::move(record).error();
+    if (!*record || (*record)->version != item.version || (*record)->revision != item.revision) {
+      // Replaced while the page was read: it reads as it would have a moment later.
+      return Error(ErrorCode::kUnavailable, "a document with pieces was replaced while it was read");
+    }
+    item.record = *std::move(*record);
+  }
+  return page;
 }
 
 }  // namespace setget::inline v0::mongo

@@ -1,8 +1,7 @@
-// Reading: by key, by id, in order. Who goes on with a scan of whole records is read ahead for: many pages in one query, because some
-// servers sort everything for each. Thread rule: any thread.
+// Reading: by key, by id, in order. Who goes on with a scan of whole records does so on the cursor of one query, because some servers sort
+// everything for each; for ten seconds at most, since what such a cursor finds may be as old as its query. Thread rule: any thread.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,7 +19,10 @@ inline std::int32_t batch_size(bool payloads) { return payloads ? 200 : 1000; }
 
 class Reader {
  public:
-  explicit Reader(std::shared_ptr<Place> place) : place_(std::move(place)) {}
+  explicit Reader(std::shared_ptr<Place> place);
+  ~Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
 
   Result<std::vector<Lookup>> get(const GetRecords& request);
   Result<Lookup> get_by_id(const GetById& request);
@@ -41,20 +43,16 @@ class Reader {
                             std::vector<RangeDigest>& ranges);
   Result<void> add_bytes(mongoc_client_t* client, Stored stored, const DigestArchive& request, std::vector<RangeDigest>& ranges);
 
-  // What one query found: up to so many lines and about so many bytes of payload behind the cursor. Without a line where there is none.
-  Result<SummaryPage> query(const ScanArchive& request, std::size_t limit, std::size_t bytes);
-  std::optional<SummaryPage> from_ahead(const ScanArchive& request);
-  SummaryPage keep_ahead(SummaryPage page, std::size_t limit, std::uint64_t changes);
+  // A page of what the server's cursor has next.
+  class Documents;
+  Result<SummaryPage> page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit);
+  // A cursor that is kept between the pages of one scan, with a client of its own.
+  struct Ahead;
+  Result<SummaryPage> go_on(std::unique_ptr<Ahead>& ahead, const ScanArchive& request, std::size_t limit);
 
-  struct Ahead {
-    std::string at{};  // the cursor that asks for the first of them
-    std::deque<Summary> items{};
-    std::string next{};  // behind the last
-    Deadline until = Deadline::in(Milliseconds(0));
-  };
   std::shared_ptr<Place> place_;
   std::mutex ahead_mutex_;
-  Ahead ahead_;
+  std::unique_ptr<Ahead> ahead_;
   std::string expected_;       // the end of the last page: who asks for this is going on
   std::uint64_t changes_ = 0;  // of documents, by this object
 };

@@ -145,16 +145,23 @@ class ArchiveTurn {
     wake_.wait_until(lock, until, [this] { return cancels_ != cancels_before_; });
   }
 
-  // go_on() for work that asks between its pages and cannot be timed from outside: all since it was asked last, or since begin_pages(),
-  // counts as worked.
-  void begin_pages() noexcept { page_began_ = Deadline::Steady::now(); }
-  Result<void> go_on_after_page() {
-    worked_ += (Deadline::Steady::now() - page_began_).count();
-    while (!may_go_on(Milliseconds(60'000))) {
+  // go_on() for work that asks between its pages and cannot be timed from outside: all since it was asked last, or since it began, counts
+  // as worked. One for each thread that works.
+  class Pages {
+   public:
+    explicit Pages(ArchiveTurn& turn) : turn_(turn) {}
+    Result<void> go_on() {
+      turn_.worked_ += (Deadline::Steady::now() - began_).count();
+      while (!turn_.may_go_on(Milliseconds(60'000))) {
+      }
+      began_ = Deadline::Steady::now();
+      return turn_.go_on();
     }
-    begin_pages();
-    return go_on();
-  }
+
+   private:
+    ArchiveTurn& turn_;
+    Deadline::Steady::time_point began_ = Deadline::Steady::now();
+  };
 
   Deadline deadline() const noexcept { return deadline_; }
 
@@ -178,7 +185,6 @@ class ArchiveTurn {
   ArchiveBudget budget_;
   double paced_ = 0;
   std::atomic<Deadline::Steady::rep> worked_ = 0;
-  Deadline::Steady::time_point page_began_{};
   Deadline::Steady::time_point started_ = Deadline::Steady::now();
 };
 

@@ -1,5 +1,8 @@
+#include <atomic>
+#include <future>
 #include <map>
 
+#include "core/range_digest.hpp"
 #include "core/scan_cursor.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
@@ -92,17 +95,36 @@ class Verification {
   }
 
   Result<void> compare_ranges() {
-    const auto go_on = [this] { return turn_.go_on_after_page(); };
-    turn_.begin_pages();
-    const auto in_store =
-        state_.store().digest({.now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
-    if (!in_store) return in_store.error();
-    turn_.begin_pages();
-    std::vector<std::uint64_t> starts;
-    starts.reserve(in_store->size());
-    for (const auto& range : *in_store) starts.push_back(range.first);
-    const auto in_archive = state_.archive().digest(
-        {.starts = starts, .now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
+    constexpr std::uint64_t kEntries = 256;
+    constexpr std::uint64_t kRanges = 65536;
+    const auto stats = state_.store().stats();
+    if (!stats) return stats.error();
+    const auto starts = detail::even_ranges(stats->records, kEntries, kRanges);
+    // Both sides at once: each waits for its own server. Where one fails the other stops.
+    std::atomic<bool> failed = false;
+    const auto side = [&](const auto& digest) {
+      detail::ArchiveTurn::Pages pages(turn_);
+      const auto go_on = [&]() -> Result<void> {
+        if (failed) return Error(ErrorCode::kCancelled, "the other side could not be read");
+        return pages.go_on();
+      };
+      auto ranges = digest(go_on);
+      if (!ranges) failed = true;
+      return ranges;
+    };
+    auto other = std::async(std::launch::async | std::launch::deferred, [&] {
+      return side([&](const auto& go_on) {
+        return state_.archive().digest(
+            {.starts = starts, .now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
+      });
+    });
+    const auto in_store = side([&](const auto& go_on) {
+      return state_.store().digest(
+          {.starts = starts, .now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
+    });
+    const auto in_archive = other.get();
+    // Of the two the one that failed by itself.
+    if (!in_store && (in_archive || in_archive.error().code() == ErrorCode::kCancelled)) return in_store.error();
     if (!in_archive) return in_archive.error();
     if (in_archive->size() != in_store->size()) return Error(ErrorCode::kInternal, "the archive answered for other ranges");
     report_.ranges = in_store->size();

@@ -23,7 +23,7 @@ constexpr std::size_t kMostInOrder = 250'000;  // lines that are kept until rang
 // to theirs.
 class Gathering {
  public:
-  Gathering(std::size_t size, std::size_t most) : size_(size), most_(most) {}
+  explicit Gathering(setget::detail::RangeSums sums) : sums_(std::move(sums)) {}
 
   void add(std::uint64_t hash, const Digest& line) {
     if (!ranges_.empty()) return setget::detail::range_of(ranges_, hash).add(line);
@@ -48,14 +48,12 @@ class Gathering {
     });
     // SCAN may give a name twice.
     lines_.erase(std::unique(lines_.begin(), lines_.end()), lines_.end());
-    setget::detail::RangeCutter cutter(size_, most_);
-    for (const auto& line : lines_) cutter.add(line.hash, line.digest);
-    ranges_ = cutter.take();
+    for (const auto& line : lines_) sums_.add(line.hash, line.digest);
+    ranges_ = sums_.take();
     lines_ = {};
   }
 
-  std::size_t size_;
-  std::size_t most_;
+  setget::detail::RangeSums sums_;
   std::vector<Line> lines_;
   std::vector<RangeDigest> ranges_;
 };
@@ -65,7 +63,9 @@ class Gathering {
 Result<std::vector<RangeDigest>> RedisStore::digest(const DigestRecords& request) {
   if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
   if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
-  Gathering gathering(request.entries, request.max_ranges);
+  auto sums = setget::detail::RangeSums::of(request);
+  if (!sums) return std::move(sums).error();
+  Gathering gathering(*std::move(sums));
   std::vector<std::string> whole;
   const auto add = [&](const PlaceView& place, const IdentityPart& identity, const Digest& content) {
     Summary line{.hash = place.hash, .ns = std::string(place.ns), .id = std::string(place.id)};

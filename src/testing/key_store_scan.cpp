@@ -201,6 +201,20 @@ void digests_are_those_of_the_lines_of_a_scan(Trial& t) {
       }
     }
   }
+  // Ranges that the caller gives are those, with what lies in each.
+  const std::vector<std::uint64_t> starts{0, 1, 1ull << 62, 1ull << 63, ~std::uint64_t{0}};
+  const auto given = t.store().digest({.starts = starts, .now = t.now(), .page = 7}).value();
+  ASSERT_EQ(given.size(), starts.size());
+  const auto all = t.store().digest({.entries = 1000, .now = t.now()}).value();
+  ASSERT_EQ(all.size(), 1u);
+  auto together = given[0];
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    EXPECT_EQ(given[i].first, starts[i]);
+    if (i > 0) together.count += given[i].count - 1, together.add(given[i].sum);
+  }
+  EXPECT_EQ(together, all[0]);
+  EXPECT_GT(given[2].count, 0u);
+  EXPECT_EQ(t.store().digest({.starts = std::span(starts).subspan(1), .now = t.now()}).error().code(), ErrorCode::kInvalidArgument);
 }
 
 void several_identities_are_looked_up_at_once(Trial& t) {
