@@ -16,10 +16,11 @@ Error no_such_message() { return Error(ErrorCode::kNotFound, "no such message, o
 
 Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
   constexpr Milliseconds kLongestWait{20};
+  constexpr Milliseconds kLastLook{20};  // before the deadline, so that its answer comes in time
   const auto name = parse_message_id(request.message_id);
   if (!name) return no_such_message();
   const auto deadline = request.latest();
-  const auto end = std::min(request.wait.time(), deadline.time());
+  const auto end = std::min(request.wait.time(), std::max(deadline.time(), Deadline::Steady::now()) - kLastLook);
   for (Milliseconds wait{1};; wait = std::min(wait * 2, kLongestWait)) {
     auto queue = known(name->queue, deadline);
     if (!queue) return queue.error().code() == ErrorCode::kNotFound ? no_such_message() : std::move(queue).error();

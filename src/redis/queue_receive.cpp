@@ -263,6 +263,7 @@ class RedisReceiver {
 Result<std::vector<Message>> RedisQueues::receive(const ReceiveMessages& request) {
   constexpr Milliseconds kFirstWait{1};
   constexpr Milliseconds kLongestWait{20};
+  constexpr Milliseconds kLastLook{20};  // so long before the deadline nothing more is asked: an answer cut off would leave leases
   if (auto valid = check_positive("max_messages", request.max_messages); !valid) return std::move(valid).error();
   if (request.visibility_timeout) {
     if (auto valid = check_length("visibility_timeout", *request.visibility_timeout, Milliseconds(1)); !valid)
@@ -271,7 +272,7 @@ Result<std::vector<Message>> RedisQueues::receive(const ReceiveMessages& request
   // Those in this process who wait are rung for; what others send, and what time brings, is asked for.
   auto wait = kFirstWait;
   const auto deadline = request.latest();
-  const auto end = std::min(request.wait.time(), deadline.time());
+  const auto end = std::min(request.wait.time(), std::max(deadline.time(), Deadline::Steady::now()) - kLastLook);
   for (;;) {
     auto queue = known(request.queue, deadline);
     if (!queue) return std::move(queue).error();

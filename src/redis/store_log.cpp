@@ -221,12 +221,14 @@ Result<std::vector<Position>> RedisStore::ends(Deadline deadline) {
 // Polled: a list cannot be waited for without taking from it, and a message to all for every set would cost every set.
 Result<bool> RedisStore::wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline) {
   constexpr Milliseconds kAnswer{1000};
+  constexpr Milliseconds kLastLook{20};  // before the deadline, so that its answer comes in time
   const auto latest = deadline.value_or(wait.then(kAnswer));
+  const auto end = Deadline::at(std::min(wait.time(), std::max(latest.time(), Deadline::Steady::now()) - kLastLook));
   for (Milliseconds pause{1};; pause = std::min(pause * 2, Milliseconds(50))) {
     auto last = ends(latest);
     if (!last) return std::move(last).error();
     if (total(*last) > after) return true;
-    const auto left = std::min(wait.left(), latest.left());
+    const auto left = end.left();
     if (left <= Deadline::Steady::duration::zero()) return false;
     std::this_thread::sleep_for(std::min<Deadline::Steady::duration>(left, pause));
   }
