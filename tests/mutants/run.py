@@ -281,6 +281,9 @@ MUTANTS = [
             'commands.add("LLEN", 2).arg({head_, "l"});', 'commands.add("EXISTS", 2).arg({head_, "m"});', "redis_faults", "*change_log*/0"),
     in_unit("redis_wait_end", "a wait for changes waits for a server that says nothing", 11, "src/redis/store_log.cpp",
             "auto last = ends(latest);", "auto last = ends(Deadline::in(Milliseconds(30'000)));", "redis_races", "*wait_for_changes*"),
+    in_unit("redis_deadline", "a verb waits as long as it likes for a server that says nothing", 11, "src/redis/store_log.cpp",
+            "const auto deadline = request.deadline;", "const auto deadline = Deadline::in(Milliseconds(30'000));", "redis_deadlines",
+            "*no_answer*/0"),
     # Redis: the cache
     in_unit("cache_lost", "what came over a connection that is gone is answered", 6, CACHE,
             "if (part.generation.load(std::memory_order_acquire) != seen.generation || (seen.generation & 1) != 0) return false;", "",
