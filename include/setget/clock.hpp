@@ -3,6 +3,7 @@
 // Thread rule: Clock and Random implementations must be safe from any thread.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -48,6 +49,13 @@ class Deadline {
 
   Steady::time_point time() const noexcept { return when_; }
   bool passed() const noexcept { return when_ <= Steady::now(); }
+  // So long behind the end of this wait; where that is over, from now on.
+  template <class Rep, class Period>
+  Deadline then(std::chrono::duration<Rep, Period> grace) const noexcept {
+    const auto more = std::chrono::ceil<std::chrono::nanoseconds>(grace);
+    const auto from = std::max(when_, Steady::now());
+    return Deadline(from > Steady::time_point::max() - more ? Steady::time_point::max() : from + more);
+  }
   Steady::duration left() const noexcept {
     const auto now = Steady::now();
     return when_ <= now ? Steady::duration::zero() : when_ - now;

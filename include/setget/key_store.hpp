@@ -1,6 +1,8 @@
 // KeyStore: where records live and are read by webhook key. `KeyStore` is the front, `KeyStoreBackend` the seam. The state of a store is a
 // function of the set of commands applied, not of their order (docs/adr/0001-model.md); backends get that from model.hpp.
-// Thread rule: everything here may be called from any thread. Blocking rule: a verb blocks at most until its deadline.
+// Thread rule: everything here may be called from any thread. Blocking rule: a verb blocks at most until its deadline, which is a member of
+// its request or its last parameter; 30 s from the call where none is named. What a deadline ended is kDeadlineExceeded: it may have taken
+// effect. A store in this process or in a file waits for nothing but its turn, and ends a step that it has begun.
 #pragma once
 
 #include <cstdint>
@@ -276,17 +278,20 @@ struct OpenCursor {
   std::string_view name{};    // 1..64 bytes of [A-Za-z0-9._-]
   bool from_now = false;      // else from the oldest entry that is still there
   std::uint64_t max_lag = 0;  // entries; 0 = unlimited
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ReadChanges {
   std::string_view cursor{};
   Position after = 0;
   std::size_t limit = 500;
   std::size_t max_bytes = 8u << 20;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ReadHistory {
   Position after = 0;  // in each part
   std::size_t limit = 500;
   std::size_t max_bytes = 8u << 20;  // at least one state comes
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 // How far the outbox was read.
 struct OutboxPlace {
@@ -312,6 +317,7 @@ struct Reclaim {
   Stamp floor = 0;
   Milliseconds grace{0};
   std::size_t max_steps = 1000;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 
 // Work whose command is applied and whose message is settled in one atomic step.
@@ -346,7 +352,7 @@ class SETGET_API KeyStoreBackend {
 
   virtual KeyStoreCapabilities capabilities() const = 0;
   // Random at creation, stable afterwards.
-  virtual Result<StoreIdentity> identity() = 0;
+  virtual Result<StoreIdentity> identity(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 
   // Applies in order, each entry atomically (all its keys and the change-log entry together), durable at the level of capabilities() once
   // it returns. One result per entry. Idempotent by version. Outcomes are values, see ApplyResult.
@@ -372,20 +378,23 @@ class SETGET_API KeyStoreBackend {
   virtual Result<ChangeBatch> changes(const ReadChanges& request) = 0;
   // Moves a cursor forward (never back). Entries that every cursor has passed may be trimmed. Idempotent. kUnavailable also where what was
   // read up to there was lost meanwhile; errors else as changes() has them.
-  virtual Result<void> commit_cursor(std::string_view name, Position position) = 0;
-  virtual Result<std::vector<CursorInfo>> cursors() = 0;
-  virtual Result<void> drop_cursor(std::string_view name) = 0;
-  // Blocks until something is behind `after`, or the wait is over; true if there is something.
-  virtual Result<bool> wait_for_changes(Position after, Deadline wait) = 0;
+  virtual Result<void> commit_cursor(std::string_view name, Position position, Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
+  virtual Result<std::vector<CursorInfo>> cursors(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
+  virtual Result<void> drop_cursor(std::string_view name, Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
+  // Blocks until something is behind `after`, or the wait is over; true if there is something. A store that answers slowly is waited for
+  // until `deadline`; empty: 1 s behind the end of the wait.
+  virtual Result<bool> wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline = {}) = 0;
 
   // Policy re-apply: a new expiry for records that are still at (version, revision); one result per entry: true if changed, false
   // where the record has moved on. Raises the revision and logs a change.
-  virtual Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) = 0;
+  virtual Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries,
+                                                       Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 
   // Evicts what expired before now - grace; forgets tombstones, claims and marks of what is gone below `floor` (cut to the
-  // positions of the cursors by the backend); trims the change log behind all cursors. Bounded by max_steps.
+  // positions of the cursors by the backend); trims the change log behind all cursors. Bounded by max_steps. What was done
+  // before a deadline ended it stays done.
   virtual Result<Reclaimed> reclaim(const Reclaim& request) = 0;
-  virtual Result<StoreStats> stats() = 0;
+  virtual Result<StoreStats> stats(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 
   // get() for callers that must not wait: `done` is called exactly once with what get() would answer, on any thread, perhaps before this
   // returns; by the request's deadline or soon after, and before the store is gone. What the request views need only live until this
@@ -405,11 +414,12 @@ class SETGET_API KeyStoreBackend {
   // is empty takes one state of any size, and a restore (ignore_floor) is never held up. kUnsupported by default.
   virtual Result<HistoryBatch> history(const ReadHistory& request);
   // Drops what lies at or before these places: the archive has it. Idempotent. Errors as history().
-  virtual Result<void> confirm_history(std::span<const OutboxPlace> places);
+  virtual Result<void> confirm_history(std::span<const OutboxPlace> places, Deadline deadline = Deadline::in(Milliseconds(30'000)));
   // Puts live records under history that were set when their flow kept none: the state that each has now goes to the outbox, in force from
   // the acceptance of its version. Nothing else changes. False: it has a history already, or is not there in this version any more. Errors
   // as history(); per entry kResourceExhausted at the outbox's limit.
-  virtual Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries);
+  virtual Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries,
+                                                          Deadline deadline = Deadline::in(Milliseconds(30'000)));
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------
@@ -422,9 +432,11 @@ class SETGET_API KeyStore {
   explicit operator bool() const noexcept { return backend_ != nullptr; }
   const std::shared_ptr<KeyStoreBackend>& backend() const noexcept { return backend_; }
 
-  Result<ApplyResult> apply(const ApplyEntry& entry, TimePoint now);
-  Result<std::optional<Record>> get(std::string_view key, TimePoint now, std::string_view ns = {});
-  Result<std::optional<Record>> get_by_id(std::string_view id, TimePoint now, std::string_view ns = {});
+  Result<ApplyResult> apply(const ApplyEntry& entry, TimePoint now, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<std::optional<Record>> get(std::string_view key, TimePoint now, std::string_view ns = {},
+                                    Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<std::optional<Record>> get_by_id(std::string_view id, TimePoint now, std::string_view ns = {},
+                                          Deadline deadline = Deadline::in(Milliseconds(30'000)));
 
  private:
   std::shared_ptr<KeyStoreBackend> backend_;

@@ -1,7 +1,9 @@
 // Queue: a durable, ordered queue of messages with leases, groups, dead letters and a ledger of outcomes. `Queue` is the front that hosts
 // call; `QueueBackend` is the seam that a store implements, one object for all queues of that store. The semantics are those of
 // Amazon SQS (visibility timeout, FIFO groups, dead-letter queue: docs.aws.amazon.com/AWSSimpleQueueService) where not said otherwise.
-// Thread rule: everything here may be called from any thread. Blocking rule: a verb blocks at most until its deadline.
+// Thread rule: everything here may be called from any thread. Blocking rule: a verb blocks at most until its deadline, which is a member of
+// its request or its last parameter; 30 s from the call where none is named. What a deadline ended is kDeadlineExceeded: it may have taken
+// effect. A queue in this process or in a file waits for nothing but its turn, and ends a step that it has begun.
 #pragma once
 
 #include <cstdint>
@@ -183,6 +185,7 @@ struct QueueCapabilities {
 struct CreateQueue {
   std::string_view name{};
   QueueOptions options{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct SendMessages {
   std::string_view queue{};
@@ -195,6 +198,10 @@ struct ReceiveMessages {
   std::size_t max_bytes = 8u << 20;                  // of bodies; at least one message is always given
   std::optional<Milliseconds> visibility_timeout{};  // empty: the queue's
   Deadline wait = Deadline::immediate();             // long poll: returns as soon as anything is there
+  // A queue that answers slowly is waited for until then, and a longer wait ends there too; empty: 10 s behind the end of the wait. What it
+  // had leased by then, without the answer coming, is back when its lease ends.
+  std::optional<Deadline> deadline{};
+  Deadline latest() const noexcept { return deadline.value_or(wait.then(Milliseconds(10'000))); }
 };
 struct SettleMessages {
   std::string_view queue{};
@@ -204,31 +211,38 @@ struct SettleMessages {
 struct FindMessage {
   std::string_view message_id{};
   Deadline wait = Deadline::immediate();
+  std::optional<Deadline> deadline{};  // as in ReceiveMessages
+  Deadline latest() const noexcept { return deadline.value_or(wait.then(Milliseconds(10'000))); }
 };
 struct PeekMessages {
   std::string_view queue{};
   std::size_t limit = 10;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ListDeadLetters {
   std::string_view queue{};
   DeadLetterFilter filter{};
   std::string cursor{};
   std::size_t limit = 100;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct RedriveDeadLetters {
   std::string_view queue{};
   DeadLetterFilter filter{};
   std::size_t limit = 100;  // moved by this call, oldest first; callers loop (and so rate-limit and cancel)
   bool restamp = false;     // give fresh stamps: for messages below the store's floor. Where versions are assigned, also fresh versions
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct PurgeDeadLetters {
   std::string_view queue{};
   DeadLetterFilter filter{};
   std::size_t limit = 1000;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct MaintainQueue {
   std::string_view queue{};
   std::size_t max_steps = 1000;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 
 class SETGET_API QueueBackend {
@@ -240,9 +254,9 @@ class SETGET_API QueueBackend {
   // Makes a queue. Names: 1..64 bytes of [A-Za-z0-9._-]. Idempotent; kAlreadyExists if it exists with another kind; other
   // options are replaced.
   virtual Result<QueueInfo> create(const CreateQueue& request) = 0;
-  virtual Result<std::vector<QueueInfo>> list() = 0;
+  virtual Result<std::vector<QueueInfo>> list(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
   // Removes a queue and all it holds. kNotFound if there is none.
-  virtual Result<void> remove(std::string_view name) = 0;
+  virtual Result<void> remove(std::string_view name, Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 
   // Durable at the level of capabilities() once it returns. One result per entry, in order; one entry's failure leaves the
   // others. A whole-call error means that nothing is known to be sent (kDeadlineExceeded: it may have been). Every message of a batch gets
@@ -260,7 +274,7 @@ class SETGET_API QueueBackend {
 
   // The status of a message; blocks until it is finished or the wait is over. kNotFound if never accepted or forgotten.
   virtual Result<MessageStatus> find(const FindMessage& request) = 0;
-  virtual Result<QueueStats> stats(std::string_view queue) = 0;
+  virtual Result<QueueStats> stats(std::string_view queue, Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
   // Unfinished messages, oldest first, without leasing them; receipts are empty.
   virtual Result<std::vector<Message>> peek(const PeekMessages& request) = 0;
 
@@ -272,7 +286,7 @@ class SETGET_API QueueBackend {
 
   // A stamp that no unfinished message of any queue of this store lies below, and that no later message will lie below (where all is
   // finished: the last stamp + 1). Dead letters are finished. Feeds the key store's floor.
-  virtual Result<Stamp> oldest_unfinished() = 0;
+  virtual Result<Stamp> oldest_unfinished(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 
   // Housekeeping in bounded steps: retention, forgotten outcomes and dedup ids. Returns the steps done (less than max_steps = finished).
   virtual Result<std::size_t> maintain(const MaintainQueue& request) = 0;
@@ -286,7 +300,8 @@ class SETGET_API Queue {
   Queue() = default;
   // Binds without I/O; `create` makes the queue when it is missing.
   Queue(std::shared_ptr<QueueBackend> backend, std::string name) : backend_(std::move(backend)), name_(std::move(name)) {}
-  static Result<Queue> open(std::shared_ptr<QueueBackend> backend, std::string name, const QueueOptions& options = {});
+  static Result<Queue> open(std::shared_ptr<QueueBackend> backend, std::string name, const QueueOptions& options = {},
+                            Deadline deadline = Deadline::in(Milliseconds(30'000)));
 
   explicit operator bool() const noexcept { return backend_ != nullptr; }
   const std::string& name() const noexcept { return name_; }
@@ -295,15 +310,18 @@ class SETGET_API Queue {
   Result<SentMessage> send(const OutgoingMessage& message, Deadline deadline = Deadline::in(Milliseconds(30'000)));
   Result<std::vector<Result<SentMessage>>> send(std::span<const OutgoingMessage> messages,
                                                 Deadline deadline = Deadline::in(Milliseconds(30'000)));
-  Result<std::vector<Message>> receive(std::size_t max_messages = 10, Deadline wait = Deadline::immediate());
-  Result<void> ack(const Message& message, Outcome outcome = Outcome::kApplied);
-  Result<void> release(const Message& message, Milliseconds delay = Milliseconds(0), std::vector<Reason> reasons = {});
-  Result<void> extend(const Message& message, Milliseconds visibility_timeout);
-  Result<void> dead_letter(const Message& message, std::vector<Reason> reasons);
-  Result<QueueStats> stats();
+  // `deadline`: see ReceiveMessages.
+  Result<std::vector<Message>> receive(std::size_t max_messages = 10, Deadline wait = Deadline::immediate(),
+                                       std::optional<Deadline> deadline = {});
+  Result<void> ack(const Message& message, Outcome outcome = Outcome::kApplied, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<void> release(const Message& message, Milliseconds delay = Milliseconds(0), std::vector<Reason> reasons = {},
+                       Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<void> extend(const Message& message, Milliseconds visibility_timeout, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<void> dead_letter(const Message& message, std::vector<Reason> reasons, Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<QueueStats> stats(Deadline deadline = Deadline::in(Milliseconds(30'000)));
 
  private:
-  Result<void> settle_one(Settlement settlement);
+  Result<void> settle_one(Settlement settlement, Deadline deadline);
   std::shared_ptr<QueueBackend> backend_;
   std::string name_;
 };

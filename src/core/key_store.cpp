@@ -22,8 +22,8 @@ Result<std::size_t> ArchiveBackend::write_history(const WriteHistory&) { return 
 Result<HistoryLookup> ArchiveBackend::get_history(const GetHistory&) { return no_history("archive"); }
 Result<SummaryPage> ArchiveBackend::scan_history(const ScanHistory&) { return no_history("archive"); }
 Result<HistoryBatch> KeyStoreBackend::history(const ReadHistory&) { return no_history("store"); }
-Result<void> KeyStoreBackend::confirm_history(std::span<const OutboxPlace>) { return no_history("store"); }
-Result<std::vector<Result<bool>>> KeyStoreBackend::begin_history(std::span<const BeginHistory>) { return no_history("store"); }
+Result<void> KeyStoreBackend::confirm_history(std::span<const OutboxPlace>, Deadline) { return no_history("store"); }
+Result<std::vector<Result<bool>>> KeyStoreBackend::begin_history(std::span<const BeginHistory>, Deadline) { return no_history("store"); }
 ModelTransaction::~ModelTransaction() = default;
 
 FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }
@@ -53,20 +53,20 @@ std::string_view to_string(TombstoneReason reason) noexcept {
   return "unknown";
 }
 
-Result<ApplyResult> KeyStore::apply(const ApplyEntry& entry, TimePoint now) {
-  auto applied = backend_->apply({.entries = std::span(&entry, 1), .now = now});
+Result<ApplyResult> KeyStore::apply(const ApplyEntry& entry, TimePoint now, Deadline deadline) {
+  auto applied = backend_->apply({.entries = std::span(&entry, 1), .now = now, .deadline = deadline});
   if (!applied) return std::move(applied).error();
   return std::move(applied->front());
 }
 
-Result<std::optional<Record>> KeyStore::get(std::string_view key, TimePoint now, std::string_view ns) {
-  auto found = backend_->get({.ns = ns, .keys = std::span(&key, 1), .now = now});
+Result<std::optional<Record>> KeyStore::get(std::string_view key, TimePoint now, std::string_view ns, Deadline deadline) {
+  auto found = backend_->get({.ns = ns, .keys = std::span(&key, 1), .now = now, .deadline = deadline});
   if (!found) return std::move(found).error();
   return std::move(found->front().record);
 }
 
-Result<std::optional<Record>> KeyStore::get_by_id(std::string_view id, TimePoint now, std::string_view ns) {
-  auto found = backend_->get_by_id({.ns = ns, .id = id, .now = now});
+Result<std::optional<Record>> KeyStore::get_by_id(std::string_view id, TimePoint now, std::string_view ns, Deadline deadline) {
+  auto found = backend_->get_by_id({.ns = ns, .id = id, .now = now, .deadline = deadline});
   if (!found) return std::move(found).error();
   return std::move(found->record);
 }

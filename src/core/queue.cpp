@@ -56,8 +56,8 @@ Result<void> QueueOptions::validate() const {
   return {};
 }
 
-Result<Queue> Queue::open(std::shared_ptr<QueueBackend> backend, std::string name, const QueueOptions& options) {
-  auto made = backend->create({.name = name, .options = options});
+Result<Queue> Queue::open(std::shared_ptr<QueueBackend> backend, std::string name, const QueueOptions& options, Deadline deadline) {
+  auto made = backend->create({.name = name, .options = options, .deadline = deadline});
   if (!made) return std::move(made).error();
   return Queue(std::move(backend), std::move(name));
 }
@@ -72,32 +72,33 @@ Result<SentMessage> Queue::send(const OutgoingMessage& message, Deadline deadlin
   return std::move(sent->front());
 }
 
-Result<std::vector<Message>> Queue::receive(std::size_t max_messages, Deadline wait) {
-  return backend_->receive({.queue = name_, .max_messages = max_messages, .visibility_timeout = {}, .wait = wait});
+Result<std::vector<Message>> Queue::receive(std::size_t max_messages, Deadline wait, std::optional<Deadline> deadline) {
+  return backend_->receive({.queue = name_, .max_messages = max_messages, .visibility_timeout = {}, .wait = wait, .deadline = deadline});
 }
 
-Result<void> Queue::settle_one(Settlement settlement) {
-  auto settled = backend_->settle({.queue = name_, .settlements = std::span(&settlement, 1)});
+Result<void> Queue::settle_one(Settlement settlement, Deadline deadline) {
+  auto settled = backend_->settle({.queue = name_, .settlements = std::span(&settlement, 1), .deadline = deadline});
   if (!settled) return std::move(settled).error();
   return std::move(settled->front());
 }
 
-Result<void> Queue::ack(const Message& message, Outcome outcome) {
-  return settle_one({.receipt = message.receipt, .action = SettleAction::kAck, .outcome = outcome, .reasons = {}});
+Result<void> Queue::ack(const Message& message, Outcome outcome, Deadline deadline) {
+  return settle_one({.receipt = message.receipt, .action = SettleAction::kAck, .outcome = outcome, .reasons = {}}, deadline);
 }
 
-Result<void> Queue::release(const Message& message, Milliseconds delay, std::vector<Reason> reasons) {
-  return settle_one({.receipt = message.receipt, .action = SettleAction::kRelease, .delay = delay, .reasons = std::move(reasons)});
+Result<void> Queue::release(const Message& message, Milliseconds delay, std::vector<Reason> reasons, Deadline deadline) {
+  return settle_one({.receipt = message.receipt, .action = SettleAction::kRelease, .delay = delay, .reasons = std::move(reasons)},
+                    deadline);
 }
 
-Result<void> Queue::extend(const Message& message, Milliseconds visibility_timeout) {
-  return settle_one({.receipt = message.receipt, .action = SettleAction::kExtend, .delay = visibility_timeout, .reasons = {}});
+Result<void> Queue::extend(const Message& message, Milliseconds visibility_timeout, Deadline deadline) {
+  return settle_one({.receipt = message.receipt, .action = SettleAction::kExtend, .delay = visibility_timeout, .reasons = {}}, deadline);
 }
 
-Result<void> Queue::dead_letter(const Message& message, std::vector<Reason> reasons) {
-  return settle_one({.receipt = message.receipt, .action = SettleAction::kDeadLetter, .reasons = std::move(reasons)});
+Result<void> Queue::dead_letter(const Message& message, std::vector<Reason> reasons, Deadline deadline) {
+  return settle_one({.receipt = message.receipt, .action = SettleAction::kDeadLetter, .reasons = std::move(reasons)}, deadline);
 }
 
-Result<QueueStats> Queue::stats() { return backend_->stats(name_); }
+Result<QueueStats> Queue::stats(Deadline deadline) { return backend_->stats(name_, deadline); }
 
 }  // namespace setget::inline v0

@@ -30,8 +30,9 @@ GatewayResponse GatewayCore::health(const Call&) { return json_response(200, sta
 
 GatewayResponse GatewayCore::readiness(const Call&) {
   if (draining_.load(std::memory_order_acquire)) return refusal(503, "draining: this server takes no more work");
-  if (auto stats = queue().stats(queue_name()); !stats) return problem(503, stats.error());
-  if (auto identity = pipeline().options().key_store.backend()->identity(); !identity) return problem(503, identity.error());
+  const auto until = deadline();
+  if (auto stats = queue().stats(queue_name(), until); !stats) return problem(503, stats.error());
+  if (auto identity = pipeline().options().key_store.backend()->identity(until); !identity) return problem(503, identity.error());
   return json_response(200, status_body("ready"));
 }
 
@@ -51,7 +52,7 @@ GatewayResponse GatewayCore::reload(const Call&) {
 }
 
 GatewayResponse GatewayCore::queue_stats(const Call&) {
-  auto stats = queue().stats(queue_name());
+  auto stats = queue().stats(queue_name(), deadline());
   if (!stats) return problem_of(stats.error());
   std::string body;
   {

@@ -150,7 +150,7 @@ GatewayResponse GatewayCore::list_dead_letters(const Call& call) {
   auto after = integer_parameter(call.query, "after_ms", 0, kMaxTime);
   if (!after) return problem_of(after.error());
 
-  ListDeadLetters request{.queue = queue_name(), .filter = {}, .cursor = {}, .limit = limit->value_or(kDefaultPage)};
+  ListDeadLetters request{.queue = queue_name(), .filter = {}, .cursor = {}, .limit = limit->value_or(kDefaultPage), .deadline = deadline()};
   if (const std::string* cursor = call.query.find("cursor")) request.cursor = *cursor;
   if (const std::string* reason = call.query.find("reason")) request.filter.reason_code = *reason;
   if (*before) request.filter.dead_before = time_at(**before);
@@ -175,7 +175,7 @@ GatewayResponse GatewayCore::list_dead_letters(const Call& call) {
 GatewayResponse GatewayCore::show_dead_letter(const Call& call) {
   auto message_id = percent_decode(call.rest, Plus::kLiteral, call.rest_offset);
   if (!message_id) return problem_of(message_id.error());
-  ListDeadLetters request{.queue = queue_name(), .filter = {}, .cursor = {}, .limit = 1};
+  ListDeadLetters request{.queue = queue_name(), .filter = {}, .cursor = {}, .limit = 1, .deadline = deadline()};
   request.filter.message_ids.push_back(*message_id);
   auto page = queue().dead_letters(request);
   if (!page) return problem_of(page.error());
@@ -189,7 +189,8 @@ GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
   auto selection = selection_of(call.request.body, true);
   if (!selection) return problem_of(selection.error());
   auto moved = queue().redrive(
-      {.queue = queue_name(), .filter = std::move(selection->filter), .limit = selection->limit, .restamp = selection->restamp});
+      {.queue = queue_name(), .filter = std::move(selection->filter), .limit = selection->limit, .restamp = selection->restamp,
+       .deadline = deadline()});
   if (!moved) return problem_of(moved.error());
   std::string body;
   JsonObject(body).number("redriven", *moved);
@@ -199,7 +200,7 @@ GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
 GatewayResponse GatewayCore::purge_dead_letters(const Call& call) {
   auto selection = selection_of(call.request.body, false);
   if (!selection) return problem_of(selection.error());
-  auto purged = queue().purge({.queue = queue_name(), .filter = std::move(selection->filter), .limit = selection->limit});
+  auto purged = queue().purge({.queue = queue_name(), .filter = std::move(selection->filter), .limit = selection->limit, .deadline = deadline()});
   if (!purged) return problem_of(purged.error());
   std::string body;
   JsonObject(body).number("purged", *purged);

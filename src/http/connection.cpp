@@ -68,6 +68,7 @@ void HttpConnection::start() {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
+  now_ = Steady::now();
   enter(Phase::kIdle, shared_->options.header_timeout);
   run();
 }
@@ -75,7 +76,7 @@ void HttpConnection::start() {
 // Drives the connection until it has to wait for the peer. An exception here is an allocation that failed: this connection ends, no other.
 void HttpConnection::run() {
   try {
-    const Steady::time_point since = Steady::now();
+    const Steady::time_point since = now_ = Steady::now();
     for (int round = 0;; ++round) {
       switch (advance()) {
         case Step::kAgain:
@@ -123,7 +124,7 @@ HttpConnection::Step HttpConnection::advance_header() {
            (*static_cast<const char*>(buffer_.data().data()) == '\r' || *static_cast<const char*>(buffer_.data().data()) == '\n'))
       buffer_.consume(1);
     if (buffer_.size() != 0) {
-      request_start_ = Steady::now();
+      request_start_ = now_;
       parser_.emplace();
       parser_->header_limit(static_cast<std::uint32_t>(shared_->options.max_header));
       parser_->body_limit(shared_->options.max_body);
@@ -294,6 +295,7 @@ void HttpConnection::go_on() {
 }
 
 HttpConnection::Step HttpConnection::answered() {
+  now_ = Steady::now();
   const bool head_only = parser_->get().method() == http::verb::head;
   share_.release();
   work_.reset();
@@ -410,9 +412,8 @@ void HttpConnection::on_write(const error_code& error) {
 }
 
 void HttpConnection::enter(Phase phase, Milliseconds timeout) noexcept {
-  const Steady::time_point now = Steady::now();
-  phase_start_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-  deadline_.store(timeout > Milliseconds(0) ? (now + timeout).time_since_epoch().count() : 0, std::memory_order_relaxed);
+  phase_start_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
+  deadline_.store(timeout > Milliseconds(0) ? (now_ + timeout).time_since_epoch().count() : 0, std::memory_order_relaxed);
   phase_.store(phase, std::memory_order_release);
 }
 

@@ -83,6 +83,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::size_t body_filled_ = 0;  // of it received
   BufferShare share_;
   Steady::time_point request_start_;
+  // When the chain went on, or had its answer: what it does without waiting takes no time that a timeout would notice.
+  Steady::time_point now_;
 
   // Whoever comes second, the chain that asked or the answer, goes on.
   enum class Handoff : std::uint8_t { kOpen, kAsked, kAnswered };

@@ -56,7 +56,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     return {.durability = Durability::kMemory, .listing = true, .change_log = true, .scan = true, .history = true};
   }
 
-  Result<StoreIdentity> identity() override { return state_->identity; }
+  Result<StoreIdentity> identity(Deadline) override { return state_->identity; }
 
   // --- writing ------------------------------------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     return results;
   }
 
-  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override {
+  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries, Deadline) override {
     const Lock lock(state_->mutex);
     std::vector<Result<bool>> results;
     results.reserve(entries.size());
@@ -246,26 +246,27 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     return batch;
   }
 
-  Result<void> commit_cursor(std::string_view name, Position position) override {
+  Result<void> commit_cursor(std::string_view name, Position position, Deadline) override {
     const Lock lock(state_->mutex);
     return state_->cursors.commit(name, position, state_->tables.last_position(), state_->clock->now());
   }
 
-  Result<std::vector<CursorInfo>> cursors() override {
+  Result<std::vector<CursorInfo>> cursors(Deadline) override {
     const Lock lock(state_->mutex);
     return state_->cursors.list(state_->tables.last_position());
   }
 
-  Result<void> drop_cursor(std::string_view name) override {
+  Result<void> drop_cursor(std::string_view name, Deadline) override {
     const Lock lock(state_->mutex);
     return state_->cursors.drop(name);
   }
 
-  Result<bool> wait_for_changes(Position after, Deadline wait) override {
+  Result<bool> wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline) override {
+    const auto end = deadline ? std::min(wait.time(), deadline->time()) : wait.time();
     Lock lock(state_->mutex);
     const auto& log = state_->tables.log();
     const auto behind = [&] { return !log.empty() && log.rbegin()->first > after; };
-    while (!behind() && !wait.passed()) state_->changed.wait_until(lock, wait.time());
+    while (!behind() && Deadline::Steady::now() < end) state_->changed.wait_until(lock, end);
     return behind();
   }
 
@@ -292,7 +293,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     return done;
   }
 
-  Result<StoreStats> stats() override {
+  Result<StoreStats> stats(Deadline) override {
     const Lock lock(state_->mutex);
     const auto& tables = state_->tables;
     return StoreStats{.records = tables.live_count(),
@@ -334,7 +335,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     return batch;
   }
 
-  Result<void> confirm_history(std::span<const OutboxPlace> places) override {
+  Result<void> confirm_history(std::span<const OutboxPlace> places, Deadline) override {
     const Lock lock(state_->mutex);
     for (const auto& place : places) {
       if (place.part == 0) state_->outbox.drop(place.position);
@@ -342,7 +343,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     return {};
   }
 
-  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override {
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries, Deadline) override {
     const Lock lock(state_->mutex);
     std::vector<Result<bool>> results;
     results.reserve(entries.size());

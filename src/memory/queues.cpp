@@ -62,14 +62,14 @@ class MemoryQueues final : public QueueBackend {
     return queue->info();
   }
 
-  Result<std::vector<QueueInfo>> list() override {
+  Result<std::vector<QueueInfo>> list(Deadline) override {
     const Lock lock(state_->mutex);
     std::vector<QueueInfo> infos;
     for (const auto& [name, queue] : state_->queues) infos.push_back(queue->info());
     return infos;
   }
 
-  Result<void> remove(std::string_view name) override {
+  Result<void> remove(std::string_view name, Deadline) override {
     const Lock lock(state_->mutex);
     const auto found = state_->queues.find(name);
     if (found == state_->queues.end()) return no_such_queue(name);
@@ -95,6 +95,7 @@ class MemoryQueues final : public QueueBackend {
       if (auto valid = check_length("visibility_timeout", *request.visibility_timeout, Milliseconds(1)); !valid)
         return std::move(valid).error();
     }
+    const auto end = std::min(request.wait.time(), request.latest().time());
     Lock lock(state_->mutex);
     const auto queue = find_queue(request.queue);
     if (!queue) return no_such_queue(request.queue);
@@ -103,8 +104,8 @@ class MemoryQueues final : public QueueBackend {
       const auto now = state_->clock->now();
       queue->advance(now);
       auto taken = queue->take(request, now, state_->next_token);
-      if (!taken.empty() || request.wait.passed()) return taken;
-      auto until = std::min(request.wait.time(), Deadline::Steady::now() + kWaitSlice);
+      if (!taken.empty() || end <= Deadline::Steady::now()) return taken;
+      auto until = std::min(end, Deadline::Steady::now() + kWaitSlice);
       if (const auto next = queue->next_event()) until = std::min(until, Deadline::Steady::now() + std::max(*next - now, Milliseconds(1)));
       queue->arrivals.wait_until(lock, until);
     }
@@ -129,6 +130,7 @@ class MemoryQueues final : public QueueBackend {
     };
     const auto id = parse_message_id(request.message_id);
     if (!id) return unknown();
+    const auto end = std::min(request.wait.time(), request.latest().time());
     Lock lock(state_->mutex);
     const auto queue = find_queue(id->queue);
     if (!queue) return unknown();
@@ -137,12 +139,12 @@ class MemoryQueues final : public QueueBackend {
     while (true) {
       auto status = queue->closed() ? std::nullopt : queue->find(id->number);
       if (!status) return unknown();
-      if (status->outcome != Outcome::kPending || request.wait.passed()) return std::move(*status);
-      finished.wait_until(lock, request.wait.time());
+      if (status->outcome != Outcome::kPending || end <= Deadline::Steady::now()) return std::move(*status);
+      finished.wait_until(lock, end);
     }
   }
 
-  Result<QueueStats> stats(std::string_view name) override {
+  Result<QueueStats> stats(std::string_view name, Deadline) override {
     return with_queue(name, [](QueueState& queue, TimePoint now) -> Result<QueueStats> { return queue.stats(now); });
   }
 
@@ -168,7 +170,7 @@ class MemoryQueues final : public QueueBackend {
     return with_queue(request.queue, [&](QueueState& queue, TimePoint now) -> Result<std::size_t> { return queue.purge(request, now); });
   }
 
-  Result<Stamp> oldest_unfinished() override {
+  Result<Stamp> oldest_unfinished(Deadline) override {
     const Lock lock(state_->mutex);
     Stamp oldest = state_->last_stamp + 1;
     for (const auto& [name, queue] : state_->queues) oldest = std::min(oldest, queue->oldest_unfinished().value_or(oldest));

@@ -92,27 +92,27 @@ struct Ingress::State {
       const auto kind = static_cast<std::size_t>(prepared[i].kind);
       ++accepted[kind];
       if (!labels.empty()) tally.hit(prepared[i].series, kind);
-      receipts.emplace_back(receipt_of(prepared[i], std::move(*one)));
+      receipts.emplace_back(receipt_of(prepared[i], std::move(*one), deadline));
     }
     count(accepted, tally);
     return receipts;
   }
 
-  Receipt receipt_of(Prepared& prepared, SentMessage&& sent) {
+  Receipt receipt_of(Prepared& prepared, SentMessage&& sent, Deadline deadline) {
     Receipt receipt{.message_id = std::move(sent.message_id), .id = std::move(prepared.id), .deduplicated = sent.deduplicated};
     const bool versioned = prepared.kind == CommandKind::kSet || prepared.kind == CommandKind::kErase;
     if (versioned) receipt.version = prepared.version.value_or(sent.stamp);
     if (sent.deduplicated) {
       options.metrics->add(detail::metric::kDeduplicated, 1, {});
-      recall(receipt, sent.stamp);
+      recall(receipt, sent.stamp, deadline);
     }
     return receipt;
   }
 
   // A deduplicated request speaks of the earlier message: its id and version, not those of this one. Where the store no longer has that
   // message's body, only what the caller named himself is known.
-  void recall(Receipt& receipt, Stamp stamp) {
-    auto earlier = options.queue.backend()->find({.message_id = receipt.message_id});
+  void recall(Receipt& receipt, Stamp stamp, Deadline deadline) {
+    auto earlier = options.queue.backend()->find({.message_id = receipt.message_id, .deadline = deadline});
     auto command = earlier && earlier->body ? decode_command(*earlier->body) : Result<Command>(Command{});
     if (!earlier || !earlier->body || !command) {
       receipt.id.clear();

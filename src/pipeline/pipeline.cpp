@@ -17,6 +17,8 @@ namespace setget::inline v0 {
 
 namespace {
 
+constexpr Milliseconds kAnswer{50};  // so long behind the end of a wait the queue may take to say where a message stands
+
 // The longest time between runs that the schedule will show soon: what ends within it may never meet a run.
 Milliseconds longest_gap(const Cron& cron, TimePoint now) {
   constexpr int kLook = 16;
@@ -286,13 +288,17 @@ Result<Receipt> Pipeline::erase(EraseRequest request, Deadline deadline) { retur
 
 Result<Receipt> Pipeline::touch(TouchRequest request, Deadline deadline) { return state_->ingress->touch(std::move(request), deadline); }
 
-Result<MessageStatus> Pipeline::wait(const Receipt& receipt, Deadline deadline) { return message(receipt.message_id, deadline); }
+Result<MessageStatus> Pipeline::wait(const Receipt& receipt, Deadline deadline) {
+  return state_->options.queue.backend()->find({.message_id = receipt.message_id, .wait = deadline, .deadline = deadline.then(kAnswer)});
+}
 
 Result<MessageStatus> Pipeline::message(std::string_view message_id, Deadline wait) {
   return state_->options.queue.backend()->find({.message_id = message_id, .wait = wait});
 }
 
-Result<std::optional<Record>> Pipeline::get(std::string_view key, std::string_view ns) { return state_->reader->get(key, ns); }
+Result<std::optional<Record>> Pipeline::get(std::string_view key, std::string_view ns, Deadline deadline) {
+  return state_->reader->get(key, ns, deadline);
+}
 
 Result<void> Pipeline::subscribe(std::string cursor, std::function<Result<void>(const ChangeBatch&)> on_changes, std::uint64_t max_lag) {
   return state_->subscriptions->add(std::move(cursor), std::move(on_changes), max_lag);

@@ -365,7 +365,7 @@ Result<void> Worker::flush(Deadline deadline) {
     const auto before = state.receive_count;
     const auto in_flight = [&] {
       lock.unlock();
-      auto stats = state.options.queue.stats();
+      auto stats = state.options.queue.stats(deadline.then(Milliseconds(50)));
       lock.lock();
       return !stats || stats->in_flight > 0;
     };

@@ -17,6 +17,7 @@
 #include "redis/queue_codec.hpp"
 #include "redis/script.hpp"
 #include "redis/shards.hpp"
+#include "redis/turns.hpp"
 
 #include <setget/queue.hpp>
 
@@ -57,18 +58,18 @@ class RedisQueues final : public QueueBackend {
 
   QueueCapabilities capabilities() const override;
   Result<QueueInfo> create(const CreateQueue& request) override;
-  Result<std::vector<QueueInfo>> list() override;
-  Result<void> remove(std::string_view name) override;
+  Result<std::vector<QueueInfo>> list(Deadline deadline) override;
+  Result<void> remove(std::string_view name, Deadline deadline) override;
   Result<std::vector<Result<SentMessage>>> send(const SendMessages& request) override;
   Result<std::vector<Message>> receive(const ReceiveMessages& request) override;
   Result<std::vector<Result<void>>> settle(const SettleMessages& request) override;
   Result<MessageStatus> find(const FindMessage& request) override;
-  Result<QueueStats> stats(std::string_view queue) override;
+  Result<QueueStats> stats(std::string_view queue, Deadline deadline) override;
   Result<std::vector<Message>> peek(const PeekMessages& request) override;
   Result<DeadLetterPage> dead_letters(const ListDeadLetters& request) override;
   Result<std::size_t> redrive(const RedriveDeadLetters& request) override;
   Result<std::size_t> purge(const PurgeDeadLetters& request) override;
-  Result<Stamp> oldest_unfinished() override;
+  Result<Stamp> oldest_unfinished(Deadline deadline) override;
   Result<std::size_t> maintain(const MaintainQueue& request) override;
 
  private:
@@ -135,7 +136,7 @@ class RedisQueues final : public QueueBackend {
   };
   Result<std::vector<Letter>> letters(const QueuePtr& queue, Stamp after, std::size_t limit, Deadline deadline);
   // Up to `limit` letters that pass the filter, oldest first, given to `step` in portions of one part each.
-  Result<std::size_t> for_each_letter(std::string_view name, const DeadLetterFilter& filter, std::size_t limit,
+  Result<std::size_t> for_each_letter(std::string_view name, const DeadLetterFilter& filter, std::size_t limit, Deadline deadline,
                                       const std::function<Result<std::size_t>(const QueuePtr&, std::span<const Letter>)>& step);
 
   void saw(Stamp stamp) noexcept;
@@ -146,7 +147,7 @@ class RedisQueues final : public QueueBackend {
   std::map<std::string, QueuePtr, std::less<>> queues_;
   std::map<std::string, QueueOptions, std::less<>> ours_;  // made by this process
   std::vector<Lane> lanes_;                                // not in use
-  std::mutex healing_;
+  Turns healing_;
   std::atomic<Stamp> last_stamp_{0};  // the highest that this process has seen
 };
 

@@ -11,7 +11,6 @@ namespace setget::inline v0::redis {
 
 namespace {
 
-constexpr Milliseconds kCallTime{10'000};
 constexpr std::size_t kPortion = 100;  // letters of one part at a time: their bodies come along
 
 class Filter {
@@ -77,7 +76,7 @@ Result<std::vector<RedisQueues::Letter>> RedisQueues::letters(const QueuePtr& qu
 
 Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request) {
   if (auto valid = check_positive("limit", request.limit); !valid) return std::move(valid).error();
-  const auto deadline = Deadline::in(kCallTime);
+  const auto deadline = request.deadline;
   auto queue = known(request.queue, deadline);
   if (!queue) return std::move(queue).error();
   // The cursor is the stamp of the last letter of the page before, in decimal.
@@ -107,8 +106,8 @@ Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request)
 }
 
 Result<std::size_t> RedisQueues::for_each_letter(std::string_view name, const DeadLetterFilter& chosen, std::size_t limit,
+                                                 Deadline deadline,
                                                  const std::function<Result<std::size_t>(const QueuePtr&, std::span<const Letter>)>& step) {
-  const auto deadline = Deadline::in(kCallTime);
   auto queue = known(name, deadline);
   if (!queue) return std::move(queue).error();
   const Filter filter(chosen);
@@ -139,7 +138,7 @@ Result<std::size_t> RedisQueues::for_each_letter(std::string_view name, const De
 
 Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {
   // Those that get fresh stamps go to the end of the list only once they are dead again: the walk ends where it began.
-  return for_each_letter(request.queue, request.filter, request.limit,
+  return for_each_letter(request.queue, request.filter, request.limit, request.deadline,
                          [&](const QueuePtr& queue, std::span<const Letter> letters) -> Result<std::size_t> {
                            auto answers = run_surely(
                                queue, 1,
@@ -150,7 +149,7 @@ Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {
                                  for (const auto& letter : letters) call.arg(static_cast<std::int64_t>(letter.number));
                                  return call;
                                },
-                               Deadline::in(kCallTime));
+                               request.deadline);
                            if (!answers[0]) return std::move(answers[0]).error();
                            const auto fields = answers[0]->elements();
                            if (fields.size() != 3) return std::size_t{0};
@@ -161,7 +160,7 @@ Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {
 }
 
 Result<std::size_t> RedisQueues::purge(const PurgeDeadLetters& request) {
-  return for_each_letter(request.queue, request.filter, request.limit,
+  return for_each_letter(request.queue, request.filter, request.limit, request.deadline,
                          [&](const QueuePtr& queue, std::span<const Letter> letters) -> Result<std::size_t> {
                            auto answers = run_surely(
                                queue, 1,
@@ -171,7 +170,7 @@ Result<std::size_t> RedisQueues::purge(const PurgeDeadLetters& request) {
                                  for (const auto& letter : letters) call.arg(static_cast<std::int64_t>(letter.number));
                                  return call;
                                },
-                               Deadline::in(kCallTime));
+                               request.deadline);
                            if (!answers[0]) return std::move(answers[0]).error();
                            const auto fields = answers[0]->elements();
                            return fields.size() == 2 ? static_cast<std::size_t>(fields[1].integer()) : 0;

@@ -9,8 +9,6 @@ namespace setget::inline v0::redis {
 
 namespace {
 
-constexpr Milliseconds kCallTime{10'000};
-
 Error not_the_answer() { return Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {}); }
 Error no_such_message() { return Error(ErrorCode::kNotFound, "no such message, or it is forgotten").at_field("message_id"); }
 
@@ -18,10 +16,13 @@ Error no_such_message() { return Error(ErrorCode::kNotFound, "no such message, o
 
 Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
   constexpr Milliseconds kLongestWait{20};
+  constexpr Milliseconds kLastLook{20};  // before the deadline, so that its answer comes in time
   const auto name = parse_message_id(request.message_id);
   if (!name) return no_such_message();
+  const auto deadline = request.latest();
+  const auto end = std::min(request.wait.time(), std::max(deadline.time(), Deadline::Steady::now()) - kLastLook);
   for (Milliseconds wait{1};; wait = std::min(wait * 2, kLongestWait)) {
-    auto queue = known(name->queue, Deadline::in(kCallTime));
+    auto queue = known(name->queue, deadline);
     if (!queue) return queue.error().code() == ErrorCode::kNotFound ? no_such_message() : std::move(queue).error();
     if (name->part >= (*queue)->parts()) return no_such_message();
     const auto seen = (*queue)->bell->count();
@@ -32,7 +33,7 @@ Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
           call.arg(static_cast<std::int64_t>(name->number));
           return call;
         },
-        Deadline::in(kCallTime));
+        deadline);
     auto& answer = answers.front();
     if (!answer) return answer.error().code() == ErrorCode::kNotFound ? no_such_message() : std::move(answer).error();
     const auto fields = answer->elements();
@@ -49,13 +50,12 @@ Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
       if (!record) return std::move(record).error();
       status.body = std::move(record->body);
     }
-    if (status.outcome != Outcome::kPending || request.wait.passed()) return status;
-    (*queue)->bell->wait(seen, std::min(request.wait.time(), Deadline::Steady::now() + wait));
+    if (status.outcome != Outcome::kPending || end <= Deadline::Steady::now()) return status;
+    (*queue)->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));
   }
 }
 
-Result<QueueStats> RedisQueues::stats(std::string_view name) {
-  const auto deadline = Deadline::in(kCallTime);
+Result<QueueStats> RedisQueues::stats(std::string_view name, Deadline deadline) {
   auto queue = known(name, deadline);
   if (!queue) return std::move(queue).error();
   const auto at_time = now();
@@ -94,7 +94,7 @@ Result<QueueStats> RedisQueues::stats(std::string_view name) {
 }
 
 Result<std::vector<Message>> RedisQueues::peek(const PeekMessages& request) {
-  const auto deadline = Deadline::in(kCallTime);
+  const auto deadline = request.deadline;
   auto queue = known(request.queue, deadline);
   if (!queue) return std::move(queue).error();
   auto replies = on_all_parts(
@@ -137,9 +137,8 @@ Result<std::vector<Message>> RedisQueues::peek(const PeekMessages& request) {
 
 // The parts give stamps on their own. So each of them is first told the highest stamp that any of them has given: from then on none gives
 // one that is not above it, whatever the clock does. What is unfinished below is then asked for.
-Result<Stamp> RedisQueues::oldest_unfinished() {
-  const auto deadline = Deadline::in(kCallTime);
-  auto infos = list();
+Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
+  auto infos = list(deadline);
   if (!infos) return std::move(infos).error();
   std::vector<QueuePtr> queues;
   for (const auto& info : *infos) {
@@ -192,7 +191,7 @@ Result<Stamp> RedisQueues::oldest_unfinished() {
 }
 
 Result<std::size_t> RedisQueues::maintain(const MaintainQueue& request) {
-  const auto deadline = Deadline::in(kCallTime);
+  const auto deadline = request.deadline;
   auto queue = known(request.queue, deadline);
   if (!queue) return std::move(queue).error();
   const auto at_time = now();

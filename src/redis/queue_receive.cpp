@@ -10,7 +10,6 @@ namespace setget::inline v0::redis {
 
 namespace {
 
-constexpr Milliseconds kCallTime{10'000};
 constexpr std::size_t kExact = 32;           // up to here a receive from several parts is exactly oldest first
 constexpr std::size_t kMostMessages = 1000;  // of one script
 
@@ -18,8 +17,8 @@ constexpr std::size_t kMostMessages = 1000;  // of one script
 
 class RedisReceiver {
  public:
-  RedisReceiver(RedisQueues& queues, QueuePtr queue, const ReceiveMessages& request)
-      : queues_(queues), queue_(std::move(queue)), request_(request), deadline_(Deadline::in(kCallTime)) {}
+  RedisReceiver(RedisQueues& queues, QueuePtr queue, const ReceiveMessages& request, Deadline deadline)
+      : queues_(queues), queue_(std::move(queue)), request_(request), deadline_(deadline) {}
 
   // What can be taken now.
   Result<std::vector<Message>> receive() {
@@ -264,6 +263,7 @@ class RedisReceiver {
 Result<std::vector<Message>> RedisQueues::receive(const ReceiveMessages& request) {
   constexpr Milliseconds kFirstWait{1};
   constexpr Milliseconds kLongestWait{20};
+  constexpr Milliseconds kLastLook{20};  // so long before the deadline nothing more is asked: an answer cut off would leave leases
   if (auto valid = check_positive("max_messages", request.max_messages); !valid) return std::move(valid).error();
   if (request.visibility_timeout) {
     if (auto valid = check_length("visibility_timeout", *request.visibility_timeout, Milliseconds(1)); !valid)
@@ -271,13 +271,15 @@ Result<std::vector<Message>> RedisQueues::receive(const ReceiveMessages& request
   }
   // Those in this process who wait are rung for; what others send, and what time brings, is asked for.
   auto wait = kFirstWait;
+  const auto deadline = request.latest();
+  const auto end = std::min(request.wait.time(), std::max(deadline.time(), Deadline::Steady::now()) - kLastLook);
   for (;;) {
-    auto queue = known(request.queue, Deadline::in(kCallTime));
+    auto queue = known(request.queue, deadline);
     if (!queue) return std::move(queue).error();
     const auto seen = (*queue)->bell->count();
-    auto taken = RedisReceiver(*this, *queue, request).receive();
-    if (!taken || !taken->empty() || request.wait.passed()) return taken;
-    (*queue)->bell->wait(seen, std::min(request.wait.time(), Deadline::Steady::now() + wait));
+    auto taken = RedisReceiver(*this, *queue, request, deadline).receive();
+    if (!taken || !taken->empty() || end <= Deadline::Steady::now()) return taken;
+    (*queue)->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));
     wait = (*queue)->bell->count() != seen ? kFirstWait : std::min(wait * 2, kLongestWait);
   }
 }

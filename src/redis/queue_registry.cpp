@@ -16,8 +16,6 @@ namespace setget::inline v0::redis {
 
 namespace {
 
-constexpr Milliseconds kCallTime{10'000};
-
 // KEYS: the registry. ARGV: name, kind, options, now, parts, id. Answers {parts, entry}, or "kind".
 const Script& enter_script() {
   static const Script script(R"lua(
@@ -166,7 +164,7 @@ Result<void> RedisQueues::install(const KnownQueue& queue, Deadline deadline) {
 Result<QueueInfo> RedisQueues::create(const CreateQueue& request) {
   if (auto valid = check_name(request.name); !valid) return std::move(valid).error();
   if (auto valid = request.options.validate(); !valid) return std::move(valid).error();
-  const auto deadline = Deadline::in(kCallTime);
+  const auto deadline = request.deadline;
   if (auto facts = place_->facts(deadline); !facts) return std::move(facts).error();
   const auto wanted = place_->options().partitions;
   const auto parts = wanted != 0 ? wanted : place_->clustered() ? 16U : 1U;
@@ -180,8 +178,8 @@ Result<QueueInfo> RedisQueues::create(const CreateQueue& request) {
   return (*queue)->info;
 }
 
-Result<std::vector<QueueInfo>> RedisQueues::list() {
-  auto reply = place_->client().call(RedisCommand("HGETALL").key(registry_key()).idempotent(), Deadline::in(kCallTime));
+Result<std::vector<QueueInfo>> RedisQueues::list(Deadline deadline) {
+  auto reply = place_->client().call(RedisCommand("HGETALL").key(registry_key()).idempotent(), deadline);
   if (!reply) return std::move(reply).error();
   std::vector<QueueInfo> infos;
   const auto fields = reply->elements();
@@ -195,8 +193,7 @@ Result<std::vector<QueueInfo>> RedisQueues::list() {
   return infos;
 }
 
-Result<void> RedisQueues::remove(std::string_view name) {
-  const auto deadline = Deadline::in(kCallTime);
+Result<void> RedisQueues::remove(std::string_view name, Deadline deadline) {
   auto found = look_up(name, deadline);
   if (!found) return std::move(found).error();
   if (found->text.empty()) {
@@ -238,7 +235,8 @@ Result<QueuePtr> RedisQueues::known(std::string_view name, Deadline deadline) {
 }
 
 Result<void> RedisQueues::heal(const QueuePtr& queue, Deadline deadline) {
-  const std::scoped_lock healing(healing_);
+  auto turn = healing_.take(deadline);
+  if (!turn) return std::move(turn).error();
   auto found = look_up(queue->name(), deadline);
   if (!found) return std::move(found).error();
   std::optional<QueueOptions> ours;

@@ -73,8 +73,6 @@ std::optional<PartMeta> decode_part_meta(std::string_view text) {
 
 RedisStore::RedisStore(std::shared_ptr<Place> place) : place_(std::move(place)), coder_(std::make_unique<Coder>(*place_)) {}
 
-Deadline RedisStore::patience() const { return Deadline::in(Milliseconds(30'000)); }
-
 KeyStoreCapabilities RedisStore::capabilities() const {
   const auto known = place_->known();
   return {.durability = known ? known->durability : Durability::kMemory,
@@ -96,8 +94,7 @@ Result<void> RedisStore::confirm(const Replicas::Seen& before, Deadline deadline
 }
 
 // Asked anew each time: whoever compares identities wants to know what is there now.
-Result<StoreIdentity> RedisStore::identity() {
-  const auto deadline = patience();
+Result<StoreIdentity> RedisStore::identity(Deadline deadline) {
   if (auto parts = shards(deadline); !parts) return std::move(parts).error();
   // Each part: on a cluster one master can lose what it held while the others have theirs.
   if (auto checked = check_parts(deadline); !checked) return std::move(checked).error();

@@ -28,6 +28,7 @@
 #include "redis/store_outbox.hpp"
 #include "redis/store_overlay.hpp"
 #include "redis/tracker.hpp"
+#include "redis/turns.hpp"
 
 #include <setget/key_store.hpp>
 #include <setget/redis.hpp>
@@ -52,7 +53,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void find();
 
   KeyStoreCapabilities capabilities() const override;
-  Result<StoreIdentity> identity() override;
+  Result<StoreIdentity> identity(Deadline deadline) override;
   Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) override;
   Result<std::vector<Lookup>> get(const GetRecords& request) override;
   void get_async(const GetRecords& request, GetDone done) override;
@@ -63,16 +64,16 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override;
   Result<CursorInfo> open_cursor(const OpenCursor& request) override;
   Result<ChangeBatch> changes(const ReadChanges& request) override;
-  Result<void> commit_cursor(std::string_view name, Position position) override;
-  Result<std::vector<CursorInfo>> cursors() override;
-  Result<void> drop_cursor(std::string_view name) override;
-  Result<bool> wait_for_changes(Position after, Deadline wait) override;
-  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
+  Result<void> commit_cursor(std::string_view name, Position position, Deadline deadline) override;
+  Result<std::vector<CursorInfo>> cursors(Deadline deadline) override;
+  Result<void> drop_cursor(std::string_view name, Deadline deadline) override;
+  Result<bool> wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline) override;
+  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries, Deadline deadline) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
-  Result<StoreStats> stats() override;
+  Result<StoreStats> stats(Deadline deadline) override;
   Result<HistoryBatch> history(const ReadHistory& request) override;
-  Result<void> confirm_history(std::span<const OutboxPlace> places) override;
-  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override;
+  Result<void> confirm_history(std::span<const OutboxPlace> places, Deadline deadline) override;
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries, Deadline deadline) override;
   // See Database::retrain.
   Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline);
 
@@ -97,7 +98,6 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<void> check_parts(Deadline deadline);
   // A part says that it belongs to another epoch, or nothing at all.
   Result<void> find_again(Deadline deadline);
-  Deadline patience() const;
   // What was written since `before` is on as many replicas as are asked for, in all parts.
   Result<void> confirm(const Replicas::Seen& before, Deadline deadline);
 
@@ -231,13 +231,13 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::mutex tending_mutex_;
   std::string swept_ = "0";
 
-  std::mutex scan_mutex_;
+  Turns scanning_;  // one scan at a time; guards the window
   FirstPlaces window_;
   std::optional<setget::detail::ScanCursor> window_from_;  // behind which it begins; empty: there is none
 
   std::map<std::string, std::uint64_t, std::less<>> cursor_epochs_;  // under mutex_
 
-  std::mutex walk_mutex_;
+  Turns walking_;              // guards the walks
   std::deque<LogWalk> walks_;  // cursors that stand on the same one understand each other's positions
 
   // Made with shards_; empty: no cache.

@@ -158,8 +158,7 @@ Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyComman
   return out;
 }
 
-Result<std::vector<Result<bool>>> RedisStore::set_expiry(std::span<const SetExpiry> entries) {
-  const auto deadline = patience();
+Result<std::vector<Result<bool>>> RedisStore::set_expiry(std::span<const SetExpiry> entries, Deadline deadline) {
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
   const auto before = place_->began();

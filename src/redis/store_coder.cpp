@@ -139,7 +139,8 @@ Result<void> Coder::look_up(std::span<const std::string> families, Deadline dead
 
 Result<void> Coder::see(const StoreIdentity& identity, std::uint64_t generation, Deadline deadline) {
   if (has_seen(identity, generation)) return {};
-  const std::scoped_lock one_at_a_time(seeing_);
+  auto turn = seeing_.take(deadline);
+  if (!turn) return std::move(turn).error();
   if (identity_ != identity) {
     const std::unique_lock lock(mutex_);
     if (identity_) cached_.clear();

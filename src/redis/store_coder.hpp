@@ -16,6 +16,7 @@
 
 #include "redis/dictionaries.hpp"
 #include "redis/store_body.hpp"
+#include "redis/turns.hpp"
 #include "redis/zstd_door.hpp"
 
 #include <setget/redis.hpp>
@@ -74,7 +75,7 @@ class Coder final : public BodyCoder {
   const CodecOptions options_;
   std::atomic<const Shards*> parts_{nullptr};
 
-  std::mutex seeing_;
+  Turns seeing_;
   std::atomic<std::uint64_t> generation_{0};
 
   mutable std::shared_mutex mutex_;

@@ -202,7 +202,7 @@ CursorInfo RedisStore::info_of(std::string_view name, const CursorState& state) 
 
 Result<CursorInfo> RedisStore::open_cursor(const OpenCursor& request) {
   if (auto valid = check_name(request.name); !valid) return std::move(valid).error();
-  const auto deadline = patience();
+  const auto deadline = request.deadline;
   for (;;) {
     auto state = cursor_state(request.name, deadline);
     if (!state) return std::move(state).error();
@@ -240,7 +240,8 @@ Result<RedisStore::CursorState> RedisStore::usable_cursor(std::string_view name,
 // Moves the state to a position, as far as it is known what lies before it; `lines` as write_cursor() wants them. False: the log was
 // trimmed meanwhile.
 Result<bool> RedisStore::move_to(Position position, CursorState& state, std::vector<std::string>& lines, Deadline deadline) {
-  const std::scoped_lock lock(walk_mutex_);
+  auto turn = walking_.take(deadline);
+  if (!turn) return std::move(turn).error();
   const auto& walk = walk_through(state.positions);
   if (position <= walk.end()) {
     auto place = walk.at(position);
@@ -262,8 +263,7 @@ Result<bool> RedisStore::move_to(Position position, CursorState& state, std::vec
   return true;
 }
 
-Result<void> RedisStore::commit_cursor(std::string_view name, Position position) {
-  const auto deadline = patience();
+Result<void> RedisStore::commit_cursor(std::string_view name, Position position, Deadline deadline) {
   for (;;) {
     auto state = usable_cursor(name, deadline);
     if (!state) return std::move(state).error();
@@ -299,8 +299,7 @@ Result<std::vector<Position>> RedisStore::cursor_positions(std::string_view name
   return std::move(state->positions);
 }
 
-Result<std::vector<CursorInfo>> RedisStore::cursors() {
-  const auto deadline = patience();
+Result<std::vector<CursorInfo>> RedisStore::cursors(Deadline deadline) {
   auto names = cursor_names(deadline);
   if (!names) return std::move(names).error();
   std::vector<CursorInfo> infos;
@@ -312,8 +311,7 @@ Result<std::vector<CursorInfo>> RedisStore::cursors() {
   return infos;
 }
 
-Result<void> RedisStore::drop_cursor(std::string_view name) {
-  const auto deadline = patience();
+Result<void> RedisStore::drop_cursor(std::string_view name, Deadline deadline) {
   auto state = cursor_state(name, deadline);
   if (!state) return std::move(state).error();
   if (!state->exists) return no_such_cursor(name);

@@ -118,7 +118,8 @@ class RedisStore::Fresh {
   }
 
   std::size_t chosen() const noexcept { return chosen_.size(); }
-  std::size_t done() const noexcept { return done_; }
+  // Of the chosen: those that turned out to be there already.
+  std::size_t known() const noexcept { return known_; }
 
  private:
   struct Piece {
@@ -208,6 +209,7 @@ class RedisStore::Fresh {
       const bool late = !request_.ignore_floor && entry(piece.entries[at]).stamp < meta->floor;
       if (!refused[at] && !late) fresh.push_back(piece.entries[at]);
     }
+    known_ += piece.entries.size() - fresh.size();
     piece.entries = std::move(fresh);
     return {};
   }
@@ -316,7 +318,6 @@ class RedisStore::Fresh {
       }
       results_[piece.entries[at]] =
           ApplyResult{.outcome = Outcome::kApplied, .reasons = {}, .version = one.command.version.value_or(one.stamp), .revision = 0};
-      ++done_;
     }
   }
 
@@ -327,7 +328,7 @@ class RedisStore::Fresh {
   const std::string_view head_;
   std::vector<std::size_t> chosen_;
   std::size_t at_ = 0;
-  std::size_t done_ = 0;
+  std::size_t known_ = 0;
   std::int64_t overtaken_ = 0;  // records that were counted and not written
   std::int64_t claimed_ = 0;    // keys that were claimed and are not counted yet
 };
@@ -340,10 +341,12 @@ Result<void> RedisStore::apply_fresh(const ApplyCommands& request, std::vector<s
   }
   Fresh fresh(*this, request, results, unsure);
   if (!fresh.choose()) return {};
+  // What the part belongs to must be known to this process, or all of it would be refused below and go the other way.
+  if (auto known = meta(0, request.deadline); !known) return std::move(known).error();
   auto done = place_->client().with_exclusive(shards_->slot(0), request.deadline,
                                               [&](Exclusive& connection) -> Result<void> { return fresh.run(connection); });
-  // Where most were not new, a while goes by before the next look.
-  freshness_ = fresh.done() * 2 >= fresh.chosen() ? 8 : freshness_ - 4 > 0 ? freshness_ - 4 : -32;
+  // Where most were not new, a while goes by before the next look. What could not be looked at says nothing of that.
+  freshness_ = fresh.known() * 2 <= fresh.chosen() ? 8 : freshness_ - 4 > 0 ? freshness_ - 4 : -32;
   return done;
 }
 

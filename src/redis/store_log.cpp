@@ -22,7 +22,7 @@ constexpr std::size_t kMostWalks = 8;
 
 }  // namespace
 
-// The walk that leads through a cursor's place, or a new one from there. Precondition: walk_mutex_ is held.
+// The walk that leads through a cursor's place, or a new one from there. Precondition: its turn is taken.
 LogWalk& RedisStore::walk_through(const std::vector<Position>& positions) {
   const auto place = total(positions);
   for (auto& walk : walks_) {
@@ -105,7 +105,7 @@ bool RedisStore::goes_on(const LogWalk::Place& place, std::span<const LogPiece> 
   return true;
 }
 
-// The next lines along the way that was handed out before, and on by stamps. Precondition: walk_mutex_ is held.
+// The next lines along the way that was handed out before, and on by stamps. Precondition: its turn is taken.
 Result<std::vector<RedisStore::Picked>> RedisStore::pick(LogWalk& walk, Position from, std::span<LogPiece> pieces, std::size_t limit) {
   std::vector<Picked> picked;
   std::optional<Picked> next;
@@ -144,7 +144,8 @@ Result<std::vector<RedisStore::Picked>> RedisStore::pick(LogWalk& walk, Position
 
 // Empty: the log was trimmed while it was read.
 Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& request, const CursorState& state, Deadline deadline) {
-  const std::scoped_lock lock(walk_mutex_);
+  auto turn = walking_.take(deadline);
+  if (!turn) return std::move(turn).error();
   const auto start = total(state.positions);
   ChangeBatch batch;
   batch.next = std::max(request.after, start);
@@ -189,7 +190,7 @@ Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& r
 }
 
 Result<ChangeBatch> RedisStore::changes(const ReadChanges& request) {
-  const auto deadline = patience();
+  const auto deadline = request.deadline;
   for (;;) {
     auto state = usable_cursor(request.cursor, deadline);
     if (!state) return std::move(state).error();
@@ -218,13 +219,16 @@ Result<std::vector<Position>> RedisStore::ends(Deadline deadline) {
 }
 
 // Polled: a list cannot be waited for without taking from it, and a message to all for every set would cost every set.
-Result<bool> RedisStore::wait_for_changes(Position after, Deadline wait) {
-  constexpr Milliseconds kAnswer{1000};  // so long one look may take behind the end of the wait
+Result<bool> RedisStore::wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline) {
+  constexpr Milliseconds kAnswer{1000};
+  constexpr Milliseconds kLastLook{20};  // before the deadline, so that its answer comes in time
+  const auto latest = deadline.value_or(wait.then(kAnswer));
+  const auto end = Deadline::at(std::min(wait.time(), std::max(latest.time(), Deadline::Steady::now()) - kLastLook));
   for (Milliseconds pause{1};; pause = std::min(pause * 2, Milliseconds(50))) {
-    auto last = ends(Deadline::at(std::max(wait.time(), Deadline::in(kAnswer).time())));
+    auto last = ends(latest);
     if (!last) return std::move(last).error();
     if (total(*last) > after) return true;
-    const auto left = wait.left();
+    const auto left = end.left();
     if (left <= Deadline::Steady::duration::zero()) return false;
     std::this_thread::sleep_for(std::min<Deadline::Steady::duration>(left, pause));
   }

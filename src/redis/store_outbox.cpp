@@ -129,7 +129,7 @@ OutboxLimit RedisStore::outbox_limit() const {
 
 // Part by part, from one that differs from call to call, so that none waits for ever behind another.
 Result<HistoryBatch> RedisStore::history(const ReadHistory& request) {
-  const auto deadline = patience();
+  const auto deadline = request.deadline;
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
   const auto count = shards_->count();
@@ -174,8 +174,7 @@ Result<HistoryBatch> RedisStore::history(const ReadHistory& request) {
   return batch;
 }
 
-Result<void> RedisStore::confirm_history(std::span<const OutboxPlace> places) {
-  const auto deadline = patience();
+Result<void> RedisStore::confirm_history(std::span<const OutboxPlace> places, Deadline deadline) {
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
   std::vector<Script::Call> calls;
@@ -191,8 +190,7 @@ Result<void> RedisStore::confirm_history(std::span<const OutboxPlace> places) {
   return {};
 }
 
-Result<std::vector<Result<bool>>> RedisStore::begin_history(std::span<const BeginHistory> entries) {
-  const auto deadline = patience();
+Result<std::vector<Result<bool>>> RedisStore::begin_history(std::span<const BeginHistory> entries, Deadline deadline) {
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
   const auto before = place_->began();

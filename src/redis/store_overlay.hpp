@@ -16,6 +16,7 @@
 #include "redis/shards.hpp"
 #include "redis/store_body.hpp"
 #include "redis/store_entry.hpp"
+#include "redis/store_forms.hpp"
 
 #include <setget/model.hpp>
 
@@ -52,6 +53,9 @@ struct Counts {
   bool any() const noexcept { return records != 0 || tombstones != 0 || keys != 0; }
 };
 
+inline bool is_live(const std::optional<IdentityPart>& identity) { return identity && identity->slot.state == IdentitySlot::State::kLive; }
+// The latest stamp that a key's entry still has to tell of.
+Stamp remembered_for(const KeyPart& key);
 // What its body needs to be read; 0 = nothing.
 std::uint32_t dictionary_of(const Entry& entry) noexcept;
 
@@ -165,37 +169,5 @@ class Overlay final : public ModelTransaction {
   bool bounded_ = false;
   std::set<std::string> leaving_;  // had history, and are now of a flow without
 };
-
-// The bucket in which something that expires at `at` waits, seen from `now`: fine for short lives, coarse for long ones.
-struct Bucket {
-  std::string name;
-  TimePoint first;  // when the first of it may be due
-  TimePoint end;
-};
-struct BucketNumber {
-  unsigned width = 0;  // 2^width milliseconds
-  std::int64_t number = 0;
-  friend bool operator==(const BucketNumber&, const BucketNumber&) = default;
-};
-BucketNumber bucket_number(TimePoint at, TimePoint now) noexcept;
-Bucket bucket_of(BucketNumber number);
-std::optional<Bucket> parse_bucket(std::string_view name);
-
-// A line of the change log.
-struct LogLine {
-  Version version = 0;
-  Revision revision = 0;
-  Stamp stamp = 0;
-  bool tombstone = false;
-  TombstoneReason reason = TombstoneReason::kErased;
-  std::string_view name{};  // qualified
-};
-std::string encode_log_line(const LogLine& line);
-// All of it but the name, which follows.
-void encode_log_line_head(std::string& out, const LogLine& line);
-std::optional<LogLine> decode_log_line(std::string_view bytes);
-
-// A listing index orders by (identity_hash, id).
-std::string index_member(std::string_view ns, std::string_view id);
 
 }  // namespace setget::inline v0::redis

@@ -249,7 +249,8 @@ Result<SummaryPage> RedisStore::scan(const ScanRecords& request) {
     if (!decoded) return std::move(decoded).error();
     cursor = *std::move(decoded);
   }
-  const std::scoped_lock lock(scan_mutex_);
+  auto turn = scanning_.take(request.deadline);
+  if (!turn) return std::move(turn).error();
   SummaryPage page;
   for (;;) {
     const auto after = cursor ? std::optional(PlaceView{.hash = cursor->hash, .ns = cursor->ns, .id = cursor->id}) : std::nullopt;

@@ -138,7 +138,7 @@ Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names,
 }
 
 Result<void> RedisStore::reclaim_expired(const Reclaim& request, std::uint32_t shard, Reclaimed& done) {
-  const auto deadline = patience();
+  const auto deadline = request.deadline;
   const auto cutoff = request.now - request.grace;
   auto& client = place_->client();
   auto due = client.call(RedisCommand("ZRANGEBYSCORE")
@@ -204,7 +204,7 @@ Result<void> RedisStore::reclaim_expired(const Reclaim& request, std::uint32_t s
 }
 
 Result<void> RedisStore::trim_log(const Reclaim& request, std::uint32_t shard, std::optional<Position> passed, Reclaimed& done) {
-  const auto deadline = patience();
+  const auto deadline = request.deadline;
   auto& client = place_->client();
   const auto log = shards_->name(shard, "l");
   const auto trimmed = shards_->name(shard, "b");
@@ -254,7 +254,7 @@ Result<void> RedisStore::raise_floor(std::uint32_t shard, Stamp floor, Deadline 
 }
 
 Result<void> RedisStore::forget_gone(const Reclaim& request, std::uint32_t shard, Reclaimed& done) {
-  const auto deadline = patience();
+  const auto deadline = request.deadline;
   auto known = meta(shard, deadline);
   if (!known) return std::move(known).error();
   while (done.steps < request.max_steps) {
@@ -289,7 +289,7 @@ Result<void> RedisStore::forget_gone(const Reclaim& request, std::uint32_t shard
 }
 
 Result<Reclaimed> RedisStore::reclaim(const Reclaim& request) {
-  const auto deadline = patience();
+  const auto deadline = request.deadline;
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
   Reclaimed done;
@@ -327,8 +327,7 @@ Result<Reclaimed> RedisStore::reclaim(const Reclaim& request) {
   return done;
 }
 
-Result<StoreStats> RedisStore::stats() {
-  const auto deadline = patience();
+Result<StoreStats> RedisStore::stats(Deadline deadline) {
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
   StoreStats stats;

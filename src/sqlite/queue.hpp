@@ -20,18 +20,18 @@ class SqliteQueues final : public QueueBackend {
 
   QueueCapabilities capabilities() const override;
   Result<QueueInfo> create(const CreateQueue& request) override;
-  Result<std::vector<QueueInfo>> list() override;
-  Result<void> remove(std::string_view name) override;
+  Result<std::vector<QueueInfo>> list(Deadline deadline) override;
+  Result<void> remove(std::string_view name, Deadline deadline) override;
   Result<std::vector<Result<SentMessage>>> send(const SendMessages& request) override;
   Result<std::vector<Message>> receive(const ReceiveMessages& request) override;
   Result<std::vector<Result<void>>> settle(const SettleMessages& request) override;
   Result<MessageStatus> find(const FindMessage& request) override;
-  Result<QueueStats> stats(std::string_view queue) override;
+  Result<QueueStats> stats(std::string_view queue, Deadline deadline) override;
   Result<std::vector<Message>> peek(const PeekMessages& request) override;
   Result<DeadLetterPage> dead_letters(const ListDeadLetters& request) override;
   Result<std::size_t> redrive(const RedriveDeadLetters& request) override;
   Result<std::size_t> purge(const PurgeDeadLetters& request) override;
-  Result<Stamp> oldest_unfinished() override;
+  Result<Stamp> oldest_unfinished(Deadline deadline) override;
   Result<std::size_t> maintain(const MaintainQueue& request) override;
 
   // Whether the queue is there.
@@ -39,7 +39,7 @@ class SqliteQueues final : public QueueBackend {
   const std::shared_ptr<Engine>& engine() const noexcept { return engine_; }
 
  private:
-  Result<bool> clear_gone_queues(std::size_t max_steps, std::size_t& steps);
+  Result<bool> clear_gone_queues(std::size_t max_steps, std::size_t& steps, Deadline deadline);
   std::shared_ptr<Engine> engine_;
 };
 

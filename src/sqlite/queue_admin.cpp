@@ -35,27 +35,30 @@ QueueCapabilities SqliteQueues::capabilities() const {
 Result<QueueInfo> SqliteQueues::create(const CreateQueue& request) {
   if (auto valid = check_name(request.name); !valid) return std::move(valid).error();
   if (auto valid = request.options.validate(); !valid) return std::move(valid).error();
-  return engine_->write([&](WriteTxn& txn) -> Result<QueueInfo> {
-    auto& db = txn.db();
-    const auto options = encode_options(request.options);
-    if (const auto* known = txn.book().queue(db, request.name)) {
-      if (known->info.options.kind != request.options.kind) {
-        return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", request.name)).at_field("kind");
-      }
-      auto info = known->info;
-      if (info.options == request.options) return info;
-      db.run("UPDATE queue SET options=?2 WHERE id=?1", known->id, options);
-      ++txn.book().edit_meta().queues_generation;
-      info.options = request.options;
-      return info;
-    }
-    db.run("INSERT INTO queue(name, options, created_at) VALUES(?1, ?2, ?3)", request.name, options, txn.now().time_since_epoch().count());
-    ++txn.book().edit_meta().queues_generation;
-    return QueueInfo{.name = std::string(request.name), .options = request.options, .created_at = txn.now()};
-  });
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<QueueInfo> {
+        auto& db = txn.db();
+        const auto options = encode_options(request.options);
+        if (const auto* known = txn.book().queue(db, request.name)) {
+          if (known->info.options.kind != request.options.kind) {
+            return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", request.name)).at_field("kind");
+          }
+          auto info = known->info;
+          if (info.options == request.options) return info;
+          db.run("UPDATE queue SET options=?2 WHERE id=?1", known->id, options);
+          ++txn.book().edit_meta().queues_generation;
+          info.options = request.options;
+          return info;
+        }
+        db.run("INSERT INTO queue(name, options, created_at) VALUES(?1, ?2, ?3)", request.name, options,
+               txn.now().time_since_epoch().count());
+        ++txn.book().edit_meta().queues_generation;
+        return QueueInfo{.name = std::string(request.name), .options = request.options, .created_at = txn.now()};
+      },
+      request.deadline);
 }
 
-Result<std::vector<QueueInfo>> SqliteQueues::list() {
+Result<std::vector<QueueInfo>> SqliteQueues::list(Deadline) {
   return engine_->read([&](Connection& db) -> Result<std::vector<QueueInfo>> {
     std::vector<QueueInfo> infos;
     for (auto& queue : read_queues(db)) infos.push_back(std::move(queue.info));
@@ -70,100 +73,105 @@ Result<bool> SqliteQueues::find_queue(std::string_view name) {
   });
 }
 
-Result<void> SqliteQueues::remove(std::string_view name) {
-  auto gone = engine_->write([&](WriteTxn& txn) -> Result<void> {
-    const auto* queue = txn.book().queue(txn.db(), name);
-    if (queue == nullptr) return no_such_queue(name);
-    txn.db().run("UPDATE queue SET gone=1 WHERE id=?1", queue->id);
-    ++txn.book().edit_meta().queues_generation;
-    txn.announce(Topic::kMessages);
-    txn.announce(Topic::kOutcomes);
-    return {};
-  });
+Result<void> SqliteQueues::remove(std::string_view name, Deadline deadline) {
+  auto gone = engine_->write(
+      [&](WriteTxn& txn) -> Result<void> {
+        const auto* queue = txn.book().queue(txn.db(), name);
+        if (queue == nullptr) return no_such_queue(name);
+        txn.db().run("UPDATE queue SET gone=1 WHERE id=?1", queue->id);
+        ++txn.book().edit_meta().queues_generation;
+        txn.announce(Topic::kMessages);
+        txn.announce(Topic::kOutcomes);
+        return {};
+      },
+      deadline);
   if (!gone) return gone;
   // From here on nobody sees the queue. What it held goes in steps; after a crash maintain() goes on with it.
   for (;;) {
     std::size_t steps = 0;
-    auto more = clear_gone_queues(kStepsPerCommit, steps);
+    auto more = clear_gone_queues(kStepsPerCommit, steps, deadline);
     if (!more) return std::move(more).error();
     if (!*more) return {};
   }
 }
 
 // True if there is more to clear.
-Result<bool> SqliteQueues::clear_gone_queues(std::size_t max_steps, std::size_t& steps) {
-  return engine_->write([&](WriteTxn& txn) -> Result<bool> {
-    auto& db = txn.db();
-    const auto queue = db.find_integer("SELECT id FROM queue WHERE gone=1 LIMIT 1");
-    if (!queue) return false;
-    const auto limit = static_cast<std::int64_t>(max_steps);
-    const auto before = db.changes();
-    txn.book().flush_ready(db);
-    const auto drop_bodies = [&](const std::vector<Stamp>& stamps) {
-      for (const auto stamp : stamps) {
-        db.run("DELETE FROM log WHERE stamp=?1", stamp);
-        db.run("DELETE FROM history WHERE stamp=?1", stamp);
-      }
-    };
-    const auto collect = [&](const char* sql) {
-      std::vector<Stamp> stamps;
-      auto row = db.query(sql);
-      row.with(*queue, limit);
-      while (row.step()) stamps.push_back(row.number(0));
-      return stamps;
-    };
-    // Ready runs: their bodies lie between first and last.
-    std::vector<std::pair<Stamp, Stamp>> runs;
-    {
-      auto row = db.query("SELECT n, v FROM state WHERE kind=?1 AND queue=?2 ORDER BY n LIMIT 16");
-      row.with(kReadyKind, *queue);
-      while (row.step()) runs.emplace_back(row.number(0), row.number(1) >> 2);
-    }
-    for (const auto& [first, last] : runs) {
-      db.run("DELETE FROM history WHERE stamp BETWEEN ?1 AND ?2", first, first == last ? last : first - 1);
-      db.run("DELETE FROM log WHERE stamp IN (SELECT stamp FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp LIMIT ?4)",
-             first, last, *queue, limit);
-      if (!db.find_integer("SELECT 1 FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 LIMIT 1", first, last, *queue)) {
-        db.run("DELETE FROM state WHERE kind=?1 AND queue=?2 AND n=?3", kReadyKind, *queue, first);
-      }
-      if (static_cast<std::size_t>(db.changes() - before) >= max_steps) break;
-    }
-    drop_bodies(collect("SELECT stamp FROM delayed WHERE queue=?1 LIMIT ?2"));
-    db.run("DELETE FROM delayed WHERE (queue, due, stamp) IN (SELECT queue, due, stamp FROM delayed WHERE queue=?1 LIMIT ?2)", *queue,
-           limit);
-    drop_bodies(collect("SELECT stamp FROM waiting WHERE queue=?1 LIMIT ?2"));
-    db.run("DELETE FROM waiting WHERE (queue, grp, stamp) IN (SELECT queue, grp, stamp FROM waiting WHERE queue=?1 LIMIT ?2)", *queue,
-           limit);
-    drop_bodies(collect("SELECT stamp FROM dead WHERE queue=?1 LIMIT ?2"));
-    db.run("DELETE FROM dead WHERE (queue, stamp) IN (SELECT queue, stamp FROM dead WHERE queue=?1 LIMIT ?2)", *queue, limit);
-    std::vector<std::uint64_t> tokens;
-    {
-      auto row = db.query("SELECT token, until, members FROM lease WHERE queue=?1 LIMIT 16");
-      row.with(*queue);
-      std::vector<Stamp> stamps;
-      while (row.step()) {
-        tokens.push_back(row.number(0));
-        for (const auto& member : decode_members(row.blob(2), row.integer(1))) stamps.push_back(member.stamp);
-      }
-      row.reset();
-      drop_bodies(stamps);
-    }
-    for (const auto token : tokens) db.run("DELETE FROM lease WHERE token=?1", token);
-    db.run("DELETE FROM grp WHERE (queue, name) IN (SELECT queue, name FROM grp WHERE queue=?1 LIMIT ?2)", *queue, limit);
-    db.run("DELETE FROM dedup WHERE (queue, id) IN (SELECT queue, id FROM dedup WHERE queue=?1 LIMIT ?2)", *queue, limit);
-    db.run("DELETE FROM moved WHERE origin IN (SELECT origin FROM moved WHERE queue=?1 LIMIT ?2)", *queue, limit);
-    db.run("DELETE FROM outcome WHERE (queue, at, n) IN (SELECT queue, at, n FROM outcome WHERE queue=?1 LIMIT ?2)", *queue, limit);
-    steps += static_cast<std::size_t>(db.changes() - before);
-    if (db.changes() == before) {
-      db.run("DELETE FROM state WHERE kind=?1 AND queue=?2", kCountersKind, *queue);
-      db.run("DELETE FROM queue WHERE id=?1", *queue);
-      ++steps;
-    }
-    return true;
-  });
+Result<bool> SqliteQueues::clear_gone_queues(std::size_t max_steps, std::size_t& steps, Deadline deadline) {
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<bool> {
+        auto& db = txn.db();
+        const auto queue = db.find_integer("SELECT id FROM queue WHERE gone=1 LIMIT 1");
+        if (!queue) return false;
+        const auto limit = static_cast<std::int64_t>(max_steps);
+        const auto before = db.changes();
+        txn.book().flush_ready(db);
+        const auto drop_bodies = [&](const std::vector<Stamp>& stamps) {
+          for (const auto stamp : stamps) {
+            db.run("DELETE FROM log WHERE stamp=?1", stamp);
+            db.run("DELETE FROM history WHERE stamp=?1", stamp);
+          }
+        };
+        const auto collect = [&](const char* sql) {
+          std::vector<Stamp> stamps;
+          auto row = db.query(sql);
+          row.with(*queue, limit);
+          while (row.step()) stamps.push_back(row.number(0));
+          return stamps;
+        };
+        // Ready runs: their bodies lie between first and last.
+        std::vector<std::pair<Stamp, Stamp>> runs;
+        {
+          auto row = db.query("SELECT n, v FROM state WHERE kind=?1 AND queue=?2 ORDER BY n LIMIT 16");
+          row.with(kReadyKind, *queue);
+          while (row.step()) runs.emplace_back(row.number(0), row.number(1) >> 2);
+        }
+        for (const auto& [first, last] : runs) {
+          db.run("DELETE FROM history WHERE stamp BETWEEN ?1 AND ?2", first, first == last ? last : first - 1);
+          db.run(
+              "DELETE FROM log WHERE stamp IN (SELECT stamp FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp LIMIT ?4)",
+              first, last, *queue, limit);
+          if (!db.find_integer("SELECT 1 FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 LIMIT 1", first, last, *queue)) {
+            db.run("DELETE FROM state WHERE kind=?1 AND queue=?2 AND n=?3", kReadyKind, *queue, first);
+          }
+          if (static_cast<std::size_t>(db.changes() - before) >= max_steps) break;
+        }
+        drop_bodies(collect("SELECT stamp FROM delayed WHERE queue=?1 LIMIT ?2"));
+        db.run("DELETE FROM delayed WHERE (queue, due, stamp) IN (SELECT queue, due, stamp FROM delayed WHERE queue=?1 LIMIT ?2)", *queue,
+               limit);
+        drop_bodies(collect("SELECT stamp FROM waiting WHERE queue=?1 LIMIT ?2"));
+        db.run("DELETE FROM waiting WHERE (queue, grp, stamp) IN (SELECT queue, grp, stamp FROM waiting WHERE queue=?1 LIMIT ?2)", *queue,
+               limit);
+        drop_bodies(collect("SELECT stamp FROM dead WHERE queue=?1 LIMIT ?2"));
+        db.run("DELETE FROM dead WHERE (queue, stamp) IN (SELECT queue, stamp FROM dead WHERE queue=?1 LIMIT ?2)", *queue, limit);
+        std::vector<std::uint64_t> tokens;
+        {
+          auto row = db.query("SELECT token, until, members FROM lease WHERE queue=?1 LIMIT 16");
+          row.with(*queue);
+          std::vector<Stamp> stamps;
+          while (row.step()) {
+            tokens.push_back(row.number(0));
+            for (const auto& member : decode_members(row.blob(2), row.integer(1))) stamps.push_back(member.stamp);
+          }
+          row.reset();
+          drop_bodies(stamps);
+        }
+        for (const auto token : tokens) db.run("DELETE FROM lease WHERE token=?1", token);
+        db.run("DELETE FROM grp WHERE (queue, name) IN (SELECT queue, name FROM grp WHERE queue=?1 LIMIT ?2)", *queue, limit);
+        db.run("DELETE FROM dedup WHERE (queue, id) IN (SELECT queue, id FROM dedup WHERE queue=?1 LIMIT ?2)", *queue, limit);
+        db.run("DELETE FROM moved WHERE origin IN (SELECT origin FROM moved WHERE queue=?1 LIMIT ?2)", *queue, limit);
+        db.run("DELETE FROM outcome WHERE (queue, at, n) IN (SELECT queue, at, n FROM outcome WHERE queue=?1 LIMIT ?2)", *queue, limit);
+        steps += static_cast<std::size_t>(db.changes() - before);
+        if (db.changes() == before) {
+          db.run("DELETE FROM state WHERE kind=?1 AND queue=?2", kCountersKind, *queue);
+          db.run("DELETE FROM queue WHERE id=?1", *queue);
+          ++steps;
+        }
+        return true;
+      },
+      deadline);
 }
 
-Result<Stamp> SqliteQueues::oldest_unfinished() {
+Result<Stamp> SqliteQueues::oldest_unfinished(Deadline) {
   return engine_->read([&](Connection& db) -> Result<Stamp> {
     auto oldest = read_meta(db).last_stamp + 1;
     const auto see = [&](std::optional<Stamp> stamp) { oldest = std::min(oldest, stamp.value_or(oldest)); };
@@ -250,21 +258,24 @@ Result<std::size_t> SqliteQueues::maintain(const MaintainQueue& request) {
   std::size_t steps = 0;
   while (steps < request.max_steps) {
     const auto chunk = std::min(kStepsPerCommit, request.max_steps - steps);
-    auto done = engine_->write([&](WriteTxn& txn) -> Result<std::size_t> {
-      const auto* queue = txn.book().queue(txn.db(), request.queue);
-      if (queue == nullptr) return no_such_queue(request.queue);
-      wake_up(txn, *queue);
-      auto made = bury_outlived(txn, *queue, chunk);
-      if (made < chunk) made += forget_old(txn, *queue, chunk - made);
-      return made;
-    });
+    auto done = engine_->write(
+        [&](WriteTxn& txn) -> Result<std::size_t> {
+          const auto* queue = txn.book().queue(txn.db(), request.queue);
+          if (queue == nullptr) return no_such_queue(request.queue);
+          wake_up(txn, *queue);
+          auto made = bury_outlived(txn, *queue, chunk);
+          if (made < chunk) made += forget_old(txn, *queue, chunk - made);
+          return made;
+        },
+        request.deadline);
     if (!done) return std::move(done).error();
     steps += *done;
     if (*done < chunk) break;
   }
   if (steps < request.max_steps) {
     std::size_t cleared = 0;
-    if (auto more = clear_gone_queues(std::min(kStepsPerCommit, request.max_steps - steps), cleared); !more) return std::move(more).error();
+    if (auto more = clear_gone_queues(std::min(kStepsPerCommit, request.max_steps - steps), cleared, request.deadline); !more)
+      return std::move(more).error();
     steps += std::min(cleared, request.max_steps - steps);
   }
   return steps;

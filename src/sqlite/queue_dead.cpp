@@ -130,23 +130,25 @@ void purge_one(WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) {
 // Up to `limit` letters that pass the filter, oldest first, in commits of bounded length.
 template <class Step>
 Result<std::size_t> for_each_letter(Engine& engine, std::string_view name, const DeadLetterFilter& filter, std::size_t limit,
-                                    const Step& step) {
+                                    Deadline deadline, const Step& step) {
   std::size_t total = 0;
   Stamp after = 0;
   while (total < limit) {
     const auto chunk = std::min(kStepsPerCommit, limit - total);
     Stamp reached = after;
-    auto done = engine.write([&](WriteTxn& txn) -> Result<std::size_t> {
-      const auto* queue = txn.book().queue(txn.db(), name);
-      if (queue == nullptr) return no_such_queue(name);
-      txn.book().flush_ready(txn.db());
-      auto letters = DeadWalk(queue->id, filter).next(txn.db(), after, chunk);
-      for (auto& letter : letters) {
-        reached = letter.stamp;
-        step(txn, *queue, std::move(letter));
-      }
-      return letters.size();
-    });
+    auto done = engine.write(
+        [&](WriteTxn& txn) -> Result<std::size_t> {
+          const auto* queue = txn.book().queue(txn.db(), name);
+          if (queue == nullptr) return no_such_queue(name);
+          txn.book().flush_ready(txn.db());
+          auto letters = DeadWalk(queue->id, filter).next(txn.db(), after, chunk);
+          for (auto& letter : letters) {
+            reached = letter.stamp;
+            step(txn, *queue, std::move(letter));
+          }
+          return letters.size();
+        },
+        deadline);
     if (!done) return std::move(done).error();
     total += *done;
     after = reached;
@@ -175,13 +177,13 @@ Result<DeadLetterPage> SqliteQueues::dead_letters(const ListDeadLetters& request
 }
 
 Result<std::size_t> SqliteQueues::redrive(const RedriveDeadLetters& request) {
-  return for_each_letter(*engine_, request.queue, request.filter, request.limit, [&](WriteTxn& txn, const QueueRow& queue, DeadRow letter) {
-    redrive_one(txn, queue, std::move(letter), request.restamp);
-  });
+  return for_each_letter(
+      *engine_, request.queue, request.filter, request.limit, request.deadline,
+      [&](WriteTxn& txn, const QueueRow& queue, DeadRow letter) { redrive_one(txn, queue, std::move(letter), request.restamp); });
 }
 
 Result<std::size_t> SqliteQueues::purge(const PurgeDeadLetters& request) {
-  return for_each_letter(*engine_, request.queue, request.filter, request.limit,
+  return for_each_letter(*engine_, request.queue, request.filter, request.limit, request.deadline,
                          [](WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) { purge_one(txn, queue, letter); });
 }
 

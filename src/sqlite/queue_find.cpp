@@ -116,18 +116,19 @@ std::optional<Stamp> oldest_unfinished_of(Connection& db, std::int64_t queue) {
 }
 
 Result<MessageStatus> SqliteQueues::find(const FindMessage& request) {
+  const auto end = Deadline::at(std::min(request.wait.time(), request.latest().time()));
   for (;;) {
     const auto seen = engine_->sidecar().seen(Topic::kOutcomes);
     auto status =
         engine_->read([&](Connection& db) { return status_of(db, request.message_id, engine_->now().time_since_epoch().count()); });
     if (!status || status->outcome != Outcome::kPending) return status;
-    const auto left = request.wait.left();
+    const auto left = end.left();
     if (left <= std::chrono::nanoseconds(0)) return status;
     engine_->sidecar().wait(Topic::kOutcomes, seen, std::min<std::chrono::nanoseconds>(left, engine_->longest_wait()));
   }
 }
 
-Result<QueueStats> SqliteQueues::stats(std::string_view name) {
+Result<QueueStats> SqliteQueues::stats(std::string_view name, Deadline) {
   return engine_->read([&](Connection& db) -> Result<QueueStats> {
     auto queue = queue_by_name(db, name);
     if (!queue) return std::move(queue).error();

@@ -288,6 +288,8 @@ Result<std::vector<Message>> SqliteQueues::receive(const ReceiveMessages& reques
   if (request.visibility_timeout && *request.visibility_timeout <= Milliseconds(0)) {
     return Error(ErrorCode::kInvalidArgument, "visibility_timeout must be > 0").at_field("visibility_timeout");
   }
+  const auto latest = request.latest();
+  const auto end = Deadline::at(std::min(request.wait.time(), latest.time()));
   bool full = false;
   for (;;) {
     const auto seen = engine_->sidecar().seen(Topic::kMessages);
@@ -300,18 +302,20 @@ Result<std::vector<Message>> SqliteQueues::receive(const ReceiveMessages& reques
     });
     if (!outlook) return std::move(outlook).error();
     if (outlook->now) {
-      auto taken = engine_->write([&](WriteTxn& txn) -> Result<Taken> {
-        const auto* queue = txn.book().queue(txn.db(), request.queue);
-        if (queue == nullptr) return no_such_queue(request.queue);
-        return Receiver(txn, *queue, request).receive();
-      });
+      auto taken = engine_->write(
+          [&](WriteTxn& txn) -> Result<Taken> {
+            const auto* queue = txn.book().queue(txn.db(), request.queue);
+            if (queue == nullptr) return no_such_queue(request.queue);
+            return Receiver(txn, *queue, request).receive();
+          },
+          latest);
       if (!taken) return std::move(taken).error();
       if (!taken->members.empty()) {
         return engine_->read([&](Connection& db) -> Result<std::vector<Message>> { return read_messages(db, *taken); });
       }
       full = taken->full;
     }
-    const auto left = request.wait.left();
+    const auto left = end.left();
     if (left <= std::chrono::nanoseconds(0)) return std::vector<Message>{};
     std::chrono::nanoseconds longest = std::min<std::chrono::nanoseconds>(left, engine_->longest_wait());
     if (outlook->next) {

@@ -18,7 +18,7 @@ KeyStoreCapabilities SqliteStore::capabilities() const {
           .history = true};
 }
 
-Result<StoreIdentity> SqliteStore::identity() {
+Result<StoreIdentity> SqliteStore::identity(Deadline) {
   return engine_->read([](Connection& db) -> Result<StoreIdentity> {
     StoreIdentity identity;
     auto row = db.query("SELECT (SELECT value FROM meta WHERE name='uuid'), (SELECT value FROM meta WHERE name='epoch')");
@@ -101,19 +101,21 @@ Result<FusedStore::Results> SqliteStore::apply_and_settle(std::string_view queue
       deadline);
 }
 
-Result<std::vector<Result<bool>>> SqliteStore::set_expiry(std::span<const SetExpiry> entries) {
+Result<std::vector<Result<bool>>> SqliteStore::set_expiry(std::span<const SetExpiry> entries, Deadline deadline) {
   using Answers = std::vector<Result<bool>>;
-  return engine_->write([&](WriteTxn& txn) -> Result<Answers> {
-    StoreTxn store(txn);
-    Answers answers;
-    answers.reserve(entries.size());
-    for (const auto& entry : entries) {
-      store.keep_history(outbox_limit(), txn.now());
-      answers.push_back(txn.isolated([&] { return change_expiry(store, entry); }));
-    }
-    drop_slow_cursors(txn, *engine_);
-    return answers;
-  });
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<Answers> {
+        StoreTxn store(txn);
+        Answers answers;
+        answers.reserve(entries.size());
+        for (const auto& entry : entries) {
+          store.keep_history(outbox_limit(), txn.now());
+          answers.push_back(txn.isolated([&] { return change_expiry(store, entry); }));
+        }
+        drop_slow_cursors(txn, *engine_);
+        return answers;
+      },
+      deadline);
 }
 
 OutboxLimit SqliteStore::outbox_limit() const {
@@ -124,30 +126,34 @@ Result<HistoryBatch> SqliteStore::history(const ReadHistory& request) {
   return engine_->read([&](Connection& db) { return read_outbox(db, request); });
 }
 
-Result<void> SqliteStore::confirm_history(std::span<const OutboxPlace> places) {
-  return engine_->write([&](WriteTxn& txn) -> Result<void> {
-    for (const auto& place : places) {
-      if (place.part == 0) drop_from_outbox(txn.db(), place.position);
-    }
-    return {};
-  });
+Result<void> SqliteStore::confirm_history(std::span<const OutboxPlace> places, Deadline deadline) {
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<void> {
+        for (const auto& place : places) {
+          if (place.part == 0) drop_from_outbox(txn.db(), place.position);
+        }
+        return {};
+      },
+      deadline);
 }
 
-Result<std::vector<Result<bool>>> SqliteStore::begin_history(std::span<const BeginHistory> entries) {
+Result<std::vector<Result<bool>>> SqliteStore::begin_history(std::span<const BeginHistory> entries, Deadline deadline) {
   using Answers = std::vector<Result<bool>>;
-  return engine_->write([&](WriteTxn& txn) -> Result<Answers> {
-    StoreTxn store(txn);
-    Answers answers;
-    answers.reserve(entries.size());
-    for (const auto& entry : entries) {
-      store.keep_history(outbox_limit(), TimePoint{});
-      answers.push_back(txn.isolated([&] { return store.begin_history(entry); }));
-    }
-    return answers;
-  });
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<Answers> {
+        StoreTxn store(txn);
+        Answers answers;
+        answers.reserve(entries.size());
+        for (const auto& entry : entries) {
+          store.keep_history(outbox_limit(), TimePoint{});
+          answers.push_back(txn.isolated([&] { return store.begin_history(entry); }));
+        }
+        return answers;
+      },
+      deadline);
 }
 
-Result<StoreStats> SqliteStore::stats() {
+Result<StoreStats> SqliteStore::stats(Deadline) {
   return engine_->read([](Connection& db) -> Result<StoreStats> {
     const auto meta = read_meta(db);
     StoreStats stats;

@@ -17,7 +17,7 @@ class SqliteStore final : public KeyStoreBackend, public FusedStore {
   explicit SqliteStore(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
   KeyStoreCapabilities capabilities() const override;
-  Result<StoreIdentity> identity() override;
+  Result<StoreIdentity> identity(Deadline deadline) override;
   Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) override;
   FusedStore* fused_with(QueueBackend& queue) override;
   Result<Results> apply_and_settle(std::string_view queue, std::span<const FusedEntry> entries, std::span<const Settlement> others,
@@ -28,16 +28,16 @@ class SqliteStore final : public KeyStoreBackend, public FusedStore {
   Result<SummaryPage> scan(const ScanRecords& request) override;
   Result<CursorInfo> open_cursor(const OpenCursor& request) override;
   Result<ChangeBatch> changes(const ReadChanges& request) override;
-  Result<void> commit_cursor(std::string_view name, Position position) override;
-  Result<std::vector<CursorInfo>> cursors() override;
-  Result<void> drop_cursor(std::string_view name) override;
-  Result<bool> wait_for_changes(Position after, Deadline wait) override;
-  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
+  Result<void> commit_cursor(std::string_view name, Position position, Deadline deadline) override;
+  Result<std::vector<CursorInfo>> cursors(Deadline deadline) override;
+  Result<void> drop_cursor(std::string_view name, Deadline deadline) override;
+  Result<bool> wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline) override;
+  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries, Deadline deadline) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
-  Result<StoreStats> stats() override;
+  Result<StoreStats> stats(Deadline deadline) override;
   Result<HistoryBatch> history(const ReadHistory& request) override;
-  Result<void> confirm_history(std::span<const OutboxPlace> places) override;
-  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override;
+  Result<void> confirm_history(std::span<const OutboxPlace> places, Deadline deadline) override;
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries, Deadline deadline) override;
 
  private:
   OutboxLimit outbox_limit() const;

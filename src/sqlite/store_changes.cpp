@@ -136,21 +136,26 @@ void drop_slow_cursors(WriteTxn& txn, const Engine& engine) {
 
 Result<CursorInfo> SqliteStore::open_cursor(const OpenCursor& request) {
   if (auto valid = check_name(request.name); !valid) return std::move(valid).error();
-  return engine_->write([&](WriteTxn& txn) -> Result<CursorInfo> {
-    auto& db = txn.db();
-    const auto last = txn.book().meta().last_position;
-    auto cursor = find_cursor(db, request.name);
-    if (!cursor || cursor->dropped) {
-      // Entries of this transaction are not in the table yet; they are behind its end.
-      const auto oldest = std::min(oldest_position(db, last), txn.book().stored_position());
-      cursor = CursorRow{
-          .name = std::string(request.name), .position = request.from_now ? last : oldest, .max_lag = 0, .dropped = false, .updated_at = 0};
-    }
-    cursor->max_lag = request.max_lag;
-    cursor->updated_at = txn.now().time_since_epoch().count();
-    write_cursor(db, *cursor);
-    return info_of(*cursor, last);
-  });
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<CursorInfo> {
+        auto& db = txn.db();
+        const auto last = txn.book().meta().last_position;
+        auto cursor = find_cursor(db, request.name);
+        if (!cursor || cursor->dropped) {
+          // Entries of this transaction are not in the table yet; they are behind its end.
+          const auto oldest = std::min(oldest_position(db, last), txn.book().stored_position());
+          cursor = CursorRow{.name = std::string(request.name),
+                             .position = request.from_now ? last : oldest,
+                             .max_lag = 0,
+                             .dropped = false,
+                             .updated_at = 0};
+        }
+        cursor->max_lag = request.max_lag;
+        cursor->updated_at = txn.now().time_since_epoch().count();
+        write_cursor(db, *cursor);
+        return info_of(*cursor, last);
+      },
+      request.deadline);
 }
 
 Result<ChangeBatch> SqliteStore::changes(const ReadChanges& request) {
@@ -194,23 +199,25 @@ Result<ChangeBatch> SqliteStore::changes(const ReadChanges& request) {
   });
 }
 
-Result<void> SqliteStore::commit_cursor(std::string_view name, Position position) {
-  return engine_->write([&](WriteTxn& txn) -> Result<void> {
-    auto cursor = find_cursor(txn.db(), name);
-    if (!cursor) return no_such_cursor(name);
-    if (cursor->dropped) return dropped_cursor(name);
-    if (position > txn.book().meta().last_position) {
-      return Error(ErrorCode::kInvalidArgument, "the position lies behind the end of the change log").at_field("position");
-    }
-    if (position <= cursor->position) return {};
-    cursor->position = position;
-    cursor->updated_at = txn.now().time_since_epoch().count();
-    write_cursor(txn.db(), *cursor);
-    return {};
-  });
+Result<void> SqliteStore::commit_cursor(std::string_view name, Position position, Deadline deadline) {
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<void> {
+        auto cursor = find_cursor(txn.db(), name);
+        if (!cursor) return no_such_cursor(name);
+        if (cursor->dropped) return dropped_cursor(name);
+        if (position > txn.book().meta().last_position) {
+          return Error(ErrorCode::kInvalidArgument, "the position lies behind the end of the change log").at_field("position");
+        }
+        if (position <= cursor->position) return {};
+        cursor->position = position;
+        cursor->updated_at = txn.now().time_since_epoch().count();
+        write_cursor(txn.db(), *cursor);
+        return {};
+      },
+      deadline);
 }
 
-Result<std::vector<CursorInfo>> SqliteStore::cursors() {
+Result<std::vector<CursorInfo>> SqliteStore::cursors(Deadline) {
   return engine_->read([](Connection& db) -> Result<std::vector<CursorInfo>> {
     const auto last = read_meta(db).last_position;
     std::vector<CursorInfo> infos;
@@ -227,21 +234,24 @@ Result<std::vector<CursorInfo>> SqliteStore::cursors() {
   });
 }
 
-Result<void> SqliteStore::drop_cursor(std::string_view name) {
-  return engine_->write([&](WriteTxn& txn) -> Result<void> {
-    if (!find_cursor(txn.db(), name)) return no_such_cursor(name);
-    txn.db().run("DELETE FROM cursor WHERE name=?1", name);
-    return {};
-  });
+Result<void> SqliteStore::drop_cursor(std::string_view name, Deadline deadline) {
+  return engine_->write(
+      [&](WriteTxn& txn) -> Result<void> {
+        if (!find_cursor(txn.db(), name)) return no_such_cursor(name);
+        txn.db().run("DELETE FROM cursor WHERE name=?1", name);
+        return {};
+      },
+      deadline);
 }
 
-Result<bool> SqliteStore::wait_for_changes(Position after, Deadline wait) {
+Result<bool> SqliteStore::wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline) {
+  const auto end = deadline ? Deadline::at(std::min(wait.time(), deadline->time())) : wait;
   for (;;) {
     const auto seen = engine_->sidecar().seen(Topic::kChanges);
     auto last = engine_->read([](Connection& db) -> Result<Position> { return read_meta(db).last_position; });
     if (!last) return std::move(last).error();
     if (*last > after) return true;
-    const auto left = wait.left();
+    const auto left = end.left();
     if (left <= std::chrono::nanoseconds(0)) return false;
     engine_->sidecar().wait(Topic::kChanges, seen, std::min<std::chrono::nanoseconds>(left, engine_->longest_wait()));
   }

@@ -143,7 +143,7 @@ Result<Reclaimed> SqliteStore::reclaim(const Reclaim& request) {
   Reclaimed total;
   while (total.steps < request.max_steps) {
     const auto chunk = std::min(kStepsPerCommit, request.max_steps - total.steps);
-    auto done = engine_->write([&](WriteTxn& txn) -> Result<Reclaimed> { return Reclaimer(txn, request, chunk).run(); });
+    auto done = engine_->write([&](WriteTxn& txn) -> Result<Reclaimed> { return Reclaimer(txn, request, chunk).run(); }, request.deadline);
     if (!done) return std::move(done).error();
     total.steps += done->steps;
     total.expired += done->expired;

@@ -162,11 +162,11 @@ Result<std::vector<Result<void>>> FaultyQueue::settle(const SettleMessages& requ
 Result<MessageStatus> FaultyQueue::find(const FindMessage& request) {
   return with_faults(*plan_, "find", [&] { return inner()->find(request); });
 }
-Result<QueueStats> FaultyQueue::stats(std::string_view queue) {
-  return with_faults(*plan_, "stats", [&] { return inner()->stats(queue); });
+Result<QueueStats> FaultyQueue::stats(std::string_view queue, Deadline deadline) {
+  return with_faults(*plan_, "stats", [&] { return inner()->stats(queue, deadline); });
 }
-Result<Stamp> FaultyQueue::oldest_unfinished() {
-  return with_faults(*plan_, "oldest_unfinished", [&] { return inner()->oldest_unfinished(); });
+Result<Stamp> FaultyQueue::oldest_unfinished(Deadline deadline) {
+  return with_faults(*plan_, "oldest_unfinished", [&] { return inner()->oldest_unfinished(deadline); });
 }
 Result<std::size_t> FaultyQueue::maintain(const MaintainQueue& request) {
   return with_faults(*plan_, "maintain", [&] { return inner()->maintain(request); });
@@ -225,11 +225,11 @@ Result<SummaryPage> FaultyKeyStore::scan(const ScanRecords& request) {
 Result<ChangeBatch> FaultyKeyStore::changes(const ReadChanges& request) {
   return with_faults(*plan_, "changes", [&] { return inner()->changes(request); });
 }
-Result<void> FaultyKeyStore::commit_cursor(std::string_view name, Position position) {
-  return with_faults(*plan_, "commit_cursor", [&] { return inner()->commit_cursor(name, position); });
+Result<void> FaultyKeyStore::commit_cursor(std::string_view name, Position position, Deadline deadline) {
+  return with_faults(*plan_, "commit_cursor", [&] { return inner()->commit_cursor(name, position, deadline); });
 }
-Result<std::vector<Result<bool>>> FaultyKeyStore::set_expiry(std::span<const SetExpiry> entries) {
-  return with_faults(*plan_, "set_expiry", [&] { return inner()->set_expiry(entries); });
+Result<std::vector<Result<bool>>> FaultyKeyStore::set_expiry(std::span<const SetExpiry> entries, Deadline deadline) {
+  return with_faults(*plan_, "set_expiry", [&] { return inner()->set_expiry(entries, deadline); });
 }
 Result<Reclaimed> FaultyKeyStore::reclaim(const Reclaim& request) {
   return with_faults(*plan_, "reclaim", [&] { return inner()->reclaim(request); });

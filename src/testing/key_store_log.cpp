@@ -246,6 +246,13 @@ void waiting_for_changes_ends_with_the_first_one(Trial& t) {
   EXPECT_TRUE(waiting.get());
 }
 
+void a_wait_for_changes_that_is_longer_than_the_deadline_ends_with_it(Trial& t) {
+  open(t, "c");
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_FALSE(t.store().wait_for_changes(0, Deadline::in(std::chrono::seconds(20)), Deadline::in(Milliseconds(200))).value());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+}
+
 void reopening_keeps_cursors(Trial& t) {
   open(t, "c", false, 1000);
   for (Stamp i = 1; i <= 3; ++i) t.apply(set(std::to_string(i), {std::to_string(i)}, i));
@@ -275,6 +282,7 @@ const std::array kCases{
     SETGET_CASE(what_a_cursor_has_not_seen_is_not_forgotten),
     SETGET_CASE(a_version_that_was_evicted_before_it_was_read_is_reported_as_over),
     SETGET_CASE(waiting_for_changes_ends_with_the_first_one),
+    SETGET_CASE(a_wait_for_changes_that_is_longer_than_the_deadline_ends_with_it),
     Case{"reopening_keeps_cursors", reopening_keeps_cursors, &Deviations::change_log, Needs::kReopen},
 };
 #undef SETGET_CASE

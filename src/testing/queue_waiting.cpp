@@ -61,6 +61,16 @@ void an_empty_wait_ends_at_its_deadline_without_spinning(Trial& t) {
   EXPECT_LT(thread_cpu_time() - cpu, Milliseconds(200)) << "a wait must not burn the processor";
 }
 
+void a_wait_that_is_longer_than_the_deadline_ends_with_it(Trial& t) {
+  auto queue = t.plain_queue();
+  const auto start = Steady::now();
+  EXPECT_TRUE(queue.receive(10, Deadline::in(kLong), Deadline::in(Milliseconds(200))).value().empty());
+  const auto id = send(queue, "m").message_id;
+  const auto status = t.queues().find({.message_id = id, .wait = Deadline::in(kLong), .deadline = Deadline::in(Milliseconds(200))}).value();
+  EXPECT_EQ(status.outcome, Outcome::kPending);
+  EXPECT_LT(Steady::now() - start, kLong / 2);
+}
+
 void a_send_wakes_a_waiting_receive(Trial& t) {
   EXPECT_LT(median_handover(t.plain_queue("there"), t.plain_queue("back"), 15), Milliseconds(45)) << "woken, not polled";
 }
@@ -130,6 +140,7 @@ void find_does_not_wait_for_what_it_does_not_know(Trial& t) {
 const std::array kCases{
     Case{"a_receive_without_wait_returns_at_once", a_receive_without_wait_returns_at_once},
     Case{"an_empty_wait_ends_at_its_deadline_without_spinning", an_empty_wait_ends_at_its_deadline_without_spinning},
+    Case{"a_wait_that_is_longer_than_the_deadline_ends_with_it", a_wait_that_is_longer_than_the_deadline_ends_with_it},
     Case{"a_send_wakes_a_waiting_receive", a_send_wakes_a_waiting_receive},
     Case{"a_send_through_another_opening_wakes_a_waiting_receive", a_send_through_another_opening_wakes_a_waiting_receive, nullptr,
          Needs::kShare},

@@ -110,7 +110,7 @@ TEST_P(OtherContent, a_root_that_goes_while_a_store_is_made_does_not_come_back_i
     auto mine = place();
     ASSERT_TRUE(mine || mine.error().retryable()) << mine.error().describe();
     if (!mine) continue;
-    const auto store = redis::make_key_store(*std::move(mine));
+    const std::shared_ptr<KeyStoreBackend> store = redis::make_key_store(*std::move(mine));
     const auto identity = store->identity();
     ASSERT_TRUE(identity || identity.error().retryable()) << identity.error().describe();
   }

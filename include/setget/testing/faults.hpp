@@ -88,8 +88,8 @@ class SETGET_API FaultyQueue final : public ForwardingQueue {
   Result<std::vector<Message>> receive(const ReceiveMessages& request) override;
   Result<std::vector<Result<void>>> settle(const SettleMessages& request) override;
   Result<MessageStatus> find(const FindMessage& request) override;
-  Result<QueueStats> stats(std::string_view queue) override;
-  Result<Stamp> oldest_unfinished() override;
+  Result<QueueStats> stats(std::string_view queue, Deadline deadline = Deadline::in(Milliseconds(30'000))) override;
+  Result<Stamp> oldest_unfinished(Deadline deadline = Deadline::in(Milliseconds(30'000))) override;
   Result<std::size_t> maintain(const MaintainQueue& request) override;
 
  private:
@@ -110,8 +110,9 @@ class SETGET_API FaultyKeyStore final : public ForwardingKeyStore {
   Result<Lookup> get_by_id(const GetById& request) override;
   Result<SummaryPage> scan(const ScanRecords& request) override;
   Result<ChangeBatch> changes(const ReadChanges& request) override;
-  Result<void> commit_cursor(std::string_view name, Position position) override;
-  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override;
+  Result<void> commit_cursor(std::string_view name, Position position, Deadline deadline = Deadline::in(Milliseconds(30'000))) override;
+  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries,
+                                               Deadline deadline = Deadline::in(Milliseconds(30'000))) override;
   Result<Reclaimed> reclaim(const Reclaim& request) override;
   Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override;
   Result<std::vector<Lookup>> get_by_ids(const GetByIds& request) override;

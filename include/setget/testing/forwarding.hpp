@@ -21,18 +21,24 @@ class SETGET_API ForwardingQueue : public QueueBackend {
 
   QueueCapabilities capabilities() const override { return inner_->capabilities(); }
   Result<QueueInfo> create(const CreateQueue& request) override { return inner_->create(request); }
-  Result<std::vector<QueueInfo>> list() override { return inner_->list(); }
-  Result<void> remove(std::string_view name) override { return inner_->remove(name); }
+  Result<std::vector<QueueInfo>> list(Deadline deadline = Deadline::in(Milliseconds(30'000))) override { return inner_->list(deadline); }
+  Result<void> remove(std::string_view name, Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->remove(name, deadline);
+  }
   Result<std::vector<Result<SentMessage>>> send(const SendMessages& request) override { return inner_->send(request); }
   Result<std::vector<Message>> receive(const ReceiveMessages& request) override { return inner_->receive(request); }
   Result<std::vector<Result<void>>> settle(const SettleMessages& request) override { return inner_->settle(request); }
   Result<MessageStatus> find(const FindMessage& request) override { return inner_->find(request); }
-  Result<QueueStats> stats(std::string_view queue) override { return inner_->stats(queue); }
+  Result<QueueStats> stats(std::string_view queue, Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->stats(queue, deadline);
+  }
   Result<std::vector<Message>> peek(const PeekMessages& request) override { return inner_->peek(request); }
   Result<DeadLetterPage> dead_letters(const ListDeadLetters& request) override { return inner_->dead_letters(request); }
   Result<std::size_t> redrive(const RedriveDeadLetters& request) override { return inner_->redrive(request); }
   Result<std::size_t> purge(const PurgeDeadLetters& request) override { return inner_->purge(request); }
-  Result<Stamp> oldest_unfinished() override { return inner_->oldest_unfinished(); }
+  Result<Stamp> oldest_unfinished(Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->oldest_unfinished(deadline);
+  }
   Result<std::size_t> maintain(const MaintainQueue& request) override { return inner_->maintain(request); }
 
  private:
@@ -46,7 +52,7 @@ class SETGET_API ForwardingKeyStore : public KeyStoreBackend {
   const std::shared_ptr<KeyStoreBackend>& inner() const noexcept { return inner_; }
 
   KeyStoreCapabilities capabilities() const override { return inner_->capabilities(); }
-  Result<StoreIdentity> identity() override { return inner_->identity(); }
+  Result<StoreIdentity> identity(Deadline deadline = Deadline::in(Milliseconds(30'000))) override { return inner_->identity(deadline); }
   Result<std::vector<Result<ApplyResult>>> apply(const ApplyCommands& request) override { return inner_->apply(request); }
   // Looks through the forwarding queues around a queue.
   FusedStore* fused_with(QueueBackend& queue) override;
@@ -56,19 +62,35 @@ class SETGET_API ForwardingKeyStore : public KeyStoreBackend {
   Result<SummaryPage> scan(const ScanRecords& request) override { return inner_->scan(request); }
   Result<CursorInfo> open_cursor(const OpenCursor& request) override { return inner_->open_cursor(request); }
   Result<ChangeBatch> changes(const ReadChanges& request) override { return inner_->changes(request); }
-  Result<void> commit_cursor(std::string_view name, Position position) override { return inner_->commit_cursor(name, position); }
-  Result<std::vector<CursorInfo>> cursors() override { return inner_->cursors(); }
-  Result<void> drop_cursor(std::string_view name) override { return inner_->drop_cursor(name); }
-  Result<bool> wait_for_changes(Position after, Deadline wait) override { return inner_->wait_for_changes(after, wait); }
-  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries) override { return inner_->set_expiry(entries); }
+  Result<void> commit_cursor(std::string_view name, Position position, Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->commit_cursor(name, position, deadline);
+  }
+  Result<std::vector<CursorInfo>> cursors(Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->cursors(deadline);
+  }
+  Result<void> drop_cursor(std::string_view name, Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->drop_cursor(name, deadline);
+  }
+  Result<bool> wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline = {}) override {
+    return inner_->wait_for_changes(after, wait, deadline);
+  }
+  Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries,
+                                               Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->set_expiry(entries, deadline);
+  }
   Result<Reclaimed> reclaim(const Reclaim& request) override { return inner_->reclaim(request); }
-  Result<StoreStats> stats() override { return inner_->stats(); }
+  Result<StoreStats> stats(Deadline deadline = Deadline::in(Milliseconds(30'000))) override { return inner_->stats(deadline); }
   void get_async(const GetRecords& request, GetDone done) override { inner_->get_async(request, std::move(done)); }
   Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override { return inner_->digest(request); }
   Result<std::vector<Lookup>> get_by_ids(const GetByIds& request) override { return inner_->get_by_ids(request); }
   Result<HistoryBatch> history(const ReadHistory& request) override { return inner_->history(request); }
-  Result<void> confirm_history(std::span<const OutboxPlace> places) override { return inner_->confirm_history(places); }
-  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries) override { return inner_->begin_history(entries); }
+  Result<void> confirm_history(std::span<const OutboxPlace> places, Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->confirm_history(places, deadline);
+  }
+  Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries,
+                                                  Deadline deadline = Deadline::in(Milliseconds(30'000))) override {
+    return inner_->begin_history(entries, deadline);
+  }
 
  private:
   std::shared_ptr<KeyStoreBackend> inner_;

@@ -225,8 +225,8 @@ TEST(History, an_outbox_that_could_not_be_confirmed_is_written_once) {
   // Loses its confirmations, as a process does that is killed between the archive and the store.
   struct Forgetful final : setget::testing::ForwardingKeyStore {
     using ForwardingKeyStore::ForwardingKeyStore;
-    Result<void> confirm_history(std::span<const OutboxPlace> places) override {
-      if (!lose) return ForwardingKeyStore::confirm_history(places);
+    Result<void> confirm_history(std::span<const OutboxPlace> places, Deadline deadline) override {
+      if (!lose) return ForwardingKeyStore::confirm_history(places, deadline);
       return Error(ErrorCode::kUnavailable, "the store is away");
     }
     bool lose = true;

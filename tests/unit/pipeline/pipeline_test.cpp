@@ -102,7 +102,7 @@ TEST(Pipeline, a_queue_that_cannot_tell_holds_the_floor_at_its_retention) {
       found.oldest_unfinished = false;
       return found;
     }
-    Result<Stamp> oldest_unfinished() override { return Error(ErrorCode::kUnsupported, "cannot tell"); }
+    Result<Stamp> oldest_unfinished(Deadline) override { return Error(ErrorCode::kUnsupported, "cannot tell"); }
   };
   QueueOptions queue;
   queue.retention = days(4);
