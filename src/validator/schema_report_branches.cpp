@@ -43,28 +43,28 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
 
 void Reporter::weigh(const Filter& filter, std::size_t at, std::vector<unsigned>& weights, unsigned scale) {
   const auto type = type_at(tape_, at);
-  const auto add_where_excluded = [&](const Mask& mask, unsigned weight) {
+  const auto add_where_excluded = [&](const std::uint64_t* mask, unsigned weight) {
     for (std::size_t i = 0; i < weights.size(); ++i) {
       if (((mask[i / 64] >> (i % 64)) & 1) == 0) weights[i] += weight;
     }
   };
-  add_where_excluded(filter.by_type[static_cast<std::size_t>(std::countr_zero(type))], scale);
+  add_where_excluded(filter.by_type(static_cast<std::size_t>(std::countr_zero(type))), scale);
   if (type == kString && filter.has_strings) {
     const auto number = filter.strings.find(text_at(tape_, at));
-    add_where_excluded(number == NameMap::kNone ? filter.other_string : filter.by_string[number], scale * 8);
+    add_where_excluded(number == NameMap::kNone ? filter.other_string() : filter.by_string(number), scale * 8);
   }
   if (type != kObject || !filter.has_names) return;
   std::vector<bool> seen(filter.names.size());
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
-    add_where_excluded(number == NameMap::kNone ? filter.other_name : filter.by_name[number].present, scale);
+    add_where_excluded(number == NameMap::kNone ? filter.other_name() : filter.present(number), scale);
     if (number == NameMap::kNone) continue;
     seen[number] = true;
     if (filter.by_name[number].value) weigh(*filter.by_name[number].value, key + 1, weights, 1);
   }
   for (const auto number : filter.required) {
-    if (!seen[number]) add_where_excluded(filter.by_name[number].absent, scale);
+    if (!seen[number]) add_where_excluded(filter.absent(number), scale);
   }
 }
 
