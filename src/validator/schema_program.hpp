@@ -247,11 +247,17 @@ struct SchemaDocument {
 
 }  // namespace setget::inline v0::detail::schema
 
-struct setget::json_schema::Validator::Program {
+// What every evaluation looks at comes first, in one line of the cache.
+struct alignas(64) setget::json_schema::Validator::Program {
+  setget::detail::schema::Edge root{};
+  std::uint64_t max_steps = 0;  // limits'
+  std::uint64_t max_nesting = 0;
+  std::uint32_t root_resource = 0;
+  std::uint8_t root_types = setget::detail::schema::kAnyType;  // of root.fast, as in Quick
+  std::uint8_t root_deep = 0;
+  bool dynamic = false;  // the dynamic scope must be known
   setget::json_schema::Draft draft{};
   setget::json_schema::SchemaLimits limits{};
-  setget::detail::schema::Edge root{};
-  bool dynamic = false;  // the dynamic scope must be known
   std::vector<setget::detail::schema::DynamicScope> scopes{};
   std::vector<setget::detail::schema::ResourcePlace> resources{};
   std::deque<setget::detail::schema::Node> nodes{};  // the schema's own

@@ -28,7 +28,7 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
       return;
     case OpKind::kNot:
       if (eval_.edge(op.edge, at) && !eval_.halted())
-        add(node, where, "not", fmt::format("{} is valid against the schema under \"not\"", shown(at)));
+        add(node, where, "not", said(Shown{at}, " is valid against the schema under \"not\""));
       return;
     case OpKind::kIf: {
       const bool holds = attempt(op.edge, at, marks);
@@ -101,11 +101,11 @@ void Reporter::alternatives(const Node& node, const Op& op, std::size_t at, std:
   if (matching.size() == 1 || (!one && !matching.empty())) return;
   if (!matching.empty()) {
     add(node, where, "oneOf",
-        fmt::format("{} is valid against {} of {} schemas, the first two of them {} and {}; it must be against exactly one", shown(at),
-                    matching.size(), op.branches.size(), matching[0], matching[1]));
+        said(Shown{at}, " is valid against ", matching.size(), " of ", op.branches.size(), " schemas, the first two of them ", matching[0],
+             " and ", matching[1], "; it must be against exactly one"));
     return;
   }
-  const auto own = add(node, where, op.keyword, fmt::format("{} is valid against none of {} schemas", shown(at), op.branches.size()));
+  const auto own = add(node, where, op.keyword, said(Shown{at}, " is valid against none of ", op.branches.size(), " schemas"));
   if (possible.empty() && op.filter) possible = closest(op, at);
   if (own == kNoParent) return;
   const Step step{where.keyword, op.keyword};
