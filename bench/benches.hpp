@@ -20,8 +20,12 @@ void bench_redis_path(const Settings& settings, Report& report);
 void bench_redis_http(const Settings& settings, Report& report);
 void bench_redis_memory(const Settings& settings, Report& report);
 void bench_jmespath(const Settings& settings, Report& report);
-// JSON Schema, each side a program of its own.
-void bench_schema(const Settings& settings, Report& report);
+// JSON Schema, each side a program of its own, on one workload.
+void bench_schema_github(const Settings& settings, Report& report);
+void bench_schema_formats(const Settings& settings, Report& report);
+void bench_schema_suite(const Settings& settings, Report& report);
+void bench_schema_metaschema(const Settings& settings, Report& report);
+void bench_schema_array(const Settings& settings, Report& report);
 // On a server that speaks MongoDB's protocol; where MongoDB is built in.
 void bench_mongo_archive(const Settings& settings, Report& report);
 void bench_mongo_naive(const Settings& settings, Report& report);  // and Redis

@@ -44,7 +44,11 @@ constexpr Bench kBenches[] = {
     {"redis-memory", bench::bench_redis_memory, "Redis memory per record"},
 #endif
     {"jmespath", bench::bench_jmespath, "JMESPath on real webhooks, against the crate and PyPI"},
-    {"schema", bench::bench_schema, "JSON Schema on real webhooks and more, against the crate, PyPI jsonschema-rs and ajv"},
+    {"schema-github", bench::bench_schema_github, "JSON Schema on real webhooks, against the crate, PyPI jsonschema-rs and ajv"},
+    {"schema-formats", bench::bench_schema_formats, "the same with formats asserted"},
+    {"schema-suite", bench::bench_schema_suite, "the same on the official suite's schemas and data"},
+    {"schema-metaschema", bench::bench_schema_metaschema, "the same on the metaschema of 2020-12"},
+    {"schema-array", bench::bench_schema_array, "the same on a megabyte of small objects"},
 #ifdef SETGET_BENCH_MONGO
     {"mongo-archive", bench::bench_mongo_archive, "archive runs on MongoDB, against bulks of upserts by hand"},
     {"mongo-verify", bench::bench_mongo_verify, "verification against comparing everything, and deep against a bare scan"},
@@ -67,6 +71,7 @@ constexpr const char* kUsage =
     "  --seconds S     of each timed part (default 2)\n"
     "  --mongo KIND    of the server of archives: mongod, mongo_java_server or ferretdb (default: the first that there is)\n"
     "  --archiver-records N   of the larger store of mongo-memory (default 100000; the issue's figure is for 1000000)\n"
+    "  NAME            of a bench, or what comes before a \"-\" in the names of several: schema\n"
     "exit: 0 all targets hold, 1 could not measure, 2 a target does not hold, 64 usage\n";
 
 struct Arguments {
@@ -76,6 +81,12 @@ struct Arguments {
   bool memory_child = false;
   std::vector<std::string> archiver_child{};
 };
+
+// "schema" names all benches whose names begin with "schema-".
+bool names(std::string_view name, const Bench& bench) {
+  const std::string_view own = bench.name;
+  return own == name || (own.starts_with(name) && own.substr(name.size()).starts_with("-"));
+}
 
 [[noreturn]] void usage(const std::string& why) {
   std::fprintf(stderr, "setget-bench: %s\n%s", why.c_str(), kUsage);
@@ -130,7 +141,7 @@ Arguments parse(int argc, char** argv) {
   }
   for (const std::string& name : given.names) {
     bool known = false;
-    for (const Bench& candidate : kBenches) known = known || name == candidate.name;
+    for (const Bench& candidate : kBenches) known = known || names(name, candidate);
     if (!known) usage("no bench is named " + name);
   }
   return given;
@@ -186,7 +197,7 @@ int main(int argc, char** argv) {
   report.print_header();
   for (const Bench& candidate : kBenches) {
     bool wanted = given.names.empty();
-    for (const std::string& name : given.names) wanted = wanted || name == candidate.name;
+    for (const std::string& name : given.names) wanted = wanted || names(name, candidate);
     if (wanted) candidate.run(settings, report);
   }
   std::filesystem::remove_all(settings.folder, failed);

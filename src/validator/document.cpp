@@ -95,6 +95,7 @@ using detail::schema::TapeWriter;
 namespace {
 
 constexpr std::size_t kSmall = 16U << 10;  // bytes of text
+constexpr std::size_t kTiny = 256;         // bytes of text that are looked through for numbers when they are read
 constexpr std::size_t kPastTheEnd = 32;    // readable beyond tape and strings
 constexpr std::uint64_t kNullTape[8] = {detail::schema::make_word('r', 2), detail::schema::make_word('n', 0),
                                         detail::schema::make_word('r', 0)};
@@ -124,16 +125,19 @@ DocumentView Document::Impl::pack(const Parsed& from, std::size_t text_size) {
   const auto words = detail::schema::payload_of(tape.words[0]) + (from.is_fast ? 0 : 1);
   // What strings take at most: five bytes more than their letters, of which two were quotes and one a separator.
   const auto strings = from.is_fast ? text_size * 5 / 3 + 8 : from.exact.string_bytes();
-  const auto needed = words + (kPastTheEnd + strings + kPastTheEnd + text_size) / 8 + 1;
+  // The strings are what is readable beyond the tape; the text of what is exact tells nothing more.
+  const std::string_view given(from.exactness.text().data(), text_size);
+  if (text_size <= kTiny && !detail::schema::may_round(given)) text_size = 0;
+  const auto needed = words + (strings + kPastTheEnd + text_size) / 8 + 1;
   if (capacity < needed) {
     block = std::make_unique<std::uint64_t[]>(needed);
     capacity = needed;
   }
   std::memcpy(block.get(), tape.words, words * 8);
-  auto* const to = reinterpret_cast<std::uint8_t*>(block.get() + words) + kPastTheEnd;
+  auto* const to = reinterpret_cast<std::uint8_t*>(block.get() + words);
   std::memcpy(to, tape.strings, strings);
   auto* const text = reinterpret_cast<char*>(to + strings + kPastTheEnd);
-  if (text_size > 0) std::memcpy(text, from.exactness.text().data(), text_size);
+  if (text_size > 0) std::memcpy(text, given.data(), text_size);
   exactness.reset({text, text_size});
   return {block.get(), to};
 }

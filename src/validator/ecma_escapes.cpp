@@ -15,6 +15,21 @@ bool Translator::back_reference(Atom& atom, std::uint64_t which) {
   return true;
 }
 
+// Of groups of one name only one has matched; the others stand for nothing, which always matches.
+bool Translator::named_reference(Atom& atom, std::string_view name) {
+  std::string all;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    if (names_[i] != name) continue;
+    if (++count > 64) return fail("a reference to more than 64 groups of one name");
+    if (!back_reference(atom, i + 1)) return false;
+    all += atom.text;
+  }
+  if (all.empty()) return fail("a reference to a group that is not there");
+  atom.text = engine_ == Engine::kPcre2 ? "(?:" + all + ")" : all;
+  return true;
+}
+
 bool Translator::atom_escape(Atom& atom) {
   const char c = peek(1);
   if (at_ + 1 >= in_.size()) return fail("\\ at the end of the pattern");
@@ -36,9 +51,7 @@ bool Translator::atom_escape(Atom& atom) {
     at_ += 2;
     std::string name;
     if (!take("<") || !group_name(name)) return fail("\\k without <name>");
-    const auto found = std::ranges::find(names_, name);
-    if (found == names_.end()) return fail("a reference to a group that is not there");
-    return back_reference(atom, static_cast<std::uint64_t>(found - names_.begin()) + 1);
+    return named_reference(atom, name);
   }
   CharSet set;
   std::string properties;

@@ -44,7 +44,7 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   } else if (take("?<")) {
     std::string name;
     if (!group_name(name)) return false;
-    if (std::ranges::count(names_, name) > 1) return fail("two groups of one name");
+    if (!may_name(name)) return fail("two groups of one name");
     if (engine_ == Engine::kPcre2) opening = "(";
   } else if (peek() == '?') {
     if (!modifiers(opening)) return false;
@@ -78,6 +78,21 @@ bool Translator::modifiers(std::string& opening) {
   }
   if (!take(":") || seen.empty()) return fail("not a group");
   opening = flags_.ignore_case ? "(?i:" : "(?-i:";
+  return true;
+}
+
+bool Translator::may_name(const std::string& name) {
+  const auto apart = [&](const std::vector<Alternative>& other) {
+    const auto length = std::min(way_.size(), other.size());
+    for (std::size_t i = 0; i < length && way_[i].disjunction == other[i].disjunction; ++i) {
+      if (way_[i].number != other[i].number) return true;
+    }
+    return false;
+  };
+  for (const auto& [known, way] : named_) {
+    if (known == name && !apart(way)) return false;
+  }
+  named_.emplace_back(name, way_);
   return true;
 }
 

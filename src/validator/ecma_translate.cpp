@@ -18,10 +18,12 @@ Result<Translated> Translator::run() {
 
 bool Translator::disjunction(std::string& text, std::size_t depth) {
   if (depth > 200) return fail("groups nested deeper than 200");
+  way_.push_back({.disjunction = disjunctions_++});
   while (true) {
     if (!alternative(text, depth)) return false;
-    if (peek() != '|' || !more()) return true;
+    if (peek() != '|' || !more()) return way_.pop_back(), true;
     ++at_;
+    ++way_.back().number;
     text += '|';
     out_.is_plain = false;
   }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -75,6 +76,9 @@ class Translator {
   // (?i:…), (?ms-i:…): ECMA-262 of 2025.
   bool modifiers(std::string& opening);
   bool group_name(std::string& name);
+  // Whether a group of this name may stand here: not where another of that name can match too (ECMA-262 of 2025).
+  bool may_name(const std::string& name);
+  bool named_reference(Atom& atom, std::string_view name);
   bool back_reference(Atom& atom, std::uint64_t which);
   bool atom_escape(Atom& atom);
   // An escape that stands for characters: \d, \p{…}, \n, \u0041, \-. `at_` is on the backslash.
@@ -92,6 +96,14 @@ class Translator {
   std::string problem_;
   Flags flags_;
   std::vector<std::string> names_;  // of capturing groups; empty for those without
+  // The alternatives that lead to a place, the outermost first.
+  struct Alternative {
+    std::size_t disjunction = 0;
+    std::size_t number = 0;
+  };
+  std::vector<Alternative> way_;
+  std::size_t disjunctions_ = 0;
+  std::vector<std::pair<std::string, std::vector<Alternative>>> named_;  // groups so far, and the ways to them
 };
 
 }  // namespace setget::inline v0::detail::schema

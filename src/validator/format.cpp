@@ -178,7 +178,7 @@ bool is_relative_json_pointer(std::string_view text) noexcept {
   if (!number()) return false;
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) {
     text.remove_prefix(1);
-    if (text.empty() || text[0] == '0' || !number()) return false;
+    if (!number()) return false;
   }
   return text == "#" || is_json_pointer(text);
 }

@@ -1,4 +1,5 @@
 // Names of hosts (RFC 1123, IDNA 2008 in RFC 5890 to 5893) and addresses of mail (RFC 5321, RFC 6531).
+#include <algorithm>
 #include <string>
 
 #include "validator/format.hpp"
@@ -45,40 +46,23 @@ bool local_part(std::string_view text, bool international) noexcept {
   return !fresh;
 }
 
-bool mail_holds(std::string_view text, bool international) noexcept {
-  const auto at = text.rfind('@');
-  if (at == std::string_view::npos || !local_part(text.substr(0, at), international)) return false;
-  const auto domain = text.substr(at + 1);
-  if (domain.size() > 2 && domain.front() == '[' && domain.back() == ']') {
-    const auto literal = domain.substr(1, domain.size() - 2);
-    return literal.starts_with("IPv6:") ? is_ipv6(literal.substr(5)) : is_ipv4(literal);
+// An LDH-label of RFC 5890, or an A-label.
+bool host_label(std::string_view label, Direction& direction) {
+  if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
+  for (const char c : label) {
+    if (!alphanumeric(c) && c != '-') return false;
   }
-  return international ? is_idn_hostname(domain) : is_hostname(domain);
+  direction.begins_weak = label.front() <= '9';
+  if (label.size() < 4 || label[2] != '-' || label[3] != '-') return true;
+  // Encoded, or reserved.
+  IdnLabel found;
+  if ((label[0] | 0x20) != 'x' || (label[1] | 0x20) != 'n' || !is_idn_label(label, true, found)) return false;
+  direction = found.direction;
+  return true;
 }
 
-}  // namespace
-
-bool is_hostname(std::string_view text) {
-  if (text.empty() || text.size() > 253) return false;
-  bool encoded = false;
-  while (true) {
-    const auto dot = text.find('.');
-    const auto label = text.substr(0, dot);
-    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
-    for (const char c : label) {
-      if (!alphanumeric(c) && c != '-') return false;
-    }
-    if (label.size() >= 4 && label[2] == '-' && label[3] == '-') {
-      // An A-label of RFC 5890, or reserved.
-      encoded = (label[0] | 0x20) == 'x' && (label[1] | 0x20) == 'n';
-      if (!encoded || !is_idn_label(label)) return false;
-    }
-    if (dot == std::string_view::npos) return true;
-    text.remove_prefix(dot + 1);
-  }
-}
-
-bool is_idn_hostname(std::string_view text) {
+// `normalized`: see is_idn_label().
+bool idn_hostname(std::string_view text, bool normalized) {
   if (text.empty()) return false;
   if (!has_non_ascii(text)) return is_hostname(text);
   // RFC 3490 section 3.1 (and UTS 46) take these for dots.
@@ -93,16 +77,52 @@ bool is_idn_hostname(std::string_view text) {
     }
   }
   std::size_t length = 0;
+  BidiName name;
   for (std::string_view rest = plain;;) {
     const auto dot = rest.find('.');
     const auto label = rest.substr(0, dot);
-    std::size_t size = label.size();
-    if (label.empty() || (has_non_ascii(label) ? !is_idn_label(label, &size) : !is_hostname(label))) return false;
-    length += size + 1;
-    if (dot == std::string_view::npos) return length <= 254;
+    IdnLabel found{.encoded = label.size(), .direction = {}};
+    if (label.empty() || !(has_non_ascii(label) ? is_idn_label(label, normalized, found) : host_label(label, found.direction)))
+      return false;
+    name.add(found.direction);
+    length += found.encoded + 1;
+    if (dot == std::string_view::npos) return length <= 254 && name.holds();
     rest.remove_prefix(dot + 1);
   }
 }
+
+bool mail_holds(std::string_view text, bool international) noexcept {
+  const auto at = text.rfind('@');
+  if (at == std::string_view::npos || !local_part(text.substr(0, at), international)) return false;
+  const auto domain = text.substr(at + 1);
+  if (domain.size() > 2 && domain.front() == '[' && domain.back() == ']') {
+    const auto literal = domain.substr(1, domain.size() - 2);
+    // Words of ABNF are of either case (RFC 5234 section 2.3).
+    constexpr std::string_view kTag = "ipv6:";
+    const auto tag = literal.substr(0, kTag.size());
+    const bool tagged = std::ranges::equal(tag, kTag, {}, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+    return tagged ? is_ipv6(literal.substr(kTag.size())) : is_ipv4(literal);
+  }
+  // RFC 6531 section 3.7.1 leaves the form of a domain to whoever looks it up.
+  return international ? idn_hostname(domain, false) : is_hostname(domain);
+}
+
+}  // namespace
+
+bool is_hostname(std::string_view text) {
+  if (text.empty() || text.size() > 253) return false;
+  BidiName name;
+  while (true) {
+    const auto dot = text.find('.');
+    Direction direction;
+    if (!host_label(text.substr(0, dot), direction)) return false;
+    name.add(direction);
+    if (dot == std::string_view::npos) return name.holds();
+    text.remove_prefix(dot + 1);
+  }
+}
+
+bool is_idn_hostname(std::string_view text) { return idn_hostname(text, true); }
 
 bool is_email(std::string_view text) noexcept { return mail_holds(text, false); }
 bool is_idn_email(std::string_view text) noexcept { return mail_holds(text, true); }

@@ -15,7 +15,7 @@ struct FreeIdn2 {
 
 }  // namespace
 
-bool is_idn_label(std::string_view label, std::size_t* encoded) {
+bool is_idn_label(std::string_view label, bool normalized, IdnLabel& found) {
   if (label.size() > 252 || label.find('\0') != std::string_view::npos) return false;
   std::string unicode(label);
   const bool is_a_label = label.size() >= 4 && (label[0] | 0x20) == 'x' && (label[1] | 0x20) == 'n' && label[2] == '-' && label[3] == '-';
@@ -31,12 +31,13 @@ bool is_idn_label(std::string_view label, std::size_t* encoded) {
   }
   std::uint8_t* out = nullptr;
   // What a registry asks of a U-label: no mapping, and the rules of context that a look-up leaves out (RFC 5891 section 4.2.3.3).
-  const auto status = idn2_register_u8(reinterpret_cast<const std::uint8_t*>(unicode.c_str()), nullptr, &out, 0);
+  const auto status =
+      idn2_register_u8(reinterpret_cast<const std::uint8_t*>(unicode.c_str()), nullptr, &out, normalized ? 0 : IDN2_NFC_INPUT);
   const std::unique_ptr<std::uint8_t, FreeIdn2> owned(out);
   if (status != IDN2_OK) return false;
   const std::string_view text(reinterpret_cast<const char*>(out));
   if (text.size() > 63) return false;
-  if (encoded) *encoded = text.size();
+  found = {.encoded = text.size(), .direction = direction_of(unicode)};
   if (!is_a_label) return true;
   // The A-label is the one encoding of its U-label.
   if (text.size() != label.size()) return false;

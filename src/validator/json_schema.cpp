@@ -87,11 +87,10 @@ Result<bool> looked_into(const Program& program, const Tape& tape, const Exactne
 }
 
 Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
-  const auto* root = program.root.fast;
-  if (!root) return true;
   // Often the type says it all.
   const auto type = detail::schema::type_at(tape, 1);
-  if ((root->types & type) != 0 ? (root->deep & type) == 0 : type != detail::schema::kFraction) return (root->types & type) != 0;
+  const bool fits = (program.root_types & type) != 0;
+  if (fits ? (program.root_deep & type) == 0 : type != detail::schema::kFraction) return fits;
   return looked_into(program, tape, exactness);
 }
 

@@ -29,13 +29,17 @@ std::uint32_t NameMap::add(std::string_view name) {
   }
   const auto number = static_cast<std::uint32_t>(entries_.size());
   building_[slot] = number;
+  add_new(name);
+  return number;
+}
+
+void NameMap::add_new(std::string_view name) {
   Entry entry{.size = static_cast<std::uint32_t>(name.size()), .at = static_cast<std::uint32_t>(arena_.size())};
   std::memcpy(&entry.first, name.data(), std::min<std::size_t>(8, name.size()));
   entry.mask = name.size() < 8 ? kMasks[name.size()] : ~std::uint64_t{0};
   if (name.size() >= 8) entry.last = load64(name.data() + name.size() - 8);
   entries_.push_back(entry);
   arena_ += name;
-  return number;
 }
 
 bool NameMap::place(std::size_t bits, std::uint64_t seed, std::size_t longest) {

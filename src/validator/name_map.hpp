@@ -20,6 +20,8 @@ class NameMap {
 
   // The number of `name`, which is added if it is not there.
   std::uint32_t add(std::string_view name);
+  // The same for a name that is known not to be there; only one of the two is called on a map.
+  void add_new(std::string_view name);
   // Before the first find().
   void build();
 

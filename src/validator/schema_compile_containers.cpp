@@ -113,9 +113,11 @@ Result<void> Compiler::properties(ObjectPart& part, const Keywords& has) {
   Result<void> result;
   if (const auto at = value(has, Key::kProperties)) {
     if (tag(at) != '{') return error("properties", "an object is expected");
+    std::uint32_t next = 0;  // they have been added in this order
     each_member(tape_, at, [&](std::string_view name, std::size_t child) {
       if (!result) return;
-      const auto number = part.names.add(name);
+      const auto number = next < part.names.size() && part.names.name(next) == name ? next : part.names.add(name);
+      next = number + 1;
       part.entries.resize(part.names.size());
       auto& entry = part.entries[number];
       if (entry.declared) {

@@ -17,6 +17,8 @@ Compiler::Compiler(Registry& registry, const json_schema::Options& options)
 Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& root) {
   program_->draft = root.dialect.draft;
   program_->limits = options_.limits;
+  program_->max_steps = options_.limits.max_steps;
+  program_->max_nesting = options_.limits.max_nesting;
   program_->root.node = node_for(registry_.place(root.document, root.root));
   if (auto drained = drain(); !drained) return drained.error();
   if (auto bound = bind_dynamic(); !bound) return bound.error();
@@ -28,6 +30,10 @@ Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& r
   make_filters(*program_);
   fuse(*program_);
   classify(*program_);
+  program_->root_resource = program_->root.node->resource;
+  const auto root_quick = quick_of(program_->root.fast);
+  program_->root_types = root_quick.types;
+  program_->root_deep = root_quick.deep;
   return std::shared_ptr<const Program>(std::move(program_));
 }
 

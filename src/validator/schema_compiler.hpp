@@ -124,5 +124,6 @@ std::string location_of(const json_schema::Validator::Program& program, const No
 
 // A value as text, cut after `most` bytes.
 std::string shown_value(const Tape& tape, std::size_t at, std::size_t most = 100);
+void append_shown(std::string& out, const Tape& tape, std::size_t at, std::size_t most = 100);
 
 }  // namespace setget::inline v0::detail::schema

@@ -35,10 +35,9 @@ class Eval {
         tape_(tape),
         exactness_(exactness),
         bits_(bits),
-        steps_(program.limits.max_steps),
-        nesting_(program.limits.max_nesting) {
-    if (program.root.node) root_.resource = program.root.node->resource;
-  }
+        steps_(program.max_steps),
+        nesting_(program.max_nesting),
+        root_{.resource = program.root_resource, .outer = nullptr} {}
 
   // Meaningless if stop() says so.
   bool run(std::size_t at) { return !program_.root.fast || value(*program_.root.fast, at); }

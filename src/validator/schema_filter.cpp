@@ -12,86 +12,122 @@
 namespace setget::inline v0::detail::schema {
 namespace {
 
+using ShapeList = std::vector<const Shape*>;
+
 class FilterMaker {
  public:
-  explicit FilterMaker(std::deque<Filter>& filters) : filters_(filters) {}
+  FilterMaker(std::deque<Filter>& filters, const Shapes& shapes) : filters_(filters), shapes_(shapes) {}
 
   // Null where it would tell nothing apart.
-  const Filter* make(const std::vector<ShapePtr>& shapes) {
-    if (std::ranges::all_of(shapes, [&](const ShapePtr& shape) { return shape == shapes[0]; })) return nullptr;
+  const Filter* make(const ShapeList& shapes) {
+    if (std::ranges::all_of(shapes, [&](const Shape* shape) { return shape == shapes[0]; })) return nullptr;
     Filter filter;
     filter.words = (shapes.size() + 63) / 64;
-    const auto mask = [&](auto&& holds) {
-      Mask out(filter.words);
-      for (std::size_t i = 0; i < shapes.size(); ++i) {
-        if (holds(*shapes[i])) out[i / 64] |= std::uint64_t{1} << (i % 64);
-      }
-      return out;
-    };
-    const auto all = mask([](const Shape&) { return true; });
+    const auto all = set_of(filter, shapes, [](const Shape&) { return true; });
     bool useful = false;
     for (std::uint8_t bit = 0; bit < 7; ++bit) {
-      filter.by_type.push_back(mask([&](const Shape& shape) { return ((shape.types >> bit) & 1) != 0; }));
-      useful = useful || filter.by_type.back() != all;
+      const auto of_type = set_of(filter, shapes, [&](const Shape& shape) { return ((shape.types >> bit) & 1) != 0; });
+      useful = useful || of_type != all;
+      filter.word_by_type[bit] = of_type[0];
+      append(filter, of_type);
     }
-    std::vector<std::string_view> texts;
-    for (const auto& shape : shapes) {
-      if (shape->strings) texts.insert(texts.end(), shape->strings->begin(), shape->strings->end());
-    }
-    const Names strings(std::move(texts));
-    if (!strings.empty() && take(strings.size() * shapes.size())) {
-      filter.has_strings = useful = true;
-      for (const auto text : strings) {
-        filter.strings.add(text);
-        filter.by_string.push_back(mask([&](const Shape& shape) { return !shape.strings || shape.strings->contains(text); }));
-      }
-      filter.strings.build();
-      filter.other_string = mask([](const Shape& shape) { return !shape.strings; });
-    }
-    useful = names(filter, shapes, mask, all) || useful;
-    if (!useful) return nullptr;
-    for (std::size_t bit = 0; filter.words == 1 && bit < 7; ++bit) filter.word_by_type[bit] = filter.by_type[bit][0];
-    return &filters_.emplace_back(std::move(filter));
+    append(filter, set_of(filter, shapes, [](const Shape& shape) { return !shape.allowed; }));
+    append(filter, set_of(filter, shapes, [](const Shape& shape) { return !shape.strings; }));
+    useful = names(filter, shapes, all) || useful;
+    useful = strings(filter, shapes) || useful;
+    return useful ? &filters_.emplace_back(std::move(filter)) : nullptr;
   }
 
  private:
-  template <class MakeMask>
-  bool names(Filter& filter, const std::vector<ShapePtr>& shapes, MakeMask&& mask, const Mask& all) {
-    std::vector<std::string_view> named;
-    for (const auto& shape : shapes) {
-      named.insert(named.end(), shape->required.begin(), shape->required.end());
-      if (shape->allowed) named.insert(named.end(), shape->allowed->begin(), shape->allowed->end());
-      for (const auto& [name, member] : shape->members) named.push_back(name);
+  using Set = std::vector<std::uint64_t>;
+  template <class Holds>
+  static Set set_of(const Filter& filter, const ShapeList& shapes, Holds&& holds) {
+    Set out(filter.words);
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      if (holds(*shapes[i])) out[i / 64] |= std::uint64_t{1} << (i % 64);
     }
-    const Names every(std::move(named));
-    if (every.empty() || !take(every.size() * shapes.size())) return false;
-    filter.other_name = mask([](const Shape& shape) { return !shape.allowed; });
-    bool useful = filter.other_name != all;
-    for (const auto name : every) {
-      filter.names.add(name);
-      filter.by_name.push_back({.present = filter.other_name, .absent = all});
+    return out;
+  }
+  static void append(Filter& filter, const Set& set) { filter.sets.insert(filter.sets.end(), set.begin(), set.end()); }
+
+  // Each name or string once, in the order of their first appearance; local_ then has their places.
+  struct Gathered {
+    FilterMaker& maker;
+    std::vector<NameNumber> names{};
+    explicit Gathered(FilterMaker& of) : maker(of) {
+      maker.stamp_.resize(maker.shapes_.name_count());
+      maker.local_.resize(maker.shapes_.name_count());
+      ++maker.round_;
     }
-    std::vector<std::vector<ShapePtr>> members(every.size());  // of each name that has any, one for each shape
+    void add(NameNumber name) {
+      if (maker.stamp_[name] == maker.round_) return;
+      maker.stamp_[name] = maker.round_;
+      maker.local_[name] = static_cast<std::uint32_t>(names.size());
+      names.push_back(name);
+    }
+  };
+
+  bool strings(Filter& filter, const ShapeList& shapes) {
+    Gathered every(*this);
+    for (const auto* shape : shapes) {
+      if (!shape->strings) continue;
+      for (const auto text : *shape->strings) every.add(text);
+    }
+    if (every.names.empty() || !take(every.names.size() * shapes.size())) return false;
+    filter.has_strings = true;
+    for (const auto text : every.names) {
+      filter.strings.add_new(shapes_.text(text));
+      append(filter, set_of(filter, shapes, [&](const Shape& shape) { return !shape.strings || shape.strings->contains(text); }));
+    }
+    filter.strings.build();
+    return true;
+  }
+
+  bool names(Filter& filter, const ShapeList& shapes, const Set& all) {
+    Gathered every(*this);
+    for (const auto* shape : shapes) {
+      for (const auto name : shape->required) every.add(name);
+      if (shape->allowed) {
+        for (const auto name : *shape->allowed) every.add(name);
+      }
+      for (const auto& member : shape->members) every.add(member.first);
+    }
+    const auto count = every.names.size();
+    if (count == 0 || !take(count * shapes.size())) return false;
+    const Set others(filter.other_name(), filter.other_name() + filter.words);
+    bool useful = others != all;
+    const auto first = filter.sets.size();
+    for (const auto name : every.names) {
+      filter.names.add_new(shapes_.text(name));
+      append(filter, others);
+      append(filter, all);
+    }
+    filter.names.build();
+    const auto set = [&](std::uint32_t name, std::size_t which) { return &filter.sets[first + (2 * name + which) * filter.words]; };
+    std::vector<ShapeList> members(count);  // of each name that has any, one for each shape
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const auto bit = std::uint64_t{1} << (i % 64);
       for (const auto& [name, shape] : shapes[i]->members) {
-        auto& of_name = members[filter.names.add(name)];
-        if (of_name.empty()) of_name.assign(shapes.size(), anything());
-        of_name[i] = shape;
+        auto& of_name = members[local_[name]];
+        if (of_name.empty()) of_name.assign(shapes.size(), anything().get());
+        of_name[i] = shape.get();
       }
       if (shapes[i]->allowed) {
-        for (const auto name : *shapes[i]->allowed) filter.by_name[filter.names.add(name)].present[i / 64] |= bit;
+        for (const auto name : *shapes[i]->allowed) set(local_[name], 0)[i / 64] |= bit;
       }
-      for (const auto name : shapes[i]->required) filter.by_name[filter.names.add(name)].absent[i / 64] &= ~bit;
+      for (const auto name : shapes[i]->required) set(local_[name], 1)[i / 64] &= ~bit;
     }
-    for (std::uint32_t number = 0; number < every.size(); ++number) {
+    filter.by_name.resize(count);
+    for (std::uint32_t number = 0; number < count; ++number) {
       auto& one = filter.by_name[number];
-      one.required = one.absent != all;
-      if (!members[number].empty()) one.value = make(members[number]);
-      useful = useful || one.required || one.value || one.present != all;
+      one.present = *set(number, 0);
+      one.absent = *set(number, 1);
+      one.required = !std::equal(all.begin(), all.end(), set(number, 1));
+      useful = useful || one.required || !std::equal(all.begin(), all.end(), set(number, 0));
       if (one.required) filter.required.push_back(number);
+      if (!members[number].empty()) one.value = make(members[number]);  // local_ is another's after that
+      useful = useful || one.value;
     }
-    filter.names.build();
     filter.has_names = useful;
     return useful;
   }
@@ -103,14 +139,18 @@ class FilterMaker {
   }
 
   std::deque<Filter>& filters_;
-  std::size_t left_ = std::size_t{64} << 20;  // bits of masks in a program
+  const Shapes& shapes_;
+  std::vector<std::uint32_t> stamp_;  // by name: the round in which it was gathered last,
+  std::vector<std::uint32_t> local_;  // and its place there
+  std::uint32_t round_ = 0;
+  std::size_t left_ = std::size_t{64} << 20;  // bits of sets in a program
 };
 
 }  // namespace
 
 void make_filters(json_schema::Validator::Program& program) {
   Shapes shapes;
-  FilterMaker maker(program.filters);
+  FilterMaker maker(program.filters, shapes);
   for (auto& node : program.nodes) {
     for (auto& op : node.ops) {
       if ((op.kind != OpKind::kAnyOf && op.kind != OpKind::kOneOf) || op.branches.size() < 2) continue;
@@ -121,7 +161,9 @@ void make_filters(json_schema::Validator::Program& program) {
         of.clear();
         for (const auto& branch : op.branches) of.push_back(shapes.of(branch, 2));
       }
-      op.filter = maker.make(of);
+      ShapeList list;
+      for (const auto& shape : of) list.push_back(shape.get());
+      op.filter = maker.make(list);
     }
   }
 }
@@ -143,7 +185,7 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
   if (std::popcount(mask) < 2) return mask;
   if (type == kString && filter.has_strings) {
     const auto number = filter.strings.find(text_at(tape_, at));
-    return mask & (number == NameMap::kNone ? filter.other_string[0] : filter.by_string[number][0]);
+    return mask & (number == NameMap::kNone ? *filter.other_string() : *filter.by_string(number));
   }
   if (type != kObject || !filter.has_names) return mask;
   const auto seen = bits_.take((filter.names.size() + 63) / 64);
@@ -152,11 +194,11 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
   for (auto key = at + 1; key < end && mask != 0; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
     if (number == NameMap::kNone) {
-      mask &= filter.other_name[0];
+      mask &= *filter.other_name();
       continue;
     }
     const auto& name = filter.by_name[number];
-    mask &= name.present[0];
+    mask &= name.present;
     bits_.set(seen, number);
     if (!name.value) continue;
     const auto child = type_at(tape_, key + 1);
@@ -167,7 +209,7 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
     }
   }
   for (std::size_t i = 0; i < filter.required.size() && mask != 0; ++i) {
-    if (!bits_.test(seen, filter.required[i])) mask &= filter.by_name[filter.required[i]].absent[0];
+    if (!bits_.test(seen, filter.required[i])) mask &= filter.by_name[filter.required[i]].absent;
   }
   bits_.release(seen);
   // Into the parts only where more than one branch is left.
@@ -181,13 +223,13 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
 
 // The same for any number of branches; `mask` is on the scratch stack.
 void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, std::size_t mask) {
-  const auto cut = [&](const Mask& with) {
-    for (std::size_t i = 0; i < with.size(); ++i) bits_.at(mask)[i] &= with[i];
+  const auto cut = [&](const std::uint64_t* with) {
+    for (std::size_t i = 0; i < filter.words; ++i) bits_.at(mask)[i] &= with[i];
   };
-  cut(filter.by_type[static_cast<std::size_t>(std::countr_zero(type))]);
+  cut(filter.by_type(static_cast<std::size_t>(std::countr_zero(type))));
   if (type == kString && filter.has_strings) {
     const auto number = filter.strings.find(text_at(tape_, at));
-    cut(number == NameMap::kNone ? filter.other_string : filter.by_string[number]);
+    cut(number == NameMap::kNone ? filter.other_string() : filter.by_string(number));
     return;
   }
   if (type != kObject || !filter.has_names) return;
@@ -196,15 +238,15 @@ void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, 
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
     if (number == NameMap::kNone) {
-      cut(filter.other_name);
+      cut(filter.other_name());
       continue;
     }
-    cut(filter.by_name[number].present);
+    cut(filter.present(number));
     bits_.set(seen, number);
     if (filter.by_name[number].value) filter_many(*filter.by_name[number].value, key + 1, type_at(tape_, key + 1), mask);
   }
   for (const auto number : filter.required) {
-    if (!bits_.test(seen, number)) cut(filter.by_name[number].absent);
+    if (!bits_.test(seen, number)) cut(filter.absent(number));
   }
   bits_.release(seen);
 }

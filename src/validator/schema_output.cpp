@@ -42,9 +42,9 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
-// At most `most` bytes and a little.
-void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_t most) {
-  if (out.size() > most) return;
+// At most `most` bytes and a little, from `start` on.
+void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_t start, std::size_t most) {
+  if (out.size() > start + most) return;
   const auto word = tape.words[at];
   switch (tag_of(word)) {
     case 'n':
@@ -84,7 +84,7 @@ void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_
   out += is_object ? '{' : '[';
   bool first = true;
   const auto end = static_cast<std::uint32_t>(word) - 1;
-  for (auto item = at + 1; item < end && out.size() <= most; item = next_of(tape.words, item)) {
+  for (auto item = at + 1; item < end && out.size() <= start + most; item = next_of(tape.words, item)) {
     if (!first) out += ',';
     first = false;
     if (is_object) {
@@ -92,21 +92,27 @@ void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_
       out += ':';
       ++item;
     }
-    append_value(out, tape, item, most);
+    append_value(out, tape, item, start, most);
   }
   out += is_object ? '}' : ']';
 }
 
 }  // namespace
 
+void append_shown(std::string& out, const Tape& tape, std::size_t at, std::size_t most) {
+  const auto start = out.size();
+  append_value(out, tape, at, start, most);
+  if (out.size() - start <= most) return;
+  // Not in the middle of a character.
+  while (most > 0 && (static_cast<unsigned char>(out[start + most]) & 0xC0) == 0x80) --most;
+  out.resize(start + most);
+  out += "…";
+}
+
 std::string shown_value(const Tape& tape, std::size_t at, std::size_t most) {
   std::string out;
-  append_value(out, tape, at, most);
-  if (out.size() <= most) return out;
-  // Not in the middle of a character.
-  while (most > 0 && (static_cast<unsigned char>(out[most]) & 0xC0) == 0x80) --most;
-  out.resize(most);
-  return out + "…";
+  append_shown(out, tape, at, most);
+  return out;
 }
 
 }  // namespace detail::schema

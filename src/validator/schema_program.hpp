@@ -195,28 +195,37 @@ struct Node {
 inline Quick quick_of(const Node* node) noexcept { return node ? Quick{.node = node, .types = node->types, .deep = node->deep} : Quick{}; }
 
 // Which branches of anyOf or oneOf can match at all: for each fact about the value, the set of branches that it does not exclude.
-using Mask = std::vector<std::uint64_t>;
+struct Filter;
 
 struct FilterName {
-  Mask present{};                 // branches that allow the name
-  Mask absent{};                  // branches that do not require it
-  bool required = false;          // any of them does
+  // The first words of the sets of branches that allow the name, and of those that do not require it.
+  std::uint64_t present = 0;
+  std::uint64_t absent = 0;
   const Filter* value = nullptr;  // facts about the value under this name
+  bool required = false;          // any of them does
 };
 
 struct Filter {
   std::size_t words = 1;
-  std::vector<Mask> by_type{};                  // 7, by the number of the type's bit
-  std::array<std::uint64_t, 7> word_by_type{};  // the same, where sets are words
+  std::array<std::uint64_t, 7> word_by_type{};  // the first words of the sets by type
   bool has_names = false;
+  bool has_strings = false;
   NameMap names{};
   std::vector<FilterName> by_name{};
   std::vector<std::uint32_t> required{};  // names that some branch requires
-  Mask other_name{};                      // branches that allow names not listed
-  bool has_strings = false;
   NameMap strings{};
-  std::vector<Mask> by_string{};
-  Mask other_string{};
+  std::vector<std::uint64_t> sets{};  // all of them, `words` each, as below
+
+  const std::uint64_t* by_type(std::size_t bit) const noexcept { return at(bit); }
+  // Of branches that allow names, and strings, not listed.
+  const std::uint64_t* other_name() const noexcept { return at(7); }
+  const std::uint64_t* other_string() const noexcept { return at(8); }
+  const std::uint64_t* present(std::size_t name) const noexcept { return at(9 + 2 * name); }
+  const std::uint64_t* absent(std::size_t name) const noexcept { return at(10 + 2 * name); }
+  const std::uint64_t* by_string(std::size_t string) const noexcept { return at(9 + 2 * names.size() + string); }
+
+ private:
+  const std::uint64_t* at(std::size_t set) const noexcept { return sets.data() + set * words; }
 };
 
 // One of the resources of a schema: what has a URI of its own. Only where dynamic references need it at run time.
@@ -238,11 +247,17 @@ struct SchemaDocument {
 
 }  // namespace setget::inline v0::detail::schema
 
-struct setget::json_schema::Validator::Program {
+// What every evaluation looks at comes first, in one line of the cache.
+struct alignas(64) setget::json_schema::Validator::Program {
+  setget::detail::schema::Edge root{};
+  std::uint64_t max_steps = 0;  // limits'
+  std::uint64_t max_nesting = 0;
+  std::uint32_t root_resource = 0;
+  std::uint8_t root_types = setget::detail::schema::kAnyType;  // of root.fast, as in Quick
+  std::uint8_t root_deep = 0;
+  bool dynamic = false;  // the dynamic scope must be known
   setget::json_schema::Draft draft{};
   setget::json_schema::SchemaLimits limits{};
-  setget::detail::schema::Edge root{};
-  bool dynamic = false;  // the dynamic scope must be known
   std::vector<setget::detail::schema::DynamicScope> scopes{};
   std::vector<setget::detail::schema::ResourcePlace> resources{};
   std::deque<setget::detail::schema::Node> nodes{};  // the schema's own

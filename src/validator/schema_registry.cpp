@@ -29,8 +29,12 @@ std::string_view string_at(const Tape& tape, std::size_t at) noexcept {
 }  // namespace
 
 std::string shown_location(std::string_view uri, std::string_view pointer) {
-  std::string text(uri == kDefaultBase ? std::string_view() : uri);
-  return text + '#' + as_fragment(pointer);
+  std::string text;
+  text.reserve(uri.size() + pointer.size() + 1);
+  if (uri != kDefaultBase) text = uri;
+  text += '#';
+  append_fragment(text, pointer);
+  return text;
 }
 
 std::string Registry::shown(const Place& place, std::string_view keyword) const {

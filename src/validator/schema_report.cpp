@@ -7,15 +7,18 @@ namespace {
 
 using json_schema::Violation;
 
-void append_path(std::string& out, const Step* step) {
-  if (!step) return;
-  append_path(out, step->outer);
+// Whether it leads through a reference: then the keywords passed do not tell where the last one stands. Names that look like one count too.
+bool append_path(std::string& out, const Step* step) {
+  if (!step) return false;
+  bool refers = append_path(out, step->outer);
   out += '/';
   if (step->is_index) {
-    out += std::to_string(step->index);
+    append_number(out, step->index);
   } else {
-    out += pointer_token(step->token);
+    append_token(out, step->token);
+    refers = refers || step->token.starts_with('$');
   }
+  return refers;
 }
 
 std::string_view type_name(std::uint8_t type) {
@@ -66,18 +69,25 @@ std::size_t Reporter::add(const Node& node, const Where& where, std::string_view
     report_.truncated = true;
     return kNoParent;
   }
-  Violation one;
+  if (report_.violations.empty()) report_.violations.reserve(4);
+  auto& one = report_.violations.emplace_back();
   append_path(one.instance_location, where.instance);
-  append_path(one.keyword_location, where.keyword);
-  one.absolute_keyword_location = location_of(program_, node);
+  one.keyword_location.reserve(64);
+  const bool refers = append_path(one.keyword_location, where.keyword);
   if (!node.never) {
-    one.keyword_location += '/' + pointer_token(keyword);
-    one.absolute_keyword_location += '/' + as_fragment(pointer_token(keyword));
+    one.keyword_location += '/';
+    append_token(one.keyword_location, keyword);
+  }
+  const auto& resource = program_.resources[node.resource];
+  if (!refers && node.resource == program_.root_resource) {
+    one.absolute_keyword_location = shown_location(resource.uri, one.keyword_location);
+  } else {
+    one.absolute_keyword_location = location_of(program_, node);
+    if (!node.never) one.absolute_keyword_location += '/' + as_fragment(pointer_token(keyword));
   }
   one.keyword = keyword;
   one.message = std::move(message);
   one.parent = where.parent;
-  report_.violations.push_back(std::move(one));
   return report_.violations.size() - 1;
 }
 
@@ -97,7 +107,7 @@ bool Reporter::visit(const Node& node, std::size_t at, const Where& where, std::
   const bool typed = eval_.type_holds(node, type, at);
   if (over()) return false;
   if (!typed) {
-    add(node, where, "type", fmt::format("{} is {}, expected {}", shown(at), type_name(type), expected_types(node.types)));
+    add(node, where, "type", said(Shown{at}, " is ", type_name(type), ", expected ", expected_types(node.types)));
   }
   // Where the type is wrong the keywords for the right one have nothing to say.
   if ((node.deep & type) == 0) return typed;
@@ -127,8 +137,8 @@ bool Reporter::visit(const Node& node, std::size_t at, const Where& where, std::
 
 std::string Reporter::never_message(std::size_t at, const Where& where, std::string_view keyword) const {
   if ((keyword == "additionalProperties" || keyword == "unevaluatedProperties") && where.instance)
-    return fmt::format("the name \"{}\" is not allowed, its value is {}", where.instance->token.substr(0, 100), shown(at));
-  return fmt::format("nothing is allowed here, found {}", shown(at));
+    return said("the name \"", where.instance->token.substr(0, 100), "\" is not allowed, its value is ", Shown{at});
+  return said("nothing is allowed here, found ", Shown{at});
 }
 
 void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {

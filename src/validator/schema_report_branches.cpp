@@ -28,7 +28,7 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
       return;
     case OpKind::kNot:
       if (eval_.edge(op.edge, at) && !eval_.halted())
-        add(node, where, "not", fmt::format("{} is valid against the schema under \"not\"", shown(at)));
+        add(node, where, "not", said(Shown{at}, " is valid against the schema under \"not\""));
       return;
     case OpKind::kIf: {
       const bool holds = attempt(op.edge, at, marks);
@@ -43,28 +43,28 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
 
 void Reporter::weigh(const Filter& filter, std::size_t at, std::vector<unsigned>& weights, unsigned scale) {
   const auto type = type_at(tape_, at);
-  const auto add_where_excluded = [&](const Mask& mask, unsigned weight) {
+  const auto add_where_excluded = [&](const std::uint64_t* mask, unsigned weight) {
     for (std::size_t i = 0; i < weights.size(); ++i) {
       if (((mask[i / 64] >> (i % 64)) & 1) == 0) weights[i] += weight;
     }
   };
-  add_where_excluded(filter.by_type[static_cast<std::size_t>(std::countr_zero(type))], scale);
+  add_where_excluded(filter.by_type(static_cast<std::size_t>(std::countr_zero(type))), scale);
   if (type == kString && filter.has_strings) {
     const auto number = filter.strings.find(text_at(tape_, at));
-    add_where_excluded(number == NameMap::kNone ? filter.other_string : filter.by_string[number], scale * 8);
+    add_where_excluded(number == NameMap::kNone ? filter.other_string() : filter.by_string(number), scale * 8);
   }
   if (type != kObject || !filter.has_names) return;
   std::vector<bool> seen(filter.names.size());
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
-    add_where_excluded(number == NameMap::kNone ? filter.other_name : filter.by_name[number].present, scale);
+    add_where_excluded(number == NameMap::kNone ? filter.other_name() : filter.present(number), scale);
     if (number == NameMap::kNone) continue;
     seen[number] = true;
     if (filter.by_name[number].value) weigh(*filter.by_name[number].value, key + 1, weights, 1);
   }
   for (const auto number : filter.required) {
-    if (!seen[number]) add_where_excluded(filter.by_name[number].absent, scale);
+    if (!seen[number]) add_where_excluded(filter.absent(number), scale);
   }
 }
 
@@ -101,11 +101,11 @@ void Reporter::alternatives(const Node& node, const Op& op, std::size_t at, std:
   if (matching.size() == 1 || (!one && !matching.empty())) return;
   if (!matching.empty()) {
     add(node, where, "oneOf",
-        fmt::format("{} is valid against {} of {} schemas, the first two of them {} and {}; it must be against exactly one", shown(at),
-                    matching.size(), op.branches.size(), matching[0], matching[1]));
+        said(Shown{at}, " is valid against ", matching.size(), " of ", op.branches.size(), " schemas, the first two of them ", matching[0],
+             " and ", matching[1], "; it must be against exactly one"));
     return;
   }
-  const auto own = add(node, where, op.keyword, fmt::format("{} is valid against none of {} schemas", shown(at), op.branches.size()));
+  const auto own = add(node, where, op.keyword, said(Shown{at}, " is valid against none of ", op.branches.size(), " schemas"));
   if (possible.empty() && op.filter) possible = closest(op, at);
   if (own == kNoParent) return;
   const Step step{where.keyword, op.keyword};

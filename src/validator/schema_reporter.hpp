@@ -7,10 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "validator/schema_compiler.hpp"
 #include "validator/schema_report.hpp"
+#include "validator/uri_reference.hpp"
 
 namespace setget::inline v0::detail::schema {
 
@@ -37,7 +36,20 @@ class Reporter {
 
   bool over() const noexcept { return report_.truncated || eval_.halted(); }
   std::size_t add(const Node& node, const Where& where, std::string_view keyword, std::string message);
-  std::string shown(std::size_t at) const { return shown_value(tape_, at); }
+  // Messages: their parts one after another; a value of the document is cut where it is long.
+  struct Shown {
+    std::size_t at;
+  };
+  template <class... Parts>
+  std::string said(const Parts&... parts) const {
+    std::string out;
+    out.reserve(96);
+    (append(out, parts), ...);
+    return out;
+  }
+  void append(std::string& out, Shown value) const { append_shown(out, tape_, value.at); }
+  static void append(std::string& out, std::string_view text) { out += text; }
+  static void append(std::string& out, std::uint64_t number) { append_number(out, number); }
   // True if the value is valid. `keyword` is the one that led here.
   bool visit(const Edge& to, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks);
   bool visit(const Node& node, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks);

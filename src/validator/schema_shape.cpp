@@ -42,7 +42,7 @@ ShapePtr intersect(const ShapePtr& a, const ShapePtr& b) {
   out->strings = narrowed(a->strings, b->strings);
   out->allowed = narrowed(a->allowed, b->allowed);
   out->required = together(a->required, b->required);
-  for_each_member(a->members, b->members, [&](std::string_view name, const ShapePtr* one, const ShapePtr* other) {
+  for_each_member(a->members, b->members, [&](NameNumber name, const ShapePtr* one, const ShapePtr* other) {
     out->members.emplace_back(name, one && other ? intersect(*one, *other) : *(one ? one : other));
   });
   return out;
@@ -67,8 +67,8 @@ ShapePtr unite(const ShapePtr& a, const ShapePtr& b) {
   }
   out->required = common(a->required, b->required);
   if (a->allowed && b->allowed) out->allowed = together(*a->allowed, *b->allowed);
-  const auto excludes = [](const Shape& shape, std::string_view name) { return shape.allowed && !shape.allowed->contains(name); };
-  for_each_member(a->members, b->members, [&](std::string_view name, const ShapePtr* one, const ShapePtr* other) {
+  const auto excludes = [](const Shape& shape, NameNumber name) { return shape.allowed && !shape.allowed->contains(name); };
+  for_each_member(a->members, b->members, [&](NameNumber name, const ShapePtr* one, const ShapePtr* other) {
     if (one && other) {
       out->members.emplace_back(name, *one == *other ? *one : unite(*one, *other));
     } else if (excludes(one ? *b : *a, name)) {
@@ -85,7 +85,7 @@ bool exclude_each_other(const Shape& a, const Shape& b) {
   if (both == kString) return a.strings && b.strings && common(*a.strings, *b.strings).empty();
   if (both != kObject) return false;
   const auto forbids = [](const Shape& one, const Shape& other) {
-    return other.allowed && std::ranges::any_of(one.required, [&](std::string_view name) { return !other.allowed->contains(name); });
+    return other.allowed && std::ranges::any_of(one.required, [&](NameNumber name) { return !other.allowed->contains(name); });
   };
   if (forbids(a, b) || forbids(b, a)) return true;
   return std::ranges::any_of(a.members, [&](const auto& member) {
@@ -118,8 +118,8 @@ ShapePtr Shapes::make(const Node& node, std::size_t depth, std::size_t within) {
   for (const auto* set : node.values) {
     own->types &= static_cast<std::uint8_t>((set->types & kNumber) != 0 ? set->types | kNumber : set->types);
     if ((set->types & kString) == 0) continue;
-    std::vector<std::string_view> strings;
-    for (std::uint32_t i = 0; i < set->strings.size(); ++i) strings.push_back(set->strings.name(i));
+    std::vector<NameNumber> strings;
+    for (std::uint32_t i = 0; i < set->strings.size(); ++i) strings.push_back(texts_.add(set->strings.name(i)));
     own->strings = narrowed(own->strings, Names(std::move(strings)));
   }
   if (node.object) object(*own, *node.object, depth, within);
@@ -138,19 +138,32 @@ ShapePtr Shapes::make(const Node& node, std::size_t depth, std::size_t within) {
   return all;
 }
 
+const std::vector<NameNumber>& Shapes::numbers_of(const ObjectPart& part) {
+  const auto [known, added] = numbers_.try_emplace(&part);
+  auto& numbers = known->second;
+  if (added) {
+    numbers.reserve(part.names.size());
+    for (std::uint32_t i = 0; i < part.names.size(); ++i) numbers.push_back(texts_.add(part.names.name(i)));
+  }
+  return numbers;
+}
+
 void Shapes::object(Shape& own, const ObjectPart& part, std::size_t depth, std::size_t within) {
-  std::vector<std::string_view> required;
-  for (const auto number : part.required) required.push_back(part.names.name(number));
+  const auto& numbers = numbers_of(part);  // a map's nodes stay where they are
+  std::vector<NameNumber> required;
+  required.reserve(part.required.size());
+  for (const auto number : part.required) required.push_back(numbers[number]);
   own.required = Names(std::move(required));
   const bool closed = part.has_additional && part.additional.fast && part.additional.fast->types == 0 && part.patterns.empty();
-  std::vector<std::string_view> allowed;
+  std::vector<NameNumber> allowed;
+  if (closed) allowed.reserve(part.entries.size());
   for (std::uint32_t i = 0; i < part.entries.size(); ++i) {
     const auto& entry = part.entries[i];
     if (!entry.declared) continue;
-    if (closed) allowed.push_back(part.names.name(i));
+    if (closed) allowed.push_back(numbers[i]);
     if (depth == 0) continue;
     auto child = of(entry.child, depth - 1, within + 1);
-    if (!child->says_nothing()) own.members.emplace_back(part.names.name(i), std::move(child));
+    if (!child->says_nothing()) own.members.emplace_back(numbers[i], std::move(child));
   }
   if (closed) own.allowed.emplace(std::move(allowed));
   std::ranges::sort(own.members, before);

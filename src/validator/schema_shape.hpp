@@ -11,53 +11,50 @@
 #include <utility>
 #include <vector>
 
+#include "validator/name_map.hpp"
 #include "validator/schema_compiler.hpp"
 
 namespace setget::inline v0::detail::schema {
 
 struct Shape;
 using ShapePtr = std::shared_ptr<const Shape>;
-// By length first: most comparisons need no look at the letters.
-struct Shorter {
-  bool operator()(std::string_view a, std::string_view b) const noexcept {
-    return a.size() != b.size() ? a.size() < b.size() : a.compare(b) < 0;
-  }
-};
+// Names and constants by their numbers in Shapes::text(): to compare them takes no look at the letters.
+using NameNumber = std::uint32_t;
 
-// A set of names, in order. They are known when it is made: nodes of a tree would cost more than all else here.
+// A set of names, in order of their numbers.
 class Names {
  public:
   Names() = default;
-  explicit Names(std::vector<std::string_view> names) : names_(std::move(names)) {
-    std::ranges::sort(names_, Shorter());
+  explicit Names(std::vector<NameNumber> names) : names_(std::move(names)) {
+    std::ranges::sort(names_);
     names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
   }
   bool empty() const noexcept { return names_.empty(); }
   std::size_t size() const noexcept { return names_.size(); }
   auto begin() const noexcept { return names_.begin(); }
   auto end() const noexcept { return names_.end(); }
-  bool contains(std::string_view name) const noexcept { return std::ranges::binary_search(names_, name, Shorter()); }
+  bool contains(NameNumber name) const noexcept { return std::ranges::binary_search(names_, name); }
 
   friend Names common(const Names& a, const Names& b) {
     Names out;
-    std::ranges::set_intersection(a, b, std::back_inserter(out.names_), Shorter());
+    std::ranges::set_intersection(a, b, std::back_inserter(out.names_));
     return out;
   }
   friend Names together(const Names& a, const Names& b) {
     Names out;
     out.names_.reserve(a.size() + b.size());
-    std::ranges::set_union(a, b, std::back_inserter(out.names_), Shorter());
+    std::ranges::set_union(a, b, std::back_inserter(out.names_));
     return out;
   }
 
  private:
-  std::vector<std::string_view> names_;
+  std::vector<NameNumber> names_;
 };
 
 // Shapes of the values under names, in the order of the names.
-using Members = std::vector<std::pair<std::string_view, ShapePtr>>;
+using Members = std::vector<std::pair<NameNumber, ShapePtr>>;
 
-inline bool before(const Members::value_type& a, const Members::value_type& b) noexcept { return Shorter()(a.first, b.first); }
+inline bool before(const Members::value_type& a, const Members::value_type& b) noexcept { return a.first < b.first; }
 
 // Necessary conditions of a schema.
 struct Shape {
@@ -80,10 +77,14 @@ class Shapes {
  public:
   // Of the values under names only `depth` levels.
   ShapePtr of(const Edge& edge, std::size_t depth, std::size_t within = 0);
+  std::size_t name_count() const noexcept { return texts_.size(); }
+  // Valid until the next call of of().
+  std::string_view text(NameNumber number) const noexcept { return texts_.name(number); }
 
  private:
   ShapePtr make(const Node& node, std::size_t depth, std::size_t within);
   void object(Shape& own, const ObjectPart& part, std::size_t depth, std::size_t within);
+  const std::vector<NameNumber>& numbers_of(const ObjectPart& part);
 
   struct Hash {
     std::size_t operator()(const std::pair<const Node*, std::size_t>& key) const noexcept {
@@ -91,6 +92,8 @@ class Shapes {
     }
   };
   std::unordered_map<std::pair<const Node*, std::size_t>, ShapePtr, Hash> known_;
+  NameMap texts_;
+  std::unordered_map<const ObjectPart*, std::vector<NameNumber>> numbers_;
   std::size_t work_ = 0;
 };
 

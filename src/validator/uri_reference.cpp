@@ -1,6 +1,7 @@
 #include "validator/uri_reference.hpp"
 
-#include <fmt/format.h>
+#include <array>
+#include <charconv>
 
 namespace setget::inline v0::detail::schema {
 namespace {
@@ -125,8 +126,23 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-std::string pointer_token(std::string_view name) {
-  std::string out;
+namespace {
+
+// What stands for itself in a fragment.
+constexpr auto kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (const char c : std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?"))
+    plain[static_cast<unsigned char>(c)] = true;
+  return plain;
+}();
+
+}  // namespace
+
+void append_token(std::string& out, std::string_view name) {
+  if (name.find_first_of("~/") == std::string_view::npos) {
+    out += name;
+    return;
+  }
   for (const char c : name) {
     if (c == '~') {
       out += "~0";
@@ -136,21 +152,39 @@ std::string pointer_token(std::string_view name) {
       out += c;
     }
   }
+}
+
+std::string pointer_token(std::string_view name) {
+  std::string out;
+  append_token(out, name);
   return out;
+}
+
+void append_fragment(std::string& out, std::string_view pointer) {
+  std::size_t done = 0;
+  for (std::size_t at = 0; at < pointer.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(pointer[at]);
+    if (kPlain[byte]) continue;
+    out += pointer.substr(done, at - done);
+    constexpr std::string_view kDigits = "0123456789ABCDEF";
+    out += '%';
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
+    done = at + 1;
+  }
+  out += pointer.substr(done);
 }
 
 std::string as_fragment(std::string_view pointer) {
   std::string out;
-  for (const char c : pointer) {
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                       (c != '\0' && std::string_view("-._~!$&'()*+,;=:@/?").find(c) != std::string_view::npos);
-    if (plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
+  append_fragment(out, pointer);
   return out;
+}
+
+void append_number(std::string& out, std::uint64_t number) {
+  std::array<char, 20> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(digits.data(), end);
 }
 
 }  // namespace setget::inline v0::detail::schema

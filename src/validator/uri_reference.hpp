@@ -1,6 +1,7 @@
 // URI references as RFC 3986 resolves them. Private to the validator.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,7 +26,11 @@ UriReference resolve(const UriReference& base, const UriReference& reference);
 std::string percent_decoded(std::string_view text);
 // A name as a token of a JSON Pointer (RFC 6901): ~ and / escaped.
 std::string pointer_token(std::string_view name);
+void append_token(std::string& out, std::string_view name);
 // A JSON Pointer as a fragment of a URI.
 std::string as_fragment(std::string_view pointer);
+void append_fragment(std::string& out, std::string_view pointer);
+// In decimal.
+void append_number(std::string& out, std::uint64_t number);
 
 }  // namespace setget::inline v0::detail::schema
