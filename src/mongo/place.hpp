@@ -66,6 +66,20 @@ class Place {
   using Visit = std::function<Result<void>(Found)>;
   Result<void> find(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options,
                     bool anywhere, Deadline deadline, const Visit& visit) const;
+  // The last of those that it finds (of one `_id`, or with a limit of 1: the one), as read(document) makes it. Empty: there is none.
+  template <class Read>
+  auto find_one(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options, bool anywhere,
+                Deadline deadline, Read read) const -> Result<std::optional<std::decay_t<decltype(*read(std::declval<Found>()))>>> {
+    std::optional<std::decay_t<decltype(*read(std::declval<Found>()))>> out;
+    auto found = find(client, collection, filter, find_options, anywhere, deadline, [&](Found document) -> Result<void> {
+      auto one = read(document);
+      if (!one) return std::move(one).error();
+      out = *std::move(one);
+      return {};
+    });
+    if (!found) return std::move(found).error();
+    return out;
+  }
   Result<void> command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const;
 
  private:

@@ -41,15 +41,7 @@ Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::s
   filter.add_utf8("_id", id);
   Document options;
   options.add("projection", all_but_document()).add("limit", std::int64_t{1});
-  std::optional<Stored> out;
-  auto found = place_->find(client, place_->documents(), filter, options, anywhere, deadline, [&](const bson_t* document) -> Result<void> {
-    auto stored = read_document(document);
-    if (!stored) return std::move(stored).error();
-    out = *std::move(stored);
-    return {};
-  });
-  if (!found) return std::move(found).error();
-  return out;
+  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document);
 }
 
 Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline) {
