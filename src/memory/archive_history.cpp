@@ -136,6 +136,7 @@ HistoryLookup ArchiveHistory::by_key(const GetHistory& request) const {
       const auto& record = state.state.record;
       claims.push_back({.stamp = state.stamp,
                         .since = state.from,
+                        .applied = when.second,
                         .in_force = state.in_force(request.at),
                         .record = record.has_value(),
                         .lost = record ? record->lost_keys.contains(request.key) : state.state.reason == TombstoneReason::kSuperseded});

@@ -70,7 +70,7 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   Document filter;
   filter.add("_id", in);
   Document options;
-  options.add("projection", whole_record());
+  options.add("projection", whole_record()).add("batchSize", place_->batch_size(true));
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
     auto stored = read_document(document);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
@@ -86,7 +86,7 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   const bool all = request.deep.of == 1;
   Document options;
   options.add("projection", all ? whole_record() : digest_fields());
-  options.add("batchSize", batch_size(all));
+  options.add("batchSize", place_->batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     auto ranges = *empty;
     std::vector<std::string> sampled;

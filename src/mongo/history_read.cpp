@@ -40,7 +40,7 @@ Result<void> read_pieces(const Place& place, mongoc_client_t* client, StoredStat
   Document order;
   order.add("_id", std::int32_t{1});
   Document options;
-  options.add("sort", order);
+  options.add("sort", order).add("batchSize", place.pieces_at_once());
   std::int64_t read = 0;
   auto found = place.find(client, place.history_chunks(), pieces_of(state.document), options, false, deadline,
                           [&](const bson_t* piece) -> Result<void> {
@@ -92,7 +92,7 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
     fields.add(name, std::int32_t{1});
   }
   Document options;
-  options.add("projection", fields);
+  options.add("projection", fields).add("batchSize", place_->batch_size(false));
   std::vector<detail::PastClaim> claims;
   struct InForce {
     std::size_t claim = 0;
@@ -107,6 +107,7 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
     const bool record = state->kind != Kind::kTombstone;
     claims.push_back({.stamp = state->meta.stamp,
                       .since = state->since,
+                      .applied = static_cast<std::uint64_t>(state->position),
                       .in_force = false,
                       .record = record,
                       .lost = record ? state->meta.lost_keys.contains(request.key) : state->reason == TombstoneReason::kSuperseded});
@@ -151,6 +152,7 @@ Result<SummaryPage> History::scan(const ScanHistory& request) {
   Document options;
   // One more than asked for tells whether this page is the last.
   options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1)).add("projection", without_keys());
+  options.add("batchSize", place_->batch_size(true));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
     std::vector<StoredState> states;
     bool more = false;

@@ -87,7 +87,7 @@ class History::Writing {
         fields.add(name, std::int32_t{1});
       }
       Document options;
-      options.add("projection", fields);
+      options.add("projection", fields).add("batchSize", place_.batch_size(false));
       auto found = place_.find(client_, place_.history(), filter, options, false, deadline_, [&](const bson_t* document) -> Result<void> {
         auto state = read_state(document);
         if (!state) return std::move(state).error();

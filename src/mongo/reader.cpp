@@ -138,7 +138,6 @@ std::string cursor_at(const Summary& line) { return detail::encode_scan_cursor(l
 
 constexpr std::size_t kPagesAhead = 32;
 constexpr std::size_t kBytesAhead = std::size_t{12} << 20;
-constexpr Milliseconds kFreshFor{10'000};  // others may write as well
 
 }  // namespace
 
@@ -167,7 +166,7 @@ std::optional<SummaryPage> Reader::from_ahead(const ScanArchive& request) {
 // Cuts the page that was asked for off its beginning.
 SummaryPage Reader::keep_ahead(SummaryPage page, std::size_t limit, std::uint64_t changes) {
   if (page.items.size() <= limit) return page;
-  Ahead rest{.at = cursor_at(page.items[limit - 1]), .items = {}, .next = std::move(page.next), .until = Deadline::in(kFreshFor)};
+  Ahead rest{.at = cursor_at(page.items[limit - 1]), .items = {}, .next = std::move(page.next), .until = Deadline::in(fresh_for_)};
   const auto from = page.items.begin() + static_cast<std::ptrdiff_t>(limit);
   rest.items.assign(std::make_move_iterator(from), std::make_move_iterator(page.items.end()));
   page.items.erase(from, page.items.end());
@@ -213,7 +212,7 @@ Result<SummaryPage> Reader::query(const ScanArchive& request, std::size_t limit,
   // One more than asked for tells whether this page is the last.
   options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1));
   options.add("projection", request.with_records ? without_document() : summary_fields());
-  options.add("batchSize", batch_size(request.with_records));
+  options.add("batchSize", place_->batch_size(request.with_records));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
     SummaryPage page;
     std::vector<Stored> large;

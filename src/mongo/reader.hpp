@@ -14,13 +14,10 @@
 
 namespace setget::inline v0::mongo {
 
-// Documents in one answer of a server, with or without their payloads. Some servers send all that there are where nothing is said, and more
-// than a message may have.
-inline std::int32_t batch_size(bool payloads) { return payloads ? 200 : 1000; }
-
 class Reader {
  public:
-  explicit Reader(std::shared_ptr<Place> place) : place_(std::move(place)) {}
+  static constexpr Milliseconds kFreshFor{10'000};  // others may write as well: what was read ahead longer ago is read again
+  explicit Reader(std::shared_ptr<Place> place, Milliseconds fresh_for = kFreshFor) : place_(std::move(place)), fresh_for_(fresh_for) {}
 
   Result<std::vector<Lookup>> get(const GetRecords& request);
   Result<Lookup> get_by_id(const GetById& request);
@@ -53,6 +50,7 @@ class Reader {
     Deadline until = Deadline::in(Milliseconds(0));
   };
   std::shared_ptr<Place> place_;
+  const Milliseconds fresh_for_;
   std::mutex ahead_mutex_;
   Ahead ahead_;
   std::string expected_;       // the end of the last page: who asks for this is going on

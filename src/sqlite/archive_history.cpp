@@ -156,8 +156,8 @@ Result<HistoryLookup> find_by_key(Connection& db, const GetHistory& request) {
       claim.record = static_cast<Kind>(row.integer(1)) != Kind::kTombstone;
       claim.stamp = row.number(3);
       claim.since = TimePoint(Milliseconds(row.integer(4)));
+      claim.applied = row.number(0);
       claim.in_force = row.integer(4) <= at && (row.is_null(5) || row.integer(5) > at);
-      if (!claim.in_force) continue;
       claim.lost = !claim.record && static_cast<TombstoneReason>(row.integer(2)) == TombstoneReason::kSuperseded;
       if (!claim.record) continue;
       const auto keys = unpack_keys(row.blob(6));

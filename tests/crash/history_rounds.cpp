@@ -55,7 +55,7 @@ void begin(Past& world, const Place& place, bool with_a_run) {
 
 }  // namespace
 
-void kill_with_history(const FreshPlace& fresh, std::uint64_t rounds, const std::function<void()>& after_kill) {
+void kill_with_history(const FreshPlace& fresh, std::uint64_t rounds, std::uint64_t most_lines, const std::function<void()>& after_kill) {
   SeededRandom random(20'261'127);
   Past world;
   std::uint64_t exact = 0;
@@ -66,7 +66,7 @@ void kill_with_history(const FreshPlace& fresh, std::uint64_t rounds, const std:
       begin(world, fresh(), round / kRoundsOfAPlace % 2 == 0);
     }
     VictimProcess victim("all-archive", world.place, (round + 1) * 1'000'000, round);
-    auto lines = 1 + random.next() % 100;
+    auto lines = 1 + random.next() % most_lines;
     const auto take = [&](std::string_view line) {
       archived += line == "A" ? 1 : 0;
       EXPECT_TRUE(world.take(line)) << line;
@@ -88,7 +88,7 @@ void kill_with_history(const FreshPlace& fresh, std::uint64_t rounds, const std:
     }
   }
   exact += world.past.exact();
-  EXPECT_GT(exact, rounds * 100) << "the victims did nothing worth killing them for";
+  EXPECT_GT(exact, rounds * most_lines) << "the victims did nothing worth killing them for";
   EXPECT_GT(archived, 0u) << "no run came to its end beside the sets";
 }
 

@@ -22,7 +22,8 @@ void kill_worker(const FreshPlace& fresh, std::uint64_t rounds);
 void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds, const std::function<void()>& after_kill = {});
 
 // Producers, worker and archiver die together where every state of every record is kept; after the next run the past is what it was, to the
-// millisecond.
-void kill_with_history(const FreshPlace& fresh, std::uint64_t rounds, const std::function<void()>& after_kill = {});
+// millisecond. `most_lines`: of each victim, before it dies; gets of the past are dear on some servers.
+void kill_with_history(const FreshPlace& fresh, std::uint64_t rounds, std::uint64_t most_lines = 100,
+                       const std::function<void()>& after_kill = {});
 
 }  // namespace crash

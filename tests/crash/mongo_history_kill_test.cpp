@@ -42,7 +42,9 @@ TEST_P(MongoHistoryKill, the_past_is_what_it_was_when_everything_died_together) 
     mongo.kill();
     mongo.start();
   };
-  crash::kill_with_history(fresh, crash::rounds(10, 100), after_kill);
+  // It also looks at every state for each get by key.
+  const bool slow = GetParam() == Kind::kFerret;
+  crash::kill_with_history(fresh, crash::rounds(slow ? 3 : 6, slow ? 20 : 100), slow ? 25 : 40, after_kill);
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, MongoHistoryKill, ::testing::ValuesIn(mongo_test::kinds()),
