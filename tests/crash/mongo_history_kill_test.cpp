@@ -1,6 +1,7 @@
 // The same where the records are in Redis and the archive on MongoDB. SETGET_CRASH_ROUNDS=N for the long form.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 
 #include "crash/kill_rounds.hpp"
@@ -22,6 +23,11 @@ class MongoHistoryKill : public ::testing::TestWithParam<Kind> {
 };
 
 TEST_P(MongoHistoryKill, the_past_is_what_it_was_when_everything_died_together) {
+  const bool slow = GetParam() == Kind::kFerret;
+  if (slow && std::getenv("SETGET_CRASH_ROUNDS") == nullptr) {
+    GTEST_SKIP()
+        << "a get of the past that finds nothing counts all states, for which FerretDB v1.23 takes half a second; the long form has it";
+  }
   redis_test::RedisServer redis;
   MongoServer mongo(GetParam());
   const auto folder = std::make_shared<std::unique_ptr<crash::TemporaryFolder>>();
@@ -42,9 +48,7 @@ TEST_P(MongoHistoryKill, the_past_is_what_it_was_when_everything_died_together) 
     mongo.kill();
     mongo.start();
   };
-  // It also looks at every state for each get by key.
-  const bool slow = GetParam() == Kind::kFerret;
-  crash::kill_with_history(fresh, crash::rounds(slow ? 3 : 6, slow ? 20 : 100), slow ? 25 : 40, after_kill);
+  crash::kill_with_history(fresh, crash::rounds(6, slow ? 5 : 100), 40, after_kill);
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, MongoHistoryKill, ::testing::ValuesIn(mongo_test::kinds()),
