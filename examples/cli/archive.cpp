@@ -230,6 +230,13 @@ int status(Context& context) {
       body["history"] = history;
     }
     print_counts(context.common, body);
+    if (*checkpoint && !context.common.json) {
+      for (const auto& one : (*checkpoint)->history) {
+        std::printf("  %s to %s  read %llu, written %llu, tombstones %llu%s%s\n", iso(one.started_at).c_str(), iso(one.ended_at).c_str(),
+                    static_cast<unsigned long long>(one.read), static_cast<unsigned long long>(one.written),
+                    static_cast<unsigned long long>(one.tombstones), one.error.empty() ? "" : ": ", shown(one.error).c_str());
+      }
+    }
     return checkpoint->has_value() && (*checkpoint)->last_error.empty() ? kOk : kNo;
   });
 }

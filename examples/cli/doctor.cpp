@@ -1,7 +1,9 @@
 // doctor: what is unsafe about a configuration and its stores, each with the fix.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -215,7 +217,25 @@ setget::Result<void> check_mongo([[maybe_unused]] const setget::Config& config, 
   return {};
 }
 
-int print_findings(const Context& context, const Findings& found) {
+// The files that the configuration leads to and that are there, each once.
+std::vector<std::string> files_of(const setget::Config& config) {
+  std::vector<std::string> files;
+  const auto add = [&](const std::string& path) {
+    if (path.empty() || !std::filesystem::exists(path)) return;
+    const auto same = [&](const std::string& other) {
+      std::error_code failed;
+      return std::filesystem::equivalent(path, other, failed);
+    };
+    if (std::ranges::none_of(files, same)) files.push_back(path);
+  };
+  add(sqlite_path(config.store));
+  add(config.queue.empty() && sqlite_path(config.store).empty() ? "setget-queue.db" : sqlite_path(config.queue));
+  add(sqlite_path(config.archive));
+  return files;
+}
+
+// `complete`: everything could be looked at.
+int print_findings(const Context& context, const Findings& found, bool complete) {
   static constexpr const char* kNames[] = {"ok", "warning", "error"};
   bool unsafe = false;
   Json list = Json::array();
@@ -224,13 +244,13 @@ int print_findings(const Context& context, const Findings& found) {
     list.push_back({{"level", kNames[static_cast<std::size_t>(finding.level)]}, {"what", finding.what}, {"fix", finding.fix}});
   }
   if (context.common.json) {
-    print({{"safe", !unsafe}, {"findings", list}});
+    print({{"safe", complete && !unsafe}, {"complete", complete}, {"findings", list}});
   } else {
     for (const auto& finding : found) {
       std::printf("%-8s %s\n", kNames[static_cast<std::size_t>(finding.level)], shown(finding.what).c_str());
       if (!finding.fix.empty()) std::printf("         fix: %s\n", shown(finding.fix).c_str());
     }
-    std::printf("%s\n", unsafe ? "not all is well" : "all is well");
+    std::printf("%s\n", unsafe ? "not all is well" : complete ? "all is well" : "not everything could be looked at");
   }
   return unsafe ? kNo : kOk;
 }
@@ -242,20 +262,21 @@ int doctor(Context& context) {
   check_listeners(*config, found);
   check_queue(*config, found);
   check_policies(*config, found);
-  const std::string path = sqlite_path(config->store);
-  if (!path.empty()) check_file(path, found);
+  const auto files = files_of(*config);
+  for (const auto& path : files) check_file(path, found);
+  // What could not be looked at hides nothing of the rest.
+  std::optional<setget::Error> trouble;
+  const auto note = [&](setget::Result<void> checked) {
+    if (!checked && !trouble) trouble = std::move(checked).error();
+  };
   // First the servers: where too few replicas are online the stores cannot be opened, and this says so with a fix.
-  auto checked = check_redis(*config, config->store, found);
-  if (checked && config->queue != config->store) checked = check_redis(*config, config->queue, found);
-  if (checked) checked = check_stores(context.common, found);
-  if (checked && !path.empty()) checked = check_sqlite(path, found);
-  if (checked) checked = check_mongo(*config, found);
-  if (!checked) {
-    // What was found before still helps; but the stores could not be looked at.
-    print_findings(context, found);
-    return failed(context.common, checked.error());
-  }
-  return print_findings(context, found);
+  note(check_redis(*config, config->store, found));
+  if (config->queue != config->store) note(check_redis(*config, config->queue, found));
+  note(check_stores(context.common, found));
+  for (const auto& path : files) note(check_sqlite(path, found));
+  note(check_mongo(*config, found));
+  const int code = print_findings(context, found, !trouble);
+  return trouble ? failed(context.common, *trouble) : code;
 }
 
 }  // namespace

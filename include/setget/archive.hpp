@@ -213,9 +213,10 @@ class SETGET_API ArchiveBackend {
   // The archive's side of KeyStoreBackend::digest(): one answer for each of `starts`, in their order; kInvalidArgument where they do not
   // rise from 0. A document that is damaged gives another digest, not an error. Default: by scan(), and get_by_id() for a sample.
   virtual Result<std::vector<RangeDigest>> digest(const DigestArchive& request);
-  // Histories, for point-in-time reads. A state ends where the next one of its identity begins, and never begins before the one it follows.
-  // Idempotent: positions that were written from `source` already are passed over. All or nothing. Returns how many were new.
-  // kUnsupported by default, as the next two.
+  // Histories, for point-in-time reads. A state begins at its `at`. It ends where one of its identity begins that was applied after it,
+  // which may be before it began: then it never was in force. (Others' claims are accepted later and applied before at times.) Idempotent:
+  // positions that were written from `source` already are passed over. All or nothing. Returns how many were new. kUnsupported by default,
+  // as the next two.
   virtual Result<std::size_t> write_history(const WriteHistory& request);
   // What a get at `at` would have found, to the millisecond: of states that begin in the same one, the last.
   virtual Result<HistoryLookup> get_history(const GetHistory& request);

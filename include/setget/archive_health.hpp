@@ -22,6 +22,7 @@ struct ArchiveHealth {
   // How long the oldest of them has waited; empty: none waits, or nothing was archived yet. By its acceptance, but no longer than since the
   // last success: then it was not in the log. A tombstone of a record that its callers number has waited that long, as it has no time.
   std::optional<Milliseconds> oldest_change{};
+  bool other_store = false;  // the archive belongs to another store, or to this one before it was flushed or replaced: runs are refused
   std::uint64_t quarantined = 0;  // at most kArchiveHealthQuarantined
 };
 inline constexpr std::size_t kArchiveHealthQuarantined = 1000;

@@ -76,6 +76,9 @@ struct Config {
   std::string admin_listen = "127.0.0.1:8081";  // [server] admin_listen; "" = none
   std::string ns{};                             // [server] namespace
   std::string store = "sqlite:setget.db";       // [store] uri
+  // [store] outbox_states, outbox_bytes: of states of histories that no archive has yet. At either limit commands wait for the archive.
+  std::size_t outbox_states = 100'000;
+  std::size_t outbox_bytes = std::size_t{256} << 20;
   // [queue] uri; empty: in the store's file where the store is one, else sqlite:setget-queue.db: what was accepted is on this machine's
   // disk whatever the store forgets.
   std::string queue{};

@@ -110,8 +110,8 @@ struct CursorInfo {
 };
 
 // A state that an identity took, for its history: what was applied, not what is there now. In force from `at` until the next state of the
-// identity. `at` is the acceptance of the command that brought it about (where a restore or a policy did, the moment of that); a command
-// applied behind a later one of the same identity counts from the state before it.
+// identity. `at` is the acceptance of the command that brought it about (where a restore or a policy did, the moment of that). It may lie
+// before that of the state before: where a claim of another record was accepted later and applied earlier.
 struct HistoryState {
   enum class Kind : std::uint8_t {
     kRecord = 1,

@@ -47,6 +47,8 @@ void read_store(TomlReader& section, Config& out) {
   section.read("uri", out.store);
   section.read("maintenance_interval", out.pipeline.maintenance_interval, Milliseconds(1));
   section.read("expiry_grace", out.pipeline.expiry_grace);
+  section.read<std::size_t>("outbox_states", out.outbox_states, 1);
+  section.read_bytes("outbox_bytes", out.outbox_bytes, 1);
 }
 
 void read_queue(TomlReader& section, Config& out, Said& said) {

@@ -29,11 +29,20 @@ namespace {
 
 constexpr const char* kDefaultQueueFile = "setget-queue.db";
 
+// What every store is opened with.
 struct Injected {
   std::shared_ptr<const Clock> clock;
   std::shared_ptr<Logger> logger;
   std::shared_ptr<Metrics> metrics;
+  std::size_t outbox_states;
+  std::size_t outbox_bytes;
 };
+
+template <class Options>
+void limit_outbox([[maybe_unused]] Options& options, [[maybe_unused]] const Injected& injected) {
+  options.outbox_states = injected.outbox_states;
+  options.outbox_bytes = injected.outbox_bytes;
+}
 
 // One opened store, whatever its kind: what a URI gives.
 struct Opened {
@@ -103,6 +112,7 @@ Result<Opened> open_sqlite([[maybe_unused]] const Uri& uri, [[maybe_unused]] con
 #ifdef SETGET_WITH_SQLITE
   sqlite::Options options;
   options.path = uri.rest;
+  limit_outbox(options, injected);
   options.clock = injected.clock;
   options.logger = injected.logger;
   options.metrics = injected.metrics;
@@ -117,6 +127,7 @@ Result<Opened> open_sqlite([[maybe_unused]] const Uri& uri, [[maybe_unused]] con
 Result<Opened> open_memory([[maybe_unused]] const Injected& injected) {
 #ifdef SETGET_WITH_MEMORY
   memory::Options options;
+  limit_outbox(options, injected);
   options.clock = injected.clock;
   auto database = memory::open(std::move(options));
   if (!database) return std::move(database).error();
@@ -131,6 +142,7 @@ Result<Opened> open_redis([[maybe_unused]] std::string uri, [[maybe_unused]] con
                           [[maybe_unused]] const Injected& injected) {
 #ifdef SETGET_WITH_REDIS
   auto options = redis::options_of(config, std::move(uri));
+  limit_outbox(options, injected);
   options.clock = injected.clock;
   options.logger = injected.logger;
   options.metrics = injected.metrics;
@@ -246,7 +258,12 @@ Result<Opened> open_archive(Opener& opener, const Config& config, const Opened& 
 
 Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> clock, std::shared_ptr<Logger> logger,
                            std::shared_ptr<Metrics> metrics) {
-  Opener opener({.clock = std::move(clock), .logger = std::move(logger), .metrics = std::move(metrics)}, config);
+  Opener opener({.clock = std::move(clock),
+                 .logger = std::move(logger),
+                 .metrics = std::move(metrics),
+                 .outbox_states = config.outbox_states,
+                 .outbox_bytes = config.outbox_bytes},
+                config);
   auto store = opener.open("store", config.store);
   if (!store) return std::move(store).error();
   if (!store->key_store) return archive_only("store", config.store);

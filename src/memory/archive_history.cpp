@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/past_holder.hpp"
+
 namespace setget::inline v0::memory::detail {
 
 namespace {
@@ -44,12 +46,16 @@ void ArchiveHistory::add(const ArchivedState& given) {
   const auto history = histories_.try_emplace(name).first;
   auto& states = history->second;
   State state{.state = given.state, .keep = given.keep, .from = given.state.at, .until = {}, .keys = {}, .stamp = 0, .drop_at = {}};
-  if (!states.empty()) {
-    const auto last = std::prev(states.end());
-    state.from = std::max(state.from, last->second.until.value_or(last->second.from));
-    state.stamp = last->second.stamp;
-    if (state.state.kind == Kind::kTombstone) state.keys = last->second.keys;
-    if (!last->second.until) end(history, last, state.from);
+  // Ends what was in force then, or would have been later: what was accepted later and applied before never was.
+  for (auto at = states.end(); at != states.begin();) {
+    auto& one = (--at)->second;
+    if (!one.until) {
+      state.stamp = one.stamp;
+      if (state.state.kind == Kind::kTombstone) state.keys = one.keys;
+    }
+    const bool was = one.in_force(state.from);
+    if (!one.until || *one.until > state.from) end(history, at, state.from);
+    if (was) break;
   }
   if (const auto& record = state.state.record) {
     state.stamp = record->stamp;
@@ -69,6 +75,7 @@ void ArchiveHistory::add(const ArchivedState& given) {
 }
 
 void ArchiveHistory::end(Histories::iterator history, States::iterator state, TimePoint until) {
+  if (const auto before = state->second.until) ended_.erase({*before, history, state->first});
   state->second.until = until;
   ended_.emplace(until, history, state->first);
   set_drop(history, state, until);
@@ -100,11 +107,12 @@ void ArchiveHistory::erase(Histories::iterator history, States::iterator state) 
 }
 
 const ArchiveHistory::State* ArchiveHistory::in_force(const States& states, TimePoint at) {
-  // The last that began by then; those before it have ended.
-  auto next = states.upper_bound({at, ~std::uint64_t{0}});
-  if (next == states.begin()) return nullptr;
-  const auto& state = std::prev(next)->second;
-  return state.in_force(at) ? &state : nullptr;
+  // Seldom not the last that began by then.
+  for (auto next = states.upper_bound({at, ~std::uint64_t{0}}); next != states.begin();) {
+    const auto& state = (--next)->second;
+    if (state.in_force(at)) return &state;
+  }
+  return nullptr;
 }
 
 HistoryLookup ArchiveHistory::by_id(const GetHistory& request) const {
@@ -120,35 +128,26 @@ HistoryLookup ArchiveHistory::by_id(const GetHistory& request) const {
 HistoryLookup ArchiveHistory::by_key(const GetHistory& request) const {
   const auto listed = keys_.find(KeyView{request.ns, request.key});
   if (listed == keys_.end()) return {};
-  Status status = Status::kUnknown;
-  const HistoryState* holder = nullptr;
-  std::optional<Stamp> lost_by;   // the highest stamp that lost the key to somebody
-  std::optional<Stamp> claim_by;  // the highest stamp that claimed it by then
+  std::vector<setget::detail::PastClaim> claims;
+  std::vector<const HistoryState*> of;
   for (const auto& [name, count] : listed->second) {
-    const auto& states = histories_.find(IdentityView(name))->second;
-    for (const auto& [when, state] : states) {
-      if (when.first > request.at) break;
-      if (lists(state.keys, request.key)) claim_by = std::max(claim_by.value_or(0), state.stamp);
-    }
-    const auto* state = in_force(states, request.at);
-    if (state == nullptr) continue;
-    status = Status::kGone;
-    if (!lists(state->keys, request.key)) continue;
-    const auto& record = state->state.record;
-    const bool lost = record ? record->lost_keys.contains(request.key) : state->state.reason == TombstoneReason::kSuperseded;
-    if (lost) {
-      lost_by = std::max(lost_by.value_or(0), state->stamp);
-    } else if (record && (holder == nullptr || holder->record->stamp < state->stamp)) {
-      holder = &state->state;  // two only where the older one learnt of it later
+    for (const auto& [when, state] : histories_.find(IdentityView(name))->second) {
+      if (!lists(state.keys, request.key)) continue;
+      const auto& record = state.state.record;
+      claims.push_back({.stamp = state.stamp,
+                        .since = state.from,
+                        .applied = when.second,
+                        .in_force = state.in_force(request.at),
+                        .record = record.has_value(),
+                        .lost = record ? record->lost_keys.contains(request.key) : state.state.reason == TombstoneReason::kSuperseded});
+      of.push_back(&state.state);
     }
   }
-  if (holder != nullptr) {
-    if (holder->kind == Kind::kNotKept) return {.status = Status::kNotKept, .record = {}};
-    return found_or_expired(*holder->record, request.at);
-  }
-  // It went to a later claim; where no history knows of one, it was that of a record without.
-  if (lost_by && *claim_by <= *lost_by) status = Status::kNotKept;
-  return {.status = status, .record = {}};
+  const auto holder = setget::detail::past_holder(claims, request.at);
+  if (holder.status != Status::kFound) return {.status = holder.status, .record = {}};
+  const auto& state = *of[holder.claim];
+  if (state.kind == Kind::kNotKept) return {.status = Status::kNotKept, .record = {}};
+  return found_or_expired(*state.record, request.at);
 }
 
 bool ArchiveHistory::scan(const std::optional<IdentityView>& after, TimePoint at, std::size_t limit,

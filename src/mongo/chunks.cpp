@@ -74,7 +74,7 @@ Result<bool> read_pieces(Place& place, mongoc_client_t* client, Stored& stored, 
   Document order;
   order.add("_id", std::int32_t{1});
   Document options;
-  options.add("sort", order);
+  options.add("sort", order).add("batchSize", place.pieces_at_once());
   std::int64_t read = 0;
   stored.payload.clear();
   auto found = place.find(client, place.chunks(), filter, options, anywhere, deadline, [&](const bson_t* piece) -> Result<void> {

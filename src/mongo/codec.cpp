@@ -5,8 +5,8 @@
 #include <array>
 #include <utility>
 
-#include "core/varint.hpp"
 #include "mongo/errors.hpp"
+#include "mongo/fields.hpp"
 #include "mongo/names.hpp"
 
 namespace setget::inline v0::mongo {
@@ -141,30 +141,20 @@ namespace {
 // One field of a document; false if it has another type than it must have.
 bool take(Stored& out, const Value& field, std::int64_t& format) {
   const auto name = field.name();
-  const auto text = [&](std::string& into) {
-    const auto bytes = field.bytes();
-    if (bytes) into = *bytes;
-    return bytes.has_value();
-  };
-  const auto number = [&](auto& into) {
-    const auto value = field.integer();
-    if (value) into = static_cast<std::remove_reference_t<decltype(into)>>(*value);
-    return value.has_value();
-  };
-  if (name == "_id") return text(out.id);
-  if (name == "format") return number(format);
-  if (name == "order") return text(out.order);
-  if (name == "ns") return text(out.ns);
-  if (name == "id") return text(out.record_id);
-  if (name == "version") return number(out.meta.version);
-  if (name == "revision") return number(out.meta.revision);
-  if (name == "stamp") return number(out.meta.stamp);
-  if (name == "ttl_rule") return number(out.meta.ttl_rule);
-  if (name == "account") return text(out.account);
-  if (name == "flow") return text(out.flow);
-  if (name == "head") return text(out.head);
-  if (name == "payload") return text(out.payload);
-  if (name == "pieces") return number(out.pieces);
+  if (name == "_id") return take_text(field, out.id);
+  if (name == "format") return take_number(field, format);
+  if (name == "order") return take_text(field, out.order);
+  if (name == "ns") return take_text(field, out.ns);
+  if (name == "id") return take_text(field, out.record_id);
+  if (name == "version") return take_number(field, out.meta.version);
+  if (name == "revision") return take_number(field, out.meta.revision);
+  if (name == "stamp") return take_number(field, out.meta.stamp);
+  if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
+  if (name == "account") return take_text(field, out.account);
+  if (name == "flow") return take_text(field, out.flow);
+  if (name == "head") return take_text(field, out.head);
+  if (name == "payload") return take_text(field, out.payload);
+  if (name == "pieces") return take_number(field, out.pieces);
   if (name == "expires_at") {
     out.meta.expires_at = field.time();
     return out.meta.expires_at.has_value();
@@ -178,24 +168,8 @@ bool take(Stored& out, const Value& field, std::int64_t& format) {
     out.content = digest.value_or(Digest{});
     return digest.has_value();
   }
-  if (name == "keys") {
-    auto& keys = out.keys.emplace();
-    return field.each([&](const Value& key) {
-      const auto bytes = key.bytes();
-      if (bytes) keys.emplace_back(*bytes);
-      return bytes.has_value();
-    });
-  }
-  if (name == "lost") {
-    const auto packed = field.bytes();
-    if (!packed) return false;
-    detail::ByteReader reader(*packed);
-    std::size_t count = 0;
-    for (; reader.left() > 0; ++count) {
-      if (!reader.sized_bytes()) return false;
-    }
-    out.meta.lost_keys = KeyList::from_packed(Payload::copy(*packed), count);
-  }
+  if (name == "keys") return take_keys(field, out.keys.emplace());
+  if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
   return true;
 }
 
@@ -206,12 +180,9 @@ Error damaged(const Stored& stored, std::string_view what) { return corrupted(fm
 Result<Stored> read_document(const bson_t* document) {
   Stored out;
   std::int64_t format = kFormat;
-  bson_iter_t at;
-  if (!bson_iter_init(&at, document)) return corrupted("a document is not BSON");
-  while (bson_iter_next(&at)) {
-    const Value field(at);
-    if (!take(out, field, format)) return damaged(out, fmt::format("the field {} is not what it must be", field.name()));
-  }
+  const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, field, format); });
+  if (!wrong) return corrupted("a document is not BSON");
+  if (!wrong->empty()) return damaged(out, fmt::format("the field {} is not what it must be", *wrong));
   if (format > kFormat) {
     return Error(ErrorCode::kUnsupported,
                  fmt::format("the archive's document \"{}\" has format {}; this version reads {}", out.id, format, kFormat));

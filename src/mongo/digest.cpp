@@ -73,7 +73,8 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   in.add_array("$in", list);
   Document filter;
   filter.add("_id", in);
-  const auto options = whole_records(place_->options().payload);
+  auto options = whole_records(place_->options().payload);
+  options.add("batchSize", place_->batch_size(true));
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
     auto stored = read_document(document);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
@@ -89,7 +90,7 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   const bool all = request.deep.of == 1;
   auto options = all ? whole_records(place_->options().payload) : Document();
   if (!all) options.add("projection", digest_fields());
-  options.add("batchSize", batch_size(all));
+  options.add("batchSize", place_->batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     auto ranges = *empty;
     std::vector<std::string> sampled;

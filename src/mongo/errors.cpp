@@ -87,6 +87,11 @@ Error call_error(const bson_error_t& error, Deadline deadline) {
   return server_error(error.code, text);
 }
 
+// The driver has no code for it: it says that the connection broke, and why.
+bool too_much_at_once(const bson_error_t& error) noexcept {
+  return std::string_view(error.message).find("not within expected range") != std::string_view::npos;
+}
+
 bool worth_another_try(const Error& error) noexcept { return error.code() == ErrorCode::kUnavailable; }
 
 Error with_trouble(Error error, const std::string& trouble) {

@@ -18,6 +18,8 @@ inline constexpr std::int32_t kDuplicateKey = 11000;
 
 // Of a whole call. After `deadline` what looks like a broken connection is kDeadlineExceeded.
 Error call_error(const bson_error_t& error, Deadline deadline);
+// The server put more into one answer than the driver takes.
+bool too_much_at_once(const bson_error_t& error) noexcept;
 // Of one document of a bulk, or of a command that was refused.
 Error server_error(std::int64_t code, std::string_view text);
 // True if the call may be made again on a new connection: it is idempotent, and the network or the server's role was the trouble.

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/varint.hpp"
 #include "mongo/codec.hpp"
 #include "mongo/errors.hpp"
+#include "mongo/fields.hpp"
 #include "mongo/names.hpp"
 
 namespace setget::inline v0::mongo {
@@ -53,7 +53,7 @@ PlannedState plan_state(const ArchivedState& given, std::string name, const Link
   PlannedState out;
   out.ident = document_id(state.ns, state.id);
   out.link.document = std::move(name);
-  out.link.since = before != nullptr ? std::max(state.at, before->since) : state.at;
+  out.link.since = state.at;
   out.link.keep = given.keep;
   if (before != nullptr) {
     out.link.stamp = before->stamp;
@@ -92,40 +92,25 @@ namespace {
 // One field of a document; false if it has another type than it must have.
 bool take(StoredState& out, const Value& field, std::int64_t& format) {
   const auto name = field.name();
-  const auto text = [&](std::string& into) {
-    const auto bytes = field.bytes();
-    if (bytes) into = *bytes;
-    return bytes.has_value();
-  };
-  const auto number = [&](auto& into) {
-    const auto value = field.integer();
-    if (value) into = static_cast<std::remove_reference_t<decltype(into)>>(*value);
-    return value.has_value();
-  };
-  const auto moment = [&](TimePoint& into) {
-    const auto time = field.time();
-    if (time) into = *time;
-    return time.has_value();
-  };
-  if (name == "_id") return text(out.document);
-  if (name == "format") return number(format);
-  if (name == "ident") return text(out.ident);
-  if (name == "ns") return text(out.ns);
-  if (name == "kind") return number(out.kind);
-  if (name == "reason") return number(out.reason);
-  if (name == "version") return number(out.meta.version);
-  if (name == "revision") return number(out.meta.revision);
-  if (name == "stamp") return number(out.meta.stamp);
-  if (name == "ttl_rule") return number(out.meta.ttl_rule);
-  if (name == "position") return number(out.position);
-  if (name == "since") return moment(out.since);
-  if (name == "until") return moment(out.until);
-  if (name == "body") return text(out.body);
-  if (name == "content") return text(out.content);
-  if (name == "pieces") return number(out.pieces);
+  if (name == "_id") return take_text(field, out.document);
+  if (name == "format") return take_number(field, format);
+  if (name == "ident") return take_text(field, out.ident);
+  if (name == "ns") return take_text(field, out.ns);
+  if (name == "kind") return take_number(field, out.kind);
+  if (name == "reason") return take_number(field, out.reason);
+  if (name == "version") return take_number(field, out.meta.version);
+  if (name == "revision") return take_number(field, out.meta.revision);
+  if (name == "stamp") return take_number(field, out.meta.stamp);
+  if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
+  if (name == "position") return take_number(field, out.position);
+  if (name == "since") return take_moment(field, out.since);
+  if (name == "until") return take_moment(field, out.until);
+  if (name == "body") return take_text(field, out.body);
+  if (name == "content") return take_text(field, out.content);
+  if (name == "pieces") return take_number(field, out.pieces);
   if (name == "live_until") {
     auto time = kForever;
-    if (!moment(time)) return false;
+    if (!take_moment(field, time)) return false;
     if (time != kForever) out.meta.expires_at = time;
     return true;
   }
@@ -134,23 +119,8 @@ bool take(StoredState& out, const Value& field, std::int64_t& format) {
     if (ms) out.keep = Milliseconds(*ms);
     return ms.has_value();
   }
-  if (name == "keys") {
-    return field.each([&](const Value& key) {
-      const auto bytes = key.bytes();
-      if (bytes) out.keys.emplace_back(*bytes);
-      return bytes.has_value();
-    });
-  }
-  if (name == "lost") {
-    const auto packed = field.bytes();
-    if (!packed) return false;
-    detail::ByteReader reader(*packed);
-    std::size_t count = 0;
-    for (; reader.left() > 0; ++count) {
-      if (!reader.sized_bytes()) return false;
-    }
-    out.meta.lost_keys = KeyList::from_packed(Payload::copy(*packed), count);
-  }
+  if (name == "keys") return take_keys(field, out.keys);
+  if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
   return true;
 }
 
@@ -159,13 +129,10 @@ bool take(StoredState& out, const Value& field, std::int64_t& format) {
 Result<StoredState> read_state(const bson_t* document) {
   StoredState out;
   std::int64_t format = kFormat;
-  bson_iter_t at;
-  if (!bson_iter_init(&at, document)) return corrupted("a state of a history is not BSON");
-  while (bson_iter_next(&at)) {
-    const Value field(at);
-    if (!take(out, field, format)) {
-      return corrupted(fmt::format("state \"{}\" of a history: the field {} is not what it must be", out.document, field.name()));
-    }
+  const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, field, format); });
+  if (!wrong) return corrupted("a state of a history is not BSON");
+  if (!wrong->empty()) {
+    return corrupted(fmt::format("state \"{}\" of a history: the field {} is not what it must be", out.document, *wrong));
   }
   if (format > kFormat) {
     return Error(ErrorCode::kUnsupported,
@@ -177,6 +144,7 @@ Result<StoredState> read_state(const bson_t* document) {
 Link link_of(StoredState&& state) {
   return {.document = std::move(state.document),
           .since = state.since,
+          .until = state.until,
           .keys = std::move(state.keys),
           .stamp = state.meta.stamp,
           .keep = state.keep,

@@ -27,6 +27,7 @@ inline constexpr Milliseconds kGrace = std::chrono::hours(24);
 struct Link {
   std::string document{};  // _id
   TimePoint since{};
+  TimePoint until = kForever;
   std::vector<std::string> keys{};
   Stamp stamp = 0;
   std::optional<Milliseconds> keep{};

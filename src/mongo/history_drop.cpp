@@ -237,7 +237,7 @@ Result<History::Totals> History::totals(mongoc_client_t* client, Deadline deadli
   Document fields;
   fields.add("bytes", std::int32_t{1});
   Document options;
-  options.add("projection", fields);
+  options.add("projection", fields).add("batchSize", place_->batch_size(false));
   auto added = place_->find(client, place_->history(), Document(), options, false, deadline, [&](const bson_t* document) -> Result<void> {
     out.bytes += static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_or(document, "bytes", 0)));
     return {};

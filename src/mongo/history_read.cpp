@@ -2,6 +2,7 @@
 #include <map>
 #include <utility>
 
+#include "core/past_holder.hpp"
 #include "core/scan_cursor.hpp"
 #include "mongo/errors.hpp"
 #include "mongo/history.hpp"
@@ -39,7 +40,7 @@ Result<void> read_pieces(const Place& place, mongoc_client_t* client, StoredStat
   Document order;
   order.add("_id", std::int32_t{1});
   Document options;
-  options.add("sort", order);
+  options.add("sort", order).add("batchSize", place.pieces_at_once());
   std::int64_t read = 0;
   auto found = place.find(client, place.history_chunks(), pieces_of(state.document), options, false, deadline,
                           [&](const bson_t* piece) -> Result<void> {
@@ -61,11 +62,6 @@ Result<HistoryLookup> answer_of(const Place& place, mongoc_client_t* client, Sto
   return HistoryLookup{.status = Status::kFound, .record = *std::move(record)};
 }
 
-// Of two that began in one millisecond the one that came later.
-bool follows(const StoredState& one, const StoredState& other) {
-  return std::pair(one.since, one.position) > std::pair(other.since, other.position);
-}
-
 }  // namespace
 
 Result<HistoryLookup> History::get(const GetHistory& request) {
@@ -77,75 +73,66 @@ Result<HistoryLookup> History::get(const GetHistory& request) {
 
 Result<HistoryLookup> History::by_id(mongoc_client_t* client, const GetHistory& request, Deadline deadline) {
   Document filter;
-  filter.add_utf8("ident", document_id(request.ns, request.id)).add("since", not_later(request.at));
+  filter.add_utf8("ident", document_id(request.ns, request.id)).add("since", not_later(request.at)).add("until", later(request.at));
   Document order;
   order.add("since", std::int32_t{-1}).add("position", std::int32_t{-1});
   Document options;
   options.add("sort", order).add("limit", std::int64_t{1}).add("projection", without_keys());
-  std::optional<StoredState> last;
-  auto found = place_->find(client, place_->history(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
-    auto state = read_state(document);
-    if (!state) return std::move(state).error();
-    last = *std::move(state);
-    return {};
-  });
-  if (!found) return std::move(found).error();
-  if (!last || !last->in_force(request.at)) return HistoryLookup();
-  return answer_of(*place_, client, *std::move(last), request.at, deadline);
+  auto last = place_->find_one(client, place_->history(), filter, options, false, deadline, read_state);
+  if (!last) return std::move(last).error();
+  if (!*last) return HistoryLookup();
+  return answer_of(*place_, client, **std::move(last), request.at, deadline);
 }
 
 Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory& request, Deadline deadline) {
   Document filter;
-  filter.add_text("ns", request.ns).add_text("keys", request.key).add("since", not_later(request.at));
+  filter.add_text("ns", request.ns).add_text("keys", request.key);
   Document fields;
   for (const auto* name : {"format", "ident", "kind", "reason", "stamp", "position", "since", "until", "lost"}) {
     fields.add(name, std::int32_t{1});
   }
   Document options;
-  options.add("projection", fields);
-  std::map<std::string, StoredState> latest;  // by identity
-  std::optional<Stamp> claim_by;
+  options.add("projection", fields).add("batchSize", place_->batch_size(false));
+  std::vector<detail::PastClaim> claims;
+  struct InForce {
+    std::size_t claim = 0;
+    std::string document{};
+    TimePoint since{};
+    std::int64_t position = 0;
+  };
+  std::map<std::string, InForce> in_force;  // by identity
   auto found = place_->find(client, place_->history(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
     auto state = read_state(document);
     if (!state) return std::move(state).error();
-    claim_by = std::max(claim_by.value_or(0), state->meta.stamp);
-    auto& known = latest[state->ident];
-    if (known.document.empty() || follows(*state, known)) known = *std::move(state);
+    const bool record = state->kind != Kind::kTombstone;
+    claims.push_back({.stamp = state->meta.stamp,
+                      .since = state->since,
+                      .applied = static_cast<std::uint64_t>(state->position),
+                      .in_force = false,
+                      .record = record,
+                      .lost = record ? state->meta.lost_keys.contains(request.key) : state->reason == TombstoneReason::kSuperseded});
+    if (!state->in_force(request.at)) return {};
+    auto& known = in_force[state->ident];
+    // Two while a batch is written: of those the one that came later.
+    if (known.document.empty() || std::pair(state->since, state->position) > std::pair(known.since, known.position)) {
+      known = {.claim = claims.size() - 1, .document = std::move(state->document), .since = state->since, .position = state->position};
+    }
     return {};
   });
   if (!found) return std::move(found).error();
-  if (latest.empty()) return HistoryLookup();
-  std::optional<Stamp> lost_by;
-  const StoredState* holder = nullptr;
-  for (const auto& [ident, state] : latest) {
-    if (!state.in_force(request.at)) continue;
-    const bool lost =
-        state.kind == Kind::kTombstone ? state.reason == TombstoneReason::kSuperseded : state.meta.lost_keys.contains(request.key);
-    if (lost) {
-      lost_by = std::max(lost_by.value_or(0), state.meta.stamp);
-    } else if (state.kind != Kind::kTombstone && (holder == nullptr || holder->meta.stamp < state.meta.stamp)) {
-      holder = &state;  // two only where the older one learnt of it later
-    }
-  }
-  if (holder == nullptr) {
-    // It went to a later claim; where no history knows of one, it was that of a record without.
-    return HistoryLookup{.status = lost_by && *claim_by <= *lost_by ? Status::kNotKept : Status::kGone, .record = {}};
-  }
+  for (const auto& [ident, one] : in_force) claims[one.claim].in_force = true;
+  const auto holder = detail::past_holder(claims, request.at);
+  if (holder.status != Status::kFound) return HistoryLookup{.status = holder.status, .record = {}};
+  const auto held = std::ranges::find_if(in_force, [&](const auto& one) { return one.second.claim == holder.claim; });
   Document it;
-  it.add_utf8("_id", holder->document);
+  it.add_utf8("_id", held->second.document);
   Document whole;
   whole.add("projection", without_keys());
-  std::optional<StoredState> state;
-  found = place_->find(client, place_->history(), it, whole, false, deadline, [&](const bson_t* document) -> Result<void> {
-    auto read = read_state(document);
-    if (!read) return std::move(read).error();
-    state = *std::move(read);
-    return {};
-  });
-  if (!found) return std::move(found).error();
+  auto state = place_->find_one(client, place_->history(), it, whole, false, deadline, read_state);
+  if (!state) return std::move(state).error();
   // Dropped in between: what was in force then is not known any more.
-  if (!state) return HistoryLookup();
-  return answer_of(*place_, client, *std::move(state), request.at, deadline);
+  if (!*state) return HistoryLookup();
+  return answer_of(*place_, client, **std::move(state), request.at, deadline);
 }
 
 Result<SummaryPage> History::scan(const ScanHistory& request) {
@@ -165,6 +152,7 @@ Result<SummaryPage> History::scan(const ScanHistory& request) {
   Document options;
   // One more than asked for tells whether this page is the last.
   options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1)).add("projection", without_keys());
+  options.add("batchSize", place_->batch_size(true));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
     std::vector<StoredState> states;
     bool more = false;

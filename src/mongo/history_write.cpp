@@ -64,24 +64,30 @@ class History::Writing {
     });
   }
 
-  // Those of this batch's identities that are in force. What an attempt left that did not come to its end is not one of them: its documents
-  // are those of this attempt, or of the next batch.
+  // Of this batch's identities what is in force, or was when the first of the batch was accepted. What an attempt left that did not come to
+  // its end is not one of them: its documents are those of this attempt, or of the next batch.
   Result<void> read_links() {
     std::set<std::string> wanted;
-    for (const auto* given : fresh_) wanted.insert(document_id(given->state.ns, given->state.id));
+    auto first = kForever;
+    for (const auto* given : fresh_) {
+      wanted.insert(document_id(given->state.ns, given->state.id));
+      first = std::min(first, given->state.at);
+    }
+    Document not_before;
+    not_before.add_date("$gte", first);
     for (auto at = wanted.begin(); at != wanted.end();) {
       Document ids;
       for (std::size_t count = 0; at != wanted.end() && count < limit(); ++at, ++count) ids.push_text(count, *at);
       Document in;
       in.add_array("$in", ids);
       Document filter;
-      filter.add("ident", in).add_date("until", kForever);
+      filter.add("ident", in).add("until", not_before);
       Document fields;
       for (const auto* name : {"format", "ident", "since", "until", "position", "keys", "stamp", "keep", "pieces"}) {
         fields.add(name, std::int32_t{1});
       }
       Document options;
-      options.add("projection", fields);
+      options.add("projection", fields).add("batchSize", place_.batch_size(false));
       auto found = place_.find(client_, place_.history(), filter, options, false, deadline_, [&](const bson_t* document) -> Result<void> {
         auto state = read_state(document);
         if (!state) return std::move(state).error();
@@ -90,9 +96,7 @@ class History::Writing {
           if (state->document.starts_with(mine) && state->document > state_name(mine, position)) return {};
         }
         const auto ident = state->ident;
-        const auto since = state->since;
-        auto& link = links_[ident];
-        if (link.document.empty() || since >= link.since) link = link_of(*std::move(state));
+        links_[ident].push_back(link_of(*std::move(state)));
         return {};
       });
       if (!found) return found;
@@ -103,7 +107,7 @@ class History::Writing {
   Result<void> write_states() {
     if (auto read = read_links(); !read) return read;
     std::vector<PlannedState> planned;
-    std::vector<std::pair<Link, TimePoint>> ends;
+    std::map<std::string, Link> ends;  // by document
     std::size_t bytes = 0;
     const auto flush = [&]() -> Result<void> {
       auto done = insert(planned);
@@ -112,14 +116,20 @@ class History::Writing {
       return done;
     };
     for (const auto* given : fresh_) {
-      const auto before = links_.find(document_id(given->state.ns, given->state.id));
+      auto& links = links_[document_id(given->state.ns, given->state.id)];
+      const auto before = std::ranges::max_element(links, {}, [](const Link& one) { return std::pair(one.until, one.since); });
       auto name = state_name(part_name(request_.source, given->state.part), given->state.position);
-      auto one = plan_state(*given, std::move(name), before == links_.end() ? nullptr : &before->second, place_.options().max_inline_bytes);
+      auto one = plan_state(*given, std::move(name), before == links.end() ? nullptr : &*before, place_.options().max_inline_bytes);
       if (!one.whole.whole() || one.whole.bytes() > kMaxDocument) {
         return Error(ErrorCode::kTooLarge, "a state of a history does not fit into a document of MongoDB").at_field("keys");
       }
-      if (before != links_.end()) ends.emplace_back(std::move(before->second), one.link.since);
-      links_.insert_or_assign(one.ident, one.link);
+      // What was in force then, or would have been later: what was accepted later and applied before never was.
+      for (auto& earlier : links) {
+        if (earlier.until <= one.link.since) continue;
+        earlier.until = one.link.since;
+        ends.insert_or_assign(earlier.document, earlier);
+      }
+      links.push_back(one.link);
       bytes += one.whole.bytes();
       planned.push_back(std::move(one));
       if (planned.size() < limit() && bytes < place_.options().batch_bytes) continue;
@@ -203,24 +213,26 @@ class History::Writing {
     return {};
   }
 
-  Result<void> end(const std::vector<std::pair<Link, TimePoint>>& ends) {
+  Result<void> end(const std::map<std::string, Link>& ends) {
     const auto states = place_.collection(client_, place_.history());
-    for (std::size_t at = 0; at < ends.size(); at += limit()) {
+    for (auto at = ends.begin(); at != ends.end();) {
       Document options;
       options.add("ordered", false);
       const BulkHandle bulk(mongoc_collection_create_bulk_operation_with_opts(states.get(), options.raw()));
       bson_error_t error{};
-      for (std::size_t i = at; i < std::min(ends.size(), at + limit()); ++i) {
-        const auto& [link, until] = ends[i];
+      for (std::size_t count = 0; at != ends.end() && count < limit(); ++at, ++count) {
+        const auto& link = at->second;
+        Document not_yet;
+        not_yet.add_date("$gt", link.until);
         Document filter;
-        filter.add_utf8("_id", link.document).add_date("until", kForever);
+        filter.add_utf8("_id", link.document).add("until", not_yet);
         Document fields;
-        fields.add_date("until", until);
-        if (link.keep) fields.add_date("drop_at", until + *link.keep).add_date("purge_at", until + *link.keep + kGrace);
+        fields.add_date("until", link.until);
+        if (link.keep) fields.add_date("drop_at", link.until + *link.keep).add_date("purge_at", link.until + *link.keep + kGrace);
         Document change;
         change.add("$set", fields);
         if (link.pieces > 0) {
-          if (auto done = end_pieces(link, until); !done) return done;
+          if (auto done = end_pieces(link, link.until); !done) return done;
         }
         if (!mongoc_bulk_operation_update_one_with_opts(bulk.get(), filter.raw(), change.raw(), nullptr, &error)) {
           return call_error(error, deadline_);
@@ -293,7 +305,7 @@ class History::Writing {
   std::map<std::uint32_t, Position> positions_before_;  // as they were found
   bool has_from_ = false;
   std::vector<const ArchivedState*> fresh_;
-  std::map<std::string, Link> links_;  // by identity: its latest state
+  std::map<std::string, std::vector<Link>> links_;  // by identity: what may be in force since the first state of the batch
 };
 
 Result<std::size_t> History::write(const WriteHistory& request) {

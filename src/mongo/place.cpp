@@ -40,7 +40,7 @@ Result<void> Place::find(mongoc_client_t* client, const std::string& name, const
     if (auto visited = visit(Found{document}); !visited) return visited;
   }
   bson_error_t error{};
-  if (mongoc_cursor_error(cursor.get(), &error)) return call_error(error, deadline);
+  if (mongoc_cursor_error(cursor.get(), &error)) return failed(error, deadline);
   return {};
 }
 
@@ -48,6 +48,20 @@ CursorHandle Place::find_all(mongoc_client_t* client, const std::string& name, c
   const auto from = collection(client, name);
   const auto* preference = mongoc_uri_get_read_prefs_t(clients_->address().uri.get());
   return CursorHandle(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
+}
+
+std::int32_t Place::pieces_at_once() const noexcept {
+  constexpr std::size_t kTogether = std::size_t{32} << 20;
+  return fewer(static_cast<std::int32_t>(std::clamp<std::size_t>(kTogether / options().max_inline_bytes, 1, 200)));
+}
+
+Error Place::failed(const bson_error_t& error, Deadline deadline) const {
+  constexpr int kMost = 4;  // one document at a time
+  if (too_much_at_once(error)) {
+    auto before = fewer_.load(std::memory_order_relaxed);
+    if (before < kMost) fewer_.compare_exchange_strong(before, before + 1, std::memory_order_relaxed);
+  }
+  return call_error(error, deadline);
 }
 
 Result<void> Place::command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const {

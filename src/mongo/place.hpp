@@ -2,6 +2,7 @@
 // Thread rule: any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -61,6 +62,14 @@ class Place {
     return CollectionHandle(mongoc_client_get_collection(client, database().c_str(), name.c_str()));
   }
 
+  // Documents in one answer, with or without their payloads. Some servers send all that there are where nothing is said, and more than the
+  // driver takes (48 MB): a call that met such an answer gets fewer when it is repeated, and so do all from then on.
+  std::int32_t batch_size(bool payloads) const noexcept { return fewer(payloads ? 200 : 1000); }
+  // Of pieces, whose size is known.
+  std::int32_t pieces_at_once() const noexcept;
+  // Of a find that failed.
+  Error failed(const bson_error_t& error, Deadline deadline) const;
+
   // Calls what(document) for each that `filter` finds, until it gives an error; `find_options` as mongoc_collection_find_with_opts() has
   // them. `anywhere`: by the URI's read preference; else from the primary.
   using Visit = std::function<Result<void>(Found)>;
@@ -68,9 +77,24 @@ class Place {
                     bool anywhere, Deadline deadline, const Visit& visit) const;
   // The same as a cursor, for who wants to stop on the way; by the URI's read preference.
   CursorHandle find_all(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options) const;
+  // The last of those that it finds (of one `_id`, or with a limit of 1: the one), as read(document) makes it. Empty: there is none.
+  template <class Read>
+  auto find_one(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options, bool anywhere,
+                Deadline deadline, Read read) const -> Result<std::optional<std::decay_t<decltype(*read(std::declval<Found>()))>>> {
+    std::optional<std::decay_t<decltype(*read(std::declval<Found>()))>> out;
+    auto found = find(client, collection, filter, find_options, anywhere, deadline, [&](Found document) -> Result<void> {
+      auto one = read(document);
+      if (!one) return std::move(one).error();
+      out = *std::move(one);
+      return {};
+    });
+    if (!found) return std::move(found).error();
+    return out;
+  }
   Result<void> command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const;
 
  private:
+  std::int32_t fewer(std::int32_t documents) const noexcept { return std::max(1, documents >> 3 * fewer_.load(std::memory_order_relaxed)); }
   Result<void> make(mongoc_client_t* client, Deadline deadline) const;
   Result<void> check_format(mongoc_client_t* client, Deadline deadline) const;
   Result<void> make_indexes(mongoc_client_t* client, Deadline deadline) const;
@@ -87,6 +111,7 @@ class Place {
   std::atomic<bool> ready_{false};
   std::atomic<bool> guarded_{false};
   std::atomic<bool> history_ready_{false};
+  mutable std::atomic<int> fewer_{0};  // answers that were too large so far
 };
 
 // An index as a server lists it.

@@ -41,15 +41,7 @@ Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::s
   filter.add_utf8("_id", id);
   Document options;
   options.add("projection", all_but_document()).add("limit", std::int64_t{1});
-  std::optional<Stored> out;
-  auto found = place_->find(client, place_->documents(), filter, options, anywhere, deadline, [&](const bson_t* document) -> Result<void> {
-    auto stored = read_document(document);
-    if (!stored) return std::move(stored).error();
-    out = *std::move(stored);
-    return {};
-  });
-  if (!found) return std::move(found).error();
-  return out;
+  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document);
 }
 
 Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline) {
@@ -144,8 +136,7 @@ namespace {
 
 std::string cursor_at(const Summary& line) { return detail::encode_scan_cursor(line.hash, line.ns, line.id); }
 
-constexpr Milliseconds kFreshFor{10'000};  // others may write as well
-constexpr Milliseconds kFarewell{1'000};   // for telling the server that a cursor is not wanted any more
+constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
 
 }  // namespace
 
@@ -168,8 +159,8 @@ class Reader::Documents {
     options.add("sort", order);
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
     options.add("projection", request.with_records ? without_document() : summary_fields());
-    options.add("batchSize", batch_size(request.with_records));
-    return std::unique_ptr<Documents>(new Documents(place.find_all(client, place.documents(), filter, options)));
+    options.add("batchSize", place.batch_size(request.with_records));
+    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options)));
   }
 
   // The next one; null at the end. It stays the next one until it is taken.
@@ -178,7 +169,7 @@ class Reader::Documents {
     const bson_t* document = nullptr;
     if (!mongoc_cursor_next(cursor_.get(), &document)) {
       bson_error_t error{};
-      if (mongoc_cursor_error(cursor_.get(), &error)) return call_error(error, deadline);
+      if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
       return static_cast<const Stored*>(nullptr);
     }
     auto stored = read_document(document);
@@ -193,8 +184,9 @@ class Reader::Documents {
   }
 
  private:
-  explicit Documents(CursorHandle cursor) : cursor_(std::move(cursor)) {}
+  Documents(const Place& place, CursorHandle cursor) : place_(place), cursor_(std::move(cursor)) {}
 
+  const Place& place_;
   CursorHandle cursor_;
   std::optional<Stored> next_;
 };
@@ -211,7 +203,7 @@ struct Reader::Ahead {
   ~Ahead() { client->line.deadline = Deadline::in(kFarewell); }
 };
 
-Reader::Reader(std::shared_ptr<Place> place) : place_(std::move(place)) {}
+Reader::Reader(std::shared_ptr<Place> place, Milliseconds fresh_for) : place_(std::move(place)), fresh_for_(fresh_for) {}
 Reader::~Reader() = default;
 
 void Reader::forget_ahead() {
@@ -272,7 +264,7 @@ Result<SummaryPage> Reader::go_on(std::unique_ptr<Ahead>& ahead, const ScanArchi
     auto documents = Documents::behind(*place_, client, request, 0);
     if (!documents) return std::move(documents).error();
     ahead->documents = *std::move(documents);
-    ahead->until = Deadline::in(kFreshFor);
+    ahead->until = Deadline::in(fresh_for_);
   }
   return page_of(client, *ahead->documents, request, limit);
 }

@@ -13,13 +13,10 @@
 
 namespace setget::inline v0::mongo {
 
-// Documents in one answer of a server, with or without their payloads. Some servers send all that there are where nothing is said, and more
-// than a message may have.
-inline std::int32_t batch_size(bool payloads) { return payloads ? 200 : 1000; }
-
 class Reader {
  public:
-  explicit Reader(std::shared_ptr<Place> place);
+  static constexpr Milliseconds kFreshFor{10'000};  // others may write as well: what was found longer ago is looked for again
+  explicit Reader(std::shared_ptr<Place> place, Milliseconds fresh_for = kFreshFor);
   ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -51,6 +48,7 @@ class Reader {
   Result<SummaryPage> go_on(std::unique_ptr<Ahead>& ahead, const ScanArchive& request, std::size_t limit);
 
   std::shared_ptr<Place> place_;
+  const Milliseconds fresh_for_;
   std::mutex ahead_mutex_;
   std::unique_ptr<Ahead> ahead_;
   std::string expected_;       // the end of the last page: who asks for this is going on

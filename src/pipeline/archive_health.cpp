@@ -51,6 +51,10 @@ Result<ArchiveHealth> archive_health(KeyStoreBackend& store, ArchiveBackend& arc
   if (!refused && refused.error().code() != ErrorCode::kUnsupported) return std::move(refused).error();
   if (refused) health.quarantined = refused->entries.size();
   if (!health.checkpoint) return health;
+  auto identity = store.identity();
+  if (!identity) return std::move(identity).error();
+  health.other_store = health.checkpoint->source != *identity;
+  if (health.other_store) return health;
   auto cursors = store.cursors();
   if (!cursors) return std::move(cursors).error();
   const auto own = std::ranges::find(*cursors, cursor, &CursorInfo::name);
@@ -80,6 +84,12 @@ std::vector<Finding> judge_archive(const ArchiveHealth& health, const std::optio
   const auto& checkpoint = *health.checkpoint;
   if (!checkpoint.last_error.empty()) {
     found.push_back({Level::kError, "the last archive run failed: " + checkpoint.last_error, "setget archive run"});
+  }
+  if (health.other_store) {
+    found.push_back(
+        {Level::kError, "the archive belongs to another store, or to this one before it was flushed or replaced: runs are refused",
+         "name the right --store or --archive; or setget archive restore, where this one lost what it had, and then setget archive "
+         "run --adopt"});
   }
   const bool never = checkpoint.last_success_at == TimePoint{};
   const auto run = late(never ? checkpoint.last_started_at : checkpoint.last_success_at, schedule, grace, now);

@@ -35,6 +35,10 @@ struct Archiver::State {
 
   // Whether the histories can tell what was at `at`: see Archiver::get_at().
   Result<void> check_moment(TimePoint at) const;
+  // As the archive's scan_history(), and each record with the keys that it had at that moment.
+  Result<SummaryPage> scan_past(const ScanHistory& request);
+  // Takes off `lost_keys` what a claim took that came later than `at`: a state says what it had lost when it was applied.
+  Result<void> as_it_was(Record& record, TimePoint at);
   // `source`: the store's identity where the caller has settled that the archive is this store's; else it is looked at here.
   Result<std::uint64_t> move_history(Deadline deadline, const StoreIdentity* source);
   // Both with `moving` held. The outbox, batch by batch.

@@ -249,6 +249,28 @@ std::optional<Milliseconds> Archiver::State::age_of(const Flows& flows, const Hi
   return age.is_never ? std::nullopt : std::optional(age.length);
 }
 
+Result<void> Archiver::State::as_it_was(Record& record, TimePoint at) {
+  if (record.lost_keys.empty()) return {};
+  std::vector<std::string> lost;
+  for (const auto key : record.lost_keys) {
+    auto holder = archive().get_history({.ns = record.ns, .key = key, .id = {}, .at = at});
+    if (!holder) return std::move(holder).error();
+    if (!holder->record || holder->record->id != record.id) lost.emplace_back(key);
+  }
+  if (lost.size() != record.lost_keys.size()) record.lost_keys = KeyList(std::span<const std::string>(lost));
+  return {};
+}
+
+Result<SummaryPage> Archiver::State::scan_past(const ScanHistory& request) {
+  auto page = archive().scan_history(request);
+  if (!page) return page;
+  for (auto& item : page->items) {
+    if (!item.record) continue;
+    if (auto done = as_it_was(*item.record, request.at); !done) return std::move(done).error();
+  }
+  return page;
+}
+
 // Whether it has expired or not.
 Result<Lookup> Archiver::State::as_it_is(const PastGet& request, Deadline deadline) {
   if (request.key.empty()) return store().get_by_id({.ns = request.ns, .id = request.id, .now = TimePoint{}, .deadline = deadline});
@@ -266,24 +288,33 @@ Result<std::optional<Record>> Archiver::get_at(const PastGet& request, Deadline 
   if (auto moved = state_->move_history(deadline, nullptr); !moved) return std::move(moved).error();
   auto found = state_->archive().get_history({.ns = request.ns, .key = request.key, .id = request.id, .at = request.at});
   if (!found) return std::move(found).error();
-  if (found->status == HistoryLookup::Status::kFound) return Answer(std::move(found->record));
+  if (found->status == HistoryLookup::Status::kFound) {
+    if (auto done = state_->as_it_was(*found->record, request.at); !done) return std::move(done).error();
+    return Answer(std::move(found->record));
+  }
   if (found->status == HistoryLookup::Status::kNotKept) return refused("the record that was there then is of a flow without history");
+  const auto nothing_at = [&](TimePoint at) -> Result<Answer> {
+    auto stats = state_->archive().stats();
+    if (!stats) return std::move(stats).error();
+    if (auto reached = detail::check_reach(*stats, at); !reached) return std::move(reached).error();
+    return Answer();
+  };
   // What is there now, and was then, without a state of its own.
   auto current = state_->as_it_is(request, deadline);
   if (!current) return std::move(current).error();
-  if (current->record && current->record->created_at <= request.at) {
-    // It has been there since, and its flow has kept history for a while at most.
+  if (current->record) {
+    // It has been there since, and its flow has kept history for a while at most. Or it has come later; what was there before is not known.
     const auto& record = *current->record;
-    if (!state_->options.policy->flows()->effective(record.account, record.flow).history.value_or(false)) {
+    const bool since = record.created_at <= request.at;
+    const bool kept = state_->options.policy->flows()->effective(record.account, record.flow).history.value_or(false);
+    if (!kept && (since || found->status == HistoryLookup::Status::kUnknown)) {
       return refused("the record under it is of a flow without history");
     }
+    if (!since) return nothing_at(request.at);
     if (record.expired(request.at)) return Answer();
     return Answer(std::move(current->record));
   }
-  auto stats = state_->archive().stats();
-  if (!stats) return std::move(stats).error();
-  if (auto reached = detail::check_reach(*stats, request.at); !reached) return std::move(reached).error();
-  return Answer();
+  return nothing_at(request.at);
 }
 
 }  // namespace setget::inline v0

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/past_holder.hpp"
 #include "core/scan_cursor.hpp"
 #include "sqlite/archive_codec.hpp"
 #include "sqlite/codec.hpp"
@@ -25,43 +26,47 @@ std::int64_t ms_of(TimePoint time) { return time.time_since_epoch().count(); }
 
 // What add_state needs of the state before.
 struct Before {
-  std::int64_t row = 0;
-  std::int64_t since = 0;
-  std::optional<std::int64_t> until;
   std::int64_t stamp = 0;
   std::string keys;
 };
 
+// The one that was applied last: it has no end yet.
 std::optional<Before> last_state(Connection& db, std::uint64_t hash, const HistoryState& state) {
   auto row = db.query(
-      "SELECT row, since, until, stamp, keys FROM archive_state_kept WHERE h = ? AND ns = ? AND id = ? ORDER BY since DESC, row DESC LIMIT "
+      "SELECT stamp, keys FROM archive_state_kept WHERE h = ? AND ns = ? AND id = ? AND until IS NULL ORDER BY since DESC, row DESC LIMIT "
       "1");
   row.with(hash, std::string_view(state.ns), std::string_view(state.id));
   if (!row.step()) return std::nullopt;
-  Before before;
-  before.row = row.integer(0);
-  before.since = row.integer(1);
-  if (!row.is_null(2)) before.until = row.integer(2);
-  before.stamp = row.integer(3);
-  before.keys = row.text(4);
-  return before;
+  return Before{.stamp = row.integer(0), .keys = row.text(1)};
+}
+
+// Ends what was in force at `since`, or would have been later: what was accepted later and applied before never was.
+void end_states(Connection& db, std::uint64_t hash, const HistoryState& state, std::int64_t since) {
+  std::vector<std::int64_t> rows;
+  const auto collect = [&](const char* sql) {
+    auto row = db.query(sql);
+    row.with(hash, std::string_view(state.ns), std::string_view(state.id), since);
+    while (row.step()) rows.push_back(row.integer(0));
+  };
+  collect("SELECT row FROM archive_state_kept WHERE h = ?1 AND ns = ?2 AND id = ?3 AND since > ?4 AND (until IS NULL OR until > ?4)");
+  collect(
+      "SELECT row FROM archive_state_kept WHERE h = ?1 AND ns = ?2 AND id = ?3 AND since <= ?4 AND (until IS NULL OR until > ?4) "
+      "ORDER BY since DESC, row DESC LIMIT 1");
+  for (const auto row : rows) db.run("UPDATE archive_state_kept SET until = ?1, drop_at = ?1 + keep WHERE row = ?2", since, row);
 }
 
 Result<void> add_state(Connection& db, const ArchivedState& given) {
   const auto& state = given.state;
   const auto hash = identity_hash(state.ns, state.id);
   const std::int64_t keep = given.keep ? given.keep->count() : kNever;
-  auto since = ms_of(state.at);
+  const auto since = ms_of(state.at);
   std::int64_t stamp = 0;
   std::string keys;
   if (auto before = last_state(db, hash, state)) {
-    since = std::max(since, before->until.value_or(before->since));
     stamp = before->stamp;
     if (state.kind == Kind::kTombstone) keys = std::move(before->keys);
-    if (!before->until) {
-      db.run("UPDATE archive_state_kept SET until = ?1, drop_at = ?1 + keep WHERE row = ?2", since, before->row);
-    }
   }
+  end_states(db, hash, state, since);
   std::int64_t ends = kNever;
   std::int64_t expires_at = kNever;
   std::string body;
@@ -129,50 +134,43 @@ Result<HistoryLookup> answer_of(const Query& row, TimePoint at) {
 
 Result<HistoryLookup> find_by_id(Connection& db, const GetHistory& request) {
   auto row = db.query("SELECT " SETGET_STATE
-                      ", s.until FROM archive_state_kept s WHERE s.h = ?1 AND s.ns = ?2 AND s.id = ?3 AND s.since <= ?4 "
-                      "ORDER BY s.since DESC, s.row DESC LIMIT 1");
-  const auto at = ms_of(request.at);
-  row.with(identity_hash(request.ns, request.id), request.ns, request.id, at);
-  if (!row.step() || (!row.is_null(kBody + 1) && row.integer(kBody + 1) <= at)) return HistoryLookup();
+                      " FROM archive_state_kept s WHERE s.h = ?1 AND s.ns = ?2 AND s.id = ?3 AND s.since <= ?4 AND "
+                      "(s.until IS NULL OR s.until > ?4) ORDER BY s.since DESC, s.row DESC LIMIT 1");
+  row.with(identity_hash(request.ns, request.id), request.ns, request.id, ms_of(request.at));
+  if (!row.step()) return HistoryLookup();
   return answer_of(row, request.at);
 }
 
 Result<HistoryLookup> find_by_key(Connection& db, const GetHistory& request) {
-  HistoryLookup answer;
-  std::optional<std::int64_t> lost_by;
-  std::int64_t claim_by = 0;
-  std::optional<HistoryLookup> holder;
-  std::int64_t held_by = -1;
+  std::vector<detail::PastClaim> claims;
+  std::vector<std::int64_t> rows;
   const auto at = ms_of(request.at);
-  auto row = db.query("SELECT " SETGET_STATE
-                      ", s.until FROM archive_state_key k JOIN archive_state_kept s ON s.row = k.row "
-                      "WHERE k.h = ?1 AND k.ns = ?2 AND k.key = ?3 AND s.since <= ?4");
-  row.with(key_hash(request.ns, request.key), request.ns, request.key, at);
-  while (row.step()) {
-    answer.status = Status::kGone;
-    claim_by = std::max(claim_by, row.integer(kStamp));
-    if (!row.is_null(kBody + 1) && row.integer(kBody + 1) <= at) continue;
-    const auto kind = static_cast<Kind>(row.integer(kKind));
-    bool lost = kind == Kind::kTombstone && static_cast<TombstoneReason>(row.integer(kReason)) == TombstoneReason::kSuperseded;
-    if (kind != Kind::kTombstone) {
-      const auto keys = unpack_keys(row.blob(kLost));
+  {
+    auto row = db.query(
+        "SELECT s.row, s.kind, s.reason, s.stamp, s.since, s.until, s.lost FROM archive_state_key k JOIN archive_state_kept s ON s.row = "
+        "k.row WHERE k.h = ?1 AND k.ns = ?2 AND k.key = ?3");
+    row.with(key_hash(request.ns, request.key), request.ns, request.key);
+    while (row.step()) {
+      auto& claim = claims.emplace_back();
+      rows.push_back(row.integer(0));
+      claim.record = static_cast<Kind>(row.integer(1)) != Kind::kTombstone;
+      claim.stamp = row.number(3);
+      claim.since = TimePoint(Milliseconds(row.integer(4)));
+      claim.applied = row.number(0);
+      claim.in_force = row.integer(4) <= at && (row.is_null(5) || row.integer(5) > at);
+      claim.lost = !claim.record && static_cast<TombstoneReason>(row.integer(2)) == TombstoneReason::kSuperseded;
+      if (!claim.record) continue;
+      const auto keys = unpack_keys(row.blob(6));
       if (!keys) return keys.error();
-      lost = keys->contains(request.key);
-    }
-    if (lost) {
-      lost_by = std::max(lost_by.value_or(0), row.integer(kStamp));
-    } else if (kind != Kind::kTombstone && row.integer(kStamp) > held_by) {
-      // Two only where the older one learnt of it later.
-      held_by = row.integer(kStamp);
-      auto held = answer_of(row, request.at);
-      if (!held) return held;
-      holder = *std::move(held);
+      claim.lost = keys->contains(request.key);
     }
   }
-  if (holder) return *std::move(holder);
-  // It went to a later claim; where no history knows of one, it was that of a record without.
-  if (lost_by && claim_by <= *lost_by) answer.status = Status::kNotKept;
-  return answer;
+  const auto holder = detail::past_holder(claims, request.at);
+  if (holder.status != Status::kFound) return HistoryLookup{.status = holder.status, .record = {}};
+  auto row = db.query("SELECT " SETGET_STATE " FROM archive_state_kept s WHERE s.row = ?");
+  row.with(rows[holder.claim]);
+  if (!row.step()) return HistoryLookup();
+  return answer_of(row, request.at);
 }
 
 void drop_state(Connection& db, std::int64_t row) {

@@ -292,11 +292,53 @@ void of_states_in_one_millisecond_the_last_counts(Trial& t) {
   EXPECT_EQ(past.key("k", 10), "a/three");
 }
 
-void a_state_never_begins_before_the_one_it_follows(Trial& t) {
+// As an identity's states come where another record's claim was accepted later and applied before: "one" lost l to b at 30, and only then
+// its successor, accepted at 20, was applied.
+void what_was_accepted_later_and_applied_before_never_was(Trial& t) {
   Past past(t);
-  past.record("a", {"k"}, 20, "one").record("a", {"k"}, 10, "two").write();
-  EXPECT_EQ(past.key("k", 15), "unknown");
+  past.record("a", {"k", "l"}, 10, "one").record("b", {"l"}, 30, "b1").record("a", {"k", "l"}, 10, "one", {"l"}).from(30);
+  past.record("a", {"k", "l"}, 20, "two", {"l"}).write();
+  EXPECT_EQ(past.id("a", 9), "unknown");
+  EXPECT_EQ(past.id("a", 19), "a/one");
+  for (const std::int64_t ms : {20, 29, 30, 4000}) {
+    EXPECT_EQ(past.id("a", ms), "a/two") << ms;
+    EXPECT_EQ(past.key("k", ms), "a/two") << ms;
+  }
+  EXPECT_EQ(past.key("l", 19), "a/one");
+  EXPECT_EQ(past.key("l", 20), "a/two") << "it had not lost it yet";
+  EXPECT_EQ(past.key("l", 29), "a/two");
+  EXPECT_EQ(past.key("l", 30), "b/b1");
+  const auto page = t.archive().scan_history({.at = past.at(25)}).value();
+  ASSERT_EQ(page.items.size(), 1u);
+  EXPECT_EQ(page.items[0].record->payload.str(), "two");
+  // And what follows.
+  past.tombstone("a", 40).write();
+  EXPECT_EQ(past.id("a", 39), "a/two");
+  EXPECT_EQ(past.id("a", 40), "gone");
+  EXPECT_EQ(past.key("k", 40), "gone");
+}
+
+// A claim that is applied late: who had the key still seems to have it until a state says otherwise.
+void a_claim_counts_from_its_acceptance(Trial& t) {
+  Past past(t);
+  past.record("a", {"k"}, 10, "a1").record("a", {"m"}, 50, "a2");
+  past.record("b", {"k"}, 20, "b1").tombstone("b", 30).write();
+  EXPECT_EQ(past.key("k", 19), "a/a1");
+  EXPECT_EQ(past.key("k", 20), "b/b1");
+  EXPECT_EQ(past.key("k", 30), "gone") << "there is no falling back";
+  EXPECT_EQ(past.key("k", 49), "gone");
+  EXPECT_EQ(past.key("m", 50), "a/a2");
+}
+
+void states_that_never_were_go_as_others_do(Trial& t) {
+  Past past(t);
+  past.record("a", {"k"}, 10, "one").keep(Milliseconds(100)).record("a", {"k"}, 10, "one", {"k"}).from(30).keep(Milliseconds(100));
+  past.record("a", {"k"}, 20, "two").keep(Milliseconds(100)).write();
+  EXPECT_EQ(t.archive().stats().value().history_states, 3u);
+  EXPECT_EQ(t.archive().reclaim({.now = past.at(120), .max_steps = 100}).value(), 2u);
+  EXPECT_EQ(t.archive().stats().value().history_states, 1u);
   EXPECT_EQ(past.key("k", 20), "a/two");
+  EXPECT_EQ(past.id("a", 4000), "a/two");
 }
 
 void writing_again_changes_nothing(Trial& t) {
@@ -446,7 +488,9 @@ const std::array kStoreCases{
 const std::array kArchiveCases{
     SETGET_CASE(a_state_is_found_from_its_first_millisecond_to_its_last),
     SETGET_CASE(of_states_in_one_millisecond_the_last_counts),
-    SETGET_CASE(a_state_never_begins_before_the_one_it_follows),
+    SETGET_CASE(what_was_accepted_later_and_applied_before_never_was),
+    SETGET_CASE(a_claim_counts_from_its_acceptance),
+    SETGET_CASE(states_that_never_were_go_as_others_do),
     SETGET_CASE(writing_again_changes_nothing),
     SETGET_CASE(a_key_is_followed_from_record_to_record),
     SETGET_CASE(a_key_that_a_record_without_history_held_is_not_kept),

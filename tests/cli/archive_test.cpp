@@ -167,6 +167,18 @@ TEST_F(Archives, a_file_that_is_not_there_does_not_become_an_empty_archive) {
   EXPECT_FALSE(std::filesystem::exists(folder / "none.db"));
 }
 
+TEST_F(Archives, status_says_what_each_of_the_last_runs_did) {
+  set("a", "1", kSeparate);
+  ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
+  ASSERT_EQ(run({"delete", "a"}).code, 0);
+  ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
+  const auto status = run(with({"archive", "status"}, kSeparate));
+  EXPECT_EQ(status.code, 0);
+  EXPECT_NE(status.out.find("read 1, written 1, tombstones 0\n"), std::string::npos) << status.out;
+  EXPECT_NE(status.out.find("read 1, written 0, tombstones 1\n"), std::string::npos) << status.out;
+  EXPECT_EQ(run(with({"archive", "status", "--json"}, kSeparate)).json()["history"].size(), 2u);
+}
+
 TEST_F(Archives, restoring_from_an_archive_that_nothing_was_written_into_fails) {
   set("a", "1", kSeparate);
   const auto ran = run(with({"archive", "restore", "--json", "--store", "sqlite:other.db"}, kSeparate));

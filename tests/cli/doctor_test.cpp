@@ -62,6 +62,49 @@ TEST_F(Doctor, a_run_that_the_schedule_asked_for_and_nobody_made_is_named) {
   EXPECT_TRUE(finds(late.json(), "found 4 differences")) << late.out;
 }
 
+TEST_F(Doctor, an_archive_of_another_store_is_named) {
+  write("c.toml", "[ttl]\ndefault = \"30d\"\n[archive]\nuri = \"sqlite:archive.db\"\n");
+  set("a", "1", {"--config", "c.toml"});
+  ASSERT_EQ(run({"archive", "run", "--config", "c.toml"}).code, 0);
+  set("a", "1", {"--config", "c.toml", "--store", "sqlite:other.db"});
+  const auto ran = run({"doctor", "--json", "--config", "c.toml", "--store", "sqlite:other.db"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_TRUE(finds(ran.json(), "belongs to another store")) << ran.out;
+  EXPECT_FALSE(finds(ran.json(), "does not go on")) << "running it again would not help: " << ran.out;
+}
+
+// The store is not the only file that somebody could read, or that can break.
+TEST_F(Doctor, looks_into_the_files_of_queue_and_archive_too) {
+  write("c.toml", "[archive]\nuri = \"sqlite:archive.db\"\n[queue]\nuri = \"sqlite:queue.db\"\n");
+  set("a", "1", {"--config", "c.toml"});
+  ASSERT_EQ(run({"archive", "run", "--config", "c.toml"}).code, 0);
+  for (const char* file : {"queue.db", "archive.db"}) {
+    std::filesystem::permissions(folder / file, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
+  }
+  const auto ran = run({"doctor", "--json", "--config", "c.toml"});
+  EXPECT_EQ(ran.code, 2);
+  for (const std::string file : {"queue.db", "archive.db"}) {
+    EXPECT_TRUE(finds(ran.json(), file + " can be read or written by every user")) << ran.out;
+    EXPECT_NE(ran.out.find(file + ": integrity check"), std::string::npos) << ran.out;
+  }
+}
+
+TEST_F(Doctor, what_it_could_not_look_at_is_not_called_well_and_hides_nothing_else) {
+  write("c.toml", "[ttl]\ndefault = \"30d\"\n[archive]\nuri = \"sqlite:archive.db\"\n");
+  set("a", "1", {"--config", "c.toml"});
+  ASSERT_EQ(run({"archive", "run", "--config", "c.toml"}).code, 0);
+  for (const char* file : {"archive.db", "archive.db-wal", "archive.db-shm"}) std::filesystem::remove(folder / file);
+  std::ofstream(folder / "archive.db") << "this is not a database, however long it is made to look like one";
+  const auto text = run({"doctor", "--config", "c.toml"});
+  EXPECT_EQ(text.code, 1);
+  EXPECT_EQ(text.out.find("\nall is well"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("setget.db: integrity check"), std::string::npos) << text.out;
+  const auto json = run({"doctor", "--json", "--config", "c.toml"});
+  EXPECT_EQ(json.code, 1);
+  EXPECT_EQ(json.json()["safe"], false);
+  EXPECT_EQ(json.json()["complete"], false);
+}
+
 TEST_F(Doctor, a_damaged_file_is_a_failure_not_a_clean_bill) {
   std::ofstream(folder / "setget.db") << "this is not a database, however long it is made to look like one";
   const Ran ran = run({"doctor"});

@@ -52,6 +52,39 @@ TEST_P(MongoArchives, run_verify_status_restore_and_doctor_work_on_it) {
   EXPECT_EQ(with({"archive", "status"}).code, 2) << "it is gone";
 }
 
+// A record that no document of MongoDB can hold: it is visible wherever somebody looks, and the others are archived.
+TEST_P(MongoArchives, what_the_server_cannot_take_is_in_quarantine_and_everybody_says_so) {
+  std::ofstream(folder / "m.toml", std::ios::app) << "[ttl]\ndefault = \"30d\"\n[limits]\nmax_attribute_bytes = \"20MiB\"\n"
+                                                  << "[queue]\nmax_message_bytes = \"32MiB\"\n";
+  set("small", "1", {"--id", "small", "--config", "m.toml"});
+  std::ofstream(folder / "large.ndjson") << R"({"id": "large", "keys": ["large"], "account": "acme", "flow": "orders", "payload": 1, )"
+                                         << R"("attributes": {"a": ")" << std::string(17u << 20, 'x') << "\"}}\n";
+  const auto loaded = with({"load", "large.ndjson"});
+  ASSERT_EQ(loaded.code, 0) << loaded.out << loaded.err;
+  ASSERT_EQ(with({"queue", "drain"}).code, 0);
+  const auto ran = with({"archive", "run", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.json()["written"], 1);
+  EXPECT_EQ(ran.json()["quarantined"], 1);
+  const auto kept = with({"archive", "quarantine", "--json"});
+  EXPECT_EQ(kept.code, 2);
+  EXPECT_EQ(kept.json()["list"][0]["id"], "large");
+  EXPECT_NE(kept.json()["list"][0]["reason"].get<std::string>().find("MongoDB takes"), std::string::npos) << kept.out;
+  EXPECT_NE(with({"archive", "quarantine"}).out.find("large"), std::string::npos);
+  EXPECT_EQ(with({"archive", "status", "--json"}).json()["quarantined"], 1);
+  const auto doctor = with({"doctor"});
+  EXPECT_EQ(doctor.code, 2);
+  EXPECT_NE(doctor.out.find("quarantine"), std::string::npos) << doctor.out;
+  const auto verified = with({"archive", "verify", "--json"});
+  EXPECT_EQ(verified.code, 2);
+  EXPECT_EQ(verified.json()["list"][0]["id"], "large");
+  EXPECT_EQ(verified.json()["list"][0]["kind"], "missing_in_archive");
+  ASSERT_EQ(with({"delete", "large"}).code, 0);
+  EXPECT_EQ(with({"archive", "run", "--json"}).json()["quarantined"], 0) << "its end can be archived";
+  EXPECT_EQ(with({"archive", "quarantine"}).code, 0);
+  EXPECT_EQ(with({"archive", "verify", "--deep"}).code, 0);
+}
+
 TEST_P(MongoArchives, a_restore_that_is_killed_again_and_again_brings_an_empty_store_back) {
   RestoreKills(folder, "m.toml", 6, 600).into_an_empty_store();
 }

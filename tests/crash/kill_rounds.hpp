@@ -21,4 +21,9 @@ void kill_worker(const FreshPlace& fresh, std::uint64_t rounds);
 // An archiver dies; the next run and a deep verification find the archive complete. `after_kill` is called when one has died.
 void kill_archiver(const FreshPlace& fresh, std::uint64_t rounds, const std::function<void()>& after_kill = {});
 
+// Producers, worker and archiver die together where every state of every record is kept; after the next run the past is what it was, to the
+// millisecond. `most_lines`: of each victim, before it dies; gets of the past are dear on some servers.
+void kill_with_history(const FreshPlace& fresh, std::uint64_t rounds, std::uint64_t most_lines = 100,
+                       const std::function<void()>& after_kill = {});
+
 }  // namespace crash

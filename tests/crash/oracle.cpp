@@ -15,7 +15,8 @@ std::string problem(int identity, const std::string& what) { return id_of(identi
 
 std::string text_of(const Error& error) { return std::string(to_string(error.code())) + ": " + error.message(); }
 
-// n of a payload that payload_of() made; empty for anything else.
+}  // namespace
+
 std::optional<std::uint64_t> number_in(std::string_view payload) {
   const auto end = payload.find('|');
   const auto start = payload.find('#');
@@ -24,8 +25,6 @@ std::optional<std::uint64_t> number_in(std::string_view payload) {
   const auto [stop, failed] = std::from_chars(payload.data() + start + 1, payload.data() + end, n);
   return failed == std::errc() && stop == payload.data() + end ? std::optional(n) : std::nullopt;
 }
-
-}  // namespace
 
 std::string id_of(int identity) { return "record-" + std::to_string(identity); }
 

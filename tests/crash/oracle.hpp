@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,8 @@ inline constexpr int kIdentities = 18;
 // Content is a function of (identity, n): whoever finds a record can tell whether it is whole.
 std::string id_of(int identity);
 std::string payload_of(int identity, std::uint64_t n);
+// n of a payload that payload_of() made; empty for anything else.
+std::optional<std::uint64_t> number_in(std::string_view payload);
 // One key that all versions have, one that moves between versions, and now and then one that identities take from each other.
 std::vector<std::string> keys_of(int identity, std::uint64_t n);
 setget::SetRequest request_of(int identity, std::uint64_t n);

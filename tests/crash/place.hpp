@@ -18,6 +18,7 @@ struct Place {
   bool redis_queue = false;  // the queue is in Redis as well
   std::string archive{};     // mongodb:// URI of the archive; empty: in the file
   std::string collection{};  // of it
+  bool history = false;      // every state of every record is kept
 
   std::vector<std::string> words() const;
   // Precondition: they came from words().

@@ -2,8 +2,9 @@
 // parent could read was acknowledged:
 //   S identity n version   a set      T identity   an erase is about to be sent      E identity version   an erase
 //   G identity version     a get      R            ready                             A                    an archive run is complete
-// victim all|patient|work|archive|patient-archive N SEED PLACE…: sets are numbered from N; PLACE as Place::words() says. "patient…" is the
-// same where the servers may die: what could not be done for their sake is done again, and nothing is said of it until it was answered.
+// victim all|all-archive|patient|work|archive|patient-archive N SEED PLACE…: sets are numbered from N; PLACE as Place::words() says.
+// "patient…" is the same where the servers may die: what could not be done for their sake is done again, and nothing is said of it until it
+// was answered.
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -114,14 +115,16 @@ void archive(Pipeline& pipeline) {
 int main(int argc, char** argv) {
   // Never outlives the test.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (argc != 11) return 2;
+  if (argc != 12) return 2;
   const std::string mode = argv[1];
   const auto first = std::strtoull(argv[2], nullptr, 10);
   const auto seed = std::strtoull(argv[3], nullptr, 10);
   auto pipeline = must(crash::open_pipeline(crash::Place::of({argv + 4, argv + argc})));
   say("R");
   patient = mode.starts_with("patient");
-  if (mode == "all" || mode == "patient") do_all(*pipeline, first, seed);
+  std::jthread archiver;
+  if (mode == "all-archive") archiver = std::jthread([&pipeline] { archive(*pipeline); });
+  if (mode == "all" || mode == "all-archive" || mode == "patient") do_all(*pipeline, first, seed);
   if (mode == "archive" || mode == "patient-archive") archive(*pipeline);
   if (mode == "work") must(pipeline->start());
   while (true) ::pause();

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "mongo/reader.hpp"
 #include "mongo/trial.hpp"
 
 #include <setget/archiver.hpp>
@@ -306,6 +307,27 @@ TEST_P(MongoArchive, a_verify_of_what_agrees_costs_as_many_round_trips_however_m
   const auto before = counters->all();
   EXPECT_EQ(world.archiver->verify().value().ranges_differing, 0u);
   EXPECT_LE(counters->all() - before, 8) << "the checkpoint, and one cursor over all documents";
+}
+
+// Scans of records read ahead. What others write meanwhile is seen once that is older than its bound.
+TEST_P(MongoArchive, pages_that_were_read_ahead_are_read_again_once_they_are_older_than_their_bound) {
+  EXPECT_EQ(mongo::Reader::kFreshFor, Milliseconds(10'000)) << "what docs/mongo.md says";
+  for (const auto fresh_for : {Milliseconds(0), Milliseconds(600'000)}) {
+    Archive archive(options());
+    ASSERT_EQ(written(archive->write({.entries = documents(100, 1)}).value()), 100u);
+    const auto all = archive->scan({.limit = 100}).value().items;
+    ASSERT_EQ(all.size(), 100u);
+    mongo::Reader reader(archive.behind(), fresh_for);
+    const auto page = [&](const std::string& cursor) { return reader.scan({.cursor = cursor, .limit = 10, .with_records = true}).value(); };
+    const auto second = page(page({}).next);
+    const auto changed = document(all[25].id, 2, "of another process");
+    ASSERT_EQ(written(archive->write({.entries = std::span(&changed, 1)}).value()), 1u);
+    const auto third = page(second.next);
+    ASSERT_EQ(third.items.size(), 10u);
+    ASSERT_EQ(third.items[5].id, changed.id);
+    EXPECT_EQ(third.items[5].version, fresh_for == Milliseconds(0) ? 2u : 1u);
+    EXPECT_EQ(third.items[5].record.value().version, third.items[5].version);
+  }
 }
 
 TEST_P(MongoArchive, two_writers_at_once_leave_the_newest_of_each_and_no_duplicate_key) {

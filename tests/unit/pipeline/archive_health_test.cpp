@@ -45,6 +45,22 @@ TEST(ArchiveHealth, all_is_well_from_one_run_to_the_next_and_until_its_retries_a
   EXPECT_TRUE(world.findings().empty());
 }
 
+TEST(ArchiveHealth, an_archive_of_another_store_is_an_error_that_another_run_does_not_mend) {
+  HealthWorld world;
+  world.set_many(3);
+  ASSERT_TRUE(world.archiver->run());
+  HealthWorld other;
+  other.archive = world.archive;
+  EXPECT_TRUE(other.health().other_store);
+  ASSERT_EQ(other.findings().size(), 1u) << "and no word of a log that does not go on";
+  EXPECT_EQ(other.findings()[0].level, Finding::Level::kError);
+  EXPECT_NE(other.findings()[0].fix.find("--adopt"), std::string::npos);
+  const auto archiver = other.make_archiver();
+  EXPECT_FALSE(archiver->run());
+  ASSERT_TRUE(archiver->run(Deadline::in(minutes(1)), true));
+  EXPECT_TRUE(other.findings().empty());
+}
+
 TEST(ArchiveHealth, thresholds_follow_the_schedule) {
   HealthWorld world;
   world.schedule = Cron::parse("@hourly").value();

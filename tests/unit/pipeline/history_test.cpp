@@ -116,6 +116,16 @@ TEST(History, is_refused_for_a_key_that_a_record_without_history_held) {
   EXPECT_EQ(past.said("lone", alone), "failed_precondition at") << "it is there, and nobody kept how";
 }
 
+TEST(History, is_refused_also_for_the_time_before_the_present_version_of_a_record_without_history) {
+  Past past;
+  past.put("a", {"other"}, "kept");
+  const auto first = past.put("c", {"lone"}, "one", "plain");
+  const auto second = past.put("c", {"lone"}, "two", "plain");
+  EXPECT_EQ(past.said("lone", second), "failed_precondition at");
+  EXPECT_EQ(past.said("lone", first), "failed_precondition at") << "there was one, and nobody kept it";
+  EXPECT_EQ(past.said("nobody", first), "none");
+}
+
 // Other flows, as a reload or a restart brings them.
 void switch_to(Past& past, Flows flows) { ASSERT_TRUE(past.policy->reload(std::move(flows))); }
 
@@ -305,6 +315,48 @@ TEST(History, a_restore_brings_back_what_was_in_force_at_a_moment) {
   EXPECT_EQ(fresh.get("l")->payload.str(), "b-one");
   EXPECT_EQ(fresh.get("m")->payload.str(), "c-one");
   EXPECT_FALSE(fresh.get("n"));
+}
+
+// Of two sets the one that was accepted later takes a key and is applied first, as workers do with different groups.
+TEST(History, is_exact_and_restorable_where_a_later_claim_was_applied_first) {
+  Past past;
+  past.put("a", {"k", "l"}, "one");
+  const auto first = past.clock->now() + Milliseconds(10);
+  const auto apply = [&](const std::string& id, KeyList keys, TimePoint accepted, const std::string& payload) {
+    ApplyEntry entry;
+    entry.command.id = id;
+    entry.command.keys = std::move(keys);
+    entry.command.account = "acme";
+    entry.command.flow = "orders";
+    entry.command.payload = Payload(payload);
+    entry.encoded = encode_command(entry.command);
+    entry.stamp = stamp_at(accepted);
+    entry.history = true;
+    const auto done = past.key_store.backend()->apply({.entries = {&entry, 1}, .now = accepted});
+    ASSERT_TRUE(done && done->front());
+  };
+  const auto second = first + Milliseconds(5);
+  apply("b", {"l"}, second, "b-one");
+  apply("a", {"k", "l"}, first, "two");
+  past.clock->advance(Milliseconds(1000));
+  EXPECT_EQ(past.said("l", first - kMs), "one");
+  for (const char* key : {"k", "l"}) EXPECT_EQ(past.said(key, first), "two") << key;
+  EXPECT_EQ(past.said("l", second - kMs), "two");
+  EXPECT_EQ(past.said("l", second), "b-one");
+  EXPECT_EQ(past.said("k", second), "two");
+  EXPECT_TRUE(past.at("k", first).value()->lost_keys.empty());
+  EXPECT_TRUE(past.at("k", second).value()->lost_keys.contains("l"));
+  ASSERT_TRUE(past.archiver->run());
+
+  for (const auto& [moment, holder] : {std::pair(second - kMs, "two"), std::pair(second, "b-one")}) {
+    Past fresh;
+    fresh.clock->set(past.clock->now());
+    fresh.archive = past.archive;
+    fresh.archiver = fresh.make_archiver();
+    ASSERT_TRUE(fresh.archiver->restore({.at = moment}));
+    EXPECT_EQ(fresh.get("l")->payload.str(), holder);
+    EXPECT_EQ(fresh.get("k")->payload.str(), "two");
+  }
 }
 
 TEST(History, a_restore_over_live_data_is_a_state_of_its_own) {

@@ -90,6 +90,18 @@ TEST(Config, says_how_gets_fall_back_to_the_archive) {
   }
 }
 
+TEST(Config, says_how_much_of_histories_may_wait_for_the_archive) {
+  const auto config = parse_config("[store]\noutbox_states = 7\noutbox_bytes = \"3MiB\"");
+  ASSERT_TRUE(config) << config.error().describe();
+  EXPECT_EQ(config->outbox_states, 7U);
+  EXPECT_EQ(config->outbox_bytes, std::size_t{3} << 20);
+  for (const std::string bad : {"outbox_states = 0", "outbox_states = -1", "outbox_bytes = 0", "outbox_bytes = \"much\""}) {
+    const auto refused = parse_config("[store]\n" + bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().field(), "store." + bad.substr(0, bad.find(' ')));
+  }
+}
+
 TEST(Config, the_sample_names_every_setting_with_its_default) {
   const auto config = load_config(SETGET_SAMPLE_CONFIG);
   ASSERT_TRUE(config.has_value()) << config.error().describe();
@@ -98,6 +110,8 @@ TEST(Config, the_sample_names_every_setting_with_its_default) {
   EXPECT_EQ(config->admin_listen, defaults.admin_listen);
   EXPECT_EQ(config->ns, defaults.ns);
   EXPECT_EQ(config->store, defaults.store);
+  EXPECT_EQ(config->outbox_states, defaults.outbox_states);
+  EXPECT_EQ(config->outbox_bytes, defaults.outbox_bytes);
   EXPECT_EQ(config->queue, defaults.queue);
   EXPECT_EQ(config->queue_name, defaults.queue_name);
   EXPECT_EQ(config->queue_options, defaults.queue_options);
@@ -363,6 +377,38 @@ TEST_F(OpenStores, the_configuration_makes_a_pipeline) {
   EXPECT_TRUE((*pipeline)->options().read_through);
   EXPECT_EQ((*pipeline)->options().queue.name(), "q");
   EXPECT_EQ((*pipeline)->ttl_policy().resolve("a", "b", std::nullopt).ttl, Ttl::after(std::chrono::seconds(60)));
+}
+
+// Nothing moves the outbox here: what its limit lets in is applied, and the rest waits in the queue.
+TEST_F(OpenStores, the_outbox_of_the_store_has_the_limits_of_the_configuration) {
+  for (const std::string limit : {"outbox_states = 2", "outbox_bytes = 40"}) {
+    for (const std::string store : {"sqlite:store.db", "memory:"}) {
+      std::filesystem::remove("store.db");
+      auto config = parse_config("[store]\nuri = \"" + store + "\"\n" + limit + "\n[flows.orders]\nhistory = true");
+      ASSERT_TRUE(config) << config.error().describe();
+      const auto stores = open_stores(*config);
+      ASSERT_TRUE(stores) << stores.error().describe();
+      auto& backend = *stores->key_store.backend();
+      std::size_t applied = 0;
+      for (Stamp stamp = 1; stamp <= 4; ++stamp) {
+        ApplyEntry entry;
+        entry.command.id = "r";
+        entry.command.keys = KeyList({"k"});
+        entry.command.account = "acme";
+        entry.command.flow = "orders";
+        entry.command.payload = Payload(std::string(30, 'x') + std::to_string(stamp));
+        entry.encoded = encode_command(entry.command);
+        entry.stamp = stamp_at(system_clock()->now()) + stamp;
+        entry.history = true;
+        const auto results = backend.apply({.entries = std::span(&entry, 1), .now = system_clock()->now()});
+        const bool full = results && !results->front() && results->front().error().code() == ErrorCode::kResourceExhausted;
+        EXPECT_TRUE(full || (results && results->front()));
+        applied += full ? 0 : 1;
+      }
+      EXPECT_GE(applied, 1u) << limit << " " << store;
+      EXPECT_LE(applied, 2u) << limit << " " << store;
+    }
+  }
 }
 
 TEST_F(OpenStores, no_error_shows_a_password) {
