@@ -126,8 +126,7 @@ class SETGET_API Pipeline {
   // The outcome of an accepted message; blocks until it is finished or the deadline passes (then the outcome is kPending).
   Result<MessageStatus> wait(const Receipt& receipt, Deadline deadline);
   Result<MessageStatus> message(std::string_view message_id, Deadline wait = Deadline::immediate());
-  Result<std::optional<Record>> get(std::string_view key, std::string_view ns = {},
-                                    Deadline deadline = Deadline::in(Milliseconds(30'000)));
+  Result<std::optional<Record>> get(std::string_view key, std::string_view ns = {}, Deadline deadline = Deadline::in(Milliseconds(30'000)));
 
   // Subscribes to changes with a named cursor: `on_changes` gets each batch at least once, in order; the cursor moves when it returns a
   // value, and the batch comes again after the backoff when it returns an error. Called on a thread of the pipeline, or in run_once().

@@ -150,7 +150,8 @@ GatewayResponse GatewayCore::list_dead_letters(const Call& call) {
   auto after = integer_parameter(call.query, "after_ms", 0, kMaxTime);
   if (!after) return problem_of(after.error());
 
-  ListDeadLetters request{.queue = queue_name(), .filter = {}, .cursor = {}, .limit = limit->value_or(kDefaultPage), .deadline = deadline()};
+  ListDeadLetters request{
+      .queue = queue_name(), .filter = {}, .cursor = {}, .limit = limit->value_or(kDefaultPage), .deadline = deadline()};
   if (const std::string* cursor = call.query.find("cursor")) request.cursor = *cursor;
   if (const std::string* reason = call.query.find("reason")) request.filter.reason_code = *reason;
   if (*before) request.filter.dead_before = time_at(**before);
@@ -188,9 +189,11 @@ GatewayResponse GatewayCore::show_dead_letter(const Call& call) {
 GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
   auto selection = selection_of(call.request.body, true);
   if (!selection) return problem_of(selection.error());
-  auto moved = queue().redrive(
-      {.queue = queue_name(), .filter = std::move(selection->filter), .limit = selection->limit, .restamp = selection->restamp,
-       .deadline = deadline()});
+  auto moved = queue().redrive({.queue = queue_name(),
+                                .filter = std::move(selection->filter),
+                                .limit = selection->limit,
+                                .restamp = selection->restamp,
+                                .deadline = deadline()});
   if (!moved) return problem_of(moved.error());
   std::string body;
   JsonObject(body).number("redriven", *moved);
@@ -200,7 +203,8 @@ GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
 GatewayResponse GatewayCore::purge_dead_letters(const Call& call) {
   auto selection = selection_of(call.request.body, false);
   if (!selection) return problem_of(selection.error());
-  auto purged = queue().purge({.queue = queue_name(), .filter = std::move(selection->filter), .limit = selection->limit, .deadline = deadline()});
+  auto purged =
+      queue().purge({.queue = queue_name(), .filter = std::move(selection->filter), .limit = selection->limit, .deadline = deadline()});
   if (!purged) return problem_of(purged.error());
   std::string body;
   JsonObject(body).number("purged", *purged);
