@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "mongo/codec.hpp"
 #include "mongo/errors.hpp"
 
@@ -35,6 +37,7 @@ Result<void> Place::find(mongoc_client_t* client, const std::string& name, const
   const ReadPrefs primary(mongoc_read_prefs_new(MONGOC_READ_PRIMARY));
   const auto* preference = anywhere ? mongoc_uri_get_read_prefs_t(clients_->address().uri.get()) : primary.get();
   const CursorHandle cursor(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
+  bound(cursor.get(), find_options);
   const bson_t* document = nullptr;
   while (mongoc_cursor_next(cursor.get(), &document)) {
     if (auto visited = visit(Found{document}); !visited) return visited;
@@ -52,7 +55,14 @@ CursorHandle Place::find_all(mongoc_client_t* client, const std::string& name, c
 
 std::int32_t Place::pieces_at_once() const noexcept {
   constexpr std::size_t kTogether = std::size_t{32} << 20;
-  return fewer(static_cast<std::int32_t>(std::clamp<std::size_t>(kTogether / options().max_inline_bytes, 1, 200)));
+  return static_cast<std::int32_t>(std::clamp<std::size_t>(kTogether / options().max_inline_bytes, 1, 200));
+}
+
+void Place::bound(mongoc_cursor_t* cursor, const Document& find_options) const {
+  const int times = fewer_.load(std::memory_order_relaxed);
+  const auto wanted = integer_or(find_options.raw(), "batchSize", 0);
+  if (times == 0 || wanted == 0) return;
+  mongoc_cursor_set_batch_size(cursor, static_cast<std::uint32_t>(std::max<std::int64_t>(1, wanted >> 3 * times)));
 }
 
 Error Place::failed(const bson_error_t& error, Deadline deadline) const {

@@ -2,7 +2,6 @@
 // Thread rule: any thread.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -62,11 +61,14 @@ class Place {
     return CollectionHandle(mongoc_client_get_collection(client, database().c_str(), name.c_str()));
   }
 
-  // Documents in one answer, with or without their payloads. Some servers send all that there are where nothing is said, and more than the
-  // driver takes (48 MB): a call that met such an answer gets fewer when it is repeated, and so do all from then on.
-  std::int32_t batch_size(bool payloads) const noexcept { return fewer(payloads ? 200 : 1000); }
+  // Documents in one answer, with or without their payloads, as the option "batchSize". Some servers send all that there are where nothing
+  // is said, and more than the driver takes (48 MB): a call that met such an answer gets fewer when it is repeated, and so do all from then
+  // on.
+  static constexpr std::int32_t batch_size(bool payloads) noexcept { return payloads ? 200 : 1000; }
   // Of pieces, whose size is known.
   std::int32_t pieces_at_once() const noexcept;
+  // Of a cursor before its first answer: see batch_size().
+  void bound(mongoc_cursor_t* cursor, const Document& find_options) const;
   // Of a find that failed.
   Error failed(const bson_error_t& error, Deadline deadline) const;
 
@@ -94,7 +96,6 @@ class Place {
   Result<void> command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const;
 
  private:
-  std::int32_t fewer(std::int32_t documents) const noexcept { return std::max(1, documents >> 3 * fewer_.load(std::memory_order_relaxed)); }
   Result<void> make(mongoc_client_t* client, Deadline deadline) const;
   Result<void> check_format(mongoc_client_t* client, Deadline deadline) const;
   Result<void> make_indexes(mongoc_client_t* client, Deadline deadline) const;

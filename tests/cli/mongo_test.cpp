@@ -54,8 +54,9 @@ TEST_P(MongoArchives, run_verify_status_restore_and_doctor_work_on_it) {
 
 // A record that no document of MongoDB can hold: it is visible wherever somebody looks, and the others are archived.
 TEST_P(MongoArchives, what_the_server_cannot_take_is_in_quarantine_and_everybody_says_so) {
-  std::ofstream(folder / "m.toml", std::ios::app) << "[ttl]\ndefault = \"30d\"\n[limits]\nmax_attribute_bytes = \"20MiB\"\n"
-                                                  << "[queue]\nmax_message_bytes = \"32MiB\"\n";
+  std::ofstream(folder / "m.toml", std::ios::app)
+      << "[ttl]\ndefault = \"30d\"\n[limits]\nmax_payload = \"20MiB\"\nmax_attribute_bytes = \"20MiB\"\n"
+      << "[queue]\nmax_message_bytes = \"32MiB\"\n";
   set("small", "1", {"--id", "small", "--config", "m.toml"});
   std::ofstream(folder / "large.ndjson") << R"({"id": "large", "keys": ["large"], "account": "acme", "flow": "orders", "payload": 1, )"
                                          << R"("attributes": {"a": ")" << std::string(17u << 20, 'x') << "\"}}\n";
