@@ -50,7 +50,9 @@ Result<void> Place::find(mongoc_client_t* client, const std::string& name, const
 CursorHandle Place::find_all(mongoc_client_t* client, const std::string& name, const Document& filter, const Document& find_options) const {
   const auto from = collection(client, name);
   const auto* preference = mongoc_uri_get_read_prefs_t(clients_->address().uri.get());
-  return CursorHandle(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
+  CursorHandle cursor(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
+  bound(cursor.get(), find_options);
+  return cursor;
 }
 
 std::int32_t Place::pieces_at_once() const noexcept {

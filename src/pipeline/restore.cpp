@@ -50,8 +50,7 @@ class Restoration {
 
  private:
   Result<SummaryPage> read(const std::string& cursor, std::size_t limit) {
-    if (options_.at)
-      return state_.scan_past({.cursor = cursor, .limit = limit, .at = *options_.at, .deadline = turn_.deadline()});
+    if (options_.at) return state_.scan_past({.cursor = cursor, .limit = limit, .at = *options_.at, .deadline = turn_.deadline()});
     return state_.archive().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
   }
 
