@@ -55,9 +55,9 @@ CursorHandle Place::find_all(mongoc_client_t* client, const std::string& name, c
   return cursor;
 }
 
-std::int32_t Place::pieces_at_once() const noexcept {
+std::int64_t Place::pieces_at_once() const noexcept {
   constexpr std::size_t kTogether = std::size_t{32} << 20;
-  return static_cast<std::int32_t>(std::clamp<std::size_t>(kTogether / options().max_inline_bytes, 1, 200));
+  return static_cast<std::int64_t>(std::clamp<std::size_t>(kTogether / options().max_inline_bytes, 1, 200));
 }
 
 void Place::bound(mongoc_cursor_t* cursor, const Document& find_options) const {

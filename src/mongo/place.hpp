@@ -64,9 +64,9 @@ class Place {
   // Documents in one answer, with or without their payloads, as the option "batchSize". Some servers send all that there are where nothing
   // is said, and more than the driver takes (48 MB): a call that met such an answer gets fewer when it is repeated, and so do all from then
   // on.
-  static constexpr std::int32_t batch_size(bool payloads) noexcept { return payloads ? 200 : 1000; }
+  static constexpr std::int64_t batch_size(bool payloads) noexcept { return payloads ? 200 : 1000; }
   // Of pieces, whose size is known.
-  std::int32_t pieces_at_once() const noexcept;
+  std::int64_t pieces_at_once() const noexcept;
   // Of a cursor before its first answer: see batch_size().
   void bound(mongoc_cursor_t* cursor, const Document& find_options) const;
   // Of a find that failed.
