@@ -161,6 +161,8 @@ struct HistoryLookup {
   };
   Status status = Status::kUnknown;
   std::optional<Record> record{};
+  // ArchiveStats::history_from, read after the lookup. Only with kGone and kUnknown: whether they say that nothing was there.
+  std::optional<TimePoint> known_from{};
 };
 struct ScanHistory {
   std::string cursor{};

@@ -183,7 +183,7 @@ class MemoryArchive final : public ArchiveBackend {
 
   Result<HistoryLookup> get_history(const GetHistory& request) override {
     const std::lock_guard lock(mutex_);
-    return request.key.empty() ? history_.by_id(request) : history_.by_key(request);
+    return history_.get(request);
   }
 
   Result<SummaryPage> scan_history(const ScanHistory& request) override {

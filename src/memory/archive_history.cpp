@@ -115,6 +115,12 @@ const ArchiveHistory::State* ArchiveHistory::in_force(const States& states, Time
   return nullptr;
 }
 
+HistoryLookup ArchiveHistory::get(const GetHistory& request) const {
+  auto lookup = request.key.empty() ? by_id(request) : by_key(request);
+  if (lookup.status == Status::kGone || lookup.status == Status::kUnknown) lookup.known_from = from_;
+  return lookup;
+}
+
 HistoryLookup ArchiveHistory::by_id(const GetHistory& request) const {
   const auto history = histories_.find(IdentityView(request.ns, request.id));
   if (history == histories_.end()) return {};

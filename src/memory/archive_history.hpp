@@ -20,14 +20,16 @@ namespace setget::inline v0::memory::detail {
 class ArchiveHistory {
  public:
   Result<std::size_t> write(const WriteHistory& request);
-  HistoryLookup by_key(const GetHistory& request) const;
-  HistoryLookup by_id(const GetHistory& request) const;
+  HistoryLookup get(const GetHistory& request) const;
   // Live ones after `after`, in the order of scans; at most `limit`, and whether there are more.
   bool scan(const std::optional<IdentityView>& after, TimePoint at, std::size_t limit, std::vector<const Record*>& out) const;
   std::size_t reclaim(const ReclaimArchive& request);
   void add_to(ArchiveStats& stats) const;
 
  private:
+  HistoryLookup by_key(const GetHistory& request) const;
+  HistoryLookup by_id(const GetHistory& request) const;
+
   struct State {
     HistoryState state;
     std::optional<Milliseconds> keep;

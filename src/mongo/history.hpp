@@ -30,6 +30,7 @@ class History {
   struct Doomed;
 
   Result<std::optional<Known>> known(mongoc_client_t* client, Deadline deadline);
+  Result<std::optional<TimePoint>> known_from(mongoc_client_t* client, Deadline deadline);
   Result<void> forget_before(mongoc_client_t* client, TimePoint moment, Deadline deadline);
   // That processes of ours look after it, and since when nobody has.
   Result<void> look_after(mongoc_client_t* client, const Known& known, TimePoint now, Deadline deadline);

@@ -58,6 +58,12 @@ Result<std::optional<History::Known>> History::known(mongoc_client_t* client, De
   return out;
 }
 
+Result<std::optional<TimePoint>> History::known_from(mongoc_client_t* client, Deadline deadline) {
+  auto there = known(client, deadline);
+  if (!there) return std::move(there).error();
+  return *there ? (*there)->from : std::optional<TimePoint>();
+}
+
 Result<void> History::forget_before(mongoc_client_t* client, TimePoint moment, Deadline deadline) {
   Document fields;
   fields.add_date("from", moment);

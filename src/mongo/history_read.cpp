@@ -66,8 +66,14 @@ Result<HistoryLookup> answer_of(const Place& place, mongoc_client_t* client, Sto
 
 Result<HistoryLookup> History::get(const GetHistory& request) {
   const auto deadline = place_->clients().own_deadline();
-  return place_->call(deadline, [&](mongoc_client_t* client) {
-    return request.key.empty() ? by_id(client, request, deadline) : by_key(client, request, deadline);
+  return place_->call(deadline, [&](mongoc_client_t* client) -> Result<HistoryLookup> {
+    auto found = request.key.empty() ? by_id(client, request, deadline) : by_key(client, request, deadline);
+    if (!found || (found->status != Status::kGone && found->status != Status::kUnknown)) return found;
+    // Afterwards: it is written before what it tells of is dropped.
+    auto from = known_from(client, deadline);
+    if (!from) return std::move(from).error();
+    found->known_from = *from;
+    return found;
   });
 }
 

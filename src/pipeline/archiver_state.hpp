@@ -11,6 +11,7 @@
 
 #include <setget/archiver.hpp>
 
+#include "core/turns.hpp"
 #include "pipeline/archive_rules.hpp"
 #include "pipeline/archive_runner.hpp"
 
@@ -55,8 +56,8 @@ struct Archiver::State {
 
   ArchiverOptions options;
   detail::RunnerName runner;
-  std::timed_mutex busy;
-  std::timed_mutex moving;
+  detail::Turns busy;                      // of a run, a verify or a restore
+  detail::Turns moving;                    // of a move of the outbox
   std::shared_ptr<const Flows> begun;      // guarded by moving: whose histories the archive knows of
   std::shared_ptr<const Flows> beginning;  // guarded by moving: and those that begin_histories() is at, and where
   std::string begin_cursor;                // guarded by moving
@@ -91,12 +92,10 @@ class ArchiveTurn {
     std::unique_lock lock(state.mutex);
     const auto cancels = state.cancels;
     lock.unlock();
-    std::unique_lock<std::timed_mutex> busy(state.busy, std::defer_lock);
-    if (!busy.try_lock() && (deadline.passed() || !busy.try_lock_until(deadline.time()))) {
-      return Error(ErrorCode::kDeadlineExceeded, "another run, verify or restore of this archiver is still under way");
-    }
+    auto busy = state.busy.take(deadline);
+    if (!busy) return Error(ErrorCode::kDeadlineExceeded, "another run, verify or restore of this archiver is still under way");
     return std::unique_ptr<ArchiveTurn>(
-        new ArchiveTurn(std::move(busy), state.mutex, state.cancelled, state.cancels, cancels, deadline,
+        new ArchiveTurn(*std::move(busy), state.mutex, state.cancelled, state.cancels, cancels, deadline,
                         {.records_per_second = state.options.max_records_per_second, .share = state.options.max_share}));
   }
 
@@ -170,7 +169,7 @@ class ArchiveTurn {
   Deadline deadline() const noexcept { return deadline_; }
 
  private:
-  ArchiveTurn(std::unique_lock<std::timed_mutex> busy, std::mutex& mutex, std::condition_variable& wake, const std::uint64_t& cancels,
+  ArchiveTurn(Turns::Turn busy, std::mutex& mutex, std::condition_variable& wake, const std::uint64_t& cancels,
               std::uint64_t cancels_before, Deadline deadline, const ArchiveBudget& budget)
       : busy_(std::move(busy)),
         mutex_(mutex),
@@ -180,7 +179,7 @@ class ArchiveTurn {
         deadline_(deadline),
         budget_(budget) {}
 
-  std::unique_lock<std::timed_mutex> busy_;
+  Turns::Turn busy_;
   std::mutex& mutex_;
   std::condition_variable& wake_;
   const std::uint64_t& cancels_;
@@ -212,7 +211,7 @@ class PageSize {
 };
 
 // An error where the histories do not reach back to `at`.
-Result<void> check_reach(const ArchiveStats& stats, TimePoint at);
+Result<void> check_reach(std::optional<TimePoint> known_from, TimePoint at);
 
 inline std::string same_store(const StoreIdentity& archived, const StoreIdentity& found) {
   return fmt::format("the archive belongs to store {} epoch {}, this is store {} epoch {}", archived.uuid, archived.epoch, found.uuid,

@@ -103,11 +103,11 @@ Result<TimePoint> parse_moment(std::string_view text) {
                    std::chrono::seconds(second) + Milliseconds(ms));
 }
 
-Result<void> detail::check_reach(const ArchiveStats& stats, TimePoint at) {
-  if (!stats.history_from) return refused("no state of a record was kept yet: histories begin with the first set of a flow that keeps one");
-  if (at >= *stats.history_from) return {};
-  return refused(fmt::format("{} lies before what the histories can tell: they reach back to {}", detail::rfc3339(at),
-                             detail::rfc3339(*stats.history_from)));
+Result<void> detail::check_reach(std::optional<TimePoint> known_from, TimePoint at) {
+  if (!known_from) return refused("no state of a record was kept yet: histories begin with the first set of a flow that keeps one");
+  if (at >= *known_from) return {};
+  return refused(
+      fmt::format("{} lies before what the histories can tell: they reach back to {}", detail::rfc3339(at), detail::rfc3339(*known_from)));
 }
 
 Result<void> Archiver::State::check_moment(TimePoint at) const {
@@ -122,10 +122,8 @@ Result<void> Archiver::State::check_moment(TimePoint at) const {
 
 Result<std::uint64_t> Archiver::State::move_history(Deadline deadline, const StoreIdentity* source) {
   if (!store().capabilities().history || !archive().capabilities().history) return std::uint64_t{0};
-  std::unique_lock lock(moving, std::defer_lock);
-  if (!lock.try_lock() && (deadline.passed() || !lock.try_lock_until(deadline.time()))) {
-    return Error(ErrorCode::kDeadlineExceeded, "another move of the outbox is still under way");
-  }
+  const auto turn = moving.take(deadline);
+  if (!turn) return Error(ErrorCode::kDeadlineExceeded, "another move of the outbox is still under way");
   const auto flows = options.policy->flows();
   // What was under history once may still be erased or touched: a look now and then, and in every run.
   constexpr unsigned kIdle = 60;
@@ -293,10 +291,8 @@ Result<std::optional<Record>> Archiver::get_at(const PastGet& request, Deadline 
     return Answer(std::move(found->record));
   }
   if (found->status == HistoryLookup::Status::kNotKept) return refused("the record that was there then is of a flow without history");
-  const auto nothing_at = [&](TimePoint at) -> Result<Answer> {
-    auto stats = state_->archive().stats();
-    if (!stats) return std::move(stats).error();
-    if (auto reached = detail::check_reach(*stats, at); !reached) return std::move(reached).error();
+  const auto nothing = [&]() -> Result<Answer> {
+    if (auto reached = detail::check_reach(found->known_from, request.at); !reached) return std::move(reached).error();
     return Answer();
   };
   // What is there now, and was then, without a state of its own.
@@ -310,11 +306,11 @@ Result<std::optional<Record>> Archiver::get_at(const PastGet& request, Deadline 
     if (!kept && (since || found->status == HistoryLookup::Status::kUnknown)) {
       return refused("the record under it is of a flow without history");
     }
-    if (!since) return nothing_at(request.at);
+    if (!since) return nothing();
     if (record.expired(request.at)) return Answer();
     return Answer(std::move(current->record));
   }
-  return nothing_at(request.at);
+  return nothing();
 }
 
 }  // namespace setget::inline v0

@@ -84,7 +84,7 @@ class Restoration {
     if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
     auto stats = state_.archive().stats();
     if (!stats) return std::move(stats).error();
-    return detail::check_reach(*stats, *options_.at);
+    return detail::check_reach(stats->history_from, *options_.at);
   }
 
   Result<void> look_at_store() {

@@ -147,7 +147,7 @@ class RedisQueues final : public QueueBackend {
   std::map<std::string, QueuePtr, std::less<>> queues_;
   std::map<std::string, QueueOptions, std::less<>> ours_;  // made by this process
   std::vector<Lane> lanes_;                                // not in use
-  Turns healing_;
+  setget::detail::Turns healing_;
   std::atomic<Stamp> last_stamp_{0};  // the highest that this process has seen
 };
 

@@ -235,7 +235,7 @@ Result<QueuePtr> RedisQueues::known(std::string_view name, Deadline deadline) {
 }
 
 Result<void> RedisQueues::heal(const QueuePtr& queue, Deadline deadline) {
-  auto turn = healing_.take(deadline);
+  auto turn = take_turn(healing_, deadline);
   if (!turn) return std::move(turn).error();
   auto found = look_up(queue->name(), deadline);
   if (!found) return std::move(found).error();

@@ -231,14 +231,14 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   std::mutex tending_mutex_;
   std::string swept_ = "0";
 
-  Turns scanning_;  // one scan at a time; guards the window
+  setget::detail::Turns scanning_;  // one scan at a time; guards the window
   FirstPlaces window_;
   std::optional<setget::detail::ScanCursor> window_from_;  // behind which it begins; empty: there is none
 
   std::map<std::string, std::uint64_t, std::less<>> cursor_epochs_;  // under mutex_
 
-  Turns walking_;              // guards the walks
-  std::deque<LogWalk> walks_;  // cursors that stand on the same one understand each other's positions
+  setget::detail::Turns walking_;  // guards the walks
+  std::deque<LogWalk> walks_;      // cursors that stand on the same one understand each other's positions
 
   // Made with shards_; empty: no cache.
   std::unique_ptr<AnswerCache> cache_;

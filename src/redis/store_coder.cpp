@@ -139,7 +139,7 @@ Result<void> Coder::look_up(std::span<const std::string> families, Deadline dead
 
 Result<void> Coder::see(const StoreIdentity& identity, std::uint64_t generation, Deadline deadline) {
   if (has_seen(identity, generation)) return {};
-  auto turn = seeing_.take(deadline);
+  auto turn = take_turn(seeing_, deadline);
   if (!turn) return std::move(turn).error();
   if (identity_ != identity) {
     const std::unique_lock lock(mutex_);

@@ -75,7 +75,7 @@ class Coder final : public BodyCoder {
   const CodecOptions options_;
   std::atomic<const Shards*> parts_{nullptr};
 
-  Turns seeing_;
+  setget::detail::Turns seeing_;
   std::atomic<std::uint64_t> generation_{0};
 
   mutable std::shared_mutex mutex_;

@@ -240,7 +240,7 @@ Result<RedisStore::CursorState> RedisStore::usable_cursor(std::string_view name,
 // Moves the state to a position, as far as it is known what lies before it; `lines` as write_cursor() wants them. False: the log was
 // trimmed meanwhile.
 Result<bool> RedisStore::move_to(Position position, CursorState& state, std::vector<std::string>& lines, Deadline deadline) {
-  auto turn = walking_.take(deadline);
+  auto turn = take_turn(walking_, deadline);
   if (!turn) return std::move(turn).error();
   const auto& walk = walk_through(state.positions);
   if (position <= walk.end()) {

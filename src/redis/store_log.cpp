@@ -144,7 +144,7 @@ Result<std::vector<RedisStore::Picked>> RedisStore::pick(LogWalk& walk, Position
 
 // Empty: the log was trimmed while it was read.
 Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& request, const CursorState& state, Deadline deadline) {
-  auto turn = walking_.take(deadline);
+  auto turn = take_turn(walking_, deadline);
   if (!turn) return std::move(turn).error();
   const auto start = total(state.positions);
   ChangeBatch batch;

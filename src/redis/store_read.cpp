@@ -249,7 +249,7 @@ Result<SummaryPage> RedisStore::scan(const ScanRecords& request) {
     if (!decoded) return std::move(decoded).error();
     cursor = *std::move(decoded);
   }
-  auto turn = scanning_.take(request.deadline);
+  auto turn = take_turn(scanning_, request.deadline);
   if (!turn) return std::move(turn).error();
   SummaryPage page;
   for (;;) {

@@ -235,7 +235,11 @@ Result<std::size_t> write_states(Connection& db, const WriteHistory& request) {
 }
 
 Result<HistoryLookup> find_state(Connection& db, const GetHistory& request) {
-  return request.key.empty() ? find_by_id(db, request) : find_by_key(db, request);
+  auto found = request.key.empty() ? find_by_id(db, request) : find_by_key(db, request);
+  if (!found || (found->status != Status::kGone && found->status != Status::kUnknown)) return found;
+  auto row = db.query("SELECT known_from FROM archive_state_total WHERE one = 1");
+  if (row.step() && !row.is_null(0)) found->known_from = TimePoint(Milliseconds(row.integer(0)));
+  return found;
 }
 
 Result<SummaryPage> scan_states(Connection& db, const ScanHistory& request) {

@@ -246,6 +246,9 @@ class Past {
   }
   std::string said(const GetHistory& request) {
     const auto lookup = t_.archive().get_history(request).value();
+    if (lookup.status == Status::kGone || lookup.status == Status::kUnknown) {
+      EXPECT_EQ(lookup.known_from, t_.archive().stats().value().history_from);
+    }
     switch (lookup.status) {
       case Status::kFound:
         return lookup.record->id + "/" + lookup.record->payload.str();

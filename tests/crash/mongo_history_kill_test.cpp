@@ -24,10 +24,6 @@ class MongoHistoryKill : public ::testing::TestWithParam<Kind> {
 
 TEST_P(MongoHistoryKill, the_past_is_what_it_was_when_everything_died_together) {
   const bool slow = GetParam() == Kind::kFerret;
-  if (slow && std::getenv("SETGET_CRASH_ROUNDS") == nullptr) {
-    GTEST_SKIP()
-        << "a get of the past that finds nothing counts all states, for which FerretDB v1.23 takes half a second; the long form has it";
-  }
   redis_test::RedisServer redis;
   MongoServer mongo(GetParam());
   const auto folder = std::make_shared<std::unique_ptr<crash::TemporaryFolder>>();
