@@ -194,9 +194,11 @@ FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcep
   constexpr auto k6 = Draft::kDraft6;
   constexpr auto k7 = Draft::kDraft7;
   constexpr auto k2019 = Draft::kDraft201909;
-  static const std::array<Known, 19> kKnown = {{{"date-time", k4, is_date_time},
+  // Where a later draft asks for another form, that one first.
+  static const std::array<Known, 20> kKnown = {{{"date-time", k4, is_date_time},
                                                 {"email", k4, is_email},
-                                                {"hostname", k4, is_hostname},
+                                                {"hostname", k7, is_hostname},
+                                                {"hostname", k4, is_ldh_name},
                                                 {"ipv4", k4, is_ipv4},
                                                 {"ipv6", k4, is_ipv6},
                                                 {"uri", k4, is_uri},
@@ -214,7 +216,7 @@ FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcep
                                                 {"duration", k2019, is_duration},
                                                 {"uuid", k2019, is_uuid}}};
   for (const auto& one : kKnown) {
-    if (one.name == name) return draft >= one.first ? one.check : nullptr;
+    if (one.name == name && draft >= one.first) return one.check;
   }
   return nullptr;
 }

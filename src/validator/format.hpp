@@ -18,6 +18,9 @@ bool is_time(std::string_view text) noexcept;
 bool is_duration(std::string_view text) noexcept;
 bool is_email(std::string_view text) noexcept;
 bool is_idn_email(std::string_view text) noexcept;
+// Letters, digits and hyphens: RFC 1034 section 3.1 and RFC 1123 section 2.1. Drafts 4 and 6 ask for no more.
+bool is_ldh_name(std::string_view text) noexcept;
+// As above, and each A-label is one (RFC 5890 section 2.3.2.3): from draft 7 on.
 bool is_hostname(std::string_view text);
 bool is_idn_hostname(std::string_view text);
 bool is_ipv4(std::string_view text) noexcept;

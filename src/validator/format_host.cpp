@@ -46,12 +46,14 @@ bool local_part(std::string_view text, bool international) noexcept {
   return !fresh;
 }
 
-// An LDH-label of RFC 5890, or an A-label.
-bool host_label(std::string_view label, Direction& direction) {
+bool ldh_label(std::string_view label) noexcept {
   if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
-  for (const char c : label) {
-    if (!alphanumeric(c) && c != '-') return false;
-  }
+  return std::ranges::all_of(label, [](char c) { return alphanumeric(c) || c == '-'; });
+}
+
+// An LDH-label of RFC 5890 that is not reserved, or an A-label.
+bool host_label(std::string_view label, Direction& direction) {
+  if (!ldh_label(label)) return false;
   direction.begins_weak = label.front() <= '9';
   if (label.size() < 4 || label[2] != '-' || label[3] != '-') return true;
   // Encoded, or reserved.
@@ -103,11 +105,21 @@ bool mail_holds(std::string_view text, bool international) noexcept {
     const bool tagged = std::ranges::equal(tag, kTag, {}, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
     return tagged ? is_ipv6(literal.substr(kTag.size())) : is_ipv4(literal);
   }
-  // RFC 6531 section 3.7.1 leaves the form of a domain to whoever looks it up.
-  return international ? idn_hostname(domain, false) : is_hostname(domain);
+  // RFC 5321 knows nothing of IDNA. RFC 6531 section 3.7.1 leaves the form of a domain to whoever looks it up.
+  return international ? idn_hostname(domain, false) : is_ldh_name(domain);
 }
 
 }  // namespace
+
+bool is_ldh_name(std::string_view text) noexcept {
+  if (text.size() > 253) return false;
+  while (true) {
+    const auto dot = text.find('.');
+    if (!ldh_label(text.substr(0, dot))) return false;
+    if (dot == std::string_view::npos) return true;
+    text.remove_prefix(dot + 1);
+  }
+}
 
 bool is_hostname(std::string_view text) {
   if (text.empty() || text.size() > 253) return false;

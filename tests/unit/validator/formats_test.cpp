@@ -12,8 +12,9 @@ namespace {
 using namespace setget::json_schema;
 
 // `json`: a string as JSON text.
-testing::AssertionResult holds(std::string_view format, std::string_view json) {
-  const auto validator = Validator::compile(R"({"format": ")" + std::string(format) + "\"}", {.assert_formats = true});
+testing::AssertionResult holds(std::string_view format, std::string_view json, Draft draft = Draft::kDraft202012) {
+  const auto validator =
+      Validator::compile(R"({"format": ")" + std::string(format) + "\"}", {.default_draft = draft, .assert_formats = true});
   if (!validator) return testing::AssertionFailure() << validator.error().describe();
   const auto verdict = validator->is_valid(json);
   if (!verdict) return testing::AssertionFailure() << verdict.error().describe();
@@ -58,6 +59,12 @@ TEST(JsonSchemaFormats, take_addresses_of_mail_as_rfc_5321_and_6531_do) {
   EXPECT_TRUE(holds("idn-email", R"j("\ud835\udd4f@example.com")j"));
   EXPECT_TRUE(holds("idn-email", R"j("\u03b4\u03bf@example.com")j"));
   EXPECT_TRUE(holds("idn-email", R"j("\"\u03b4\u03bf\"@example.com")j"));
+  // Whether a domain can be looked up is none of the grammar's business.
+  EXPECT_TRUE(holds("email", R"j("a@ab--cd.example")j"));
+  EXPECT_TRUE(holds("email", R"j("a@xn--X.example")j"));
+  EXPECT_FALSE(holds("email", R"j("a@-b.example")j"));
+  EXPECT_FALSE(holds("email", R"j("a@b_c.example")j"));
+  EXPECT_FALSE(holds("email", R"j("a@")j"));
   // 64 octets must be taken; more may be, and are: section 4.5.3.1 is about transport, the format is the grammar of section 4.1.2.
   EXPECT_TRUE(holds("email", '"' + std::string(64, 'a') + R"(@iana.org")"));
   EXPECT_TRUE(holds("email", '"' + std::string(65, 'a') + R"(@iana.org")"));
@@ -99,6 +106,19 @@ TEST(JsonSchemaFormats, ask_of_every_label_what_idna_2008_asks) {
   EXPECT_TRUE(holds("idn-hostname", R"("\u05d00.a")"));
   EXPECT_TRUE(holds("idn-hostname", R"("\u05d0\u0660")"));
   EXPECT_FALSE(holds("idn-hostname", R"("cafe\u0301")"));
+}
+
+TEST(JsonSchemaFormats, ask_of_host_names_what_each_draft_names) {
+  for (const auto draft : {Draft::kDraft4, Draft::kDraft6}) {
+    EXPECT_TRUE(holds("hostname", R"("ab--cd.example")", draft));
+    EXPECT_TRUE(holds("hostname", R"("xn--X.example")", draft));
+    EXPECT_FALSE(holds("hostname", R"("-ab.example")", draft));
+    EXPECT_FALSE(holds("hostname", R"("ab-.example")", draft));
+    EXPECT_FALSE(holds("hostname", R"("a_b.example")", draft));
+    EXPECT_FALSE(holds("hostname", R"("")", draft));
+    EXPECT_FALSE(holds("hostname", '"' + std::string(64, 'a') + '"', draft));
+  }
+  EXPECT_FALSE(holds("hostname", R"("xn--X.example")", Draft::kDraft7));
 }
 
 TEST(JsonSchemaFormats, take_any_registered_name_for_a_host_but_only_addresses_in_brackets) {
