@@ -1,6 +1,7 @@
 // kill -9 of `archive restore --state` at random points, again and again until one comes to its end. Failures are GoogleTest failures.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,11 @@ class RestoreKills {
  private:
   Ran with(std::vector<std::string> words) const;
   void fill(int records) const;
-  // Runs it under kills until it ends by itself; `between` is called after each kill. Returns what it printed.
+  // Runs it under kills until it ends by itself; `between` is called after each kill. `later`: by how much later than usual it may be
+  // killed. Returns what it printed.
   template <class Between>
-  nlohmann::json restore(std::vector<std::string> words, int at_most, int& kills, Between between) const;
+  nlohmann::json restore(std::vector<std::string> words, int at_most, int& kills, Between between,
+                         std::chrono::microseconds later = {}) const;
 
   const std::filesystem::path folder_;
   const std::string config_;

@@ -24,6 +24,10 @@ class MongoHistoryKill : public ::testing::TestWithParam<Kind> {
 
 TEST_P(MongoHistoryKill, the_past_is_what_it_was_when_everything_died_together) {
   const bool slow = GetParam() == Kind::kFerret;
+  if (slow && std::getenv("SETGET_CRASH_ROUNDS") == nullptr) {
+    GTEST_SKIP()
+        << "FerretDB v1.23 has no index of what an array holds: each get of the past by key reads all states; the long form has it";
+  }
   redis_test::RedisServer redis;
   MongoServer mongo(GetParam());
   const auto folder = std::make_shared<std::unique_ptr<crash::TemporaryFolder>>();
