@@ -62,6 +62,8 @@ class SETGET_API Document {
 
   // Valid until the document is written, moved or destroyed.
   const DocumentView& view() const noexcept { return view_; }
+  // The tag of its root value in that format: '{', '[', '"', 'l', 'u', 'd', 't', 'f' or 'n'. Where that decides, nothing else is read.
+  char root_tag() const noexcept { return root_tag_; }
 
   struct Impl;  // private
   // Null where nothing has been parsed.
@@ -70,6 +72,7 @@ class SETGET_API Document {
  private:
   friend class Builder;
   DocumentView view_{};  // beside impl_, so that a validator reaches a small document in one step
+  char root_tag_ = 'n';
   std::unique_ptr<Impl> impl_;
 };
 

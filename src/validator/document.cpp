@@ -144,10 +144,12 @@ DocumentView Document::Impl::pack(const Parsed& from, std::size_t text_size) {
 
 Document::Document() noexcept : view_(kNull) {}
 Document::~Document() = default;
-Document::Document(Document&& other) noexcept : view_(std::exchange(other.view_, kNull)), impl_(std::move(other.impl_)) {}
+Document::Document(Document&& other) noexcept
+    : view_(std::exchange(other.view_, kNull)), root_tag_(std::exchange(other.root_tag_, 'n')), impl_(std::move(other.impl_)) {}
 Document& Document::operator=(Document&& other) noexcept {
   if (this != &other) {
     view_ = std::exchange(other.view_, kNull);
+    root_tag_ = std::exchange(other.root_tag_, 'n');
     impl_ = std::move(other.impl_);
   }
   return *this;
@@ -155,12 +157,14 @@ Document& Document::operator=(Document&& other) noexcept {
 
 Result<void> Document::parse(std::string_view json, std::size_t max_depth) {
   view_ = kNull;
+  root_tag_ = 'n';
   if (json.size() > (std::size_t{1} << 30)) return Error(ErrorCode::kTooLarge, fmt::format("JSON: {} bytes, limit 1 GiB", json.size()));
   if (max_depth == 0 || max_depth > 4096) return Error(ErrorCode::kInvalidArgument, "max_depth is in [1, 4096]").at_field("max_depth");
   if (!impl_) impl_ = std::make_unique<Impl>();
   auto parsed = impl_->parse(json, max_depth);
   if (!parsed) return parsed.error();
   view_ = *parsed;
+  root_tag_ = static_cast<char>(detail::schema::tag_of(view_.tape[1]));
   return {};
 }
 
@@ -285,6 +289,7 @@ Result<Document> Document::Builder::finish() && {
   document.impl_->large = std::move(state_->parsed);
   const auto tape = document.impl_->large->tape();
   document.view_ = {tape.words, tape.strings};
+  document.root_tag_ = static_cast<char>(detail::schema::tag_of(tape.words[1]));
   return document;
 }
 

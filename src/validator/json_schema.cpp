@@ -86,12 +86,15 @@ Result<bool> looked_into(const Program& program, const Tape& tape, const Exactne
   });
 }
 
-Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
+// `type`: of the document.
+Result<bool> verdict(const Program& program, std::uint8_t type, const Tape& tape, const Exactness* exactness) {
   // Often the type says it all.
-  const auto type = detail::schema::type_at(tape, 1);
   const bool fits = (program.root_types & type) != 0;
   if (fits ? (program.root_deep & type) == 0 : type != detail::schema::kFraction) return fits;
   return looked_into(program, tape, exactness);
+}
+Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
+  return verdict(program, detail::schema::type_at(tape, 1), tape, exactness);
 }
 
 Result<Report> report(const Program& program, const Tape& tape, const Exactness* exactness) {
@@ -267,7 +270,8 @@ Result<bool> Validator::is_valid(std::string_view json_bytes) const {
                            [&](const Tape& tape, const Exactness* exactness) { return verdict(*program_, tape, exactness); });
 }
 Result<bool> Validator::is_valid(const Document& document) const {
-  return verdict(*program_, tape_of(document.view()), exactness_of(document));
+  const auto type = detail::schema::kTypes.of[static_cast<std::uint8_t>(document.root_tag())];
+  return verdict(*program_, type, tape_of(document.view()), exactness_of(document));
 }
 Result<bool> Validator::is_valid(const DocumentView& view) const { return verdict(*program_, tape_of(view), nullptr); }
 
