@@ -267,6 +267,14 @@ Result<ApplyResult> Overlay::apply(const ApplyEntry& entry, const ApplyContext& 
   return applied;
 }
 
+Result<void> Overlay::reconcile(std::string_view ns, std::string_view id) {
+  auto found = row(ns, id);
+  if (!found) return std::move(found).error();
+  const auto& identity = (*found)->now.identity;
+  const auto says_lost = identity ? identity->lost_keys : KeyList();  // a copy: what it says may be written anew
+  return reconcile_record(*this, ns, id, says_lost);
+}
+
 // --- forgetting -----------------------------------------------------------------------------------------------------------------
 
 Result<bool> Overlay::forget(std::string_view ns, std::string_view bytes, Stamp floor) {

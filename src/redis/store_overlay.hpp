@@ -127,6 +127,8 @@ class Overlay final : public ModelTransaction {
   Counts counts(const Row& row) const;
   // Records that claim a key of this step and have not come yet: their writers must notice. Part of the rows already.
   const std::set<std::string>& touched() const noexcept { return touched_; }
+  // reconcile_record() with what this record says.
+  Result<void> reconcile(std::string_view ns, std::string_view id);
   // The pending claims that were on the keys of this step.
   const std::set<std::string>& rivals() const noexcept { return rivals_; }
 

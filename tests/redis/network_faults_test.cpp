@@ -12,6 +12,7 @@
 #include "redis/load.hpp"
 #include "redis/messages.hpp"
 #include "redis/opened_store.hpp"
+#include "redis/trial.hpp"
 #include "support/redis_server.hpp"
 
 namespace redis_test {
@@ -132,6 +133,25 @@ TEST_P(NetworkFaults, Nothing_acknowledged_is_lost_whatever_the_network_does) {
     if (HasFailure()) FAIL() << "in round " << seed - first + 1 << " of " << GetParam().name;
   }
   EXPECT_GT(trial.far_looks(), rounds);
+  std::printf("%s: %llu rounds, %s\n", GetParam().name, static_cast<unsigned long long>(rounds), trial.report().c_str());
+}
+
+// The long-lived oracle: also the change log tells everything, in order, and nothing that was acknowledged goes away later.
+TEST_P(NetworkFaults, The_change_log_tells_everything_whatever_the_network_does) {
+  const auto rounds = number_of("SETGET_CRASH_ROUNDS", 60) / 2;
+  const auto seed = number_of("SETGET_CRASH_SEED", 200'001);
+  BadNetwork network(GetParam().servers);
+  Clients clients(network.uri(), new_prefix(), GetParam().parts);
+  Trial trial(clients, "t", seed);
+  kit::SeededRandom dice(seed);
+  std::string story;
+  for (std::uint64_t round = 1; round <= rounds; ++round) {
+    network.disturb(dice, story);
+    trial.go_on(3);
+    if (HasFailure()) FAIL() << "SETGET_CRASH_SEED=" << seed << ", round " << round << ", faults by proxy: " << story;
+  }
+  trial.finish();
+  EXPECT_FALSE(HasFailure()) << "SETGET_CRASH_SEED=" << seed << ", faults by proxy: " << story;
   std::printf("%s: %llu rounds, %s\n", GetParam().name, static_cast<unsigned long long>(rounds), trial.report().c_str());
 }
 
