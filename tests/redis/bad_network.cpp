@@ -1,6 +1,7 @@
 #include "redis/bad_network.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace redis_test {
 namespace {
@@ -57,53 +58,51 @@ bool do_harm(TcpProxy& proxy, SeededRandom& dice, std::string& story) {
 
 }  // namespace
 
-BadNetwork::BadNetwork(Servers servers) {
-  switch (servers) {
-    case Servers::kOne:
-      one_ = std::make_unique<RedisServer>();
-      stand_before(one_->port());
-      uri_ = "redis://" + address(0);
-      near_uri_ = one_->uri();
-      break;
-    case Servers::kSentinel: {
-      sentinel_ = std::make_unique<SentinelGroup>();
-      near_uri_ = sentinel_->master().uri();
-      for (const auto* node : {&sentinel_->master(), &sentinel_->replica()}) stand_before(node->port());
-      // Longer than any fault, so that it is not called down.
-      sentinel_->announce(proxies_[0]->port(), proxies_[1]->port(), Milliseconds(60'000));
-      for (const auto& one : sentinel_->sentinels()) {
-        stand_before(one->port());
-        uri_ += (uri_.empty() ? "redis+sentinel://" : ",") + address(proxies_.size() - 1);
-      }
-      uri_ += "/main";
-      break;
-    }
-    case Servers::kCluster: {
-      cluster_ = std::make_unique<ClusterGroup>(
-          6, 1, std::vector<std::string>{"--cluster-replica-no-failover", "yes", "--cluster-node-timeout", "15000"});
-      // Masters first.
-      std::vector<RedisServer*> nodes = cluster_->masters();
-      masters_ = nodes.size();
-      for (const auto& node : cluster_->nodes()) {
-        if (std::ranges::find(nodes, node.get()) == nodes.end()) nodes.push_back(node.get());
-      }
-      for (auto* node : nodes) {
-        stand_before(node->port());
-        uri_ += (uri_.empty() ? "redis+cluster://" : ",") + address(proxies_.size() - 1);
-      }
-      std::vector<std::uint16_t> ports;
-      for (const auto& node : cluster_->nodes()) {
-        const auto at = static_cast<std::size_t>(std::ranges::find(nodes, node.get()) - nodes.begin());
-        ports.push_back(proxies_[at]->port());
-      }
-      cluster_->announce(ports);
-    }
+BadNetwork::BadNetwork(Servers servers) : group_(servers) {
+  if (auto* sentinel = group_.sentinel()) {
+    before_sentinels(*sentinel);
+  } else if (auto* cluster = group_.cluster()) {
+    before_cluster(*cluster);
+  } else {
+    near_uri_ = group_.uri();
+    uri_ = "redis://127.0.0.1:" + std::to_string(stand_before(*group_.masters().front()));
   }
 }
 
-void BadNetwork::stand_before(std::uint16_t port) { proxies_.push_back(TcpProxy::start("127.0.0.1", port).value()); }
+std::uint16_t BadNetwork::stand_before(const RedisServer& server) {
+  proxies_.push_back(TcpProxy::start("127.0.0.1", server.port()).value());
+  return proxies_.back()->port();
+}
 
-std::string BadNetwork::address(std::size_t proxy) const { return "127.0.0.1:" + std::to_string(proxies_[proxy]->port()); }
+void BadNetwork::before_sentinels(SentinelGroup& group) {
+  near_uri_ = group.master().uri();
+  const auto master = stand_before(group.master());
+  const auto replica = stand_before(group.replica());
+  // Longer than any fault, so that it is not called down.
+  group.announce(master, replica, Milliseconds(60'000));
+  for (const auto& one : group.sentinels())
+    uri_ += (uri_.empty() ? "redis+sentinel://127.0.0.1:" : ",127.0.0.1:") + std::to_string(stand_before(*one));
+  uri_ += "/main";
+}
+
+void BadNetwork::before_cluster(ClusterGroup& group) {
+  auto nodes = group.masters();
+  masters_ = nodes.size();
+  for (const auto& node : group.nodes()) {
+    if (std::ranges::find(nodes, node.get()) == nodes.end()) nodes.push_back(node.get());
+  }
+  std::map<const RedisServer*, std::uint16_t> announced;
+  for (auto* node : nodes) {
+    node->cli({"CONFIG", "SET", "cluster-replica-no-failover", "yes"});
+    // Longer than a busy machine keeps one waiting. From the beginning it would keep the cluster from coming up as long.
+    node->cli({"CONFIG", "SET", "cluster-node-timeout", "15000"});
+    announced[node] = stand_before(*node);
+    uri_ += (uri_.empty() ? "redis+cluster://127.0.0.1:" : ",127.0.0.1:") + std::to_string(announced[node]);
+  }
+  std::vector<std::uint16_t> ports;
+  for (const auto& node : group.nodes()) ports.push_back(announced.at(node.get()));
+  group.announce(ports);
+}
 
 void BadNetwork::disturb(SeededRandom& dice, std::string& story) {
   // One where there is traffic, and now and then others beside it, each in its own way.

@@ -10,14 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "support/redis_server.hpp"
+#include "redis/layouts.hpp"
 
 #include <setget/testing/clock.hpp>
 #include <setget/testing/tcp_proxy.hpp>
 
 namespace redis_test {
-
-enum class Servers : std::uint8_t { kOne, kSentinel, kCluster };
 
 class BadNetwork {
  public:
@@ -33,12 +31,12 @@ class BadNetwork {
   std::size_t accepted() const;
 
  private:
-  void stand_before(std::uint16_t port);
-  std::string address(std::size_t proxy) const;
+  // Returns the proxy's port.
+  std::uint16_t stand_before(const RedisServer& server);
+  void before_sentinels(SentinelGroup& group);
+  void before_cluster(ClusterGroup& group);
 
-  std::unique_ptr<RedisServer> one_;
-  std::unique_ptr<SentinelGroup> sentinel_;
-  std::unique_ptr<ClusterGroup> cluster_;
+  Group group_;
   std::vector<std::unique_ptr<setget::testing::TcpProxy>> proxies_;
   std::size_t masters_ = 1;  // so many of them, the first, are before masters
   std::string uri_;

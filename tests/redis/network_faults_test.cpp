@@ -6,27 +6,23 @@
 #include <atomic>
 #include <cstdlib>
 #include <future>
+#include <map>
+#include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "redis/bad_network.hpp"
 #include "redis/load.hpp"
 #include "redis/messages.hpp"
 #include "redis/opened_store.hpp"
 #include "redis/trial.hpp"
-#include "support/redis_server.hpp"
 
 namespace redis_test {
 namespace {
 
 constexpr std::uint64_t kMessages = 60;
 constexpr std::size_t kWriters = 2;
-
-struct Layout {
-  const char* name;
-  Servers servers;
-  std::uint32_t parts;
-  friend void PrintTo(const Layout& layout, std::ostream* out) { *out << layout.name; }
-};
 
 std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
   const char* given = std::getenv(variable);
@@ -58,18 +54,26 @@ void watch_later(KeyStoreBackend& store, const Messages& messages, const std::st
 class NetworkFaults : public ::testing::TestWithParam<Layout> {
  protected:
   void SetUp() override { SETGET_REQUIRE_REDIS(); }
+  static void TearDownTestSuite() { networks_.clear(); }
+  // The one before the servers of the layout, the same for all tests.
+  static BadNetwork& network() {
+    auto& one = networks_[GetParam().servers];
+    if (one == nullptr) one = std::make_unique<BadNetwork>(GetParam().servers);
+    return *one;
+  }
+
+ private:
+  static std::map<Servers, std::unique_ptr<BadNetwork>> networks_;
 };
-INSTANTIATE_TEST_SUITE_P(On, NetworkFaults,
-                         ::testing::Values(Layout{"one_server", Servers::kOne, 1}, Layout{"one_server_16_parts", Servers::kOne, 16},
-                                           Layout{"sentinel", Servers::kSentinel, 1}, Layout{"cluster_of_six", Servers::kCluster, 16}),
-                         [](const auto& layout) { return layout.param.name; });
+std::map<Servers, std::unique_ptr<BadNetwork>> NetworkFaults::networks_;
+INSTANTIATE_TEST_SUITE_P(On, NetworkFaults, all_layouts(), name_of);
 
 // One layout with the clients that live through all its rounds.
 class NetworkTrial {
  public:
-  explicit NetworkTrial(const Layout& layout) : network_(layout.servers), spread_(layout.parts > 1) {
+  NetworkTrial(BadNetwork& network, std::uint32_t parts) : network_(network), spread_(parts > 1) {
     const auto prefix = new_prefix();
-    const auto open = [&](const std::string& uri) { clients_.push_back(open_store(uri, prefix, layout.parts)); };
+    const auto open = [&](const std::string& uri) { clients_.push_back(open_store(uri, prefix, parts)); };
     for (std::size_t i = 0; i < kWriters + 2; ++i) open(network_.uri());
     if (!network_.near_uri().empty()) open(network_.near_uri());
   }
@@ -116,7 +120,7 @@ class NetworkTrial {
   }
 
  private:
-  BadNetwork network_;
+  BadNetwork& network_;
   bool spread_;
   std::vector<std::shared_ptr<KeyStoreBackend>> clients_;  // writers, one that looks by the completion form, and others that look
   std::atomic<std::uint64_t> far_{0};
@@ -125,9 +129,9 @@ class NetworkTrial {
 
 // SETGET_CRASH_ROUNDS=N: N/2 rounds of each layout. SETGET_CRASH_SEED: of the first round; they count up from there.
 TEST_P(NetworkFaults, Nothing_acknowledged_is_lost_whatever_the_network_does) {
-  const auto rounds = number_of("SETGET_CRASH_ROUNDS", 60) / 2;
+  const auto rounds = number_of("SETGET_CRASH_ROUNDS", 40) / 2;
   const auto first = number_of("SETGET_CRASH_SEED", 100'001);
-  NetworkTrial trial(GetParam());
+  NetworkTrial trial(network(), GetParam().parts);
   for (auto seed = first; seed < first + rounds; ++seed) {
     trial.round(seed);
     if (HasFailure()) FAIL() << "in round " << seed - first + 1 << " of " << GetParam().name;
@@ -138,15 +142,14 @@ TEST_P(NetworkFaults, Nothing_acknowledged_is_lost_whatever_the_network_does) {
 
 // The long-lived oracle: also the change log tells everything, in order, and nothing that was acknowledged goes away later.
 TEST_P(NetworkFaults, The_change_log_tells_everything_whatever_the_network_does) {
-  const auto rounds = number_of("SETGET_CRASH_ROUNDS", 60) / 2;
+  const auto rounds = number_of("SETGET_CRASH_ROUNDS", 20) / 2;
   const auto seed = number_of("SETGET_CRASH_SEED", 200'001);
-  BadNetwork network(GetParam().servers);
-  Clients clients(network.uri(), new_prefix(), GetParam().parts);
+  Clients clients(network().uri(), new_prefix(), GetParam().parts);
   Trial trial(clients, "t", seed);
   kit::SeededRandom dice(seed);
   std::string story;
   for (std::uint64_t round = 1; round <= rounds; ++round) {
-    network.disturb(dice, story);
+    network().disturb(dice, story);
     trial.go_on(3);
     if (HasFailure()) FAIL() << "SETGET_CRASH_SEED=" << seed << ", round " << round << ", faults by proxy: " << story;
   }

@@ -178,7 +178,7 @@ TEST_P(RedisOvertaken, a_record_that_wins_its_keys_back_and_loses_them_again_say
     const auto dying = open_store(cutter.uri(), prefix(), GetParam());
     (void)dying->get_by_id({.ns = {}, .id = "nobody", .now = kRacesNow});
     {
-      const auto writer = begin(set("r", {"r" + number, "n" + number}, 4), "n" + number, Milliseconds(60));
+      const auto writer = begin(set("r", {"r" + number, "n" + number}, 4), "n" + number, Milliseconds(40));
       proxy().stall(Way::kToClient, true);
       cutter.cut_after(commands);
       (void)dying->apply({.entries = std::span(&last, 1), .now = kRacesNow, .deadline = Deadline::in(Milliseconds(5'000))});
