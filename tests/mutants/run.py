@@ -253,8 +253,6 @@ MUTANTS = [
     Mutant("redis_redelivery", "a redelivery does not finish what a dead writer left", 4, PHASES_WORK,
            [("      if (again) {\n        if (auto held = overlay.reconcile", "      if (false) {\n        if (auto held = overlay.reconcile")],
            "redis_faults", "*/1:*16_parts", {"SETGET_CRASH_ROUNDS": "150"}),
-    in_unit("redis_older_keys", "a record is judged by keys that were read before it", 4, OVERLAY, "mixed_ = mixed_ || !same;", "mixed_ = mixed_ && !same;", "redis_races",
-            "*comes_while_another*"),
     in_unit("redis_marker", "a step whose answer was lost leaves no mark", 3, COMMIT, 'op("SET", shards_->name(shard_, "w:"',
             'op("SET", shards_->name(shard_, "v:"', "redis_lost_answers", "*"),
     in_unit("redis_unsure", "an attempt whose answer was lost is not asked after", 3, "src/redis/store_apply.cpp",
