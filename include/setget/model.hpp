@@ -89,8 +89,9 @@ SETGET_API Result<void> evict_expired(ModelTransaction& transaction, std::string
 // A claim that was written ahead of its record, which is there by now.
 SETGET_API Result<void> adopt_claim(ModelTransaction& transaction, std::string_view ns, std::string_view key, std::string_view id,
                                     Stamp stamp);
-// Holds a live record against the slots of its keys again: which of them lead to it, and whether it may live.
-SETGET_API Result<void> reconcile_record(ModelTransaction& transaction, std::string_view ns, std::string_view id);
+// Holds a live record against the slots of its keys again: which of them lead to it, and whether it may live. `says_lost`: the lost keys
+// that are stored with it; they are written anew where they are others.
+SETGET_API Result<void> reconcile_record(ModelTransaction& transaction, std::string_view ns, std::string_view id, const KeyList& says_lost);
 
 // A new expiry from policy re-apply: raises the revision, logs the change. False if the record has moved on.
 SETGET_API Result<bool> change_expiry(ModelTransaction& transaction, const SetExpiry& request);

@@ -76,8 +76,9 @@ class Applier {
     return Error(ErrorCode::kInvalidArgument, "unknown command kind").at_field("kind");
   }
 
-  // Looks at a live record again after something about its keys has changed. `lost_changed`: which keys lead to it may differ.
-  Result<void> judge_again(std::string_view ns, std::string_view id, bool lost_changed) {
+  // Looks at a live record again after something about its keys has changed. `lost_changed`: which keys lead to it may differ; so they do
+  // where it `says_lost` others.
+  Result<void> judge_again(std::string_view ns, std::string_view id, bool lost_changed, const KeyList* says_lost = nullptr) {
     auto slot = tx_.load_identity(ns, id);
     if (!slot) return std::move(slot).error();
     if (slot->state != State::kLive) return {};
@@ -92,7 +93,7 @@ class Applier {
     if (judgement.dead()) {
       return bury(ns, id, *slot, command->keys, judgement.erased ? TombstoneReason::kErased : TombstoneReason::kSuperseded);
     }
-    if (!lost_changed) return {};
+    if (!lost_changed && (says_lost == nullptr || std::ranges::equal(judgement.lost, *says_lost))) return {};
     auto changed = *slot;
     ++changed.revision;
     const KeyList lost{std::span<const std::string_view>(judgement.lost)};
@@ -123,7 +124,7 @@ class Applier {
   // A claim without a new version.
   Result<void> adopt(const ApplyEntry& entry, const IdentitySlot& own_slot) { return claim(entry, own_slot); }
 
-  Result<void> reconcile(std::string_view ns, std::string_view id) {
+  Result<void> reconcile(std::string_view ns, std::string_view id, const KeyList& says_lost) {
     auto slot = tx_.load_identity(ns, id);
     if (!slot) return std::move(slot).error();
     if (slot->state != State::kLive) return {};
@@ -148,7 +149,8 @@ class Applier {
         lost_changed = true;
       }
     }
-    return judge_again(ns, id, lost_changed);
+    // A key can know of its silent lister from a version before: that alone does not say that the record knows it, too.
+    return judge_again(ns, id, lost_changed, &says_lost);
   }
 
  private:
@@ -516,8 +518,8 @@ Result<void> adopt_claim(ModelTransaction& transaction, std::string_view ns, std
   return Applier(transaction, {}).adopt(entry, *slot);
 }
 
-Result<void> reconcile_record(ModelTransaction& transaction, std::string_view ns, std::string_view id) {
-  return Applier(transaction, {}).reconcile(ns, id);
+Result<void> reconcile_record(ModelTransaction& transaction, std::string_view ns, std::string_view id, const KeyList& says_lost) {
+  return Applier(transaction, {}).reconcile(ns, id, says_lost);
 }
 
 Result<bool> change_expiry(ModelTransaction& transaction, const SetExpiry& request) {

@@ -50,9 +50,11 @@ Result<void> Overlay::load(const std::vector<std::string>& names) {
   if (names.empty()) return {};
   auto loaded = source_.load_entries(names, deadline_);
   if (!loaded) return std::move(loaded).error();
+  ++readings_;
   for (std::size_t i = 0; i < names.size(); ++i) {
     auto decoded = decode(names[i], std::move((*loaded)[i]));
     if (!decoded) return std::move(decoded).error();
+    decoded->read = readings_;
     rows_.insert_or_assign(names[i], *std::move(decoded));
   }
   return {};
@@ -112,6 +114,34 @@ void Overlay::effect(SideEffect::Kind kind, std::string_view ns, std::string_vie
 }
 
 // --- what others left undone ----------------------------------------------------------------------------------------------------
+
+// Between two readings a record can come and its claims with it. Whoever judges it by what its keys said before takes from it what it has
+// just won, and nobody gives it back: its writer is done. No entry is ever again as it was, so what is the same now was so all the time.
+Result<void> Overlay::see_keys_after(std::string_view ns, std::string_view id) {
+  if (!careful_) return {};
+  auto keys = current_keys(ns, id);
+  if (!keys) return std::move(keys).error();
+  const auto own = qualified(ns, id);
+  const auto read = rows_.at(own).read;
+  std::vector<std::string> older;
+  for (const auto& key : *keys) {
+    auto name = qualified(ns, key);
+    const auto at = rows_.find(name);
+    if (name != own && at != rows_.end() && at->second.read <= read) older.push_back(std::move(name));
+  }
+  if (older.empty()) return {};
+  const auto again = source_.load_entries(older, deadline_);
+  if (!again) return again.error();
+  ++readings_;
+  for (std::size_t i = 0; i < older.size(); ++i) {
+    auto& row = rows_.at(older[i]);
+    const auto& now = (*again)[i];
+    const bool same = now.has_value() == row.stored.has_value() && (!now || now->view() == row.stored->view());
+    mixed_ = mixed_ || !same;
+    row.read = readings_;
+  }
+  return {};
+}
 
 // Whether the record of a claim that was written ahead has come.
 Result<bool> Overlay::reached(std::string_view ns, const PendingClaim& claim) {
@@ -177,6 +207,7 @@ Result<void> Overlay::settle_pending(std::string_view ns, const std::vector<std:
         continue;
       }
       if (own) continue;
+      if (auto seen = see_keys_after(ns, claim.id); !seen) return seen;
       const auto self = std::exchange(self_, claim.id);
       const auto self_stamp = std::exchange(self_stamp_, claim.stamp);
       // Under its other keys the record's claims count as they did.
@@ -265,6 +296,15 @@ Result<ApplyResult> Overlay::apply(const ApplyEntry& entry, const ApplyContext& 
   // What is written is checked with it; what was refused would not be.
   if (!applied || applied->outcome != Outcome::kApplied) doubt();
   return applied;
+}
+
+Result<void> Overlay::reconcile(std::string_view ns, std::string_view id) {
+  auto found = row(ns, id);
+  if (!found) return std::move(found).error();
+  if (auto seen = see_keys_after(ns, id); !seen) return seen;
+  const auto& identity = (*found)->now.identity;
+  const auto says_lost = identity ? identity->lost_keys : KeyList();  // a copy: what it says may be written anew
+  return reconcile_record(*this, ns, id, says_lost);
 }
 
 // --- forgetting -----------------------------------------------------------------------------------------------------------------

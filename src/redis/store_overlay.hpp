@@ -67,6 +67,7 @@ class Overlay final : public ModelTransaction {
     Entry now{};
     bool changed = false;
     bool identity_changed = false;
+    std::uint64_t read = 0;  // when: with which of the overlay's readings
   };
   using Rows = std::unordered_map<std::string, Row>;
 
@@ -127,6 +128,10 @@ class Overlay final : public ModelTransaction {
   Counts counts(const Row& row) const;
   // Records that claim a key of this step and have not come yet: their writers must notice. Part of the rows already.
   const std::set<std::string>& touched() const noexcept { return touched_; }
+  // reconcile_record() with what this record says.
+  Result<void> reconcile(std::string_view ns, std::string_view id);
+  // Entries that were read at different moments do not fit together: the step must read anew.
+  bool mixed() const noexcept { return mixed_; }
   // The pending claims that were on the keys of this step.
   const std::set<std::string>& rivals() const noexcept { return rivals_; }
 
@@ -134,6 +139,8 @@ class Overlay final : public ModelTransaction {
   Result<Row*> row(std::string_view ns, std::string_view bytes);
   Result<void> load(const std::vector<std::string>& names);
   Result<Row> decode(std::string_view name, std::optional<Payload> bytes) const;
+  // A record may only be judged by entries of its keys that are no older than itself: those that were read before it are read once more.
+  Result<void> see_keys_after(std::string_view ns, std::string_view id);
   Result<bool> reached(std::string_view ns, const PendingClaim& claim);
   Result<bool> lists(std::string_view ns, std::string_view id, std::string_view key);
   // Also where it has lost the key to another.
@@ -157,6 +164,8 @@ class Overlay final : public ModelTransaction {
   const Deadline deadline_;
   bool assume_absent_ = false;
   bool doubted_ = false;
+  bool mixed_ = false;
+  std::uint64_t readings_ = 0;
   // The pending claims of the step's own command do not count: it is about to make them.
   std::string self_{};
   Stamp self_stamp_ = 0;

@@ -136,6 +136,10 @@ Result<void> Overlay::update_slot(std::string_view ns, std::string_view id, cons
                                   const KeyList* lost_keys) {
   auto found = row(ns, id);
   if (!found) return std::move(found).error();
+  // It has been judged. The step's own new version is written behind claims of its own, which would be seen.
+  if (lost_keys != nullptr && id != self_) {
+    if (auto seen = see_keys_after(ns, id); !seen) return seen;
+  }
   auto& changed = edit(**found);
   changed.identity_changed = true;
   if (!changed.now.identity) changed.now.identity.emplace();
@@ -154,6 +158,9 @@ Result<void> Overlay::update_slot(std::string_view ns, std::string_view id, cons
 Result<void> Overlay::store_tombstone(std::string_view ns, std::string_view id, const IdentitySlot&, const IdentitySlot& slot) {
   auto found = row(ns, id);
   if (!found) return std::move(found).error();
+  if (id != self_) {
+    if (auto seen = see_keys_after(ns, id); !seen) return seen;
+  }
   auto& changed = edit(**found);
   changed.identity_changed = true;
   if (!changed.now.identity) changed.now.identity.emplace();

@@ -42,6 +42,8 @@ void Phases::read(Plan& plan) {
     if (*left) plan.landed = true;
   }
   if (auto worked = plan.work(*plan.overlay, plan.meta->floor, plan.landed); !worked) return end(plan, std::move(worked).error());
+  plan.phase = Phase::kRead;
+  if (plan.overlay->mixed()) return;  // once more
   plan.phase = plan.keys_first ? Phase::kOthers : Phase::kAhead;
   prepare_calls(plan);
 }
@@ -282,7 +284,7 @@ void Phases::run(Plans& plans) {
     for (auto* plan : turn) {
       if (plan->phase != Phase::kRead) continue;
       read(*plan);
-      if (plan->open()) (void)advance(*plan);
+      if (plan->open() && plan->phase != Phase::kRead) (void)advance(*plan);
     }
     std::vector<Script::Call> calls;
     std::vector<std::pair<Plan*, std::size_t>> whose;

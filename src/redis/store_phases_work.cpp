@@ -18,14 +18,14 @@ Result<void> finish_erase(Overlay& overlay, std::string_view ns, std::string_vie
   if (!slot) return std::move(slot).error();
   if (slot->leads) listers->push_back(slot->claim_id);
   for (const auto& id : *listers) {
-    if (auto held = reconcile_record(overlay, ns, id); !held) return held;
+    if (auto held = overlay.reconcile(ns, id); !held) return held;
   }
   const auto rivals = overlay.rivals();
   for (const auto& rival : rivals) {
     const auto id = std::string(split_qualified(rival).bytes);
     auto identity = overlay.load_identity(ns, id);
     if (!identity) return std::move(identity).error();
-    if (auto told = identity->state == IdentitySlot::State::kLive ? reconcile_record(overlay, ns, id) : overlay.touch(ns, id); !told) {
+    if (auto told = identity->state == IdentitySlot::State::kLive ? overlay.reconcile(ns, id) : overlay.touch(ns, id); !told) {
       return told;
     }
   }
@@ -82,12 +82,12 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
       }
       // A redelivery, or an earlier attempt of this call, may have been stopped half way.
       if (again) {
-        if (auto held = reconcile_record(overlay, command.ns, command.id); !held) return held;
+        if (auto held = overlay.reconcile(command.ns, command.id); !held) return held;
       }
       const auto rivals = overlay.rivals();
       for (const auto& rival : rivals) {
         const auto [ns, id] = split_qualified(rival);
-        if (auto held = reconcile_record(overlay, ns, id); !held) return held;
+        if (auto held = overlay.reconcile(ns, id); !held) return held;
       }
       // Refused after its claims had been written ahead: they go again.
       for (const auto& name : raw->claims) {

@@ -1,37 +1,44 @@
 // Clocks that jump. The store decides by the time that its callers give it (and by Options::clock for what it notes of cursors); the
-// server's own clock ends one thing only, the marks of steps whose reply was lost, after a minute. It cannot be set here without setting
+// servers' own clocks end one thing only, the marks of steps whose reply was lost, after a minute. They cannot be set here without setting
 // the machine's: what it would do, take marks away too early, is done by hand.
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
+#include <memory>
 #include <thread>
 
+#include "redis/layouts.hpp"
 #include "redis/opened_store.hpp"
 #include "redis/trial.hpp"
-#include "support/redis_server.hpp"
 
 namespace redis_test {
 namespace {
 
-class ClockFaults : public ::testing::TestWithParam<std::uint32_t> {
+class ClockFaults : public ::testing::TestWithParam<Layout> {
  protected:
-  static void SetUpTestSuite() {
-    if (missing_programs().empty()) server_ = std::make_unique<RedisServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
+  static void TearDownTestSuite() { groups_.clear(); }
   void SetUp() override { SETGET_REQUIRE_REDIS(); }
   static TimePoint at(std::int64_t ms) { return Messages::now() + Milliseconds(ms); }
+  static std::uint32_t parts() { return GetParam().parts; }
+  // The servers of the layout, the same for all tests.
+  static Group& group() {
+    auto& one = groups_[GetParam().servers];
+    if (one == nullptr) one = std::make_unique<Group>(GetParam().servers);
+    return *one;
+  }
 
-  static std::unique_ptr<RedisServer> server_;
+ private:
+  static std::map<Servers, std::unique_ptr<Group>> groups_;
 };
-std::unique_ptr<RedisServer> ClockFaults::server_;
-INSTANTIATE_TEST_SUITE_P(Parts, ClockFaults, ::testing::Values(1, 16));
+std::map<Servers, std::unique_ptr<Group>> ClockFaults::groups_;
+INSTANTIATE_TEST_SUITE_P(On, ClockFaults, all_layouts(), name_of);
 
 TEST_P(ClockFaults, What_is_not_due_stays_however_the_clock_jumps_under_load) {
   const auto clock = std::make_shared<kit::SimulatedClock>(Messages::now());
   const auto prefix = new_prefix();
-  Clients clients(server_->uri(), prefix, GetParam(), clock);
-  const auto cleaner = open_store(server_->uri(), prefix, GetParam(), clock);
+  Clients clients(group().uri(), prefix, parts(), clock);
+  const auto cleaner = open_store(group().uri(), prefix, parts(), clock);
   Trial trial(clients, "j", 41);
   kit::SeededRandom dice(41);
   for (int jump = 0; jump < 60; ++jump) {
@@ -48,7 +55,7 @@ TEST_P(ClockFaults, What_is_not_due_stays_however_the_clock_jumps_under_load) {
 }
 
 TEST_P(ClockFaults, A_record_ends_by_the_readers_clock_and_comes_back_with_it_until_it_was_evicted) {
-  const auto store = open_store(server_->uri(), new_prefix(), GetParam());
+  const auto store = open_store(group().uri(), new_prefix(), parts());
   const auto set = [&](Stamp stamp, TimePoint expires_at) {
     return kit::set_entry({.id = "a", .keys = {"a", "k"}, .stamp = Messages::base() + stamp, .expires_at = expires_at});
   };
@@ -81,7 +88,7 @@ TEST_P(ClockFaults, A_record_ends_by_the_readers_clock_and_comes_back_with_it_un
 TEST_P(ClockFaults, Two_who_reclaim_with_clocks_an_hour_apart_evict_each_record_once) {
   constexpr std::uint64_t kRecords = 300;
   const auto prefix = new_prefix();
-  const auto store = open_store(server_->uri(), prefix, GetParam());
+  const auto store = open_store(group().uri(), prefix, parts());
   std::vector<ApplyEntry> entries;
   for (std::uint64_t n = 1; n <= kRecords; ++n) {
     entries.push_back(kit::set_entry({.id = "r" + std::to_string(n),
@@ -94,7 +101,7 @@ TEST_P(ClockFaults, Two_who_reclaim_with_clocks_an_hour_apart_evict_each_record_
   {
     std::vector<std::jthread> both;
     for (const std::int64_t now : {5'000, 3'605'000}) {
-      both.emplace_back([&evicted, now, mine = open_store(server_->uri(), prefix, GetParam())] {
+      both.emplace_back([&evicted, now, mine = open_store(group().uri(), prefix, parts())] {
         for (int time = 0; time < 10; ++time)
           evicted += mine->reclaim({.now = at(now), .floor = 0, .grace = Milliseconds(0), .max_steps = 50}).value().expired;
       });
@@ -110,11 +117,14 @@ TEST_P(ClockFaults, Two_who_reclaim_with_clocks_an_hour_apart_evict_each_record_
 // Without its mark a step whose reply was lost is taken again; by what is there it sees that it was.
 TEST_P(ClockFaults, Marks_that_end_too_early_cost_nothing_but_work) {
   const auto prefix = new_prefix();
-  Clients clients(server_->uri(), prefix, GetParam());
+  Clients clients(group().uri(), prefix, parts());
   Trial trial(clients, "m", 42);
-  for (int time = 0; time < 40; ++time) {
-    server_->cli({"CLIENT", "KILL", "TYPE", "normal"});
-    server_->cli({"EVAL", "for _, name in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', name) end", "0", prefix + ":*:w:*"});
+  const auto masters = group().masters();
+  for (std::size_t time = 0; time < 40; time += masters.size()) {
+    for (auto* server : masters) {
+      server->cli({"CLIENT", "KILL", "TYPE", "normal"});
+      server->cli({"EVAL", "for _, name in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', name) end", "0", prefix + ":*:w:*"});
+    }
   }
   trial.go_on();
   trial.finish();

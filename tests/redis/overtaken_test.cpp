@@ -5,6 +5,7 @@
 #include <future>
 #include <thread>
 
+#include "redis/command_cutter.hpp"
 #include "redis/races.hpp"
 
 #include <setget/testing/tcp_proxy.hpp>
@@ -39,9 +40,9 @@ class RedisOvertaken : public ::testing::TestWithParam<std::uint32_t> {
     proxy_->heal();
   }
   // The slow one sets `late`, and has just claimed the new key `key`.
-  std::jthread begin(const ApplyEntry& late, const std::string& key) {
+  std::jthread begin(const ApplyEntry& late, const std::string& key, Milliseconds delay = Milliseconds(200)) {
     // So slow that what follows the claim's answer can still be stopped once the claim is seen.
-    proxy_->delay(Way::kToClient, Milliseconds(200));
+    proxy_->delay(Way::kToClient, delay);
     std::jthread writer([this, late] { apply_one(*slow_, late); });
     wait_until([&] { return !races_server().cli({"--scan", "--pattern", prefix_ + ":*/" + key}).empty(); });
     return writer;
@@ -67,6 +68,7 @@ class RedisOvertaken : public ::testing::TestWithParam<std::uint32_t> {
   KeyStoreBackend& direct() { return *direct_; }
   KeyStoreBackend& slow() { return *slow_; }
   kit::TcpProxy& proxy() { return *proxy_; }
+  const std::string& prefix() const noexcept { return prefix_; }
   std::optional<Record> record(const std::string& id) const {
     return direct_->get_by_id({.ns = {}, .id = id, .now = kRacesNow}).value().record;
   }
@@ -155,6 +157,81 @@ TEST_P(RedisOvertaken, a_record_whose_keys_were_taken_before_it_came_says_so_fro
   proxy().stall(Way::kToClient, false);
   wait_until([&] { return record("r").has_value(); });
   for (const auto& key : keys) EXPECT_TRUE(record("r")->lost_keys.contains(key)) << key;
+}
+
+// It lost its keys before; its next version wins them back, and before their entries say so it loses them again, to a writer that dies on
+// its way, anywhere.
+TEST_P(RedisOvertaken, a_record_that_wins_its_keys_back_and_loses_them_again_says_so) {
+  CommandCutter cutter(races_server().port());
+  for (std::size_t commands = 0;; ++commands) {
+    const auto number = std::to_string(commands);
+    const std::vector<std::string> keys{number + "k0", number + "k1", number + "k2"};
+    const auto set = [&](const std::string& id, const std::vector<std::string>& own, Stamp stamp) {
+      auto all = keys;
+      all.insert(all.end(), own.begin(), own.end());
+      return set_at(id + number, all, stamp);
+    };
+    apply_one(direct(), set("r", {"r" + number}, 2));
+    apply_one(direct(), set("s", {"s" + number}, 3));
+    const auto last = set("s", {"s" + number}, 5);
+    cutter.revive();
+    const auto dying = open_store(cutter.uri(), prefix(), GetParam());
+    (void)dying->get_by_id({.ns = {}, .id = "nobody", .now = kRacesNow});
+    {
+      const auto writer = begin(set("r", {"r" + number, "n" + number}, 4), "n" + number, Milliseconds(40));
+      proxy().stall(Way::kToClient, true);
+      cutter.cut_after(commands);
+      (void)dying->apply({.entries = std::span(&last, 1), .now = kRacesNow, .deadline = Deadline::in(Milliseconds(5'000))});
+      proxy().heal();
+    }
+    apply_one(direct(), last);
+    ASSERT_TRUE(record("r" + number)) << number;
+    EXPECT_EQ(record("r" + number)->stamp, stamp_at(kRacesNow) + 4);
+    for (const auto& key : keys) {
+      ASSERT_TRUE(leads(key)) << key;
+      EXPECT_EQ(leads(key)->id, "s" + number);
+      EXPECT_TRUE(record("r" + number)->lost_keys.contains(key)) << key << ", dead after so many commands: " << number;
+    }
+    if (!cutter.cut() || HasFailure()) break;
+  }
+}
+
+// Another writer has read the entry of a key that it wins, then finds it claiming a second one, and reads it when it has come: it must not
+// be told that it lost the first. Its own writer comes to its end before the other could notice.
+TEST_P(RedisOvertaken, a_record_that_comes_while_another_writer_reads_keeps_the_keys_that_it_won) {
+  const auto way = kit::TcpProxy::start("127.0.0.1", races_server().port()).value();
+  const auto third = open_store("redis://127.0.0.1:" + std::to_string(way->port()), prefix(), GetParam());
+  apply_one(*third, set_at("c", {"c"}, 2));
+  for (int exchanges = 0; exchanges <= 3; ++exchanges) {
+    const auto number = std::to_string(exchanges);
+    const auto other = "x" + number;
+    const auto id = "r" + number;
+    const auto shared = "s" + number;
+    apply_one(direct(), set_at(id, {id}, 20));
+    apply_one(direct(), set_at(other, {other + ".0", shared}, 59));
+    const auto next_exchange = [&] {
+      (void)proxy().wait_for(Way::kToServer, proxy().passed(Way::kToServer) + 1, Deadline::in(Milliseconds(300)));
+    };
+    proxy().delay(Way::kToClient, Milliseconds(60));
+    std::jthread stale([&] { apply_one(slow(), set_at(other, {other + ".0"}, 35)); });
+    next_exchange();
+    proxy().stall(Way::kToClient, true);
+    way->delay(Way::kToClient, Milliseconds(60));
+    std::jthread winner([&] { apply_one(*third, set_at(id, {id, shared, other}, 58)); });
+    wait_until([&] { return record(id)->stamp == stamp_at(kRacesNow) + 58; });
+    way->stall(Way::kToClient, true);
+    proxy().stall(Way::kToClient, false);
+    for (int i = 0; i < exchanges; ++i) next_exchange();
+    proxy().stall(Way::kToClient, true);
+    way->heal();
+    winner.join();
+    proxy().heal();
+    stale.join();
+    EXPECT_FALSE(record(id)->lost_keys.contains(other)) << "held up after so many exchanges: " << number;
+    EXPECT_TRUE(record(id)->lost_keys.contains(shared)) << number;
+    ASSERT_TRUE(leads(other)) << number;
+    EXPECT_EQ(leads(other)->id, id);
+  }
 }
 
 // The keys were marked by an erase before, which can be forgotten by now; the claims that were made since cannot.

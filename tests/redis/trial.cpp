@@ -307,7 +307,15 @@ void Trial::redeliver() {
       batch.push_back(messages_.at(n, ns_));
       batch.push_back(own(n));
     }
-    const auto results = clients_.writers[0]->apply({.entries = batch, .now = Messages::now(), .deadline = Deadline::in(kRecovery)});
+    const auto again = [&] {
+      return clients_.writers[0]->apply({.entries = batch, .now = Messages::now(), .deadline = Deadline::in(kRecovery)});
+    };
+    const auto retryable = [](const auto& answer) { return !answer && answer.error().retryable(); };
+    auto results = again();
+    // A connection that was broken while nobody used it is found out by its next call.
+    for (const auto until = Deadline::in(kRecovery); !until.passed(); results = again()) {
+      if (!retryable(results) && !(results && std::ranges::any_of(*results, retryable))) break;
+    }
     ASSERT_TRUE(results) << results.error().describe();
     for (const auto& result : *results) {
       ASSERT_TRUE(result) << result.error().describe();

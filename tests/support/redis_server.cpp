@@ -257,6 +257,22 @@ bool SentinelGroup::healthy() {
   return true;
 }
 
+void SentinelGroup::announce(std::uint16_t master_port, std::uint16_t replica_port, setget::Milliseconds down_after) {
+  const auto port = std::to_string(master_port);
+  nodes_[1]->cli({"CONFIG", "SET", "replica-announce-port", std::to_string(replica_port)});
+  nodes_[1]->cli({"REPLICAOF", "127.0.0.1", port});
+  for (const auto& one : sentinels_) {
+    one->cli({"SENTINEL", "REMOVE", "main"});
+    one->cli({"SENTINEL", "MONITOR", "main", "127.0.0.1", port, "2"});
+    one->cli({"SENTINEL", "SET", "main", "down-after-milliseconds", std::to_string(down_after.count())});
+  }
+  const auto known = [&] {
+    const auto replicas = sentinels_[0]->cli({"SENTINEL", "REPLICAS", "main"});
+    return healthy() && replicas.find("\nport\n" + std::to_string(replica_port) + "\n") != std::string::npos;
+  };
+  if (!eventually(known)) throw std::runtime_error("the sentinels do not agree on the announced ports");
+}
+
 ClusterGroup::ClusterGroup(int nodes, int replicas, const std::vector<std::string>& arguments) {
   std::vector<std::string> create = {"redis-cli", "--cluster", "create"};
   for (int i = 0; i < nodes; ++i) {
@@ -332,6 +348,24 @@ void ClusterGroup::move_slot(std::uint32_t slot, RedisServer& to, const std::fun
   must(to, {"CLUSTER", "SETSLOT", number, "NODE", to_id});
   must(from, {"CLUSTER", "SETSLOT", number, "NODE", to_id});
   for (auto* other : masters()) other->cli({"CLUSTER", "SETSLOT", number, "NODE", to_id});
+}
+
+void ClusterGroup::announce(const std::vector<std::uint16_t>& ports) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    // The bus port would follow the announced one.
+    nodes_[i]->cli({"CONFIG", "SET", "cluster-announce-bus-port", std::to_string(nodes_[i]->port() + 10'000)});
+    nodes_[i]->cli({"CONFIG", "SET", "cluster-announce-port", std::to_string(ports[i])});
+  }
+  const auto known = [&] {
+    for (const auto& node : nodes_) {
+      const auto all = node->cli({"CLUSTER", "NODES"});
+      for (const auto port : ports) {
+        if (all.find("127.0.0.1:" + std::to_string(port) + "@") == std::string::npos) return false;
+      }
+    }
+    return healthy();
+  };
+  if (!eventually(known)) throw std::runtime_error("the nodes do not agree on the announced ports");
 }
 
 bool ClusterGroup::healthy() {

@@ -105,6 +105,10 @@ class SentinelGroup {
   bool healthy();
   // Asks for a change of roles; false while the sentinels are not ready for one.
   bool fail_over();
+  std::vector<std::unique_ptr<RedisServer>>& sentinels() noexcept { return sentinels_; }
+  // From now on sentinels name, and the replica follows, the master at one port of 127.0.0.1, and the replica is known by another: of
+  // proxies before them. The sentinels call a master down when it says nothing for `down_after`. Roles may not change any more.
+  void announce(std::uint16_t master_port, std::uint16_t replica_port, setget::Milliseconds down_after);
 
  private:
   std::vector<std::unique_ptr<RedisServer>> nodes_;
@@ -127,6 +131,8 @@ class ClusterGroup {
   void move_slot(std::uint32_t slot, RedisServer& to, const std::function<void()>& midway = {});
   // True once all live nodes agree that all slots are served.
   bool healthy();
+  // From now on clients (and replicas, of their masters) are told these ports of the nodes, in their order: of proxies before them.
+  void announce(const std::vector<std::uint16_t>& ports);
 
  private:
   std::vector<std::unique_ptr<RedisServer>> nodes_;
