@@ -345,4 +345,25 @@ TEST(JsonSchema, is_used_by_many_threads_at_once) {
   EXPECT_EQ(wrong, 0);
 }
 
+// A verdict by type alone reads only what the document says of itself.
+TEST(JsonSchema, what_kind_of_value_a_document_is_goes_with_its_content) {
+  const auto strings = compiled(R"({"type": "string"})");
+  const auto nulls = compiled(R"({"type": "null"})");
+  Document first;
+  EXPECT_TRUE(*nulls.is_valid(first));
+  ASSERT_TRUE(first.parse(R"("a")"));
+  EXPECT_TRUE(*strings.is_valid(first));
+  Document second(std::move(first));
+  EXPECT_TRUE(*strings.is_valid(second));
+  EXPECT_TRUE(*nulls.is_valid(first)) << "what was moved from is null";  // NOLINT(bugprone-use-after-move)
+  first = std::move(second);
+  EXPECT_TRUE(*strings.is_valid(first));
+  EXPECT_TRUE(*nulls.is_valid(second)) << "what was moved from is null";  // NOLINT(bugprone-use-after-move)
+  EXPECT_FALSE(first.parse("{"));
+  EXPECT_TRUE(*nulls.is_valid(first)) << "after an error it is null";
+  Document::Builder builder;
+  builder.string("b");
+  EXPECT_TRUE(*strings.is_valid(*std::move(builder).finish()));
+}
+
 }  // namespace
