@@ -202,7 +202,7 @@ TEST_P(RedisOvertaken, a_record_that_comes_while_another_writer_reads_keeps_the_
   const auto way = kit::TcpProxy::start("127.0.0.1", races_server().port()).value();
   const auto third = open_store("redis://127.0.0.1:" + std::to_string(way->port()), prefix(), GetParam());
   apply_one(*third, set_at("c", {"c"}, 2));
-  for (int exchanges = 0; exchanges <= 3; ++exchanges) {
+  for (int exchanges = 0; exchanges <= 8; ++exchanges) {
     const auto number = std::to_string(exchanges);
     const auto other = "x" + number;
     const auto id = "r" + number;
