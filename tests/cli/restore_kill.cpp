@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <random>
 #include <utility>
 
 namespace cli_test {
@@ -42,18 +41,21 @@ void RestoreKills::fill(int records) const {
 }
 
 template <class Between>
-nlohmann::json RestoreKills::restore(std::vector<std::string> words, int at_most, int& kills, Between between,
-                                     std::chrono::microseconds later) const {
+nlohmann::json RestoreKills::restore(std::vector<std::string> words, int at_most, int& kills, Between between) {
   words.insert(words.end(), {"--state", "state", "--json", "--config", config_});
-  static std::minstd_rand random(7);
   // From before it has opened anything to where it is nearly done; later ones live longer, so that it ends.
   for (int i = 0;; ++i) {
+    const auto longest = i < at_most ? life_ / 2 + life_ / 20 * i : std::chrono::minutes(10);
+    const auto life = i < at_most ? std::chrono::microseconds(random_() % static_cast<unsigned>(longest.count() + 1)) : longest;
     Ran ran;
-    const auto longest = i < at_most ? 60'000 + 8'000 * i + later.count() : 60'000'000;
-    if (run_and_kill(folder_, words, std::chrono::microseconds(random() % static_cast<unsigned>(longest)), ran)) {
+    const auto began = std::chrono::steady_clock::now();
+    if (run_and_kill(folder_, words, life, ran)) {
       EXPECT_EQ(ran.code, 0) << ran.err;
+      if (i == 0) life_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
       return ran.code == 0 ? ran.json() : nlohmann::json();
     }
+    EXPECT_LT(i, at_most) << "it did not end: " << ran.err;
+    if (i >= at_most) return {};
     ++kills;
     between(i);
   }
@@ -63,11 +65,11 @@ void RestoreKills::into_an_empty_store() {
   fill(records_);
   int kills = 0;
   int resumed = 0;
-  // On a busy machine a kill comes before anything has begun: they come later then, until one met what was under way.
+  // The first is not killed: it tells how long one lives.
   for (int round = 0; kills < wanted_ || (resumed == 0 && round < wanted_ + 20); ++round) {
     for (const char* file : {"setget.db", "setget.db-wal", "setget.db-shm", "setget.db-lock"}) std::filesystem::remove(folder_ / file);
-    const auto report = restore(
-        {"archive", "restore"}, std::max(wanted_ - kills, 2), kills, [](int) {}, std::chrono::milliseconds(40 * round));
+    const int before = kills;
+    const auto report = restore({"archive", "restore"}, round == 0 ? 0 : std::max(wanted_ - kills, 2), kills, [](int) {});
     ASSERT_TRUE(report.is_object());
     // One that was killed when it had come to its end, and had not said so, leaves nothing to do; nor does the next, killed while it
     // looked.
@@ -76,7 +78,11 @@ void RestoreKills::into_an_empty_store() {
     EXPECT_EQ(report["considered"], records_);
     // What was put back right before a kill is found there by the next one.
     EXPECT_EQ(report["restored"].get<int>() + report["skipped_present"].get<int>(), records_);
-    resumed += report["resumed"] == true ? 1 : 0;
+    if (report["resumed"] == true) {
+      ++resumed;
+    } else if (kills > before) {
+      life_ += life_ / 2;  // killed before anything had begun: the machine became busier
+    }
     EXPECT_FALSE(std::filesystem::exists(folder_ / "state"));
     const auto ran = with({"archive", "run", "--adopt", "--json"});
     ASSERT_EQ(ran.code, 0) << ran.err;
@@ -100,12 +106,13 @@ void RestoreKills::over_live_data() {
   std::vector<int> erased;
   // What a restore finds that begins anew, because it had not begun before or was killed when it had come to its end, is what it is there
   // to replace. Only one that goes on must leave it; so it is tried until one did.
-  for (int attempt = 0; attempt < 10 && (set.empty() || erased.empty()); ++attempt) {
+  // The first is not killed: it tells how long one lives.
+  for (int attempt = 0; attempt < 20 && (set.empty() || erased.empty()); ++attempt) {
     int kills = 0;
     int later = 0;
     set.clear();
     erased.clear();
-    const auto report = restore({"archive", "restore", "--overwrite"}, wanted_, kills, [&](int i) {
+    const auto report = restore({"archive", "restore", "--overwrite"}, attempt == 0 ? 0 : wanted_, kills, [&](int i) {
       if (!std::filesystem::exists(folder_ / "state")) {
         set.clear();
         erased.clear();
