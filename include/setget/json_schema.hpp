@@ -63,13 +63,13 @@ struct Options {
   SchemaLimits limits{};
 };
 
-// One broken keyword.
+// One broken keyword. Its texts are those of the report that it is of: they live as long as that one or a copy of it.
 struct Violation {
-  std::string instance_location{};          // JSON Pointer (RFC 6901) into the document
-  std::string keyword_location{};           // JSON Pointer from the root schema along the references taken: "/properties/a/$ref/type"
-  std::string absolute_keyword_location{};  // URI of the keyword
-  std::string keyword{};                    // "type"; empty where the schema is `false`
-  std::string message{};                    // a sentence with the values involved, long ones cut
+  std::string_view instance_location{};          // JSON Pointer (RFC 6901) into the document
+  std::string_view keyword_location{};           // JSON Pointer from the root schema along the references taken: "/properties/a/$ref/type"
+  std::string_view absolute_keyword_location{};  // URI of the keyword
+  std::string_view keyword{};                    // "type"; where the schema is `false`, the one that led to it, and empty at the root
+  std::string_view message{};                    // a sentence with the values involved, long ones cut
   // Index of the violation this one is a part of (a branch of anyOf, oneOf, …) or kNoParent. Parents come before their parts.
   std::size_t parent = kNoParent;
   static constexpr std::size_t kNoParent = static_cast<std::size_t>(-1);
@@ -80,6 +80,7 @@ struct Report {
   bool valid = true;
   bool truncated = false;  // there were more than max_errors
   std::vector<Violation> violations{};
+  std::shared_ptr<const char[]> texts{};  // what the violations show; copies of a report share it
 
   // Output of the JSON Schema specification, section "Output Formatting".
   SETGET_API std::string basic() const;

@@ -25,6 +25,7 @@ using Program = Validator::Program;
 // What a thread keeps between documents.
 struct Kept {
   ScratchBits bits{};
+  detail::schema::Findings findings{};
   detail::schema::Parsed document{};
   detail::schema::TapeWriter exact{};
 };
@@ -101,7 +102,9 @@ Result<Report> report(const Program& program, const Tape& tape, const Exactness*
   return guarded<Report>([&] {
     return evaluate<Report>(program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
       Eval eval(program, on, of, kept().bits);
-      auto found = detail::schema::list_violations(program, eval);
+      auto& scratch = kept().findings;
+      auto found = detail::schema::list_violations(program, eval, scratch);
+      if (scratch.text.capacity() > kKeptBytes) scratch = {};
       stop = eval.stop();
       return found;
     });

@@ -6,9 +6,16 @@
 
 namespace setget::inline v0::detail::schema {
 
-std::string location_of(const json_schema::Validator::Program& program, const Node& node) {
+void append_location(std::string& out, const json_schema::Validator::Program& program, const Node& node) {
   const auto& resource = program.resources[node.resource];
-  return shown_location(resource.uri, pointer_to(program.documents[node.document]->tape.tape(), resource.root, node.at));
+  append_base(out, resource.uri);
+  append_fragment(out, pointer_to(program.documents[node.document]->tape.tape(), resource.root, node.at));
+}
+
+std::string location_of(const json_schema::Validator::Program& program, const Node& node) {
+  std::string out;
+  append_location(out, program, node);
+  return out;
 }
 
 Compiler::Compiler(Registry& registry, const json_schema::Options& options)

@@ -200,7 +200,9 @@ std::vector<Reason> Report::reasons(std::string_view prefix, bool with_keywords)
   for (std::size_t i = 0; i < violations.size(); ++i) {
     if (has_parts[i]) continue;
     const auto& one = violations[i];
-    out.push_back({.code = reason_code(one.keyword), .message = one.message, .pointer = std::string(prefix) + one.instance_location});
+    out.push_back({.code = reason_code(one.keyword),
+                   .message = std::string(one.message),
+                   .pointer = std::string(prefix).append(one.instance_location)});
     if (with_keywords) out.back().message.append(" (schema: ").append(one.keyword_location).append(")");
   }
   return out;

@@ -28,11 +28,15 @@ std::string_view string_at(const Tape& tape, std::size_t at) noexcept {
 
 }  // namespace
 
+void append_base(std::string& out, std::string_view uri) {
+  if (uri != kDefaultBase) out += uri;
+  out += '#';
+}
+
 std::string shown_location(std::string_view uri, std::string_view pointer) {
   std::string text;
   text.reserve(uri.size() + pointer.size() + 1);
-  if (uri != kDefaultBase) text = uri;
-  text += '#';
+  append_base(text, uri);
   append_fragment(text, pointer);
   return text;
 }

@@ -41,6 +41,8 @@ struct Place {
 std::string pointer_to(const Tape& tape, std::size_t root, std::size_t at);
 // URI and pointer as one text; the default base is left out.
 std::string shown_location(std::string_view uri, std::string_view pointer);
+// The same up to and with the "#".
+void append_base(std::string& out, std::string_view uri);
 
 class Registry {
  public:

@@ -1,11 +1,9 @@
 #include "validator/schema_reporter.hpp"
 
-#include <algorithm>
+#include <memory>
 
 namespace setget::inline v0::detail::schema {
 namespace {
-
-using json_schema::Violation;
 
 // Whether it leads through a reference: then the keywords passed do not tell where the last one stands. Names that look like one count too.
 bool append_path(std::string& out, const Step* step) {
@@ -39,56 +37,91 @@ std::string_view type_name(std::uint8_t type) {
   }
 }
 
-std::string expected_types(std::uint8_t types) {
-  std::string out;
-  const auto also = [&](std::string_view name) { out += (out.empty() ? "" : " or ") + std::string(name); };
-  if ((types & kNull) != 0) also("null");
-  if ((types & kBoolean) != 0) also("boolean");
-  if ((types & kNumber) == kNumber) {
-    also("number");
-  } else if ((types & kInteger) != 0) {
-    also("integer");
-  }
-  if ((types & kString) != 0) also("string");
-  if ((types & kArray) != 0) also("array");
-  if ((types & kObject) != 0) also("object");
-  return out;
-}
+std::string_view part_of(const char* text, Finding::Span span) noexcept { return {text + span.at, span.end - span.at}; }
 
 }  // namespace
 
 json_schema::Report Reporter::run() {
-  Where where;
-  if (program_.root.fast) visit(program_.root, 1, where, "", nullptr);
-  report_.valid = report_.violations.empty() && !report_.truncated;
-  return std::move(report_);
+  if (program_.root.fast) visit(program_.root, 1, {}, "", nullptr);
+  return report();
 }
 
-std::size_t Reporter::add(const Node& node, const Where& where, std::string_view keyword, std::string message) {
-  if (report_.violations.size() >= program_.limits.max_errors) {
-    report_.truncated = true;
-    return kNoParent;
+json_schema::Report Reporter::report() const {
+  json_schema::Report out{.valid = found_.empty() && !truncated_, .truncated = truncated_};
+  if (found_.empty()) return out;
+  auto texts = std::make_shared_for_overwrite<char[]>(text_.size());
+  text_.copy(texts.get(), text_.size());
+  out.violations.reserve(found_.size());
+  for (const auto& one : found_) {
+    out.violations.push_back({.instance_location = part_of(texts.get(), one.instance),
+                              .keyword_location = part_of(texts.get(), one.location),
+                              .absolute_keyword_location = part_of(texts.get(), one.absolute),
+                              .keyword = part_of(texts.get(), one.keyword),
+                              .message = part_of(texts.get(), one.message),
+                              .parent = one.parent});
   }
-  if (report_.violations.empty()) report_.violations.reserve(4);
-  auto& one = report_.violations.emplace_back();
-  append_path(one.instance_location, where.instance);
-  one.keyword_location.reserve(64);
-  const bool refers = append_path(one.keyword_location, where.keyword);
-  if (!node.never) {
-    one.keyword_location += '/';
-    append_token(one.keyword_location, keyword);
+  out.texts = std::move(texts);
+  return out;
+}
+
+bool Reporter::locate(const Node& node, const Where& where, std::string_view keyword) {
+  if (found_.size() >= program_.limits.max_errors) {
+    truncated_ = true;
+    return false;
   }
-  const auto& resource = program_.resources[node.resource];
-  if (!refers && node.resource == program_.root_resource) {
-    one.absolute_keyword_location = shown_location(resource.uri, one.keyword_location);
-  } else {
-    one.absolute_keyword_location = location_of(program_, node);
-    if (!node.never) one.absolute_keyword_location += '/' + as_fragment(pointer_token(keyword));
-  }
-  one.keyword = keyword;
-  one.message = std::move(message);
+  auto& one = found_.emplace_back();
   one.parent = where.parent;
-  return report_.violations.size() - 1;
+  const auto mark = [&](Finding::Span& span, auto&& write) {
+    span.at = text_.size();
+    write();
+    span.end = text_.size();
+  };
+  mark(one.instance, [&] { append_path(text_, where.instance); });
+  // The URI first: where it ends in the path, that is written once.
+  const auto& resource = program_.resources[node.resource];
+  const auto start = text_.size();
+  append_base(text_, resource.uri);
+  bool refers = false;
+  mark(one.location, [&] {
+    refers = append_path(text_, where.keyword);
+    if (node.never) return;
+    text_ += '/';
+    append_token(text_, keyword);
+  });
+  one.keyword = {one.location.end - keyword.size(), one.location.end};
+  one.absolute = {start, one.location.end};
+  if (refers || node.resource != program_.root_resource) {
+    mark(one.absolute, [&] {
+      append_location(text_, program_, node);
+      if (node.never) return;
+      text_ += '/';
+      text_ += keyword;
+    });
+  } else if (const auto path = std::string_view(text_).substr(one.location.at); !stands_for_itself(path)) {
+    const auto shown = shown_location(resource.uri, path);
+    mark(one.absolute, [&] { text_ += shown; });
+  }
+  if (node.never) mark(one.keyword, [&] { text_ += keyword; });
+  one.message.at = text_.size();
+  return true;
+}
+
+void Reporter::append(Types expected) {
+  const auto start = text_.size();
+  const auto also = [&](std::string_view name) {
+    if (text_.size() > start) text_ += " or ";
+    text_ += name;
+  };
+  if ((expected.types & kNull) != 0) also("null");
+  if ((expected.types & kBoolean) != 0) also("boolean");
+  if ((expected.types & kNumber) == kNumber) {
+    also("number");
+  } else if ((expected.types & kInteger) != 0) {
+    also("integer");
+  }
+  if ((expected.types & kString) != 0) also("string");
+  if ((expected.types & kArray) != 0) also("array");
+  if ((expected.types & kObject) != 0) also("object");
 }
 
 bool Reporter::visit(const Edge& to, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks) {
@@ -98,16 +131,16 @@ bool Reporter::visit(const Edge& to, std::size_t at, const Where& where, std::st
 
 bool Reporter::visit(const Node& node, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks) {
   if (over()) return false;
-  const auto before = report_.violations.size();
+  const auto before = found_.size();
   const auto type = type_at(tape_, at);
   if (node.never) {
-    add(node, where, keyword, never_message(at, where, keyword));
+    never(node, at, where, keyword);
     return false;
   }
   const bool typed = eval_.type_holds(node, type, at);
   if (over()) return false;
   if (!typed) {
-    add(node, where, "type", said(Shown{at}, " is ", type_name(type), ", expected ", expected_types(node.types)));
+    add(node, where, "type", Shown{at}, " is ", type_name(type), ", expected ", Types{node.types});
   }
   // Where the type is wrong the keywords for the right one have nothing to say.
   if ((node.deep & type) == 0) return typed;
@@ -132,13 +165,15 @@ bool Reporter::visit(const Node& node, std::size_t at, const Where& where, std::
   }
   eval_.set_scope(outer);
   ++eval_.nesting();
-  return typed && report_.violations.size() == before && !over();
+  return typed && found_.size() == before && !over();
 }
 
-std::string Reporter::never_message(std::size_t at, const Where& where, std::string_view keyword) const {
-  if ((keyword == "additionalProperties" || keyword == "unevaluatedProperties") && where.instance)
-    return said("the name \"", where.instance->token.substr(0, 100), "\" is not allowed, its value is ", Shown{at});
-  return said("nothing is allowed here, found ", Shown{at});
+void Reporter::never(const Node& node, std::size_t at, const Where& where, std::string_view keyword) {
+  if ((keyword == "additionalProperties" || keyword == "unevaluatedProperties") && where.instance) {
+    add(node, where, keyword, "the name \"", where.instance->token.substr(0, 100), "\" is not allowed, its value is ", Shown{at});
+  } else {
+    add(node, where, keyword, "nothing is allowed here, found ", Shown{at});
+  }
 }
 
 void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
@@ -155,6 +190,8 @@ void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t type, con
   }
 }
 
-json_schema::Report list_violations(const Eval::Program& program, Eval& eval) { return Reporter(program, eval).run(); }
+json_schema::Report list_violations(const Eval::Program& program, Eval& eval, Findings& scratch) {
+  return Reporter(program, eval, scratch).run();
+}
 
 }  // namespace setget::inline v0::detail::schema

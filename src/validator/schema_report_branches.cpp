@@ -27,8 +27,7 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
       alternatives(node, op, at, type, where, marks);
       return;
     case OpKind::kNot:
-      if (eval_.edge(op.edge, at) && !eval_.halted())
-        add(node, where, "not", said(Shown{at}, " is valid against the schema under \"not\""));
+      if (eval_.edge(op.edge, at) && !eval_.halted()) add(node, where, "not", Shown{at}, " is valid against the schema under \"not\"");
       return;
     case OpKind::kIf: {
       const bool holds = attempt(op.edge, at, marks);
@@ -100,12 +99,11 @@ void Reporter::alternatives(const Node& node, const Op& op, std::size_t at, std:
   const bool one = op.kind == OpKind::kOneOf;
   if (matching.size() == 1 || (!one && !matching.empty())) return;
   if (!matching.empty()) {
-    add(node, where, "oneOf",
-        said(Shown{at}, " is valid against ", matching.size(), " of ", op.branches.size(), " schemas, the first two of them ", matching[0],
-             " and ", matching[1], "; it must be against exactly one"));
+    add(node, where, "oneOf", Shown{at}, " is valid against ", matching.size(), " of ", op.branches.size(),
+        " schemas, the first two of them ", matching[0], " and ", matching[1], "; it must be against exactly one");
     return;
   }
-  const auto own = add(node, where, op.keyword, said(Shown{at}, " is valid against none of ", op.branches.size(), " schemas"));
+  const auto own = add(node, where, op.keyword, Shown{at}, " is valid against none of ", op.branches.size(), " schemas");
   if (possible.empty() && op.filter) possible = closest(op, at);
   if (own == kNoParent) return;
   const Step step{where.keyword, op.keyword};

@@ -6,18 +6,22 @@ namespace setget::inline v0::detail::schema {
 void Reporter::values(const Node& node, const ValueSet& set, std::size_t at, const Where& where) {
   if (eval_.halted()) return;
   if (set.is_const) {
-    add(node, where, "const", said(Shown{at}, " is not ", shown_value(set.tape, set.all.front())));
-    return;
+    add(node, where, "const", Shown{at}, " is not ", set);
+  } else {
+    add(node, where, "enum", Shown{at}, " is none of ", set);
   }
-  std::string all;
+}
+
+void Reporter::append(const ValueSet& set) {
+  const auto start = text_.size();
   for (const auto one : set.all) {
-    if (all.size() > 200) {
-      all += ", …";
-      break;
+    if (text_.size() - start > 200) {
+      text_ += ", …";
+      return;
     }
-    all += (all.empty() ? "" : ", ") + shown_value(set.tape, one, 60);
+    if (text_.size() > start) text_ += ", ";
+    append_shown(text_, set.tape, one, set.is_const ? 100 : 60);
   }
-  add(node, where, "enum", said(Shown{at}, " is none of ", all));
 }
 
 void Reporter::string(const Node& node, std::size_t at, const Where& where) {
@@ -26,18 +30,18 @@ void Reporter::string(const Node& node, std::size_t at, const Where& where) {
   if (!eval_.length_holds(part, text)) {
     const auto length = code_points(text);
     if (length < part.min) {
-      add(node, where, "minLength", said(Shown{at}, " has ", length, " characters, at least ", part.min, " are needed"));
+      add(node, where, "minLength", Shown{at}, " has ", length, " characters, at least ", part.min, " are needed");
     } else {
-      add(node, where, "maxLength", said(Shown{at}, " has ", length, " characters, at most ", part.max, " are allowed"));
+      add(node, where, "maxLength", Shown{at}, " has ", length, " characters, at most ", part.max, " are allowed");
     }
   }
-  if (part.format && !part.format(text)) add(node, where, "format", said(Shown{at}, " is no ", part.format_name));
+  if (part.format && !part.format(text)) add(node, where, "format", Shown{at}, " is no ", part.format_name);
   if (part.pattern && !eval_.pattern(*part.pattern, text) && !eval_.halted())
-    add(node, where, "pattern", said(Shown{at}, " does not match \"", part.pattern_source.substr(0, 200), "\""));
+    add(node, where, "pattern", Shown{at}, " does not match \"", part.pattern_source.substr(0, 200), "\"");
   if ((!part.content_encoding.empty() || !part.content_media_type.empty()) && !eval_.content_holds(part, text)) {
     const bool encoding = part.content_encoding == "base64" && !is_base64(text, nullptr);
-    add(node, where, encoding ? "contentEncoding" : "contentMediaType",
-        said(Shown{at}, " is no ", encoding ? part.content_encoding : part.content_media_type));
+    add(node, where, encoding ? "contentEncoding" : "contentMediaType", Shown{at}, " is no ",
+        encoding ? part.content_encoding : part.content_media_type);
   }
 }
 
@@ -46,22 +50,21 @@ void Reporter::number(const Node& node, std::size_t at, const Where& where) {
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !eval_.is_exact()) return;
   const auto check = [&](const Bound& bound, int sign, std::string_view what) {
-    if (bound.is_set && !eval_.bound_holds(bound, number, sign))
-      add(node, where, bound.keyword, said(Shown{at}, " is ", what, " ", bound.shown));
+    if (bound.is_set && !eval_.bound_holds(bound, number, sign)) add(node, where, bound.keyword, Shown{at}, " is ", what, " ", bound.shown);
   };
   check(part.minimum, 1, part.minimum.exclusive ? "not above" : "below");
   check(part.exclusive_minimum, 1, "not above");
   check(part.maximum, -1, part.maximum.exclusive ? "not below" : "above");
   check(part.exclusive_maximum, -1, "not below");
   if (part.multiple_of.is_set && !eval_.multiple_holds(part.multiple_of, number) && !eval_.halted())
-    add(node, where, "multipleOf", said(Shown{at}, " is no multiple of ", part.multiple_of.shown));
+    add(node, where, "multipleOf", Shown{at}, " is no multiple of ", part.multiple_of.shown);
 }
 
 void Reporter::object(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
   const auto& part = *node.object;
   const auto count = count_of(tape_, at);
-  if (count < part.min) add(node, where, "minProperties", said(count, " names, at least ", part.min, " are needed"));
-  if (count > part.max) add(node, where, "maxProperties", said(count, " names, at most ", part.max, " are allowed"));
+  if (count < part.min) add(node, where, "minProperties", count, " names, at least ", part.min, " are needed");
+  if (count > part.max) add(node, where, "maxProperties", count, " names, at most ", part.max, " are allowed");
   const auto words = (part.tracked + 63) / 64;
   const auto seen = eval_.bits().take(words);
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
@@ -74,15 +77,14 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
   }
   for (std::size_t i = 0; i < part.required.size() && !over(); ++i) {
     if (!eval_.bits().test(seen, i))
-      add(node, where, "required", said("the name \"", part.names.name(part.required[i]).substr(0, 100), "\" is missing"));
+      add(node, where, "required", "the name \"", part.names.name(part.required[i]).substr(0, 100), "\" is missing");
   }
   for (const auto& dependent : part.dependents) {
     if (over() || !eval_.bits().test(seen, dependent.trigger)) continue;
     for (std::size_t i = 0; i < dependent.required.size(); ++i) {
       if (!eval_.bits().test(seen, dependent.required[i]))
-        add(node, where, dependent.keyword,
-            said("the name \"", part.names.name(dependent.names[i]).substr(0, 100), "\" is missing, which \"",
-                 dependent.name.substr(0, 100), "\" needs"));
+        add(node, where, dependent.keyword, "the name \"", part.names.name(dependent.names[i]).substr(0, 100), "\" is missing, which \"",
+            dependent.name.substr(0, 100), "\" needs");
     }
     if (!dependent.has_schema) continue;
     const Step keyword{where.keyword, dependent.keyword};
@@ -127,8 +129,8 @@ bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, s
 void Reporter::array(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
   const auto& part = *node.array;
   const auto count = count_of(tape_, at);
-  if (count < part.min) add(node, where, "minItems", said(count, " items, at least ", part.min, " are needed"));
-  if (count > part.max) add(node, where, "maxItems", said(count, " items, at most ", part.max, " are allowed"));
+  if (count < part.min) add(node, where, "minItems", count, " items, at least ", part.min, " are needed");
+  if (count > part.max) add(node, where, "maxItems", count, " items, at most ", part.max, " are allowed");
   std::size_t ordinal = 0;
   std::uint64_t found = 0;
   const Step prefix{where.keyword, part.prefix_keyword};
@@ -154,11 +156,11 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
   });
   if (over()) return;
   if (part.has_contains && found < part.min_contains) {
-    add(node, where, part.has_min_contains ? "minContains" : "contains",
-        said(found, " of ", count, " items match \"contains\", at least ", part.min_contains, " must"));
+    add(node, where, part.has_min_contains ? "minContains" : "contains", found, " of ", count, " items match \"contains\", at least ",
+        part.min_contains, " must");
   }
   if (part.has_contains && found > part.max_contains)
-    add(node, where, "maxContains", said(found, " of ", count, " items match \"contains\", at most ", part.max_contains, " may"));
+    add(node, where, "maxContains", found, " of ", count, " items match \"contains\", at most ", part.max_contains, " may");
   std::size_t first = 0;
   std::size_t second = 0;
   if (part.unique && !eval_.unique(at, &first, &second) && !eval_.halted()) {
@@ -170,7 +172,7 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
       if (item == second) b = index;
       ++index;
     });
-    add(node, where, "uniqueItems", said("the items ", a, " and ", b, " are the same: ", Shown{first}));
+    add(node, where, "uniqueItems", "the items ", a, " and ", b, " are the same: ", Shown{first});
   }
 }
 

@@ -23,7 +23,11 @@ struct Step {
 
 class Reporter {
  public:
-  Reporter(const Eval::Program& program, Eval& eval) : program_(program), eval_(eval), tape_(eval.tape()) {}
+  Reporter(const Eval::Program& program, Eval& eval, Findings& found)
+      : program_(program), eval_(eval), tape_(eval.tape()), found_(found.list), text_(found.text) {
+    found_.clear();
+    text_.clear();
+  }
   json_schema::Report run();
 
  private:
@@ -34,26 +38,35 @@ class Reporter {
     std::size_t parent = kNoParent;
   };
 
-  bool over() const noexcept { return report_.truncated || eval_.halted(); }
-  std::size_t add(const Node& node, const Where& where, std::string_view keyword, std::string message);
-  // Messages: their parts one after another; a value of the document is cut where it is long.
+  bool over() const noexcept { return truncated_ || eval_.halted(); }
+  // A message is its parts one after another; a value of the document is cut where it is long. Returns the violation's number, kNoParent
+  // where there were enough.
   struct Shown {
     std::size_t at;
   };
+  // "null or string".
+  struct Types {
+    std::uint8_t types;
+  };
   template <class... Parts>
-  std::string said(const Parts&... parts) const {
-    std::string out;
-    out.reserve(96);
-    (append(out, parts), ...);
-    return out;
+  std::size_t add(const Node& node, const Where& where, std::string_view keyword, const Parts&... parts) {
+    if (!locate(node, where, keyword)) return kNoParent;
+    (append(parts), ...);
+    found_.back().message = {found_.back().message.at, text_.size()};
+    return found_.size() - 1;
   }
-  void append(std::string& out, Shown value) const { append_shown(out, tape_, value.at); }
-  static void append(std::string& out, std::string_view text) { out += text; }
-  static void append(std::string& out, std::uint64_t number) { append_number(out, number); }
+  void append(Shown value) { append_shown(text_, tape_, value.at); }
+  void append(Types expected);
+  void append(const ValueSet& set);
+  void append(std::string_view text) { text_ += text; }
+  void append(std::uint64_t number) { append_number(text_, number); }
+  // Begins a violation with all but its message. False where there were enough.
+  bool locate(const Node& node, const Where& where, std::string_view keyword);
+  json_schema::Report report() const;
   // True if the value is valid. `keyword` is the one that led here.
   bool visit(const Edge& to, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks);
   bool visit(const Node& node, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks);
-  std::string never_message(std::size_t at, const Where& where, std::string_view keyword) const;
+  void never(const Node& node, std::size_t at, const Where& where, std::string_view keyword);
   void keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks);
   void values(const Node& node, const ValueSet& set, std::size_t at, const Where& where);
   void string(const Node& node, std::size_t at, const Where& where);
@@ -76,7 +89,9 @@ class Reporter {
   const Eval::Program& program_;
   Eval& eval_;
   Tape tape_;
-  json_schema::Report report_;
+  bool truncated_ = false;
+  std::vector<Finding>& found_;
+  std::string& text_;
 };
 
 }  // namespace setget::inline v0::detail::schema

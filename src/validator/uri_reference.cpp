@@ -1,5 +1,6 @@
 #include "validator/uri_reference.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -139,7 +140,7 @@ constexpr auto kPlain = [] {
 }  // namespace
 
 void append_token(std::string& out, std::string_view name) {
-  if (name.find_first_of("~/") == std::string_view::npos) {
+  if (std::ranges::none_of(name, [](char c) { return c == '~' || c == '/'; })) {
     out += name;
     return;
   }
@@ -173,6 +174,10 @@ void append_fragment(std::string& out, std::string_view pointer) {
     done = at + 1;
   }
   out += pointer.substr(done);
+}
+
+bool stands_for_itself(std::string_view pointer) noexcept {
+  return std::ranges::all_of(pointer, [](char c) { return kPlain[static_cast<unsigned char>(c)]; });
 }
 
 std::string as_fragment(std::string_view pointer) {

@@ -30,6 +30,8 @@ void append_token(std::string& out, std::string_view name);
 // A JSON Pointer as a fragment of a URI.
 std::string as_fragment(std::string_view pointer);
 void append_fragment(std::string& out, std::string_view pointer);
+// Whether that is the pointer as it is.
+bool stands_for_itself(std::string_view pointer) noexcept;
 // In decimal.
 void append_number(std::string& out, std::uint64_t number);
 

@@ -117,6 +117,41 @@ TEST(JsonSchema, ends_a_pattern_that_tries_everything) {
   EXPECT_FALSE(json_schema::Validator::compile(R"({"pattern": "((a{1,60000}){1,60000}){1,60000}"})"));
 }
 
+// Its texts are its own, or those of a copy; not of the document, the validator or the thread that made it.
+TEST(JsonSchema, a_copy_of_a_report_outlives_everything_that_it_was_made_of) {
+  json_schema::Report copy;
+  {
+    json_schema::Report report;
+    {
+      const auto validator = compiled(R"({"properties": {"a name": {"enum": ["one value that is long enough for the heap", 2]}}})");
+      const std::string text = R"({"a name": "another value that is long enough for the heap"})";
+      report = *validator.validate(text);
+    }
+    copy = report;
+  }
+  ASSERT_FALSE(compiled(R"({"type": "null"})").validate("\"what a thread keeps between reports is used again\"")->valid);
+  ASSERT_EQ(copy.violations.size(), 1U);
+  const auto& one = copy.violations[0];
+  EXPECT_EQ(one.instance_location, "/a name");
+  EXPECT_EQ(one.keyword_location, "/properties/a name/enum");
+  EXPECT_EQ(one.absolute_keyword_location, "#/properties/a%20name/enum");
+  EXPECT_EQ(one.keyword, "enum");
+  EXPECT_EQ(one.message, R"("another value that is long enough for the heap" is none of "one value that is long enough for the heap", 2)");
+}
+
+TEST(JsonSchema, a_report_takes_two_allocations_however_many_violations_it_has) {
+  const auto validator = compiled(R"({"items": {"type": "object", "required": ["a name that is long enough for the heap"]}})");
+  json_schema::Document document;
+  ASSERT_TRUE(document.parse("[1, 2, {}, {}, \"a text\", {}, 7, 8]"));
+  ASSERT_EQ(validator.validate(document)->violations.size(), 8U);
+  const auto before = allocations();
+  const auto report = validator.validate(document);
+  if (before) {
+    EXPECT_EQ(*allocations() - *before, 2U);
+  }
+  EXPECT_EQ(report->violations.size(), 8U);
+}
+
 TEST(JsonSchema, reports_every_violation_in_order) {
   const auto validator = compiled(R"({"properties": {"a": {"type": "integer", "minimum": 3}, "b": {"$ref": "#/$defs/s"}},
                                       "required": ["c"], "additionalProperties": false, "$defs": {"s": {"maxLength": 2}}})");
