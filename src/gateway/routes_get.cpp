@@ -33,12 +33,14 @@ void append_reasons(std::string& out, const std::vector<Reason>& reasons) {
 }  // namespace
 
 Result<std::string> GatewayCore::key_of(const Call& call, std::initializer_list<std::string_view> parameters) const {
-  std::vector<std::string_view> known(parameters);
   const bool in_path = call.target.path != "/v1/records";
-  if (!in_path) known.emplace_back("key");
-  const auto flows = pipeline().ttl_policy().flows();
-  if (flows && flows->isolate_accounts) known.emplace_back("account");
-  if (auto unknown = call.query.check(known); !unknown.empty()) return invalid(std::move(unknown));
+  if (!call.query.all().empty()) {
+    std::vector<std::string_view> known(parameters);
+    if (!in_path) known.emplace_back("key");
+    const auto flows = pipeline().ttl_policy().flows();
+    if (flows && flows->isolate_accounts) known.emplace_back("account");
+    if (auto unknown = call.query.check(known); !unknown.empty()) return invalid(std::move(unknown));
+  }
 
   std::string key;
   if (in_path) {

@@ -20,8 +20,10 @@ template <class Keep>
 std::string encode(std::string_view bytes, Keep keep) {
   constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
-  out.reserve(bytes.size());
-  for (const char c : bytes) {
+  const auto first = std::ranges::find_if_not(bytes, [&](char c) { return keep(static_cast<unsigned char>(c)); });
+  const auto kept = static_cast<std::size_t>(first - bytes.begin());
+  out = bytes.substr(0, kept);
+  for (const char c : bytes.substr(kept)) {
     const auto byte = static_cast<unsigned char>(c);
     if (keep(byte)) {
       out += c;

@@ -20,6 +20,7 @@ using boost::system::error_code;
 constexpr std::size_t kReadBytes = 16'384;
 constexpr std::size_t kBodyStep = 256u << 10;  // a body's buffer grows ahead of what has arrived, not to what was announced
 constexpr std::size_t kBytesPerWriteSecond = 256u << 10;
+constexpr std::size_t kSmallBody = 4096;
 constexpr Milliseconds kLingerTime{5'000};       // for a client that may still be sending what was refused
 constexpr Milliseconds kShortLingerTime{1'000};  // for one whose request was read to its end
 constexpr std::size_t kLingerBytes = 64u << 20;
@@ -328,22 +329,32 @@ HttpConnection::Step HttpConnection::refuse(const error_code& error) {
 HttpConnection::Step HttpConnection::respond(GatewayResponse response, bool head_only, bool keep_alive) {
   keep_alive_ = keep_alive && !shared_->stopping.load(std::memory_order_acquire);
   count_request(response.status);
-  head_ = response_head(response, keep_alive_);
+  head_.clear();
+  append_response_head(head_, response, keep_alive_);
   out_ = head_only || is_bodiless(response.status) ? Payload() : std::move(response.body);
-  written_ = 0;
   const auto more = static_cast<Milliseconds::rep>(out_.size() / kBytesPerWriteSecond * 1000);
+  // One buffer costs the kernel less than two, so a small body is worth a copy.
+  if (out_.size() <= kSmallBody) {
+    head_ += out_.view();
+    out_ = Payload();
+  }
+  written_ = 0;
   enter(Phase::kWriting, shared_->options.write_timeout + Milliseconds(more));
   return Step::kAgain;
 }
 
 HttpConnection::Step HttpConnection::advance_write() {
   while (written_ < head_.size() + out_.size()) {
-    const std::size_t of_head = std::min(written_, head_.size());
-    const std::size_t of_body = written_ - of_head;
-    const std::array<asio::const_buffer, 2> rest{asio::buffer(head_.data() + of_head, head_.size() - of_head),
-                                                 asio::buffer(out_.data() + of_body, out_.size() - of_body)};
     error_code error;
-    written_ += socket_.write_some(rest, error);
+    if (out_.empty()) {
+      written_ += socket_.write_some(asio::buffer(head_.data() + written_, head_.size() - written_), error);
+    } else {
+      const std::size_t of_head = std::min(written_, head_.size());
+      const std::size_t of_body = written_ - of_head;
+      const std::array<asio::const_buffer, 2> rest{asio::buffer(head_.data() + of_head, head_.size() - of_head),
+                                                   asio::buffer(out_.data() + of_body, out_.size() - of_body)};
+      written_ += socket_.write_some(rest, error);
+    }
     if (error == asio::error::would_block || error == asio::error::try_again) return Step::kWrite;
     if (error) return Step::kClose;
   }

@@ -30,9 +30,8 @@ std::string_view date_now() {
 
 bool is_bodiless(int status) noexcept { return status == 204 || status == 304 || status < 200; }
 
-std::string response_head(const GatewayResponse& response, bool keep_alive) {
+void append_response_head(std::string& head, const GatewayResponse& response, bool keep_alive) {
   const auto reason = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(response.status));
-  std::string head;
   head.reserve(384);
   head += "HTTP/1.1 ";
   const fmt::format_int status(response.status);
@@ -53,7 +52,6 @@ std::string response_head(const GatewayResponse& response, bool keep_alive) {
     head.append(length.data(), length.size());
   }
   head += keep_alive ? "\r\nConnection: keep-alive\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
-  return head;
 }
 
 }  // namespace setget::inline v0::detail
