@@ -275,6 +275,8 @@ MUTANTS = [
             "redis_races", "*not_forgotten*"),
     in_unit("redis_writes", "a key's entry does not say how often it was written", 4, "src/redis/store_entry.cpp",
             "before->writes + (now.identity ? 0 : 1)", "before->writes", "redis_races", "*ToAndFro*"),
+    in_unit("redis_one_moment", "a record is judged by an entry of its key that was read before it", 4, OVERLAY,
+            "mixed_ = mixed_ || !same;", "", "redis_races", "*keeps_the_keys_that_it_won*"),
     in_unit("redis_line_first", "a record is written before its line of the change log", 10, COMMIT,
             "std::ranges::stable_sort(whole.ops_, {}, rank);", "", "redis_faults", "*RedisFaults*change_log*"),
     in_unit("redis_fresh_no_log", "a new record does not look whether there is a change log to be told in", 10, FRESH,
@@ -410,6 +412,8 @@ def check_sound(target, tests, environment, program):
 
 
 def main():
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(__doc__)
     check_texts()
     if sys.argv[1:] == ["--check"]:
         return
