@@ -45,6 +45,24 @@ TEST_F(HttpServing, head_sends_the_length_and_no_body) {
   EXPECT_EQ(client.request("GET", "/v1/records/k")->status, 200);
 }
 
+// Small bodies leave in one piece with their head, larger ones beside it; and what one response left behind is no part of the next.
+TEST_F(HttpServing, bodies_of_every_size_come_whole_on_one_connection) {
+  open();
+  RawClient client(port());
+  const std::vector<std::size_t> sizes = {2, 3, 1000, 4095, 4096, 4097, 4098, 5000, 16'384, 70'000, 4096, 10, 4097, 2};
+  for (const auto size : sizes) {
+    std::string payload = "\"" + std::string(size - 2, static_cast<char>('a' + size % 26)) + "\"";
+    set(client, "k", payload);
+    const auto got = client.request("GET", "/v1/records/k");
+    ASSERT_TRUE(got.has_value()) << size;
+    EXPECT_EQ(got->status, 200);
+    EXPECT_TRUE(got->body == payload) << size << " bytes: " << got->body.substr(0, 100);
+    const auto head = client.request("HEAD", "/v1/records/k");
+    ASSERT_TRUE(head.has_value()) << size;
+    EXPECT_EQ(head->headers.at("content-length"), std::to_string(size));
+  }
+}
+
 TEST_F(HttpServing, large_payloads_travel_both_ways_unchanged) {
   open();
   RawClient client(port());
