@@ -85,8 +85,7 @@ void add_workload(Report& report, const Workload& work) {
   add(report, what + ", parsed values", "parsed", own[0], peers, work.target, work.aim);
   add(report, what + ", bytes", "bytes", own[0], peers, work.target, work.aim);
   const bool github = std::string_view(work.name) == "github";
-  if (own[0].value("invalid", 0) > 0)
-    add(report, what + ", all errors of the invalid ones", "errors", own[0], peers, 3, std::nullopt);
+  if (own[0].value("invalid", 0) > 0) add(report, what + ", all errors of the invalid ones", "errors", own[0], peers, 3, std::nullopt);
   if (!github) return;
   if (std::string_view(work.formats) != "plain") return;
   std::vector<json> crate;
