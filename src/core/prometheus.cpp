@@ -4,6 +4,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <shared_mutex>
@@ -57,6 +59,21 @@ constexpr std::string_view kHelp = "See docs/metrics.md.";
 struct PrometheusMetrics::State {
   using Series = std::variant<prometheus::Counter*, prometheus::Gauge*, prometheus::Histogram*>;
 
+  // What a thread found last: a server counts the same few series for each request. Series stay as long as their State, whose number no
+  // other one gets.
+  struct Known {
+    std::uint64_t whose = 0;
+    std::string key{};
+    Series found{};
+
+    static Known& of(std::string_view key) {
+      constexpr std::size_t kPlaces = 16;
+      thread_local std::array<Known, kPlaces> all;
+      if (key.empty()) return all[0];
+      return all[(key.size() * 7 + static_cast<unsigned char>(key.back()) + static_cast<unsigned char>(key[key.size() / 2])) % kPlaces];
+    }
+  };
+
   State()
       : dropped(prometheus::BuildCounter()
                     .Name("setget_metrics_dropped_total")
@@ -69,9 +86,14 @@ struct PrometheusMetrics::State {
   T* find(std::string_view name, MetricLabels labels, Make make) {
     thread_local std::string key;
     write_key(key, name, labels);
+    auto& known = Known::of(key);
+    if (known.whose == number && known.key == key) return as<T>(known.found);
     {
       const std::shared_lock lock(mutex);
-      if (const auto it = series.find(std::string_view(key)); it != series.end()) return as<T>(it->second);
+      if (const auto it = series.find(std::string_view(key)); it != series.end()) {
+        known = {.whose = number, .key = key, .found = it->second};
+        return as<T>(it->second);
+      }
     }
     const std::unique_lock lock(mutex);
     if (const auto it = series.find(std::string_view(key)); it != series.end()) return as<T>(it->second);
@@ -98,6 +120,12 @@ struct PrometheusMetrics::State {
     dropped.Increment();
   }
 
+  static std::uint64_t next_number() noexcept {
+    static std::atomic<std::uint64_t> numbers{0};
+    return ++numbers;
+  }
+
+  const std::uint64_t number = next_number();
   prometheus::Registry registry;
   prometheus::Counter& dropped;
   std::shared_mutex mutex;

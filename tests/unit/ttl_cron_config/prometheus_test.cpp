@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -63,4 +64,30 @@ TEST(PrometheusMetrics, counts_from_many_threads_add_up) {
   for (auto& thread : threads) thread.join();
   EXPECT_TRUE(has_line(metrics.expose(), "setget_sets_total{thread=\"a\"} 10000"));
   EXPECT_TRUE(has_line(metrics.expose(), "setget_sets_total{thread=\"b\"} 10000"));
+}
+
+// What a thread remembers of a series is of one object: not of another one, nor of one that stood in its place before.
+TEST(PrometheusMetrics, objects_on_one_thread_count_for_themselves) {
+  PrometheusMetrics first;
+  PrometheusMetrics second;
+  for (int i = 0; i < 3; ++i) {
+    first.add("setget_things_total", 1, {{"kind", "a"}});
+    second.add("setget_things_total", 10, {{"kind", "a"}});
+    second.set("setget_level", i, {});
+  }
+  EXPECT_TRUE(has_line(first.expose(), "setget_things_total{kind=\"a\"} 3")) << first.expose();
+  EXPECT_TRUE(has_line(second.expose(), "setget_things_total{kind=\"a\"} 30")) << second.expose();
+  EXPECT_TRUE(has_line(second.expose(), "setget_level 2")) << second.expose();
+  for (int i = 0; i < 3; ++i) {
+    const auto fresh = std::make_unique<PrometheusMetrics>();
+    fresh->add("setget_things_total", 1, {{"kind", "a"}});
+    fresh->add("setget_things_total", 1, {{"kind", "a"}});
+    EXPECT_TRUE(has_line(fresh->expose(), "setget_things_total{kind=\"a\"} 2")) << fresh->expose();
+    // A series of another type under this name is refused, remembered or not.
+    fresh->set("setget_things_total", 5, {{"kind", "a"}});
+    fresh->set("setget_things_total", 5, {{"kind", "a"}});
+    EXPECT_TRUE(has_line(fresh->expose(), "setget_metrics_dropped_total 2")) << fresh->expose();
+    fresh->add("", 1, {});
+    EXPECT_TRUE(has_line(fresh->expose(), "setget_metrics_dropped_total 3")) << fresh->expose();
+  }
 }
