@@ -20,7 +20,7 @@ using boost::system::error_code;
 constexpr std::size_t kReadBytes = 16'384;
 constexpr std::size_t kBodyStep = 256u << 10;  // a body's buffer grows ahead of what has arrived, not to what was announced
 constexpr std::size_t kBytesPerWriteSecond = 256u << 10;
-constexpr std::size_t kSmallBody = 4096;
+constexpr std::size_t kSmallBody = 4096;         // leaves in one piece with its head
 constexpr Milliseconds kLingerTime{5'000};       // for a client that may still be sending what was refused
 constexpr Milliseconds kShortLingerTime{1'000};  // for one whose request was read to its end
 constexpr std::size_t kLingerBytes = 64u << 20;

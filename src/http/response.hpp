@@ -9,7 +9,7 @@ namespace setget::inline v0::detail {
 
 // True where the response has no body by its status (RFC 9112 section 6.3).
 bool is_bodiless(int status) noexcept;
-// Status line and header section. Content-Length is that of the body also for HEAD.
+// Appends status line and header section. Content-Length is that of the body also for HEAD.
 void append_response_head(std::string& head, const GatewayResponse& response, bool keep_alive);
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 

@@ -104,7 +104,7 @@ Result<Report> report(const Program& program, const Tape& tape, const Exactness*
       Eval eval(program, on, of, kept().bits);
       auto& scratch = kept().findings;
       auto found = detail::schema::list_violations(program, eval, scratch);
-      if (scratch.text.capacity() > kKeptBytes) scratch = {};
+      if (scratch.text.capacity() > kKeptBytes || scratch.list.capacity() * sizeof scratch.list.front() > kKeptBytes) scratch = {};
       stop = eval.stop();
       return found;
     });
