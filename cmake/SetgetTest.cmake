@@ -13,6 +13,10 @@ function(setget_test name)
   add_executable(${name} ${t_SOURCES})
   setget_settings(${name})
   if(SETGET_UNITY_TESTS)
+    # What a test is made of besides tests stays apart: a mutant takes its place (tests/mutants/run.py).
+    set(of_the_library ${t_SOURCES})
+    list(FILTER of_the_library INCLUDE REGEX "^${PROJECT_SOURCE_DIR}/src/")
+    set_source_files_properties(${of_the_library} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     set_target_properties(${name} PROPERTIES UNITY_BUILD ON)
     # GCC takes the file that includes them for a header, whose types should not derive from those of an anonymous namespace.
     target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)

@@ -235,10 +235,16 @@ TEST(Pipeline, stop_is_over_at_its_deadline_and_says_that_a_callback_still_runs)
   ASSERT_TRUE(pipeline->start());
   ASSERT_TRUE(pipeline->set(request("a", {"a"})));
   ASSERT_TRUE(gate.wait_for_callers(1, patience()));
-  const auto stopped = pipeline->stop(Deadline::in(Milliseconds(50)));
+  // In the end nothing else is left to wait for.
+  auto stopped = pipeline->stop(Deadline::in(Milliseconds(50)));
+  for (Milliseconds within{100}; !stopped && within < Milliseconds(10'000); within *= 2) {
+    EXPECT_EQ(stopped.error().code(), ErrorCode::kDeadlineExceeded);
+    if (stopped.error().message().find("callback") != std::string::npos) break;
+    stopped = pipeline->stop(Deadline::in(within));
+  }
   gate.open();
   ASSERT_FALSE(stopped);
-  EXPECT_EQ(stopped.error().code(), ErrorCode::kDeadlineExceeded);
+  EXPECT_NE(stopped.error().message().find("callback"), std::string::npos) << stopped.error().message();
   EXPECT_TRUE(pipeline->stop(patience()));
   EXPECT_EQ(calls, 1);
 }
