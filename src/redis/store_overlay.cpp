@@ -129,12 +129,24 @@ Result<void> Overlay::see_keys_after(std::string_view ns, std::string_view id) {
     const auto at = rows_.find(name);
     if (name != own && at != rows_.end() && at->second.read <= read) older.push_back(std::move(name));
   }
-  if (older.empty()) return {};
-  const auto again = source_.load_entries(older, deadline_);
+  return look_again(older);
+}
+
+// The other way round: a key can be read when the record that it leads to has come or moved on, and the record before. Whoever writes the
+// key then says that it leads nowhere, and nobody mends that.
+Result<void> Overlay::see_record_after(std::string_view ns, std::string_view id, std::string_view key) {
+  if (!careful_ || id == key) return {};
+  auto name = qualified(ns, id);
+  return rows_.at(name).read <= rows_.at(qualified(ns, key)).read ? look_again({std::move(name)}) : Result<void>();
+}
+
+Result<void> Overlay::look_again(const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  const auto again = source_.load_entries(names, deadline_);
   if (!again) return again.error();
   ++readings_;
-  for (std::size_t i = 0; i < older.size(); ++i) {
-    auto& row = rows_.at(older[i]);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto& row = rows_.at(names[i]);
     const auto& now = (*again)[i];
     const bool same = now.has_value() == row.stored.has_value() && (!now || now->view() == row.stored->view());
     mixed_ = mixed_ || !same;
@@ -156,8 +168,10 @@ Result<bool> Overlay::lists(std::string_view ns, std::string_view id, std::strin
   auto record = row(ns, id);
   if (!record) return std::move(record).error();
   const auto& identity = (*record)->now.identity;
-  if (is_live(identity) && identity->lost_keys.contains(key)) return false;
-  return lists_or_lost(ns, id, key);
+  Result<bool> listed = is_live(identity) && identity->lost_keys.contains(key) ? Result<bool>(false) : lists_or_lost(ns, id, key);
+  if (!listed || *listed) return listed;
+  if (auto seen = see_record_after(ns, id, key); !seen) return std::move(seen).error();
+  return false;
 }
 
 Result<bool> Overlay::lists_or_lost(std::string_view ns, std::string_view id, std::string_view key) {
@@ -256,6 +270,7 @@ void Overlay::discard() {
   effects_.clear();
   touched_.clear();
   leaving_.clear();
+  displaced_.clear();
 }
 
 Result<void> Overlay::mark(std::string_view ns, std::string_view key, Stamp stamp) {
@@ -305,6 +320,15 @@ Result<void> Overlay::reconcile(std::string_view ns, std::string_view id) {
   const auto& identity = (*found)->now.identity;
   const auto says_lost = identity ? identity->lost_keys : KeyList();  // a copy: what it says may be written anew
   return reconcile_record(*this, ns, id, says_lost);
+}
+
+Result<void> Overlay::tell_displaced() {
+  while (!displaced_.empty()) {
+    const auto name = std::move(displaced_.extract(displaced_.begin()).value());
+    const auto [ns, id] = split_qualified(name);
+    if (auto told = reconcile(ns, id); !told) return told;
+  }
+  return {};
 }
 
 // --- forgetting -----------------------------------------------------------------------------------------------------------------

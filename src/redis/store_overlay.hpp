@@ -130,6 +130,8 @@ class Overlay final : public ModelTransaction {
   const std::set<std::string>& touched() const noexcept { return touched_; }
   // reconcile_record() with what this record says.
   Result<void> reconcile(std::string_view ns, std::string_view id);
+  // The last of each step: reconcile() with the records that it found under keys and put others in their place.
+  Result<void> tell_displaced();
   // Entries that were read at different moments do not fit together: the step must read anew.
   bool mixed() const noexcept { return mixed_; }
   // The pending claims that were on the keys of this step.
@@ -141,6 +143,10 @@ class Overlay final : public ModelTransaction {
   Result<Row> decode(std::string_view name, std::optional<Payload> bytes) const;
   // A record may only be judged by entries of its keys that are no older than itself: those that were read before it are read once more.
   Result<void> see_keys_after(std::string_view ns, std::string_view id);
+  // And a key only be said to lead nowhere by an entry of its record that is no older than the key's.
+  Result<void> see_record_after(std::string_view ns, std::string_view id, std::string_view key);
+  // mixed() where one of them is not as it was read.
+  Result<void> look_again(const std::vector<std::string>& names);
   Result<bool> reached(std::string_view ns, const PendingClaim& claim);
   Result<bool> lists(std::string_view ns, std::string_view id, std::string_view key);
   // Also where it has lost the key to another.
@@ -174,6 +180,7 @@ class Overlay final : public ModelTransaction {
   std::vector<SideEffect> effects_;
   std::set<std::string> touched_;
   std::set<std::string> rivals_;
+  std::set<std::string> displaced_;
   std::optional<TimePoint> history_at_;
   bool bounded_ = false;
   std::set<std::string> leaving_;  // had history, and are now of a flow without

@@ -182,12 +182,15 @@ Result<void> Overlay::store_key(std::string_view ns, std::string_view key, const
   if (!now.key) now.key.emplace();
   auto& part = *now.key;
   // On several parts a record learns that it lost a key before the key's entry says so. To the model it is no holder then, but whoever
-  // writes the entry in between must keep it as one that lists the key: an erase of the key ends it.
+  // writes the entry in between must keep it as one that lists the key: an erase of the key ends it. And where the model finds that claims
+  // in between had taken the key from it, nobody but this step can tell it.
   if (part.slot.leads && part.slot.claim_id != slot.claim_id) {
-    auto listed = lists_or_lost(ns, part.slot.claim_id, key);
+    const auto holder = part.slot.claim_id;
+    auto listed = lists_or_lost(ns, holder, key);
     if (!listed) return std::move(listed).error();
     if (*listed) {
-      if (auto kept = set_silent_lister(ns, key, part.slot.claim_id, true); !kept) return kept;
+      if (auto kept = set_silent_lister(ns, key, holder, true); !kept) return kept;
+      if (careful_) displaced_.insert(qualified(ns, holder));
     }
   }
   part.slot = slot;

@@ -42,6 +42,7 @@ void Phases::read(Plan& plan) {
     if (*left) plan.landed = true;
   }
   if (auto worked = plan.work(*plan.overlay, plan.meta->floor, plan.landed); !worked) return end(plan, std::move(worked).error());
+  if (auto told = plan.overlay->tell_displaced(); !told) return end(plan, std::move(told).error());
   plan.phase = Phase::kRead;
   if (plan.overlay->mixed()) return;  // once more
   plan.phase = plan.keys_first ? Phase::kOthers : Phase::kAhead;

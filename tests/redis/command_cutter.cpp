@@ -1,63 +1,16 @@
 #include "redis/command_cutter.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
-#include <charconv>
-#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
 
+#include "redis/loopback.hpp"
+
 namespace redis_test {
-namespace {
-
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  return address;
-}
-
-bool send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
-  }
-  return true;
-}
-
-// How long the command at the front is; nothing while it is not whole.
-std::optional<std::size_t> command_size(std::string_view text) {
-  std::size_t at = 0;
-  const auto number = [&](char kind) -> std::optional<std::size_t> {
-    if (at >= text.size() || text[at] != kind) return std::nullopt;
-    const auto end = text.find("\r\n", at);
-    if (end == std::string_view::npos) return std::nullopt;
-    std::size_t value = 0;
-    std::from_chars(text.data() + at + 1, text.data() + end, value);
-    at = end + 2;
-    return value;
-  };
-  const auto words = number('*');
-  if (!words) return std::nullopt;
-  for (std::size_t i = 0; i < *words; ++i) {
-    const auto size = number('$');
-    if (!size || text.size() < at + *size + 2) return std::nullopt;
-    at += *size + 2;
-  }
-  return at;
-}
-
-}  // namespace
 
 struct CommandCutter::Pair {
   int server = -1;
@@ -65,14 +18,8 @@ struct CommandCutter::Pair {
 };
 
 CommandCutter::CommandCutter(std::uint16_t server_port) : server_port_(server_port) {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  auto address = loopback(0);
-  socklen_t size = sizeof address;
-  if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(listener_, 64) != 0 ||
-      ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0 || ::pipe2(wake_, O_CLOEXEC) != 0) {
-    throw std::runtime_error("the cutter cannot listen");
-  }
-  port_ = ntohs(address.sin_port);
+  if (::pipe2(wake_, O_CLOEXEC) != 0) throw std::runtime_error("the cutter cannot be woken");
+  listener_ = listen_on_loopback(port_);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -110,7 +57,7 @@ bool CommandCutter::pass_commands(Pair& pair) {
   std::string_view text = pair.unsent;
   std::size_t passed = 0;
   bool alive = true;
-  while (const auto size = command_size(text.substr(passed))) {
+  while (const auto size = read_command(text.substr(passed), [](std::string_view) {})) {
     if (left_ == 0) {
       alive = false;
       break;
@@ -165,16 +112,12 @@ void CommandCutter::run() {
       ::close(client);
       continue;
     }
-    const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const auto address = loopback(server_port_);
-    if (::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-      ::close(server);
+    const int server = connect_to_loopback(server_port_);
+    if (server < 0) {
       ::close(client);
       continue;
     }
-    const int on = 1;
-    ::setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    without_delay(client);
     pairs_.emplace(client, Pair{.server = server});
   }
   kill_all();
