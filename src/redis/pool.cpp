@@ -27,7 +27,7 @@ std::string_view name_of(const RedisCommand& command) noexcept {
 // --- exclusive use ----------------------------------------------------------------------------------------------------------------
 
 Exclusive::~Exclusive() {
-  if (connection_ != nullptr) pool_->give_back(std::move(connection_), !watching_ && !in_multi_);
+  if (connection_ != nullptr) pool_->give_back(std::move(connection_), !watching_ && !in_multi_ && !refused_);
 }
 
 void Exclusive::note(const RedisCommand& command) {
@@ -65,6 +65,7 @@ Result<Replies> Exclusive::call(std::string_view wire, std::size_t replies, std:
   const auto since = telemetry.begin();
   auto answered = connection_->call(wire, replies, deadline);
   if (!answered) telemetry.missed(answered.error());
+  if (answered && !answered->empty() && answered->back().is_error()) refused_ = true;
   telemetry.answered(since, commands);
   return answered;
 }

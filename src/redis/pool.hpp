@@ -39,8 +39,8 @@ struct Common {
 
 class Pool;
 
-// A connection that nobody else uses, given back at the end of its life; closed instead if a WATCH, a MULTI or an unanswered request is
-// open.
+// A connection that nobody else uses, given back at the end of its life; closed instead if a WATCH or a MULTI is open, if the last command was
+// refused, or if a request was not answered.
 class Exclusive {
  public:
   Exclusive(Exclusive&&) noexcept = default;
@@ -63,6 +63,7 @@ class Exclusive {
   std::shared_ptr<Connection> connection_;
   bool watching_ = false;
   bool in_multi_ = false;
+  bool refused_ = false;  // the last of some commands, which can have been EXEC: whoever has it next would be within that MULTI
 };
 
 class Pool : public std::enable_shared_from_this<Pool> {

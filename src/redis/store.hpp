@@ -202,7 +202,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<void> raise_floor(std::uint32_t shard, Stamp floor, Deadline deadline);
   Result<void> forget_gone(const Reclaim& request, std::uint32_t shard, Reclaimed& done);
   Result<std::size_t> evict_names(std::span<const std::string> names, TimePoint cutoff, Deadline deadline);
-  Result<std::size_t> forget_names(std::span<const std::string> names, Stamp floor, Deadline deadline);
+  Result<std::size_t> forget_names(std::span<const std::string> names, std::span<const std::string> scores, Stamp floor, Deadline deadline);
 
   // --- the codec's dictionaries (store_codec.cpp) -----------------------------------------------------------------------------------
   Result<void> tend_dictionaries(Deadline deadline);

@@ -11,8 +11,8 @@ namespace setget::inline v0::redis {
 namespace {
 
 // ARGV: how many checks, and for each the number of its key, its kind and the bytes; how many commands, and for each the number of its
-// arguments, its name, the number of its key and the arguments. OUTBOX is one of our own: the key of its counters, the least position, the
-// states.
+// arguments, its name, the number of its key and the arguments. Two are our own. OUTBOX: the key of its counters, the least position, the
+// states. DEALT: a member leaves a sorted set, if its score is still this one.
 const Script& commit_script() {
   static const Script script(R"lua(
 local at = 0
@@ -54,6 +54,8 @@ for _ = 1, commands do
     end
     redis.call('HSET', meta, 'last', string.format('%.0f', last))
     redis.call('HINCRBY', meta, 'bytes', bytes)
+  elseif name == 'DEALT' then
+    if redis.call('ZSCORE', key, ARGV[at + 1]) == ARGV[at + 2] then redis.call('ZREM', key, ARGV[at + 1]) end
   else
     redis.call(name, key, unpack(ARGV, at + 1, at + count))
   end
@@ -124,7 +126,7 @@ void CommitCall::add_effect(const SideEffect& effect) {
       return;
     }
     case Kind::kNotGarbage:
-      op("ZREM", shards_->name(shard_, "g"), {effect.member});
+      op("DEALT", shards_->name(shard_, "g"), {effect.member, effect.name});
       return;
     case Kind::kListed: {
       const auto [ns, index] = split_qualified(effect.name);

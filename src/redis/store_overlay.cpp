@@ -331,9 +331,29 @@ Result<void> Overlay::tell_displaced() {
   return {};
 }
 
+Result<void> Overlay::tidy(std::string_view ns, std::string_view key) {
+  if (!careful_) return {};
+  auto found = row(ns, key);
+  if (!found) return std::move(found).error();
+  if (!(*found)->now.key) return {};
+  const auto listers = (*found)->now.key->silent_listers;  // a copy: it changes
+  for (const auto& id : listers) {
+    auto listed = lists_or_lost(ns, id, key);
+    if (!listed) return std::move(listed).error();
+    if (*listed) continue;
+    if (auto seen = see_record_after(ns, id, key); !seen) return seen;
+    if (auto dropped = set_silent_lister(ns, key, id, false); !dropped) return dropped;
+  }
+  auto& part = *(*found)->now.key;
+  if (!part.slot.leads || !part.pending.empty()) return {};
+  auto slot = load_key(ns, key);
+  if (!slot) return std::move(slot).error();
+  return slot->leads ? Result<void>() : store_key(ns, key, part.slot, *slot, nullptr);
+}
+
 // --- forgetting -----------------------------------------------------------------------------------------------------------------
 
-Result<bool> Overlay::forget(std::string_view ns, std::string_view bytes, Stamp floor) {
+Result<bool> Overlay::forget(std::string_view ns, std::string_view bytes, Stamp floor, std::string_view score) {
   auto found = row(ns, bytes);
   if (!found) return std::move(found).error();
   auto& entry = **found;
@@ -346,6 +366,9 @@ Result<bool> Overlay::forget(std::string_view ns, std::string_view bytes, Stamp 
       forgotten = true;
     }
   }
+  if (entry.now.key && remembered_for(*entry.now.key) < floor) {
+    if (auto tidied = tidy(ns, bytes); !tidied) return std::move(tidied).error();
+  }
   if (entry.now.key && remembered_for(*entry.now.key) < floor && entry.now.key->silent_listers.empty()) {
     auto slot = load_key(ns, bytes);
     if (!slot) return std::move(slot).error();
@@ -354,6 +377,10 @@ Result<bool> Overlay::forget(std::string_view ns, std::string_view bytes, Stamp 
       forgotten = true;
     }
   }
+  // In the same step: what makes it possible to forget it later than this look notes it anew.
+  const auto name = qualified(ns, bytes);
+  std::erase_if(effects_, [&](const auto& effect) { return effect.kind == SideEffect::Kind::kGarbage && effect.member == name; });
+  effects_.push_back({.kind = SideEffect::Kind::kNotGarbage, .shard = shards_.of(ns, bytes), .name = std::string(score), .member = name});
   return forgotten;
 }
 

@@ -35,7 +35,7 @@ struct SideEffect {
   enum class Kind : std::uint8_t { kLog, kBucket, kGarbage, kNotGarbage, kListed, kUnlisted, kOutbox };
   Kind kind = Kind::kLog;
   std::uint32_t shard = 0;
-  std::string name{};    // of the list or set, where the kind does not say it
+  std::string name{};    // of the list or set, where the kind does not say it; kNotGarbage: the score that it must have
   std::string member{};  // log line, qualified name, index member, or state
   std::uint64_t score = 0;
 };
@@ -94,8 +94,8 @@ class Overlay final : public ModelTransaction {
   // Before something else is done to a record: the same for its keys.
   Result<void> settle_pending(std::string_view ns, const std::vector<std::string>& keys);
   Result<std::vector<std::string>> current_keys(std::string_view ns, std::string_view id);
-  // Drops what is below the floor: identity and key. True if something was dropped.
-  Result<bool> forget(std::string_view ns, std::string_view bytes, Stamp floor);
+  // Drops what is below the floor: identity and key. True if something was dropped. Either way what was noted with `score` is dealt with.
+  Result<bool> forget(std::string_view ns, std::string_view bytes, Stamp floor, std::string_view score);
   // A claim that was written ahead and comes to nothing: where the model has not taken it, it goes.
   Result<void> drop_pending(const std::string& name, const PendingClaim& claim);
   // The identity has seen a set of this stamp, though it did not become its version: the claims of that set count.
@@ -104,6 +104,8 @@ class Overlay final : public ModelTransaction {
   void discard();
   // An erase by key, without what follows from it for records.
   Result<void> mark(std::string_view ns, std::string_view key, Stamp stamp);
+  // A key that says of records that they list it, and they do not: whose writers were overtaken, or died, when they were to say so.
+  Result<void> tidy(std::string_view ns, std::string_view key);
   // A record that is to notice that something happened to its keys.
   Result<void> touch(std::string_view ns, std::string_view id);
 

@@ -34,7 +34,9 @@ void Phases::read(Plan& plan) {
   auto meta = store_.meta(part, deadline_);
   if (!meta) return end(plan, std::move(meta).error());
   plan.meta = *std::move(meta);
-  if (auto loaded = plan.overlay->preload(plan.names); !loaded) return end(plan, std::move(loaded).error());
+  auto names = plan.names;
+  names.insert(names.end(), plan.given_up.begin(), plan.given_up.end());
+  if (auto loaded = plan.overlay->preload(names); !loaded) return end(plan, std::move(loaded).error());
   // After reading: an attempt whose reply was lost, and that is carried out later still, makes this one fail.
   if (plan.unsure && !plan.landed) {
     auto left = store_.left_marker(part, plan.marker, deadline_);
@@ -42,10 +44,15 @@ void Phases::read(Plan& plan) {
     if (*left) plan.landed = true;
   }
   if (auto worked = plan.work(*plan.overlay, plan.meta->floor, plan.landed); !worked) return end(plan, std::move(worked).error());
+  // The version before is not there any more to say which keys it listed.
+  for (const auto& name : plan.given_up) {
+    const auto [ns, key] = split_qualified(name);
+    if (auto tidied = plan.overlay->tidy(ns, key); !tidied) return end(plan, std::move(tidied).error());
+  }
   if (auto told = plan.overlay->tell_displaced(); !told) return end(plan, std::move(told).error());
   plan.phase = Phase::kRead;
   if (plan.overlay->mixed()) return;  // once more
-  plan.phase = plan.keys_first ? Phase::kOthers : Phase::kAhead;
+  plan.phase = Phase::kAhead;
   prepare_calls(plan);
 }
 
@@ -100,8 +107,18 @@ void Phases::prepare_calls(Plan& plan) {
   // Whose effects are written with which phase.
   const auto with_keys = [&](const SideEffect& effect) { return effect.kind == Kind::kGarbage; };
 
+  bool only_looks = false;
   switch (plan.phase) {
     case Phase::kAhead: {
+      if (plan.keys_first) {
+        // Another version of the record can have come before its keys were read: then they are not to be given up. One that comes later
+        // changes them first.
+        const auto& row = overlay.rows().at(plan.own);
+        if (!row.changed) break;
+        call_of(own_part).expect_entry(plan.own, row.stored);
+        only_looks = true;
+        break;
+      }
       // What can be forgotten later is noted first: an entry too many in that list does no harm, one too few would stay for ever.
       for (const auto& effect : overlay.effects()) {
         if (with_keys(effect) && !is_own(effect.shard)) call_of(effect.shard).add_effect(effect);
@@ -172,6 +189,10 @@ void Phases::prepare_calls(Plan& plan) {
         } else {
           call.write_entry(name, row.now, mark(name, row.now));
         }
+        // Once more: who looked at it meanwhile found that it cannot be forgotten yet, and took it out of that list.
+        for (const auto& effect : overlay.effects()) {
+          if (with_keys(effect) && effect.member == name) call.add_effect(effect);
+        }
         if (left_over) change = Counts{.keys = change.keys};
         call.add_counts(change);
       }
@@ -186,7 +207,7 @@ void Phases::prepare_calls(Plan& plan) {
       break;
   }
   for (auto& [part, call] : calls) {
-    if (!call.empty()) plan.calls.push_back(std::move(call));
+    if (only_looks || !call.empty()) plan.calls.push_back(std::move(call));
   }
 }
 
@@ -195,7 +216,7 @@ bool Phases::advance(Plan& plan) {
   const auto next = [&] {
     switch (plan.phase) {
       case Phase::kAhead:
-        return Phase::kRecord;
+        return plan.keys_first ? Phase::kOthers : Phase::kRecord;
       case Phase::kRecord:
         return plan.keys_first ? Phase::kDone : Phase::kOthers;
       case Phase::kOthers:
@@ -209,6 +230,9 @@ bool Phases::advance(Plan& plan) {
   while (plan.open() && plan.calls.empty()) {
     if (plan.phase == Phase::kRecord && !plan.landed) {
       plan.landed = true;
+      for (const auto& [name, row] : plan.overlay->rows()) {
+        if (row.changed && row.now.key) plan.given_up.push_back(name);
+      }
       if (plan.keep) plan.keep();
       if (plan.look_again) {
         plan.phase = Phase::kRead;

@@ -26,8 +26,8 @@ class Phases {
   std::vector<Result<bool>> begin_history(std::span<const BeginHistory> entries);
   // The identity has expired: a tombstone takes its place. False if it is not live any more, or was given a longer life.
   std::vector<Result<bool>> evict(std::span<const std::string> names, TimePoint cutoff);
-  // What an entry still remembers below the floor.
-  std::vector<Result<bool>> forget(std::span<const std::string> names, Stamp floor);
+  // What an entry still remembers below the floor; `scores`: with which they were noted.
+  std::vector<Result<bool>> forget(std::span<const std::string> names, std::span<const std::string> scores, Stamp floor);
 
  private:
   enum class Phase : std::uint8_t { kRead, kAhead, kRecord, kOthers, kKeys, kDone };

@@ -38,8 +38,9 @@ struct Phases::Plan {
   std::vector<std::pair<std::size_t, std::string>> wrote{};  // first phase: which call wrote which name
   std::size_t answered = 0;
   bool conflict = false;
-  bool landed = false;  // the record is written; what follows must come to an end
-  bool unsure = false;  // a step of the commit point whose reply was lost
+  bool landed = false;                  // the record is written; what follows must come to an end
+  std::vector<std::string> given_up{};  // once it has landed: the keys that this changes
+  bool unsure = false;                  // a step of the commit point whose reply was lost
   std::string marker{};
   std::optional<Error> failed{};
   std::function<void()> keep{};    // the decision is final

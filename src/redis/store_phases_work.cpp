@@ -200,7 +200,7 @@ std::vector<Result<bool>> Phases::evict(std::span<const std::string> names, Time
   return results;
 }
 
-std::vector<Result<bool>> Phases::forget(std::span<const std::string> names, Stamp floor) {
+std::vector<Result<bool>> Phases::forget(std::span<const std::string> names, std::span<const std::string> scores, Stamp floor) {
   std::vector<char> forgotten(names.size(), 0);
   Plans plans;
   // NOLINTNEXTLINE(modernize-loop-convert): clang-tidy 14 overlooks the other array in the capture
@@ -208,10 +208,10 @@ std::vector<Result<bool>> Phases::forget(std::span<const std::string> names, Sta
     auto plan = std::make_unique<Plan>();
     plan->own = names[i];
     plan->names.push_back(names[i]);
-    plan->work = [&name = names[i], &out = forgotten[i], floor](Overlay& overlay, Stamp, bool landed) -> Result<void> {
+    plan->work = [&name = names[i], &score = scores[i], &out = forgotten[i], floor](Overlay& overlay, Stamp, bool landed) -> Result<void> {
       if (landed) return {};
       const auto [ns, bytes] = split_qualified(name);
-      auto done = overlay.forget(ns, bytes, floor);
+      auto done = overlay.forget(ns, bytes, floor, score);
       if (!done) return std::move(done).error();
       out = *done ? 1 : 0;
       return {};

@@ -59,17 +59,6 @@ return 1
   return script;
 }
 
-// KEYS: garbage. ARGV: score and name, for each that was dealt with. What was noted anew meanwhile stays.
-const Script& noted_script() {
-  static const Script script(R"lua(
-for i = 1, #ARGV, 2 do
-  if redis.call('ZSCORE', KEYS[1], ARGV[i + 1]) == ARGV[i] then redis.call('ZREM', KEYS[1], ARGV[i + 1]) end
-end
-return 0
-)lua");
-  return script;
-}
-
 std::uint64_t number(std::string_view text) {
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
@@ -114,10 +103,11 @@ Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, 
   return done;
 }
 
-Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names, Stamp floor, Deadline deadline) {
+Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names, std::span<const std::string> scores, Stamp floor,
+                                             Deadline deadline) {
   std::size_t forgotten = 0;
   if (shards_->count() > 1) {
-    auto gone = Phases(*this, deadline).forget(names, floor);
+    auto gone = Phases(*this, deadline).forget(names, scores, floor);
     forget_answers(names);
     for (auto& one : gone) {
       if (!one) return std::move(one).error();
@@ -127,9 +117,9 @@ Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names,
   }
   return step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::size_t> {
     std::size_t count = 0;
-    for (const auto& name : names) {
-      const auto [ns, bytes] = split_qualified(name);
-      auto gone = overlay.forget(ns, bytes, floor);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto [ns, bytes] = split_qualified(names[i]);
+      auto gone = overlay.forget(ns, bytes, floor, scores[i]);
       if (!gone) return std::move(gone).error();
       count += *gone ? 1 : 0;
     }
@@ -273,15 +263,13 @@ Result<void> RedisStore::forget_gone(const Reclaim& request, std::uint32_t shard
     const auto pairs = texts(*noted);
     if (pairs.empty()) return {};
     std::vector<std::string> names;
-    Script::Call call(noted_script(), 1);
-    call.key(shards_->name(shard, "g"));
+    std::vector<std::string> scores;
     for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
       names.push_back(pairs[i]);
-      call.arg(pairs[i + 1]).arg(pairs[i]);
+      scores.push_back(pairs[i + 1]);
     }
-    auto forgotten = forget_names(names, known->floor, deadline);
+    auto forgotten = forget_names(names, scores, known->floor, deadline);
     if (!forgotten) return std::move(forgotten).error();
-    if (auto dealt = run_script(place_->client(), call, deadline); !dealt) return std::move(dealt).error();
     done.forgotten += *forgotten;
     done.steps += names.size();
   }

@@ -26,6 +26,7 @@ class Messages {
     bool erases = true;   // by id and by key
     bool touches = true;
     bool inline_keys = true;  // keys that are called like an identity
+    bool expiries = false;  // some records end at over(); not together with touches, which could not be told from those that came too late
   };
   explicit Messages(std::uint64_t seed) : Messages(seed, Shape()) {}
   Messages(std::uint64_t seed, Shape shape) : seed_(seed), shape_(shape) {}
@@ -63,6 +64,7 @@ class Messages {
     spec.account = "a";
     spec.flow = "f";
     spec.listed = dice.next() % 2 == 0;
+    if (shape_.expiries && dice.next() % 3 == 0) spec.expires_at = over();
     return kit::set_entry(spec);
   }
 
@@ -98,6 +100,7 @@ class Messages {
   static std::string id(int identity) { return "i" + std::to_string(identity); }
   static std::string own_key(int identity, int which) { return id(identity) + "." + std::to_string(which); }
   static TimePoint now() { return TimePoint(Milliseconds(1'700'000'000'000)); }
+  static TimePoint over() { return now() + Milliseconds(60'000); }
   static Stamp base() { return stamp_at(now()); }
 
  private:
@@ -162,9 +165,9 @@ inline std::string inspect(const Messages& messages, const std::string& ns, cons
   return {};
 }
 inline Result<Look> look(KeyStoreBackend& store, const Messages& messages, const std::string& ns, const std::vector<std::string>& keys,
-                         bool lag, Deadline deadline = Deadline::in(Milliseconds(10'000))) {
+                         bool lag, Deadline deadline = Deadline::in(Milliseconds(10'000)), TimePoint at = Messages::now()) {
   const std::vector<std::string_view> views(keys.begin(), keys.end());
-  auto found = store.get({.ns = ns, .keys = views, .now = Messages::now(), .deadline = deadline});
+  auto found = store.get({.ns = ns, .keys = views, .now = at, .deadline = deadline});
   if (!found) return std::move(found).error();
   Look out{.found = *std::move(found), .wrong = {}};
   out.wrong = inspect(messages, ns, keys, out.found, lag);
@@ -185,8 +188,8 @@ class Reference {
   KeyStore store_;
 };
 
-inline std::string state_of(KeyStoreBackend& store, const Messages& messages, const std::string& ns) {
-  return kit::describe_state(store, ns, messages.keys(), messages.ids(), Messages::now());
+inline std::string state_of(KeyStoreBackend& store, const Messages& messages, const std::string& ns, TimePoint at = Messages::now()) {
+  return kit::describe_state(store, ns, messages.keys(), messages.ids(), at);
 }
 
 }  // namespace redis_test

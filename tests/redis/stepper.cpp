@@ -1,6 +1,7 @@
 #include "redis/stepper.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -175,7 +176,13 @@ std::string Stepper::command(std::size_t client, std::size_t number) {
   const auto [connection, at] = next_commands(*clients_[client])[number];
   std::string out;
   (void)read_command(connection->commands[at].bytes, [&](std::string_view word) {
-    for (const char c : word.substr(0, 80)) out += c > ' ' && c < 127 ? c : '.';
+    for (const char c : word.substr(0, 80)) {
+      if (c > ' ' && c < 127) {
+        out += c;
+      } else {
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      }
+    }
     out += ' ';
   });
   return out;
