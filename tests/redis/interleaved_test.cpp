@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
 #include <numeric>
 #include <regex>
 #include <sstream>
@@ -145,7 +146,8 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
     stepper_->let_pass([&] { return open == stores_.size(); });
   }
 
-  void run_all(std::uint64_t old) {
+  // Those that found something before come first.
+  void run_all(std::uint64_t old, std::initializer_list<std::uint64_t> found) {
     if (old != 0) {
       floor_ = Messages::base() + old + 1;
       EXPECT_TRUE(direct_->reclaim({.now = Messages::now(), .floor = floor_}));
@@ -153,6 +155,9 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
     const auto told = number_from("SETGET_INTERLEAVED_SEED", 0);
     const auto from = number_from("SETGET_INTERLEAVED_FROM", std::max<std::uint64_t>(told, 1));
     const auto end = told != 0 ? told + 1 : from + number_from("SETGET_CRASH_ROUNDS", 400);
+    for (const auto seed : found) {
+      if (told == 0 && !HasFatalFailure()) run(Round(seed, old), false);
+    }
     for (auto seed = from; seed < end && !HasFatalFailure(); ++seed) run(Round(seed, old), seed == told);
   }
 
@@ -246,10 +251,10 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
 };
 INSTANTIATE_TEST_SUITE_P(Parts, RedisInterleaved, ::testing::Values(1U, 16U));
 
-TEST_P(RedisInterleaved, writers_in_any_order_come_to_what_their_messages_amount_to) { run_all(0); }
+TEST_P(RedisInterleaved, writers_in_any_order_come_to_what_their_messages_amount_to) { run_all(0, {377, 675, 925, 4988, 8621}); }
 
 // Tombstones, marks and claims that no message on its way can care about any more.
-TEST_P(RedisInterleaved, what_is_forgotten_meanwhile_is_not_missed) { run_all(4); }
+TEST_P(RedisInterleaved, what_is_forgotten_meanwhile_is_not_missed) { run_all(4, {}); }
 
 }  // namespace
 }  // namespace redis_test
