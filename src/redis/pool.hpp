@@ -39,8 +39,8 @@ struct Common {
 
 class Pool;
 
-// A connection that nobody else uses, given back at the end of its life; closed instead if a WATCH or a MULTI is open, if the last command was
-// refused, or if a request was not answered.
+// A connection that nobody else uses, given back at the end of its life; closed instead if a WATCH or a MULTI is open, if the last command
+// was refused, or if a request was not answered.
 class Exclusive {
  public:
   Exclusive(Exclusive&&) noexcept = default;
