@@ -10,6 +10,7 @@ bool Translator::back_reference(Atom& atom, std::uint64_t which) {
   if (which > names_.size()) return fail("a reference to a group that is not there");
   out_.needs_backtracking = true;
   out_.is_plain = false;
+  has_references_ = true;
   atom.text = fmt::format("\\g{{{}}}", which);
   if (engine_ == Engine::kPcre2) atom.text = "(?:" + atom.text + ")";
   return true;

@@ -38,8 +38,10 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   } else if (take("?!")) {
     opening = "(?!", out_.needs_backtracking = true, atom.can_repeat = false;
   } else if (take("?<=")) {
+    if (behind_apart_) return look_behind_apart(atom, false, depth);
     opening = "(?<=", out_.needs_backtracking = true, atom.can_repeat = false;
   } else if (take("?<!")) {
+    if (behind_apart_) return look_behind_apart(atom, true, depth);
     opening = "(?<!", out_.needs_backtracking = true, atom.can_repeat = false;
   } else if (take("?<")) {
     std::string name;
@@ -57,6 +59,30 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   ++at_;
   flags_ = saved;
   atom.text = opening + inner + closing;
+  return true;
+}
+
+bool Translator::look_behind_apart(Atom& atom, bool negative, std::size_t depth) {
+  constexpr std::size_t kMostCallouts = 255;  // PCRE2's
+  const auto saved = flags_;
+  const auto from = at_;
+  std::string inner;
+  if (!disjunction(inner, depth + 1)) return false;
+  if (!more() || peek() != ')') return fail("unterminated group");
+  Translator within(in_.substr(from, at_ - from), Engine::kRe2, false);
+  within.flags_ = saved;
+  ++at_;
+  flags_ = saved;
+  atom.can_repeat = false;
+  // What is not a pattern by itself refers to groups outside of it.
+  auto translated = within.run();
+  if (!translated || translated->needs_backtracking || out_.behind.size() == kMostCallouts) {
+    out_.can_be_apart = false;
+    return true;
+  }
+  has_groups_apart_ = has_groups_apart_ || !within.names_.empty();
+  out_.behind.push_back({.pattern = (saved.ignore_case ? "(?i:" : "(?:") + translated->pattern + ")", .negative = negative});
+  atom.text = fmt::format("(?C{})", out_.behind.size());
   return true;
 }
 

@@ -12,6 +12,7 @@ Result<Translated> Translator::run() {
   std::string text;
   if (!disjunction(text, 0)) return error();
   if (at_ < in_.size()) return fail("unmatched ')'"), error();
+  out_.can_be_apart = out_.can_be_apart && !(has_references_ && has_groups_apart_);
   out_.pattern = std::move(text);
   return std::move(out_);
 }
@@ -195,6 +196,8 @@ bool Translator::is_one(const std::string& text) {
   return false;
 }
 
-Result<Translated> translate(std::string_view pattern, Engine engine) { return Translator(pattern, engine).run(); }
+Result<Translated> translate(std::string_view pattern, Engine engine, bool behind_apart) {
+  return Translator(pattern, engine, behind_apart).run();
+}
 
 }  // namespace setget::inline v0::detail::schema

@@ -21,6 +21,12 @@ struct PlainItem {
   std::uint64_t max = 1;
 };
 
+// A look-behind that stands in the pattern as the callout (?Cn) only, n from 1.
+struct LookBehind {
+  std::string pattern{};  // in the words of RE2
+  bool negative = false;
+};
+
 struct Translated {
   std::string pattern{};
   bool needs_backtracking = false;  // look-around, back-references, or what RE2 does not know
@@ -28,9 +34,12 @@ struct Translated {
   bool at_start = false;
   bool at_end = false;
   std::vector<PlainItem> items{};
+  std::vector<LookBehind> behind{};
+  bool can_be_apart = true;  // every look-behind can stand apart: RE2 takes it, and no reference counts its groups
 };
 
-// Error: kInvalidArgument with the position of what is not of ECMA-262.
-Result<Translated> translate(std::string_view pattern, Engine engine);
+// Error: kInvalidArgument with the position of what is not of ECMA-262. `behind_apart`: look-behinds are put into Translated::behind; for
+// kPcre2, which knows none of varying length.
+Result<Translated> translate(std::string_view pattern, Engine engine, bool behind_apart = false);
 
 }  // namespace setget::inline v0::detail::schema

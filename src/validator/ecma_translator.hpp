@@ -30,7 +30,7 @@ struct Atom {
 
 class Translator {
  public:
-  Translator(std::string_view pattern, Engine engine) : in_(pattern), engine_(engine) {}
+  Translator(std::string_view pattern, Engine engine, bool behind_apart) : in_(pattern), engine_(engine), behind_apart_(behind_apart) {}
   Result<Translated> run();
 
  private:
@@ -73,6 +73,8 @@ class Translator {
   // Whether a quantifier after it concerns all of it.
   static bool is_one(const std::string& text);
   bool group(Atom& atom, std::size_t depth);
+  // A look-behind whose opening has been read, as a callout.
+  bool look_behind_apart(Atom& atom, bool negative, std::size_t depth);
   // (?i:…), (?ms-i:…): ECMA-262 of 2025.
   bool modifiers(std::string& opening);
   bool group_name(std::string& name);
@@ -91,6 +93,9 @@ class Translator {
 
   std::string_view in_;
   Engine engine_;
+  bool behind_apart_;
+  bool has_references_ = false;
+  bool has_groups_apart_ = false;
   std::size_t at_ = 0;
   Translated out_;
   std::string problem_;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -19,9 +21,31 @@ struct FreePcre2 {
   void operator()(pcre2_match_data* data) const noexcept { pcre2_match_data_free(data); }
 };
 
+struct Behind {
+  std::unique_ptr<const RegexEnd> end{};
+  bool negative = false;
+};
+
+// What a callout needs to know of the search that it is part of.
+struct Search {
+  std::string_view text;
+  const std::vector<Behind>& behind;
+  std::uint64_t left;  // bytes that look-behinds may read
+};
+
+// As pcre2callout(3): 0 goes on, 1 fails here and tries what else there is, a negative number ends the search.
+int look_behind(pcre2_callout_block* block, void* data) {
+  auto& search = *static_cast<Search*>(data);
+  if (block->current_position >= search.left) return PCRE2_ERROR_CALLOUT;
+  search.left -= block->current_position + 1;
+  const auto& behind = search.behind[block->callout_number - 1];
+  return behind.end->is_at(search.text, block->current_position) == behind.negative ? 1 : 0;
+}
+
 class Pcre2Regex final : public Regex {
  public:
-  Pcre2Regex(pcre2_code* code, const RegexLimits& limits) : code_(code), limits_(limits) {}
+  Pcre2Regex(pcre2_code* code, std::vector<Behind> behind, const RegexLimits& limits)
+      : code_(code), behind_(std::move(behind)), limits_(limits) {}
   RegexMatch search(std::string_view text) const override {
     thread_local const std::unique_ptr<pcre2_match_data, FreePcre2> data(pcre2_match_data_create(1, nullptr));
     thread_local const std::unique_ptr<pcre2_match_context, FreePcre2> context(pcre2_match_context_create(nullptr));
@@ -31,6 +55,9 @@ class Pcre2Regex final : public Regex {
     pcre2_set_depth_limit(context.get(), steps);
     // Kibibytes of the backtracking stack, which is on the heap.
     pcre2_set_heap_limit(context.get(), static_cast<std::uint32_t>(limits_.max_memory / 1024));
+    // A byte costs RE2 a tenth of what a step costs PCRE2.
+    Search search{.text = text, .behind = behind_, .left = std::uint64_t{10} * steps};
+    pcre2_set_callout(context.get(), behind_.empty() ? nullptr : look_behind, &search);
     const auto result =
         pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, data.get(), context.get());
     if (result >= 0) return RegexMatch::kYes;
@@ -39,30 +66,39 @@ class Pcre2Regex final : public Regex {
 
  private:
   std::unique_ptr<pcre2_code, FreePcre2> code_;
+  std::vector<Behind> behind_;
   RegexLimits limits_;
 };
 
-pcre2_code* compile(const std::string& pattern, pcre2_compile_context* context, int& code) {
+pcre2_code* compile(const std::string& pattern, bool has_callouts, pcre2_compile_context* context, int& code) {
   PCRE2_SIZE at = 0;
-  const auto options = PCRE2_UTF | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C;
+  auto options = PCRE2_UTF | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C;
+  // Callouts that refuse need every way to be tried, also those that end in the same.
+  if (has_callouts) options |= PCRE2_NO_AUTO_POSSESS | PCRE2_NO_START_OPTIMIZE | PCRE2_NO_DOTSTAR_ANCHOR;
   return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &code, &at, context);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<const Regex>> make_pcre2(const std::string& pattern, const RegexLimits& limits) {
+Result<std::unique_ptr<const Regex>> make_pcre2(const std::string& pattern, const std::vector<LookBehind>& behind,
+                                                const RegexLimits& limits) {
+  std::vector<Behind> ends;
+  for (const auto& one : behind) {
+    ends.push_back({.end = make_re2_end(one.pattern, limits), .negative = one.negative});
+    if (!ends.back().end) return Error(ErrorCode::kUnsupported, "regular expression: a look-behind that RE2 does not take");
+  }
   const std::unique_ptr<pcre2_compile_context, FreePcre2> context(pcre2_compile_context_create(nullptr));
   if (!context) throw std::bad_alloc();
   pcre2_set_parens_nest_limit(context.get(), 250);
   int code = 0;
-  std::unique_ptr<pcre2_code, FreePcre2> compiled(compile(pattern, context.get(), code));
+  std::unique_ptr<pcre2_code, FreePcre2> compiled(compile(pattern, !ends.empty(), context.get(), code));
   if (compiled) {
     std::uint32_t found = 0;
     pcre2_pattern_info(compiled.get(), PCRE2_INFO_ALLOPTIONS, &found);
     // PCRE2 counts steps anew from every place where a match may begin: written as one match from the start, all of them count together.
-    if ((found & PCRE2_ANCHORED) == 0) compiled.reset(compile("\\A(?s:.*?)(?:" + pattern + ")", context.get(), code));
+    if ((found & PCRE2_ANCHORED) == 0) compiled.reset(compile("\\A(?s:.*?)(?:" + pattern + ")", !ends.empty(), context.get(), code));
   }
-  if (compiled) return std::unique_ptr<const Regex>(std::make_unique<Pcre2Regex>(compiled.release(), limits));
+  if (compiled) return std::unique_ptr<const Regex>(std::make_unique<Pcre2Regex>(compiled.release(), std::move(ends), limits));
   std::array<PCRE2_UCHAR, 200> text{};
   pcre2_get_error_message(code, text.data(), text.size());
   const std::string message(reinterpret_cast<const char*>(text.data()));

@@ -117,6 +117,46 @@ TEST(JsonSchema, ends_a_pattern_that_tries_everything) {
   EXPECT_FALSE(json_schema::Validator::compile(R"({"pattern": "((a{1,60000}){1,60000}){1,60000}"})"));
 }
 
+// PCRE2 knows none of varying length: RE2 answers them, seeing what stands before and behind. Verdicts are those of V8.
+TEST(JsonSchema, looks_behind_at_any_length) {
+  struct Case {
+    const char* pattern;
+    const char* text;
+    bool matches;
+  };
+  for (const auto& [pattern, text, matches] : {
+           Case{R"((?<=a+)b)", "aab", true},
+           Case{R"((?<=a+)b)", "b", false},
+           Case{R"((?<!a+)b)", "aab", false},
+           Case{R"((?<!a+)b)", "cb", true},
+           Case{R"((?<=^x*|y)z$)", "xxz", true},
+           Case{R"((?<=^x*|y)z$)", "axz", false},
+           Case{R"((?<=^x*|y)z$)", "ayz", true},
+           Case{R"((\\wb?)(?<=.*\\d)$)", "1", true},
+           Case{R"((\\wb?)(?<=.*\\d))", "1baé", true},  // less of it, after more was refused
+           Case{R"((?<=é+\\b) )", "éé ", false},        // é is none of \\w
+           Case{R"((?<=\\w+\\b) )", "a ", true},
+           Case{R"((?<=\\w+\\b)a)", "aa", false},  // nor is there an edge before another letter
+           Case{R"((?<=a+$))", "aa", true},
+           Case{R"((?<=a+$))", "aab", false},
+           Case{R"((?<=(?:ab?)+)(?=c+)c(?<!b{2,3}c))", "aabc", true},
+           Case{R"((?<=(?:ab?)+)(?=c+)c(?<!b+c))", "aabc", false},
+           Case{R"((?i:(?<=A+)b))", "aB", true},
+           Case{R"((?:(?<=^|,\\s*)\\d+,?\\s*)+$)", "1, 2,3", true},
+           Case{R"(^(?:(?<=^|,\\s*)\\d+,?\\s*)+$)", "1 2", false},
+       }) {
+    EXPECT_EQ(valid(std::string(R"({"pattern": ")") + pattern + "\"}", "\"" + std::string(text) + "\""), matches)
+        << pattern << " in " << text;
+  }
+  // What refers to groups would count those that stand apart.
+  EXPECT_FALSE(json_schema::Validator::compile(R"({"pattern": "(?<=(a)+)b\\1"})"));
+  EXPECT_FALSE(json_schema::Validator::compile(R"({"pattern": "(?<=a+(?=b))b"})"));
+  // Each look behind reads all that stands before: together within a limit.
+  const auto verdict = compiled(R"({"pattern": "(?<=b+)c"})").is_valid("\"" + std::string(100'000, 'a') + "\"");
+  ASSERT_FALSE(verdict);
+  EXPECT_EQ(verdict.error().code(), ErrorCode::kTooLarge);
+}
+
 // Its texts are its own, or those of a copy; not of the document, the validator or the thread that made it.
 TEST(JsonSchema, a_copy_of_a_report_outlives_everything_that_it_was_made_of) {
   json_schema::Report copy;
