@@ -50,16 +50,6 @@ class Order {
   std::size_t last_ = kClients;
 };
 
-std::string text_of(const ApplyEntry& entry) {
-  const auto& c = entry.command;
-  static const char* const kKinds[] = {"?", "set", "erase", "erase by key", "touch"};
-  std::ostringstream out;
-  out << kKinds[static_cast<std::size_t>(c.kind)] << " " << c.id << " v" << c.version.value_or(entry.stamp) << " s" << entry.stamp << " [";
-  for (const auto key : c.keys) out << key << " ";
-  out << "]";
-  return out.str();
-}
-
 // What is done in one round; all of it follows from the seed.
 struct Round {
   using Batch = std::vector<std::uint64_t>;

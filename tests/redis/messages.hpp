@@ -122,6 +122,16 @@ class Messages {
   Shape shape_;
 };
 
+inline std::string text_of(const ApplyEntry& entry) {
+  const auto& c = entry.command;
+  static const char* const kKinds[] = {"?", "set", "erase", "erase by key", "touch"};
+  const auto kind = static_cast<std::size_t>(c.kind);
+  std::string out = std::string(kind < 5 ? kKinds[kind] : "?") + " " + std::string(c.id) + " v" +
+                    std::to_string(c.version.value_or(entry.stamp)) + " s" + std::to_string(entry.stamp) + " [";
+  for (const auto key : c.keys) out += std::string(key) + " ";
+  return out + "]";
+}
+
 // All keys in one request. What is wrong with the answer, whatever is being written meanwhile: a record that is not whole, or that is
 // found under some of its keys only. `lag`: whose keys are taken over may learn it a moment later than the one who took them.
 struct Look {

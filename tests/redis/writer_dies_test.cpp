@@ -84,16 +84,6 @@ std::string joined(const std::vector<std::string>& keys, const std::vector<std::
   return out;
 }
 
-std::string text_of(const ApplyEntry& entry) {
-  const auto& c = entry.command;
-  static const char* const kKinds[] = {"?", "set", "erase", "erase by key", "touch"};
-  const auto kind = static_cast<std::size_t>(c.kind);
-  std::string out = std::string(kind < 5 ? kKinds[kind] : "?") + " " + std::string(c.id) + " v" +
-                    std::to_string(c.version.value_or(entry.stamp)) + " s" + std::to_string(entry.stamp) + " [";
-  for (const auto key : c.keys) out += std::string(key) + " ";
-  return out + "]";
-}
-
 struct Bench {
   explicit Bench(std::uint32_t parts)
       : shards(parts), prefix(new_prefix()), direct(open_store(server().uri(), prefix, parts)), cutter(server().port()) {}
