@@ -368,11 +368,9 @@ Result<bool> Overlay::forget(std::string_view ns, std::string_view bytes, Stamp 
   }
   if (entry.now.key && remembered_for(*entry.now.key) < floor) {
     if (auto tidied = tidy(ns, bytes); !tidied) return std::move(tidied).error();
-  }
-  if (entry.now.key && remembered_for(*entry.now.key) < floor && entry.now.key->silent_listers.empty()) {
     auto slot = load_key(ns, bytes);
     if (!slot) return std::move(slot).error();
-    if (!slot->leads) {
+    if (!slot->leads && entry.now.key->silent_listers.empty()) {
       edit(entry).now.key.reset();
       forgotten = true;
     }
