@@ -181,7 +181,7 @@ TEST_F(RedisConnection, whose_server_is_killed_raises_no_signal_and_answers_ever
 
 TEST_F(RedisConnection, keeps_deadlines_when_the_server_hangs_and_closes_after_the_timeout) {
   RedisServer server;
-  const auto connection = connect(server.uri(), {.timeout = Milliseconds(400)});
+  const auto connection = connect(server.uri(), {.timeout = Milliseconds(2000)});
   ASSERT_TRUE(ask(*connection, echo("x")).has_value());
   server.pause();
   const auto begin = Deadline::Steady::now();
@@ -190,7 +190,7 @@ TEST_F(RedisConnection, keeps_deadlines_when_the_server_hangs_and_closes_after_t
   EXPECT_EQ(late.error().code(), ErrorCode::kDeadlineExceeded);
   EXPECT_TRUE(maybe_executed(late.error()));
   EXPECT_GE(Deadline::Steady::now() - begin, Milliseconds(100));
-  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(300));
+  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(1500));
   EXPECT_TRUE(connection->usable());
   // The others wait longer than the server may owe a reply.
   std::vector<std::jthread> threads;
@@ -202,7 +202,7 @@ TEST_F(RedisConnection, keeps_deadlines_when_the_server_hangs_and_closes_after_t
     });
   }
   for (auto& thread : threads) thread.join();
-  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(2000));
+  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(6000));
   EXPECT_FALSE(connection->usable());
   server.resume();
 }
