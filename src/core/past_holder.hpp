@@ -12,10 +12,12 @@ namespace setget::inline v0::detail {
 
 // One state that lists the key, whenever it began; of a tombstone the keys are those of the state before.
 struct PastClaim {
+  std::size_t identity = 0;   // a number for each
   Stamp stamp = 0;            // of its record: when it claimed the key
   TimePoint since{};          // from when on it was in force
   std::uint64_t applied = 0;  // rises in the order in which states came about
   bool in_force = false;      // at the moment asked for
+  bool open = false;          // and still now
   bool record = false;        // not a tombstone
   bool lost = false;          // the key had moved on, or the record was superseded
 };
@@ -33,33 +35,42 @@ inline bool explains(const PastClaim& later, const PastClaim& one, std::span<con
   });
 }
 
-// The latest claim by then has the key, and only while its record is in force and lists it. A state says what it had lost when it was
+// The latest claim by then has the key, and only while the record of its identity is in force and lists it; that may be a later version
+// with an earlier stamp, where versions are the caller's. A state says what it had lost when it was
 // applied, which may be more than it had lost at its moment: what a claim that came later took, it had until then. The other way round a
 // claim may have been applied later than it was made: who holds the key by a state that is older than that claim does not.
 inline PastHolder past_holder(std::span<const PastClaim> claims, TimePoint at) {
   using Status = HistoryLookup::Status;
   PastHolder out;
+  Stamp latest = 0;  // claim of the identity that was found
   bool lost_to_unknown = false;
   for (std::size_t i = 0; i < claims.size(); ++i) {
     const auto& one = claims[i];
     if (one.since > at) continue;
     if (out.status == Status::kUnknown) out.status = Status::kGone;
     if (!one.in_force || (!one.record && !one.lost)) continue;
+    auto own = one.stamp;
+    for (const auto& other : claims) {
+      if (other.identity == one.identity && other.since <= at) own = std::max(own, other.stamp);
+    }
     bool taken = false;
     bool had_it_still = false;
     for (const auto& other : claims) {
-      if (other.stamp <= one.stamp) continue;
+      if (other.identity == one.identity || other.stamp <= own) continue;
       if (other.since <= at) {
         taken = taken || one.lost || other.since >= one.since;
       } else if (one.lost && !had_it_still) {
         had_it_still = explains(other, one, claims);
       }
     }
-    if (taken) continue;
+    // What has not been lost to this day was there all the time, whoever claimed it: a stale set had claimed it for the record before,
+    // which makes no state.
+    if (taken && (!one.open || one.lost)) continue;
     if (one.lost && !had_it_still) {
       lost_to_unknown = true;
-    } else if (one.record && (out.status != Status::kFound || claims[out.claim].stamp < one.stamp)) {
+    } else if (one.record && (out.status != Status::kFound || latest < own)) {
       out = {.status = Status::kFound, .claim = i};
+      latest = own;
     }
   }
   // It went to a later claim of which no history knows: of a record without one.

@@ -136,14 +136,18 @@ HistoryLookup ArchiveHistory::by_key(const GetHistory& request) const {
   if (listed == keys_.end()) return {};
   std::vector<setget::detail::PastClaim> claims;
   std::vector<const HistoryState*> of;
+  std::size_t identity = 0;
   for (const auto& [name, count] : listed->second) {
+    ++identity;
     for (const auto& [when, state] : histories_.find(IdentityView(name))->second) {
       if (!lists(state.keys, request.key)) continue;
       const auto& record = state.state.record;
-      claims.push_back({.stamp = state.stamp,
+      claims.push_back({.identity = identity,
+                        .stamp = state.stamp,
                         .since = state.from,
                         .applied = when.second,
                         .in_force = state.in_force(request.at),
+                        .open = !state.until,
                         .record = record.has_value(),
                         .lost = record ? record->lost_keys.contains(request.key) : state.state.reason == TombstoneReason::kSuperseded});
       of.push_back(&state.state);

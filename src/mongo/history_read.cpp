@@ -107,14 +107,17 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
     std::int64_t position = 0;
   };
   std::map<std::string, InForce> in_force;  // by identity
+  std::map<std::string, std::size_t> identities;
   auto found = place_->find(client, place_->history(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
     auto state = read_state(document);
     if (!state) return std::move(state).error();
     const bool record = state->kind != Kind::kTombstone;
-    claims.push_back({.stamp = state->meta.stamp,
+    claims.push_back({.identity = identities.try_emplace(state->ident, identities.size()).first->second,
+                      .stamp = state->meta.stamp,
                       .since = state->since,
                       .applied = static_cast<std::uint64_t>(state->position),
                       .in_force = false,
+                      .open = state->until == kForever,
                       .record = record,
                       .lost = record ? state->meta.lost_keys.contains(request.key) : state->reason == TombstoneReason::kSuperseded});
     if (!state->in_force(request.at)) return {};

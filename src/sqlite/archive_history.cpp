@@ -144,20 +144,23 @@ Result<HistoryLookup> find_by_id(Connection& db, const GetHistory& request) {
 Result<HistoryLookup> find_by_key(Connection& db, const GetHistory& request) {
   std::vector<detail::PastClaim> claims;
   std::vector<std::int64_t> rows;
+  std::map<std::string, std::size_t> identities;
   const auto at = ms_of(request.at);
   {
     auto row = db.query(
-        "SELECT s.row, s.kind, s.reason, s.stamp, s.since, s.until, s.lost FROM archive_state_key k JOIN archive_state_kept s ON s.row = "
-        "k.row WHERE k.h = ?1 AND k.ns = ?2 AND k.key = ?3");
+        "SELECT s.row, s.kind, s.reason, s.stamp, s.since, s.until, s.lost, s.id FROM archive_state_key k JOIN archive_state_kept s ON "
+        "s.row = k.row WHERE k.h = ?1 AND k.ns = ?2 AND k.key = ?3");
     row.with(key_hash(request.ns, request.key), request.ns, request.key);
     while (row.step()) {
       auto& claim = claims.emplace_back();
       rows.push_back(row.integer(0));
+      claim.identity = identities.try_emplace(row.text(7), identities.size()).first->second;
       claim.record = static_cast<Kind>(row.integer(1)) != Kind::kTombstone;
       claim.stamp = row.number(3);
       claim.since = TimePoint(Milliseconds(row.integer(4)));
       claim.applied = row.number(0);
       claim.in_force = row.integer(4) <= at && (row.is_null(5) || row.integer(5) > at);
+      claim.open = row.is_null(5);
       claim.lost = !claim.record && static_cast<TombstoneReason>(row.integer(2)) == TombstoneReason::kSuperseded;
       if (!claim.record) continue;
       const auto keys = unpack_keys(row.blob(6));

@@ -333,6 +333,27 @@ void a_claim_counts_from_its_acceptance(Trial& t) {
   EXPECT_EQ(past.key("m", 50), "a/a2");
 }
 
+// Versions that are the caller's need not come in the order of their stamps: "second" was accepted first and applied last.
+void a_later_version_keeps_the_keys_that_an_earlier_one_claimed_after_it(Trial& t) {
+  Past past(t);
+  past.record("b", {"k"}, 25, "b1", {"k"});
+  past.record("a", {"k"}, 30, "first").record("a", {"k"}, 20, "second").write();
+  EXPECT_EQ(past.id("a", 4000), "a/second");
+  EXPECT_EQ(past.key("k", 20), "a/second");
+  EXPECT_EQ(past.key("k", 30), "a/second");
+  EXPECT_EQ(past.key("k", 4000), "a/second");
+}
+
+// It claims the key for the record that is there, and is no state: who came in between and was applied last never had the key.
+void what_a_stale_set_had_claimed_was_not_taken(Trial& t) {
+  Past past(t);
+  past.record("a", {"k"}, 10, "a1").record("b", {"k", "l"}, 20, "b1", {"k"}).write();
+  EXPECT_EQ(past.key("k", 19), "a/a1");
+  EXPECT_EQ(past.key("k", 20), "a/a1");
+  EXPECT_EQ(past.key("k", 4000), "a/a1");
+  EXPECT_EQ(past.key("l", 20), "b/b1");
+}
+
 void states_that_never_were_go_as_others_do(Trial& t) {
   Past past(t);
   past.record("a", {"k"}, 10, "one").keep(Milliseconds(100)).record("a", {"k"}, 10, "one", {"k"}).from(30).keep(Milliseconds(100));
@@ -493,6 +514,8 @@ const std::array kArchiveCases{
     SETGET_CASE(of_states_in_one_millisecond_the_last_counts),
     SETGET_CASE(what_was_accepted_later_and_applied_before_never_was),
     SETGET_CASE(a_claim_counts_from_its_acceptance),
+    SETGET_CASE(a_later_version_keeps_the_keys_that_an_earlier_one_claimed_after_it),
+    SETGET_CASE(what_a_stale_set_had_claimed_was_not_taken),
     SETGET_CASE(states_that_never_were_go_as_others_do),
     SETGET_CASE(writing_again_changes_nothing),
     SETGET_CASE(a_key_is_followed_from_record_to_record),

@@ -163,12 +163,19 @@ std::string Oracle::check_log(Pipeline& pipeline) {
 std::string Oracle::drain(Pipeline& pipeline) {
   const auto deadline = Deadline::in(std::chrono::seconds(20));
   while (true) {
-    const auto stats = Queue(pipeline.options().queue).stats();
+    Queue queue(pipeline.options().queue);
+    const auto stats = queue.stats();
     if (!stats) return "queue cannot be read: " + text_of(stats.error());
     if (stats->depth + stats->in_flight + stats->delayed == 0) return {};
     if (deadline.passed()) {
-      return "not worked off: depth " + std::to_string(stats->depth) + ", in flight " + std::to_string(stats->in_flight) + ", delayed " +
-             std::to_string(stats->delayed);
+      auto text = "not worked off: depth " + std::to_string(stats->depth) + ", in flight " + std::to_string(stats->in_flight) +
+                  ", delayed " + std::to_string(stats->delayed);
+      // Never received is another mistake than received again and again.
+      const auto left = queue.backend()->peek({.queue = queue.name()});
+      if (!left) return text + ", " + text_of(left.error());
+      for (const auto& message : *left)
+        text += "; " + message.message_id + " was received " + std::to_string(message.receive_count) + " times";
+      return text;
     }
     if (auto ran = pipeline.run_once(Deadline::in(Milliseconds(50))); !ran) return "worker: " + text_of(ran.error());
   }

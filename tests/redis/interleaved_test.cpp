@@ -1,11 +1,13 @@
 // Writers, a reader and one who keeps house, whose commands come in every order that dice can think of, one at a time. Nothing happens by
 // the clock, so a round comes about the same way again: SETGET_INTERLEAVED_SEED=n runs one and tells its commands. Whatever the order, no
-// reader finds a record that is not whole, and in the end the store holds what the messages amount to.
+// reader finds a record that is not whole, and in the end the store holds what the messages amount to; where a history is kept, it ends
+// there.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <initializer_list>
+#include <map>
 #include <numeric>
 #include <regex>
 #include <sstream>
@@ -54,8 +56,10 @@ class Order {
 struct Round {
   using Batch = std::vector<std::uint64_t>;
   // `old`: so many messages that are there already can be forgotten, and are by the housekeeper.
-  explicit Round(std::uint64_t number, std::uint64_t old = 0)
+  // `keeps`: the sets are of a flow that keeps a history.
+  explicit Round(std::uint64_t number, std::uint64_t old, bool keeps)
       : seed(number),
+        history(keeps),
         expires(old == 0 && number % 4 == 1),
         shared(number % 3 != 0),
         ns("n" + std::to_string(number)),
@@ -85,7 +89,10 @@ struct Round {
   }
   std::vector<ApplyEntry> entries(const Batch& batch) const {
     std::vector<ApplyEntry> out;
-    for (const auto number : batch) out.push_back(messages.at(number, ns));
+    for (const auto number : batch) {
+      auto& entry = out.emplace_back(messages.at(number, ns));
+      entry.history = history && entry.command.kind == CommandKind::kSet;
+    }
     return out;
   }
   std::string plan() const {
@@ -102,6 +109,7 @@ struct Round {
   }
 
   const std::uint64_t seed;
+  const bool history;
   const bool expires;
   const bool shared;  // names that are a key's and an identity's
   const std::string ns;
@@ -137,7 +145,7 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
   }
 
   // Those that found something before come first.
-  void run_all(std::uint64_t old, std::initializer_list<std::uint64_t> found) {
+  void run_all(std::uint64_t old, std::initializer_list<std::uint64_t> found, bool history = false) {
     if (old != 0) {
       floor_ = Messages::base() + old + 1;
       EXPECT_TRUE(direct_->reclaim({.now = Messages::now(), .floor = floor_}));
@@ -146,9 +154,9 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
     const auto from = number_from("SETGET_INTERLEAVED_FROM", std::max<std::uint64_t>(told, 1));
     const auto end = told != 0 ? told + 1 : from + number_from("SETGET_CRASH_ROUNDS", 400);
     for (const auto seed : found) {
-      if (told == 0 && !HasFatalFailure()) run(Round(seed, old), false);
+      if (told == 0 && !HasFatalFailure()) run(Round(seed, old, history), false);
     }
-    for (auto seed = from; seed < end && !HasFatalFailure(); ++seed) run(Round(seed, old), seed == told);
+    for (auto seed = from; seed < end && !HasFatalFailure(); ++seed) run(Round(seed, old, history), seed == told);
   }
 
   void run(Round round, bool tell) {
@@ -218,6 +226,7 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
       EXPECT_TRUE(store->reclaim(house));
     }
     ASSERT_EQ(state(*direct_, round), state(reference.store(), round)) << "round " << round.seed << "\n" << story.str();
+    if (round.history) expect_history_ends_here(round, story.str());
     if (tell) std::puts(story.str().c_str());
   }
 
@@ -225,6 +234,36 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
   static void apply(KeyStoreBackend& store, const std::vector<ApplyEntry>& entries, bool ignore_floor = false) {
     const auto applied = store.apply({.entries = entries, .now = Messages::now(), .ignore_floor = ignore_floor}).value();
     for (const auto& result : applied) ASSERT_TRUE(result);
+  }
+
+  // What the outbox holds, archived: of every key and identity it must say what is there now. All of it is confirmed.
+  void expect_history_ends_here(const Round& round, const std::string& story) {
+    const auto archive = memory::open({}).value().archive();
+    auto states = direct_->history({.limit = 100'000}).value().states;
+    std::vector<ArchivedState> archived;
+    std::map<std::uint32_t, Position> places;
+    for (auto& state : states) {
+      places[state.part] = state.position;
+      archived.push_back({.state = std::move(state), .keep = {}});
+    }
+    ASSERT_EQ(archive->write_history({.source = {.uuid = "s", .epoch = 1}, .states = archived}).value(), archived.size());
+    const auto text = [](const std::optional<Record>& record) {
+      return record ? record->id + " v" + std::to_string(record->version) + " " + record->payload.str() : std::string("none");
+    };
+    std::ostringstream past, present;
+    for (const auto& key : round.messages.keys()) {
+      const std::string_view view = key;
+      past << key << ": " << text(archive->get_history({.ns = round.ns, .key = key, .id = {}, .at = kAfterwards}).value().record) << "\n";
+      present << key << ": " << text(direct_->get({.ns = round.ns, .keys = {&view, 1}, .now = kAfterwards}).value().at(0).record) << "\n";
+    }
+    for (const auto& id : round.messages.ids()) {
+      past << id << ": " << text(archive->get_history({.ns = round.ns, .key = {}, .id = id, .at = kAfterwards}).value().record) << "\n";
+      present << id << ": " << text(direct_->get_by_id({.ns = round.ns, .id = id, .now = kAfterwards}).value().record) << "\n";
+    }
+    ASSERT_EQ(past.str(), present.str()) << "round " << round.seed << "\n" << story;
+    std::vector<OutboxPlace> done;
+    for (const auto& [part, position] : places) done.push_back({.part = part, .position = position});
+    ASSERT_TRUE(direct_->confirm_history(done));
   }
 
   // What is forgotten of a name is forgotten at once: later, where a key and an identity share it.
@@ -242,6 +281,8 @@ class RedisInterleaved : public ::testing::TestWithParam<std::uint32_t> {
 INSTANTIATE_TEST_SUITE_P(Parts, RedisInterleaved, ::testing::Values(1U, 16U));
 
 TEST_P(RedisInterleaved, writers_in_any_order_come_to_what_their_messages_amount_to) { run_all(0, {377, 675, 925, 4988, 8621}); }
+
+TEST_P(RedisInterleaved, histories_end_where_the_store_is) { run_all(0, {}, true); }
 
 // Tombstones, marks and claims that no message on its way can care about any more.
 TEST_P(RedisInterleaved, what_is_forgotten_meanwhile_is_not_missed) { run_all(4, {}); }

@@ -26,6 +26,7 @@ class Messages {
     bool erases = true;   // by id and by key
     bool touches = true;
     bool inline_keys = true;  // keys that are called like an identity
+    Stamp step = 1;           // between stamps; 2 048 is a millisecond
     bool expiries = false;  // some records end at over(); not together with touches, which could not be told from those that came too late
   };
   explicit Messages(std::uint64_t seed) : Messages(seed, Shape()) {}
@@ -34,7 +35,7 @@ class Messages {
   // Of every stamp from 1 up, the same each time.
   ApplyEntry at(std::uint64_t number, const std::string& ns) const {
     kit::SeededRandom dice(seed_ * 1'000'003 + number);
-    const auto stamp = base() + number;
+    const auto stamp = base() + number * shape_.step;
     const int identity = static_cast<int>(dice.next() % static_cast<unsigned>(shape_.identities));
     const auto version = version_of(identity, number);
     const auto kind = dice.next() % 20;
@@ -71,7 +72,7 @@ class Messages {
   // Empty: it is what was set. Else what is wrong.
   std::string check(const Record& record, const std::string& ns) const {
     if (record.stamp <= base()) return "a stamp that nobody gave";
-    const auto entry = at(record.stamp - base(), ns);
+    const auto entry = at((record.stamp - base()) / shape_.step, ns);
     const auto& c = entry.command;
     if (c.kind != CommandKind::kSet || c.id != record.id) return "its stamp is of another message";
     if (record.payload.view() != c.payload.view()) return "the payload is of another version";
