@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include <setget/archive.hpp>
 
@@ -35,6 +38,21 @@ inline bool explains(const PastClaim& later, const PastClaim& one, std::span<con
   });
 }
 
+// Those states that say what another claim took are no claims of their own: what claimed was the set before them.
+inline std::vector<PastClaim> claims_made(std::span<const PastClaim> claims) {
+  std::map<std::pair<std::size_t, Stamp>, std::pair<TimePoint, std::uint64_t>> first;
+  for (const auto& one : claims) {
+    const std::pair begins(one.since, one.applied);
+    const auto [at, fresh] = first.try_emplace({one.identity, one.stamp}, begins);
+    if (!fresh) at->second = std::min(at->second, begins);
+  }
+  std::vector<PastClaim> made;
+  for (const auto& one : claims) {
+    if (!one.lost || first.at({one.identity, one.stamp}) == std::pair(one.since, one.applied)) made.push_back(one);
+  }
+  return made;
+}
+
 // The latest claim by then has the key, and only while the record of its identity is in force and lists it; that may be a later version
 // with an earlier stamp, where versions are the caller's. A state says what it had lost when it was
 // applied, which may be more than it had lost at its moment: what a claim that came later took, it had until then. The other way round a
@@ -42,6 +60,7 @@ inline bool explains(const PastClaim& later, const PastClaim& one, std::span<con
 inline PastHolder past_holder(std::span<const PastClaim> claims, TimePoint at) {
   using Status = HistoryLookup::Status;
   PastHolder out;
+  const auto made = claims_made(claims);
   Stamp latest = 0;  // claim of the identity that was found
   bool lost_to_unknown = false;
   for (std::size_t i = 0; i < claims.size(); ++i) {
@@ -55,7 +74,7 @@ inline PastHolder past_holder(std::span<const PastClaim> claims, TimePoint at) {
     }
     bool taken = false;
     bool had_it_still = false;
-    for (const auto& other : claims) {
+    for (const auto& other : made) {
       if (other.identity == one.identity || other.stamp <= own) continue;
       if (other.since <= at) {
         taken = taken || one.lost || other.since >= one.since;

@@ -95,6 +95,20 @@ TEST(PastHolder, has_what_it_has_not_lost_to_this_day) {
   EXPECT_NE(detail::past_holder(std::vector{lost, to_this_day(second)}, at(30)).status, Status::kFound);
 }
 
+TEST(PastHolder, is_not_taken_again_by_a_state_that_says_what_was_lost) {
+  // Taken at 20, won back at 30 by a stale set, and lost for good at 40: at 35 it is the first one's.
+  const std::vector<PastClaim> claims{of(1, claim(10, 10, 1, false)),
+                                      of(2, claim(20, 20, 2, false)),
+                                      of(1, claim(10, 20, 3, false, true)),
+                                      of(2, claim(20, 30, 4, true, true)),
+                                      of(1, claim(10, 30, 5, true)),
+                                      of(3, to_this_day(claim(40, 40, 6, false))),
+                                      of(1, to_this_day(claim(10, 40, 7, false, true)))};
+  const auto holder = detail::past_holder(claims, at(35));
+  EXPECT_EQ(holder.status, Status::kFound);
+  EXPECT_EQ(holder.claim, 4u);
+}
+
 TEST(PastHolder, goes_on_through_states_that_lose_other_keys) {
   // Lost to 30 (applied first), and another key at 25: it had this one until 30.
   const std::vector<PastClaim> claims{of(2, claim(20, 20, 2, false, true)), of(2, claim(20, 25, 3, true, true)), claim(30, 30, 1, false)};

@@ -1,4 +1,4 @@
-// Histories of messages that were applied in whatever order: they end where the store is.
+// Histories of random messages: exact where they were applied in their order; in whatever order, they end where the store is.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -28,6 +28,14 @@ std::optional<Record> known(std::optional<Record> record, Stamp step, bool mixed
   return record;
 }
 
+std::shared_ptr<ArchiveBackend> archive_of(KeyStoreBackend& store) {
+  auto archive = memory::open({}).value().archive();
+  std::vector<ArchivedState> archived;
+  for (auto& state : store.history({.limit = 100'000}).value().states) archived.push_back({.state = std::move(state), .keep = {}});
+  EXPECT_TRUE(archive->write_history({.source = {.uuid = "s", .epoch = 1}, .states = archived}));
+  return archive;
+}
+
 void run(std::uint64_t seed, Stamp step, bool mixed = false) {
   setget::testing::SeededRandom dice(seed);
   const bool expires = seed % 4 == 1;
@@ -51,10 +59,7 @@ void run(std::uint64_t seed, Stamp step, bool mixed = false) {
     plan << redis_test::text_of(entry) << "\n";
     ASSERT_TRUE(backend.apply({.entries = {&entry, 1}, .now = Messages::now()}).value().at(0));
   }
-  const auto archive = memory::open({}).value().archive();
-  std::vector<ArchivedState> archived;
-  for (auto& state : backend.history({.limit = 100'000}).value().states) archived.push_back({.state = std::move(state), .keep = {}});
-  ASSERT_TRUE(archive->write_history({.source = {.uuid = "s", .epoch = 1}, .states = archived}));
+  const auto archive = archive_of(backend);
   const auto afterwards = Messages::over() + Milliseconds(60'000);
   std::ostringstream past;
   std::ostringstream present;
@@ -77,9 +82,47 @@ void run(std::uint64_t seed, Stamp step, bool mixed = false) {
   ASSERT_EQ(past.str(), present.str()) << "seed " << seed << "\n" << plan.str();
 }
 
+// In the order in which they were accepted: what was there at each moment.
+void look_back(std::uint64_t seed) {
+  const Messages messages(seed, Messages::Shape{.identities = 3, .shared_keys = 2, .touches = seed % 4 == 0, .step = 2'048});
+  constexpr std::uint64_t kMessages = 14;
+  const auto store = memory::open({}).value().key_store();
+  auto& backend = *store.backend();
+  std::vector<std::string> was;
+  const auto everything = [&](auto&& by_key, auto&& by_id) {
+    std::string out;
+    for (const auto& key : messages.keys()) out += key + ": " + text(by_key(key)) + "\n";
+    for (const auto& id : messages.ids()) out += id + ": " + text(by_id(id)) + "\n";
+    return out;
+  };
+  for (std::uint64_t n = 1; n <= kMessages; ++n) {
+    auto entry = messages.at(n, "n");
+    entry.history = entry.command.kind == CommandKind::kSet;
+    ASSERT_TRUE(backend.apply({.entries = {&entry, 1}, .now = Messages::now()}).value().at(0));
+    was.push_back(everything(
+        [&](std::string_view key) {
+          return backend.get({.ns = "n", .keys = {&key, 1}, .now = Messages::now()}).value().at(0).record;
+        },
+        [&](std::string_view id) { return backend.get_by_id({.ns = "n", .id = id, .now = Messages::now()}).value().record; }));
+  }
+  const auto archive = archive_of(backend);
+  for (std::uint64_t n = 1; n <= kMessages; ++n) {
+    const auto at = time_of(Messages::base() + n * 2'048);
+    ASSERT_EQ(
+        everything([&](std::string_view key) { return archive->get_history({.ns = "n", .key = key, .id = {}, .at = at}).value().record; },
+                   [&](std::string_view id) { return archive->get_history({.ns = "n", .key = {}, .id = id, .at = at}).value().record; }),
+        was[n - 1])
+        << "seed " << seed << " after message " << n;
+  }
+}
+
 std::uint64_t rounds() {
   const char* given = std::getenv("SETGET_HISTORY_ROUNDS");
   return given == nullptr ? 3'000 : std::strtoull(given, nullptr, 10);
+}
+
+TEST(HistoryOrder, of_messages_in_their_order_every_moment_is_exact) {
+  for (std::uint64_t seed = 1; seed <= rounds() / 3 && !HasFatalFailure(); ++seed) look_back(seed);
 }
 
 TEST(HistoryOrder, ends_where_the_store_is_with_milliseconds_between) {
