@@ -25,6 +25,7 @@ MODEL = "src/core/model.cpp"
 QUEUE = "src/memory/queue_state.cpp"
 STORE = "src/memory/key_store.cpp"
 ARCHIVE = "src/memory/archive.cpp"
+ARCHIVE_HISTORY = "src/memory/archive_history.cpp"
 TTL = "src/pipeline/ttl.cpp"
 ROUND = "src/pipeline/worker_round.cpp"
 PIPELINE = "src/pipeline/pipeline.cpp"
@@ -283,6 +284,10 @@ MUTANTS = [
             "if (careful_) displaced_.insert(qualified(ns, holder));", "", "redis_interleaved", "*writers*/1"),
     in_unit("redis_evict_look", "keys of an expired record are given up though another version has come", 4, PHASES,
             "only_looks = true;", "", "redis_interleaved", "*writers*/1"),
+    in_unit("history_own_claim", "a key is taken from a later version by an earlier one of the same record", 4, ARCHIVE_HISTORY,
+            ".identity = identity,", ".identity = claims.size(),", "unit_memory", "HistoryOrder.*"),
+    in_unit("history_stale_claim", "of the past, a key that a stale set had claimed is taken from its record", 4, ARCHIVE_HISTORY,
+            ".open = !state.until,", ".open = false,", "unit_memory", "HistoryOrder.*"),
     in_unit("redis_line_first", "a record is written before its line of the change log", 10, COMMIT,
             "std::ranges::stable_sort(whole.ops_, {}, rank);", "", "redis_faults", "*RedisFaults*change_log*"),
     in_unit("redis_fresh_no_log", "a new record does not look whether there is a change log to be told in", 10, FRESH,
