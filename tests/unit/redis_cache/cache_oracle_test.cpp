@@ -99,8 +99,8 @@ void run_oracle(const std::string& writer_uri, const std::string& reader_uri, st
   for (auto& one : threads) one.join();
   const auto counts = reader.counts();
   EXPECT_EQ(seen.too_old, 0U);
-  EXPECT_GT(seen.reads, 1000U);
-  EXPECT_GT(counts.hits, 100U) << "the test must meet the cache";
+  EXPECT_GT(seen.reads, 200U);
+  EXPECT_GT(counts.hits, 20U) << "the test must meet the cache";
   EXPECT_GT(counts.invalidations, 100U);
   std::printf("%llu reads, %llu hits, %llu failed, %llu invalidations; the oldest answer was %.1f ms behind (bound %lld ms)\n",
               static_cast<unsigned long long>(seen.reads), static_cast<unsigned long long>(counts.hits),
