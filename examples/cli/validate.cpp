@@ -40,7 +40,16 @@ struct ValidateOptions {
 };
 
 Result<std::string> read_whole(const std::string& path) {
-  const auto whole = [](std::istream& in) { return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()); };
+  // Pipes have no size, and a device may never end.
+  const auto whole = [](std::istream& in) -> Result<std::string> {
+    std::string text;
+    char part[65'536];
+    while (in.read(part, sizeof part), in.gcount() > 0) {
+      text.append(part, static_cast<std::size_t>(in.gcount()));
+      if (text.size() > kMostBytes) return Error(ErrorCode::kTooLarge, "more than " + std::to_string(kMostBytes) + " bytes, the limit");
+    }
+    return text;
+  };
   if (path == "-") return whole(std::cin);
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return Error(ErrorCode::kNotFound, "there is no such file");

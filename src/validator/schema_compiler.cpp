@@ -242,11 +242,18 @@ Result<void> Compiler::refuse_loops() {
 }
 
 // To where a chain of mere references leads. In a program with dynamic references a resource that is passed counts, so only within one.
-const Node* Compiler::skip_references(const Node& owner, const Node* node) const {
+const Node* Compiler::skip_references(const Node& owner, const Node* node) {
+  // Where scopes count, all on the way are of the owner's resource: so what is known of a node's way holds for each owner that goes it.
+  std::vector<const Node*> passed;
   while (node->types == kAnyType && node->values.empty() && node->ops.size() == 1 && node->ops[0].kind == OpKind::kRef && !node->object &&
          !node->array && !node->string && !node->number && !node->has_unevaluated_properties && !node->has_unevaluated_items) {
     if (program_->dynamic && (node->resource != owner.resource || node->ops[0].edge.node->resource != owner.resource)) break;
-    node = node->ops[0].edge.node;
+    passed.push_back(node);
+    const auto known = way_ends_.find(node);
+    node = known == way_ends_.end() ? node->ops[0].edge.node : known->second;
+  }
+  if (passed.size() > 1) {
+    for (const auto* one : passed) way_ends_[one] = node;
   }
   return node;
 }

@@ -48,7 +48,7 @@ class Compiler {
   Result<void> bind_dynamic();
   Result<void> refuse_loops();
   void shorten();
-  const Node* skip_references(const Node& owner, const Node* node) const;
+  const Node* skip_references(const Node& owner, const Node* node);
   void add_filters();
 
   std::size_t value(const Keywords& has, Key key) const noexcept { return has[static_cast<std::size_t>(key)]; }
@@ -71,6 +71,7 @@ class Compiler {
   std::vector<Node*> nodes_;  // by the number of the place
   std::vector<Pending> queue_;
   std::unordered_map<std::string, const Regex*> regexes_;
+  std::unordered_map<const Node*, const Node*> way_ends_;  // of nodes that are a reference and nothing else: where the ways from them end
   std::vector<DynamicUse> dynamic_;
   std::vector<bool> touched_;  // resources with a node
   // Of the schema being filled.

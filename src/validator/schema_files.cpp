@@ -16,12 +16,22 @@ namespace fs = std::filesystem;
 
 Result<std::string> read_whole(const fs::path& path, std::size_t most) {
   std::error_code failed;
-  if (fs::is_directory(path, failed)) return Error(ErrorCode::kInvalidArgument, fmt::format("{}: is a folder", path.string()));
+  const auto status = fs::status(path, failed);
+  if (fs::is_directory(status)) return Error(ErrorCode::kInvalidArgument, fmt::format("{}: is a folder", path.string()));
+  // A pipe would hold up who reloads until somebody writes into it, and a device may never end.
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    return Error(ErrorCode::kInvalidArgument, fmt::format("{}: is no regular file", path.string()));
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error(ErrorCode::kNotFound, fmt::format("{}: cannot be opened", path.string()));
-  std::string text(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>{});
+  const auto size = fs::file_size(path, failed);
+  if (!failed && size > most) return Error(ErrorCode::kTooLarge, fmt::format("{}: {} bytes, limit {}", path.string(), size, most));
+  // It may grow while it is read.
+  std::string text;
+  char part[65'536];
+  while (text.size() <= most && (file.read(part, sizeof part), file.gcount() > 0))
+    text.append(part, static_cast<std::size_t>(file.gcount()));
   if (file.bad()) return Error(ErrorCode::kUnavailable, fmt::format("{}: cannot be read", path.string()));
-  if (text.size() > most) return Error(ErrorCode::kTooLarge, fmt::format("{}: {} bytes, limit {}", path.string(), text.size(), most));
+  if (text.size() > most) return Error(ErrorCode::kTooLarge, fmt::format("{}: more than {} bytes, the limit", path.string(), most));
   return text;
 }
 

@@ -349,6 +349,16 @@ Result<const Place*> Registry::look_up(const Resource& from, std::string_view re
   return &place(resource->document, found->second);
 }
 
+std::size_t Registry::member_of(std::uint32_t document, std::size_t object, std::string_view name) {
+  const auto tape = this->tape(document);
+  if (count_of(tape, object) <= 16) return member(tape, object, name);
+  // A schema of many definitions that refer to each other would be read once for each reference.
+  const auto [at, fresh] = names_.try_emplace(std::uint64_t{document} << 32 | object);
+  if (fresh) each_member(tape, object, [&](std::string_view one, std::size_t value) { at->second.try_emplace(one, value); });
+  const auto found = at->second.find(name);
+  return found == at->second.end() ? 0 : found->second;
+}
+
 Result<const Place*> Registry::follow(Resource* resource, std::string_view pointer, std::string_view reference, const Resource& from) {
   const auto document = resource->document;
   const auto tape = this->tape(document);
@@ -368,7 +378,7 @@ Result<const Place*> Registry::follow(Resource* resource, std::string_view point
     pointer = end == std::string_view::npos ? std::string_view() : pointer.substr(end);
     std::size_t next = 0;
     if (tag_of(tape.words[at]) == '{') {
-      next = member(tape, at, token);
+      next = member_of(document, at, token);
     } else if (tag_of(tape.words[at]) == '[') {
       std::size_t index = 0;
       const auto parsed = std::from_chars(token.data(), token.data() + token.size(), index);

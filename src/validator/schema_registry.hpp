@@ -77,6 +77,8 @@ class Registry {
   Result<void> anchors(std::uint32_t document, std::size_t at, Resource* resource, bool is_root);
   Result<const Place*> look_up(const Resource& from, std::string_view reference, std::string* anchor);
   Result<const Place*> follow(Resource* resource, std::string_view pointer, std::string_view reference, const Resource& from);
+  // As member(), for many names of one large object.
+  std::size_t member_of(std::uint32_t document, std::size_t object, std::string_view name);
   Resource* new_resource(std::uint32_t document, std::size_t at, UriReference uri, const Dialect& dialect);
 
   const json_schema::Options& options_;
@@ -89,6 +91,8 @@ class Registry {
   std::deque<Place> place_store_;
   // By resource and text: the place, and the anchor where the reference names one.
   std::unordered_map<std::uint32_t, std::unordered_map<std::string, std::pair<const Place*, std::string>>> resolved_;
+  // Of large objects that references lead through, by document and place: the first value under each name.
+  std::unordered_map<std::uint64_t, std::unordered_map<std::string_view, std::size_t>> names_;
   std::size_t metaschema_depth_ = 0;
 };
 

@@ -173,6 +173,7 @@ TEST_F(Schemas, that_do_not_compile_name_key_line_file_and_place) {
   EXPECT_EQ(refused("[flows.f]\nschema = \"schemas/none.json\"\n").message,
             "setget.toml:2: flows.f.schema: schemas/none.json: cannot be opened");
   EXPECT_EQ(refused("[flows.f]\nschema = \"schemas\"\n").message, "setget.toml:2: flows.f.schema: schemas: is a folder");
+  EXPECT_EQ(refused("[flows.f]\nschema = \"/dev/zero\"\n").message, "setget.toml:2: flows.f.schema: /dev/zero: is no regular file");
   const auto version =
       refused("[flows.f.schema]\nby = \"attribute:v\"\n[flows.f.schema.versions]\n1 = \"schemas/text.json\"\n2 = \"schemas/typo.json\"\n");
   EXPECT_EQ(version.field, "flows.f.schema.versions.2");
