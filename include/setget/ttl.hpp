@@ -69,7 +69,7 @@ struct Flows {
 
 // Reads the sections ttl, accounts, flows and the key isolation of a TOML document; other sections are not its business. Unknown keys
 // inside its sections are errors. Reads and compiles the schemas that flows name; files are relative to the folder of source_name.
-// Errors: kInvalidArgument with field = TOML path and position = line number in the message.
+// Errors: kInvalidArgument with field = TOML path; the message begins with file and line.
 SETGET_API Result<Flows> parse_flows(std::string_view toml, std::string_view source_name = "setget.toml");
 // The same from a file. kNotFound if there is none.
 SETGET_API Result<Flows> load_flows(const std::string& path);

@@ -76,9 +76,7 @@ Result<Flows> parse_flows(std::string_view toml, std::string_view source_name) {
   if (auto valid = flows.validate(); !valid) {
     const auto& error = valid.error();
     const auto line = detail::line_of(*document, error.field());
-    return Error(error.code(), fmt::format("{}:{}: {}: {}", source_name, line, error.field(), error.message()))
-        .at_field(error.field())
-        .at_position(line);
+    return Error(error.code(), fmt::format("{}:{}: {}: {}", source_name, line, error.field(), error.message())).at_field(error.field());
   }
   return flows;
 }

@@ -27,8 +27,7 @@ inline Result<toml::table> parse_toml(std::string_view text, std::string_view so
   try {
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
-    return Error(ErrorCode::kInvalidArgument, fmt::format("{}:{}: {}", source, error.source().begin.line, error.description()))
-        .at_position(error.source().begin.line);
+    return Error(ErrorCode::kInvalidArgument, fmt::format("{}:{}: {}", source, error.source().begin.line, error.description()));
   }
 }
 
@@ -69,7 +68,7 @@ struct TomlProblems {
   void add(const std::string& path, const toml::source_region& where, std::string_view what) {
     if (first) return;
     first.emplace(ErrorCode::kInvalidArgument, fmt::format("{}:{}: {}: {}", source, where.begin.line, path, what));
-    first->at_field(path).at_position(where.begin.line);
+    first->at_field(path);
   }
   Result<void> result() const { return first ? Result<void>(*first) : Result<void>(); }
 };

@@ -43,6 +43,7 @@ class Schemas : public ::testing::Test {
     const auto config = load_config((folder_ / "setget.toml").string());
     if (config) return {"accepted", "accepted"};
     EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument);
+    EXPECT_FALSE(config.error().position()) << "a line is no byte";
     auto message = config.error().message();
     const auto path = folder_.string() + "/";
     for (auto at = message.find(path); at != std::string::npos; at = message.find(path)) message.erase(at, path.size());
