@@ -144,8 +144,9 @@ GatewayResponse GatewayCore::run_archive(const Call& call) {
   {
     JsonObject object(body);
     object.number("read", report->read).number("written", report->written).number("tombstones", report->tombstones);
-    object.number("older", report->older).number("skipped_short_lived", report->skipped_short_lived).number("purged", report->purged);
-    object.boolean("first_run", report->first_run).number("position", report->position);
+    object.number("already_there", report->older).number("skipped_short_lived", report->skipped_short_lived);
+    object.number("purged", report->purged).number("quarantined", report->quarantined).boolean("first_run", report->first_run);
+    object.boolean("reconciled", report->reconciled).number("archive_only", report->archive_only).number("position", report->position);
   }
   return json_response(200, std::move(body));
 }

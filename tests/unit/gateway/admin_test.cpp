@@ -121,6 +121,9 @@ TEST_F(GatewayAdmin, runs_the_archive_on_request_and_lists_schedules) {
   const auto run = call("POST", "/v1/archive:run");
   ASSERT_EQ(run.status, 200) << run.body.view();
   EXPECT_EQ(body_of(run).at("written"), 1);
+  EXPECT_EQ(body_of(run).at("already_there"), 0);
+  EXPECT_EQ(body_of(run).at("quarantined"), 0);
+  EXPECT_EQ(body_of(run).at("reconciled"), false);
   const json schedules = body_of(call("GET", "/v1/schedules")).at("schedules");
   ASSERT_FALSE(schedules.empty());
   EXPECT_EQ(schedules.at(0).at("name"), "archive");
