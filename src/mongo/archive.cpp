@@ -46,8 +46,11 @@ class MongoArchive final : public ArchiveBackend {
   Result<std::size_t> reclaim(const ReclaimArchive& request) override {
     reader_.forget_ahead();
     const auto deadline = place_->clients().own_deadline();
+    const auto from = place_->call(deadline, [&](mongoc_client_t* client) { return load_purge_from(*place_, client, deadline); });
+    if (!from) return from.error();
+    const bool may_be_due = *from && **from <= request.now;
     std::size_t steps = 0;
-    while (steps < request.max_steps) {
+    while (may_be_due && steps < request.max_steps) {
       const auto limit = std::min(request.max_steps - steps, place_->options().batch);
       auto done = place_->call(deadline, [&](mongoc_client_t* client) { return purge(client, request.now, limit, deadline); });
       if (!done) return done;

@@ -11,6 +11,7 @@
 
 #include "mongo/chunks.hpp"
 #include "mongo/errors.hpp"
+#include "mongo/state_documents.hpp"
 
 namespace setget::inline v0::mongo {
 
@@ -278,6 +279,7 @@ class Writer::Bulk {
 Result<void> Writer::carry_out(std::vector<Work>& works, Deadline deadline) {
   const bool insert_first = mostly_new_.load(std::memory_order_relaxed);
   return place_->call(deadline, [&](mongoc_client_t* client) -> Result<void> {
+    if (auto noted = note_purge(client, works, deadline); !noted) return noted;
     // Pieces come before the document that they belong to: whoever finds it finds them.
     for (const auto& work : works) {
       if (work.result || work.document.pieces.empty()) continue;
@@ -291,6 +293,19 @@ Result<void> Writer::carry_out(std::vector<Work>& works, Deadline deadline) {
     }
     return {};
   });
+}
+
+Result<void> Writer::note_purge(mongoc_client_t* client, const std::vector<Work>& works, Deadline deadline) {
+  auto earliest = TimePoint::max();
+  for (const auto& work : works) {
+    if (work.document.purge_at) earliest = std::min(earliest, *work.document.purge_at);
+  }
+  const auto known = purge_from_.load(std::memory_order_relaxed);
+  if (earliest >= known) return {};
+  if (auto lowered = lower_purge_from(*place_, client, earliest, deadline); !lowered) return lowered;
+  // What another thread noted meanwhile may be earlier still: then it is noted again, which does no harm.
+  purge_from_.store(earliest, std::memory_order_relaxed);
+  return {};
 }
 
 // Later ones are smaller: of two writes of one version and revision the first one stays.

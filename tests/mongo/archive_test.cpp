@@ -18,6 +18,33 @@ namespace {
 
 using namespace mongo_test;
 
+// What Metrics were told.
+class Counters final : public Metrics {
+ public:
+  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
+    const std::lock_guard lock(mutex_);
+    std::string name(counter);
+    for (const auto& label : labels) name.append(" ").append(label.value);
+    counts_[name] += amount;
+  }
+  void set(std::string_view, double, MetricLabels) noexcept override {}
+  void observe(std::string_view, double, MetricLabels) noexcept override {}
+  double of(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    return counts_[name];
+  }
+  double all() {
+    const std::lock_guard lock(mutex_);
+    double sum = 0;
+    for (const auto& [name, count] : counts_) sum += count;
+    return sum;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, double> counts_;
+};
+
 class MongoArchive : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override { SETGET_REQUIRE_MONGO(GetParam()); }
@@ -65,6 +92,35 @@ TEST_P(MongoArchive, purging_and_removing_take_the_pieces_along) {
   const std::vector<ArchiveId> ids{{.ns = {}, .id = "b"}};
   EXPECT_EQ(archive->remove(ids).value(), 1u);
   EXPECT_EQ(archive.count(".chunks"), 0);
+}
+
+TEST_P(MongoArchive, another_process_purges_what_this_one_wrote_and_nobody_looks_before_it_is_due) {
+  const auto counters = std::make_shared<Counters>();
+  auto with = options();
+  with.ttl_index = false;
+  Archive archive(with);
+  with.metrics = counters;
+  const auto other = mongo::open(with).value().archive();
+  const auto write = [&](const std::string& id, std::int64_t purge_at) {
+    auto entry = document(id, 1);
+    entry.purge_at = TimePoint(Milliseconds(purge_at));
+    ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
+  };
+  const auto finds_of_reclaim = [&](std::int64_t now, std::size_t steps) {
+    const auto before = counters->of("setget_mongo_commands_total find ok");
+    EXPECT_EQ(other->reclaim({.now = TimePoint(Milliseconds(now))}).value(), steps);
+    return counters->of("setget_mongo_commands_total find ok") - before;
+  };
+  ASSERT_EQ(written(archive->write({.entries = documents(3, 1)}).value()), 3u);
+  const auto nothing_due = finds_of_reclaim(1'000'000, 0);
+  write("late", 3000);
+  write("later", 4000);
+  EXPECT_EQ(finds_of_reclaim(2999, 0), nothing_due);
+  EXPECT_EQ(finds_of_reclaim(3000, 1), nothing_due + 1);
+  write("early", 2000);
+  EXPECT_EQ(finds_of_reclaim(2000, 1), nothing_due + 1);
+  EXPECT_EQ(finds_of_reclaim(4000, 1), nothing_due + 1);
+  EXPECT_EQ(archive.count(), 3);
 }
 
 TEST_P(MongoArchive, a_missing_piece_is_damage_and_not_a_shorter_payload) {
@@ -229,33 +285,6 @@ TEST_P(MongoArchive, an_archive_run_keeps_the_refused_document_in_quarantine_and
   EXPECT_EQ(healed.quarantined, 0u);
   EXPECT_TRUE(archiver->verify({.deep = true}).value().equal());
 }
-
-// What Metrics were told.
-class Counters final : public Metrics {
- public:
-  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
-    const std::lock_guard lock(mutex_);
-    std::string name(counter);
-    for (const auto& label : labels) name.append(" ").append(label.value);
-    counts_[name] += amount;
-  }
-  void set(std::string_view, double, MetricLabels) noexcept override {}
-  void observe(std::string_view, double, MetricLabels) noexcept override {}
-  double of(const std::string& name) {
-    const std::lock_guard lock(mutex_);
-    return counts_[name];
-  }
-  double all() {
-    const std::lock_guard lock(mutex_);
-    double sum = 0;
-    for (const auto& [name, count] : counts_) sum += count;
-    return sum;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, double> counts_;
-};
 
 // A store, and its archive after a run.
 struct Archived {

@@ -362,6 +362,8 @@ MUTANTS = [
             " || (!work.document.tombstone && held.order < ours.order)", "", "mongo_archive", "*whoever_writes_the_next*"),
     in_unit("mongo_pieces", "pieces of the version before stay", 10, MONGO, "no_pieces_ = !*any;", "no_pieces_ = true;", "mongo_archive",
             "*whoever_writes_the_next*"),
+    in_unit("mongo_purge", "what is to be purged is not noted for other processes", 10, MONGO, "if (earliest >= known) return {};",
+            "return {};", "mongo_archive", "*another_process_purges*"),
     in_unit("mongo_layout", "documents of another layout are read", 10, MONGO_DOCUMENT, "if (format == kFormat) return {};",
             "if (format <= kFormat) return {};", "mongo_archive", "*another_layout*"),
     in_unit("mongo_lost", "what was written before its answer was lost counts as older", 10, MONGO, "} else if (work->unknown) {",
