@@ -24,7 +24,8 @@ namespace setget::inline v0::mongo {
 
 enum class PayloadForm : std::uint8_t {
   kBinary,    // the payload's bytes
-  kDocument,  // and beside them, where the payload is JSON that BSON can hold, a native document in the field `record.document`, for queries
+  kDocument,  // and beside them, where the payload is JSON that BSON can hold, a native document in the field `record.document`, for
+              // queries
 };
 
 struct Options {
@@ -36,8 +37,8 @@ struct Options {
   PayloadForm payload = PayloadForm::kBinary;
   // Larger payloads are cut into pieces of this size, in documents of their own. 1 KiB to 12 MiB (a document of MongoDB has 16 MiB).
   std::size_t max_inline_bytes = std::size_t{12} << 20;
-  // Make the index on `record.purge_at` one by which the server drops documents on its own clock. A server that has no such index, and false:
-  // reclaim() drops them.
+  // Make the index on `record.purge_at` one by which the server drops documents on its own clock. A server that has no such index, and
+  // false: reclaim() drops them.
   bool ttl_index = true;
   std::size_t connections = 4;  // used at a time, by this object; further calls wait for one until their deadline. 1 to 256
   // A server that has not accepted a connection, or has not said what it is, within this time counts as down. A call can take this much
