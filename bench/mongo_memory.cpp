@@ -34,7 +34,7 @@ double measure(RedisServer& redis, const mongo::Options& options, std::uint64_t 
     apply(store, corpus_of(kPayloadBytes, records), 0, records, stamp_at(system_clock()->now()));
   }
   const auto printed = output_of({"/proc/self/exe", "--archiver-child", redis.uri(), options.uri, options.collection,
-                                  std::to_string(options.batch), options.guard_index ? "1" : "0", std::to_string(records)});
+                                  std::to_string(options.batch), std::to_string(records)});
   if (!printed || printed->empty()) fail("the archiver's process failed");
   auto database = must(mongo::open(options), "mongo");
   must(database.drop(), "drop");
@@ -44,11 +44,10 @@ double measure(RedisServer& redis, const mongo::Options& options, std::uint64_t 
 }  // namespace
 
 int run_archiver_child(const std::vector<std::string>& words) {
-  if (words.size() != 6) fail("--archiver-child is for the bench itself");
+  if (words.size() != 5) fail("--archiver-child is for the bench itself");
   auto store = must(redis::open({.uri = words[0], .prefix = "bench"}), "redis").key_store();
-  auto database =
-      must(mongo::open({.uri = words[1], .collection = words[2], .batch = std::stoul(words[3]), .guard_index = words[4] == "1"}), "mongo");
-  const auto records = std::stoull(words[5]);
+  auto database = must(mongo::open({.uri = words[1], .collection = words[2], .batch = std::stoul(words[3])}), "mongo");
+  const auto records = std::stoull(words[4]);
   const auto archiver = make_archiver(store, database, std::stoul(words[3]));
   run_archive(*archiver, records);
   run_archive(*archiver, 0);

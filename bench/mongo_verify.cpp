@@ -33,13 +33,14 @@ double read_all(const mongo::Options& options, KeyStore* store) {
   const bson_t* document = nullptr;
   std::uint64_t count = 0;
   while (mongoc_cursor_next(cursor.get(), &document)) {
-    const auto payload = mongo::find(document, "payload");
+    const auto payload = mongo::find(document, "record.payload");
     const auto bytes = payload ? payload->bytes() : std::nullopt;
     if (!bytes || bytes->size() != kBytes) fail("a document without its payload");
     ++count;
     if (store == nullptr) continue;
     const auto found = must(store->get_by_id(mongo::text_or_empty(document, "id"), system_clock()->now()), "get");
-    if (!found || found->payload.view() != *bytes || found->version != static_cast<Version>(mongo::integer_or(document, "version", 0))) {
+    if (!found || found->payload.view() != *bytes ||
+        found->version != static_cast<Version>(mongo::integer_or(document, "record.version", 0))) {
       fail("store and archive differ");
     }
   }

@@ -28,7 +28,7 @@ struct ArchiveEntry {
 };
 
 enum class ArchiveWrite : std::uint8_t {
-  kWritten,  // replaced what was there, or is new
+  kWritten,  // replaced what was there, is new, or gave the tombstone that is newer the keys by which that answers (not every archive does)
   kOlder,    // the archive has the same (version, revision) or a newer one; nothing changed
 };
 

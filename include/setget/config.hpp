@@ -64,7 +64,6 @@ struct MongoConfig {
   bool documents = false;  // payload = "document"
   std::size_t max_inline_bytes = std::size_t{12} << 20;
   bool ttl_index = true;
-  bool guard_index = false;
   std::size_t connections = 4;
   Milliseconds connect_timeout{2000};
   Milliseconds timeout{30'000};

@@ -24,7 +24,8 @@ namespace setget::inline v0::mongo {
 
 enum class PayloadForm : std::uint8_t {
   kBinary,    // the payload's bytes
-  kDocument,  // and beside them, where the payload is JSON that BSON can hold, a native document in the field `document`, for queries
+  kDocument,  // and beside them, where the payload is JSON that BSON can hold, a native document in the field `record.document`, for
+              // queries
 };
 
 struct Options {
@@ -36,12 +37,9 @@ struct Options {
   PayloadForm payload = PayloadForm::kBinary;
   // Larger payloads are cut into pieces of this size, in documents of their own. 1 KiB to 12 MiB (a document of MongoDB has 16 MiB).
   std::size_t max_inline_bytes = std::size_t{12} << 20;
-  // Make the index on `purge_at` one by which the server drops documents on its own clock. A server that has no such index, and false:
-  // reclaim() drops them.
+  // Make the index on `record.purge_at` one by which the server drops documents on its own clock. A server that has no such index, and
+  // false: reclaim() drops them.
   bool ttl_index = true;
-  // Make a unique index on `_id` and `order` as well, once a document is replaced. For servers that use an index only where a query has
-  // just its fields (mongo-java-server): without it they look at every document for each that is replaced. Others need no such index.
-  bool guard_index = false;
   std::size_t connections = 4;  // used at a time, by this object; further calls wait for one until their deadline. 1 to 256
   // A server that has not accepted a connection, or has not said what it is, within this time counts as down. A call can take this much
   // longer than its deadline, and no more: everything else ends with the deadline. 10 ms to a minute.

@@ -20,7 +20,6 @@ inline Options options_of(const MongoConfig& config, std::string uri) {
   options.payload = config.documents ? PayloadForm::kDocument : PayloadForm::kBinary;
   options.max_inline_bytes = config.max_inline_bytes;
   options.ttl_index = config.ttl_index;
-  options.guard_index = config.guard_index;
   options.connections = config.connections;
   options.connect_timeout = config.connect_timeout;
   options.timeout = config.timeout;

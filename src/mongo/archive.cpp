@@ -46,8 +46,11 @@ class MongoArchive final : public ArchiveBackend {
   Result<std::size_t> reclaim(const ReclaimArchive& request) override {
     reader_.forget_ahead();
     const auto deadline = place_->clients().own_deadline();
+    const auto from = place_->call(deadline, [&](mongoc_client_t* client) { return load_purge_from(*place_, client, deadline); });
+    if (!from) return from.error();
+    const bool may_be_due = *from && **from <= request.now;
     std::size_t steps = 0;
-    while (steps < request.max_steps) {
+    while (may_be_due && steps < request.max_steps) {
       const auto limit = std::min(request.max_steps - steps, place_->options().batch);
       auto done = place_->call(deadline, [&](mongoc_client_t* client) { return purge(client, request.now, limit, deadline); });
       if (!done) return done;
@@ -99,7 +102,7 @@ class MongoArchive final : public ArchiveBackend {
       Document in;
       in.add_array("$in", reasons);
       Document query;
-      query.add("gone", in);
+      query.add("record.gone", in);
       Document some;
       some.add_utf8("count", place_->documents()).add("query", query);
       auto tombstones = count(client, some, deadline);
@@ -138,22 +141,22 @@ class MongoArchive final : public ArchiveBackend {
     Document due;
     due.add_date("$lte", now);
     Document filter;
-    filter.add("purge_at", due);
+    filter.add("record.purge_at", due);
     Document fields;
-    fields.add("pieces", std::int32_t{1});
+    fields.add("record.pieces", std::int32_t{1});
     Document options;
     options.add("projection", fields).add("limit", static_cast<std::int64_t>(limit));
     std::vector<std::string> ids;
     std::vector<std::string> with_pieces;
     auto found = place_->find(client, place_->documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
       ids.push_back(text_or_empty(document, "_id"));
-      if (integer_or(document, "pieces", 0) > 0) with_pieces.push_back(ids.back());
+      if (integer_or(document, "record.pieces", 0) > 0) with_pieces.push_back(ids.back());
       return {};
     });
     if (!found) return std::move(found).error();
     if (ids.empty()) return std::size_t{0};
     auto those = one_of(ids);
-    those.add("purge_at", due);  // one that was rewritten meanwhile stays
+    those.add("record.purge_at", due);  // one that was rewritten meanwhile stays
     auto erased = erase(client, those, deadline);
     if (!erased) return erased;
     for (const auto& id : with_pieces) {

@@ -32,7 +32,7 @@ Result<void> write_pieces(Place& place, mongoc_client_t* client, const Prepared&
   upsert.add("upsert", true);
   for (std::size_t at = 0, number = 0; at < document.pieces.size(); at += size, ++number) {
     Document piece;
-    const auto id = fmt::format("{} {} {:06}", document.id, document.order, number);
+    const auto id = fmt::format("{} {} {:06}", document.id, document.mark.order, number);
     piece.add_utf8("_id", id).add_binary("bytes", document.pieces.view().substr(at, size)).add_date("written_at", machine_time());
     if (document.purge_at) piece.add_date("purge_at", *document.purge_at);
     Document filter;
@@ -45,16 +45,30 @@ Result<void> write_pieces(Place& place, mongoc_client_t* client, const Prepared&
   return {};
 }
 
+Result<bool> any_pieces(Place& place, mongoc_client_t* client, Deadline deadline) {
+  Document fields;
+  fields.add("_id", std::int32_t{1});
+  Document options;
+  options.add("projection", fields).add("limit", std::int64_t{1});
+  bool any = false;
+  auto found = place.find(client, place.chunks(), Document(), options, false, deadline, [&](const bson_t*) -> Result<void> {
+    any = true;
+    return {};
+  });
+  if (!found) return std::move(found).error();
+  return any;
+}
+
 Result<void> drop_old_pieces(Place& place, mongoc_client_t* client, const std::string& id, Deadline deadline) {
   Document filter;
   filter.add_utf8("_id", id);
   Document fields;
-  fields.add("order", std::int32_t{1});
+  fields.add("record.order", std::int32_t{1});
   Document options;
   options.add("projection", fields);
   std::string order;
   auto found = place.find(client, place.documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
-    order = text_or_empty(document, "order");
+    order = text_or_empty(document, "record.order");
     return {};
   });
   if (!found || order.empty()) return found;
@@ -124,12 +138,12 @@ Result<void> sweep_pieces(Place& place, mongoc_client_t* client, std::string& po
   Document those;
   those.add("_id", in);
   Document wanted;
-  wanted.add("order", std::int32_t{1});
+  wanted.add("record.order", std::int32_t{1});
   Document only;
   only.add("projection", wanted);
   std::map<std::string, std::string> current;
   auto there = place.find(client, place.documents(), those, only, false, deadline, [&](const bson_t* document) -> Result<void> {
-    current[text_or_empty(document, "_id")] = text_or_empty(document, "order");
+    current[text_or_empty(document, "_id")] = text_or_empty(document, "record.order");
     return {};
   });
   if (!there) return there;

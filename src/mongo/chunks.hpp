@@ -10,6 +10,8 @@
 namespace setget::inline v0::mongo {
 
 Result<void> write_pieces(Place& place, mongoc_client_t* client, const Prepared& document, Deadline deadline);
+// Whether any document has some.
+Result<bool> any_pieces(Place& place, mongoc_client_t* client, Deadline deadline);
 // Those of versions that are older than the one that the document has now.
 Result<void> drop_old_pieces(Place& place, mongoc_client_t* client, const std::string& id, Deadline deadline);
 // All of a document's.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <utility>
 
 #include "mongo/errors.hpp"
@@ -11,11 +10,6 @@
 
 namespace setget::inline v0::mongo {
 namespace {
-
-// What a tombstone takes away from the record that it ends. Its keys and their stamp stay, so that they answer "gone" and do not fall back
-// to an earlier holder.
-constexpr std::array kOfRecords = {"created_at", "expires_at", "ttl_rule", "owner",    "content_type", "lost",
-                                   "content",    "head",       "payload",  "document", "pieces"};
 
 std::string digest_bytes(const Digest& digest) {
   std::string out(16, '\0');
@@ -54,16 +48,9 @@ Result<void> check(const ArchiveEntry& entry) {
   return {};
 }
 
-// What records and tombstones have in common, beside _id.
-void add_common(Document& out, const ArchiveEntry& entry, const std::string& order) {
-  out.add("format", kFormat);
-  out.add_utf8("order", order);
-  out.add_text("ns", entry.ns);
-  out.add_text("id", entry.id);
-  out.add("version", entry.version);
-  out.add("revision", entry.revision);
-  if (entry.purge_at) out.add_date("purge_at", *entry.purge_at);
-}
+// What both parts of a document begin with: servers compare documents member by member, and nothing behind these two is ever reached,
+// unless it is the same write again.
+void add_mark(Document& part, const Mark& mark) { part.add_utf8("order", mark.order).add("turn", mark.turn); }
 
 void add_text_if(Document& out, std::string_view name, std::string_view bytes) {
   if (!bytes.empty()) out.add_text(name, bytes);
@@ -71,16 +58,18 @@ void add_text_if(Document& out, std::string_view name, std::string_view bytes) {
 
 bool may_be_json(std::string_view content_type) { return content_type.empty() || content_type.find("json") != std::string_view::npos; }
 
-void add_record(Prepared& out, const ArchiveEntry& entry, const Options& options) {
-  const auto& record = entry.record;
-  auto& document = out.whole;
+void add_held(Document& held, const Record& record) {
   Document keys;
   std::size_t count = 0;
   for (const auto key : record.keys) {
     if (!record.lost_keys.contains(key)) keys.push_text(count++, key);
   }
-  document.add_array("keys", keys);
-  document.add("stamp", record.stamp);
+  held.add_array("keys", keys);
+  held.add("stamp", record.stamp);
+}
+
+void add_record(Prepared& out, const Record& record, const Options& options) {
+  auto& document = out.record;
   document.add_date("created_at", record.created_at);
   if (record.expires_at) document.add_date("expires_at", *record.expires_at);
   document.add("ttl_rule", static_cast<std::int32_t>(record.ttl_rule));
@@ -101,60 +90,74 @@ void add_record(Prepared& out, const ArchiveEntry& entry, const Options& options
   // The document comes on top; where both do not fit, the bytes are what counts.
   if (options.payload != PayloadForm::kDocument || !may_be_json(record.content_type)) return;
   Document native;
-  if (add_json(native, "document", record.payload.view()) && document.bytes() + native.bytes() < kMaxDocument) {
+  if (add_json(native, "document", record.payload.view()) && out.bytes() + native.bytes() < kMaxDocument) {
     bson_concat(document.out(), native.raw());
   }
 }
 
 }  // namespace
 
-Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options) {
+// With the names of the parts, and of the operators in raise_of().
+std::size_t Prepared::bytes() const { return identity.bytes() + record.bytes() + held.bytes() + id.size() + 128; }
+
+Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn) {
   if (auto checked = check(entry); !checked) return std::move(checked).error();
   Prepared out;
   out.id = document_id(entry.ns, entry.id);
-  out.order = order_of(entry.version, entry.revision);
+  out.mark = {.order = order_of(entry.version, entry.revision), .turn = turn};
   out.tombstone = entry.tombstone;
   out.purge_at = entry.purge_at;
-  out.whole.add_utf8("_id", out.id);
-  add_common(out.whole, entry, out.order);
+  out.identity.add("format", kFormat).add_text("ns", entry.ns).add_text("id", entry.id);
+  add_mark(out.record, out.mark);
+  out.record.add("version", entry.version).add("revision", entry.revision);
+  if (entry.purge_at) out.record.add_date("purge_at", *entry.purge_at);
   if (entry.tombstone) {
-    out.whole.add_utf8("gone", to_string(entry.reason));
-    Document fields;
-    add_common(fields, entry, out.order);
-    fields.add_utf8("gone", to_string(entry.reason));
-    Document dropped;
-    for (const auto* name : kOfRecords) dropped.add_utf8(name, "");
-    if (!entry.purge_at) dropped.add_utf8("purge_at", "");
-    out.change.add("$set", fields).add("$unset", dropped);
+    out.record.add_utf8("gone", to_string(entry.reason));
   } else {
-    add_record(out, entry, options);
+    add_mark(out.held, out.mark);
+    add_held(out.held, entry.record);
+    add_record(out, entry.record, options);
   }
-  if (!out.whole.whole() || out.whole.bytes() > kMaxDocument) {
-    return Error(ErrorCode::kTooLarge,
-                 fmt::format("the record needs a document of {} bytes; MongoDB takes {}", out.whole.bytes(), kMaxDocument));
+  const bool whole = out.identity.whole() && out.record.whole() && out.held.whole();
+  if (!whole || out.bytes() > kMaxDocument) {
+    return Error(ErrorCode::kTooLarge, fmt::format("the record needs a document of {} bytes; MongoDB takes {}", out.bytes(), kMaxDocument));
   }
   return out;
 }
 
+Document whole_of(const Prepared& document) {
+  Document whole;
+  whole.add_utf8("_id", document.id);
+  bson_concat(whole.out(), document.identity.raw());
+  whole.add("record", document.record);
+  if (!document.tombstone) whole.add("held", document.held);
+  return whole;
+}
+
+Document raise_of(const Prepared& document) {
+  Document raised;
+  raised.add("record", document.record);
+  if (!document.tombstone) raised.add("held", document.held);
+  Document update;
+  update.add("$setOnInsert", document.identity).add("$max", raised);
+  return update;
+}
+
 namespace {
 
-// One field of a document; false if it has another type than it must have.
-bool take(Stored& out, const Value& field, std::int64_t& format) {
+// One field of `record`; false if it has another type than it must have.
+bool take_of_record(Stored& out, const Value& field) {
   const auto name = field.name();
-  if (name == "_id") return take_text(field, out.id);
-  if (name == "format") return take_number(field, format);
   if (name == "order") return take_text(field, out.order);
-  if (name == "ns") return take_text(field, out.ns);
-  if (name == "id") return take_text(field, out.record_id);
   if (name == "version") return take_number(field, out.meta.version);
   if (name == "revision") return take_number(field, out.meta.revision);
-  if (name == "stamp") return take_number(field, out.meta.stamp);
   if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
   if (name == "account") return take_text(field, out.account);
   if (name == "flow") return take_text(field, out.flow);
   if (name == "head") return take_text(field, out.head);
   if (name == "payload") return take_text(field, out.payload);
   if (name == "pieces") return take_number(field, out.pieces);
+  if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
   if (name == "expires_at") {
     out.meta.expires_at = field.time();
     return out.meta.expires_at.has_value();
@@ -168,25 +171,49 @@ bool take(Stored& out, const Value& field, std::int64_t& format) {
     out.content = digest.value_or(Digest{});
     return digest.has_value();
   }
-  if (name == "keys") return take_keys(field, out.keys.emplace());
-  if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
   return true;
+}
+
+bool take_of_held(Stored& out, const Value& field) {
+  const auto name = field.name();
+  if (name == "keys") return take_keys(field, out.keys.emplace());
+  if (name == "stamp") return take_number(field, out.meta.stamp);
+  return true;
+}
+
+// One field of a document. `within` is the name of the wrong one where it stands in a document within.
+bool take(Stored& out, const Value& field, std::string& within) {
+  const auto name = field.name();
+  if (name == "_id") return take_text(field, out.id);
+  if (name == "ns") return take_text(field, out.ns);
+  if (name == "id") return take_text(field, out.record_id);
+  if (name != "record" && name != "held") return true;
+  if (!field.is_document()) return false;
+  return field.each([&](const Value& part) {
+    const bool taken = name == "record" ? take_of_record(out, part) : take_of_held(out, part);
+    if (!taken) within.append(name).append(".").append(part.name());
+    return taken;
+  });
 }
 
 Error damaged(const Stored& stored, std::string_view what) { return corrupted(fmt::format("document \"{}\": {}", stored.id, what)); }
 
 }  // namespace
 
+Result<void> check_format_of(const bson_t* document) {
+  const auto format = integer_or(document, "format", kFormat);
+  if (format == kFormat) return {};
+  return Error(ErrorCode::kUnsupported, fmt::format("the archive's document \"{}\" has format {}; this version reads {}",
+                                                    text_or_empty(document, "_id"), format, kFormat));
+}
+
 Result<Stored> read_document(const bson_t* document) {
+  if (auto known = check_format_of(document); !known) return std::move(known).error();
   Stored out;
-  std::int64_t format = kFormat;
-  const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, field, format); });
+  std::string within;
+  const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, field, within); });
   if (!wrong) return corrupted("a document is not BSON");
-  if (!wrong->empty()) return damaged(out, fmt::format("the field {} is not what it must be", *wrong));
-  if (format > kFormat) {
-    return Error(ErrorCode::kUnsupported,
-                 fmt::format("the archive's document \"{}\" has format {}; this version reads {}", out.id, format, kFormat));
-  }
+  if (!wrong->empty()) return damaged(out, fmt::format("the field {} is not what it must be", within.empty() ? *wrong : within));
   return out;
 }
 

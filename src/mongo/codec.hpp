@@ -13,24 +13,41 @@
 
 namespace setget::inline v0::mongo {
 
-inline constexpr std::int32_t kFormat = 1;
+// 1 had the fields of `record` and `held` beside _id; no release wrote it.
+inline constexpr std::int32_t kFormat = 2;
 // MongoDB's own limit, of what the driver sends as one document.
 inline constexpr std::size_t kMaxDocument = std::size_t{16} << 20;
 
-// An entry ready to be sent.
-struct Prepared {
-  Document whole{};   // what is inserted, and what replaces an older record
-  Document change{};  // tombstones: an update that keeps the keys of the record that it ends
-  std::string id{};   // _id
+// What one write was: the first two members of both parts of a document, in this order, and with that what servers compare them by.
+struct Mark {
   std::string order{};
+  std::int64_t turn = 0;
+  friend bool operator==(const Mark&, const Mark&) = default;
+};
+
+// An entry ready to be sent, in the parts that a document is merged from.
+struct Prepared {
+  Document identity{};  // what never changes, but for _id
+  Document record{};    // the state
+  Document held{};      // the keys that lead to it, and since when; empty for tombstones, which keep those of the record that they end
+  std::string id{};     // _id
+  Mark mark{};
   Payload pieces{};  // a payload that is too large for the document
   std::optional<TimePoint> purge_at{};
   std::size_t index = 0;  // of the entry in the request
   bool tombstone = false;
+
+  std::size_t bytes() const;
 };
 
+// `turn`: of two writes of one version and revision that with the greater one stays.
 // Errors: kInvalidArgument for an entry that breaks the seam's rules, kTooLarge for one that no document can hold.
-Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options);
+Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn);
+// The document, where there is none yet.
+Document whole_of(const Prepared& document);
+// The update that makes it of whatever is there: each part is taken where its mark is greater. So writes may come in any order and any
+// number of times, and what is there need not be known.
+Document raise_of(const Prepared& document);
 
 // A document as the server gave it: everything but the pieces of a large payload.
 struct Stored {
@@ -49,7 +66,9 @@ struct Stored {
   std::string payload{};
   std::int64_t pieces = 0;
 };
-// Errors: kCorrupted, kUnsupported (a newer format). Fields that were not asked for stay empty.
+// kUnsupported: another format than ours, where the field was asked for.
+Result<void> check_format_of(const bson_t* document);
+// Errors: kCorrupted, kUnsupported. Fields that were not asked for stay empty.
 Result<Stored> read_document(const bson_t* document);
 // The record, once `payload` is whole. kCorrupted unless it is exactly what was archived.
 Result<Record> record_of(Stored&& stored);

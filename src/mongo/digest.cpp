@@ -15,7 +15,8 @@ namespace {
 // All that the digest is made of; the head has the keys.
 Document digest_fields() {
   Document fields;
-  for (const auto* name : {"format", "ns", "id", "version", "revision", "gone", "expires_at", "content", "keys", "lost", "head"}) {
+  for (const auto* name : {"format", "ns", "id", "record.version", "record.revision", "record.gone", "record.expires_at", "record.content",
+                           "record.lost", "record.head", "held.keys"}) {
     fields.add(name, std::int32_t{1});
   }
   return fields;
@@ -26,7 +27,7 @@ Document whole_records(PayloadForm payload) {
   Document options;
   if (payload != PayloadForm::kDocument) return options;
   Document fields;
-  fields.add("document", std::int32_t{0});
+  fields.add("record.document", std::int32_t{0});
   options.add("projection", fields);
   return options;
 }

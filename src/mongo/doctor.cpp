@@ -103,7 +103,7 @@ class Examination {
     Document due;
     due.add_date("$lt", before);
     Document query;
-    query.add("purge_at", due);
+    query.add("record.purge_at", due);
     Document command;
     command.add_utf8("count", place_.documents()).add("query", query).add("limit", std::int64_t{1000});
     Reply reply;

@@ -170,9 +170,11 @@ class Value {
   bson_iter_t at_;
 };
 
+// By its name, or by names with dots between where it stands in a document within.
 inline std::optional<Value> find(const bson_t* document, const char* name) noexcept {
+  bson_iter_t top;
   bson_iter_t at;
-  return bson_iter_init_find(&at, document, name) ? std::optional(Value(at)) : std::nullopt;
+  return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, name, &at) ? std::optional(Value(at)) : std::nullopt;
 }
 inline std::int64_t integer_or(const bson_t* document, const char* name, std::int64_t other) noexcept {
   const auto value = find(document, name);

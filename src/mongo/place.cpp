@@ -86,9 +86,11 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
   Document filter;
   filter.add_utf8("_id", "format");
   std::optional<std::int64_t> min_reader;
+  std::int64_t format = kFormat;
   const auto look = [&]() -> Result<void> {
     return find(client, state_, filter, Document(), false, deadline, [&](const bson_t* found) -> Result<void> {
       min_reader = integer_or(found, "min_reader", kFormat);
+      format = integer_or(found, "format", kFormat);
       return {};
     });
   };
@@ -109,6 +111,13 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
                  fmt::format("the archive {} was written by a newer version: it needs readers of format {}, this is {}", documents_,
                              *min_reader, kFormat));
   }
+  if (format < kFormat) {
+    return Error(
+        ErrorCode::kUnsupported,
+        fmt::format("the archive {} has documents of format {}, from before the first release; this version has format {}: archive "
+                    "into another collection, and drop this one",
+                    documents_, format, kFormat));
+  }
   return {};
 }
 
@@ -119,7 +128,6 @@ struct IndexWanted {
   std::vector<std::pair<const char*, std::int32_t>> fields;
   bool sparse = false;
   bool expires = false;
-  bool unique = false;
 };
 
 namespace {
@@ -138,7 +146,6 @@ Document definition_of(const Wanted& wanted, bool expires) {
   Document out;
   out.add("key", key).add_utf8("name", wanted.name);
   if (wanted.sparse) out.add("sparse", true);
-  if (wanted.unique) out.add("unique", true);
   if (expires) out.add("expireAfterSeconds", std::int32_t{0});
   return out;
 }
@@ -156,7 +163,7 @@ Result<void> check_index(const Place& place, const std::string& collection, cons
   for (const auto& index : all) {
     if (index.name != wanted.name) continue;
     if (index.fields != fields_of(wanted)) return wrong_index(place, collection, wanted, fmt::format(", and is on ({})", index.fields));
-    if (index.unique != wanted.unique) return wrong_index(place, collection, wanted, wanted.unique ? " and unique" : " and not unique");
+    if (index.unique) return wrong_index(place, collection, wanted, " and not unique");
     if (index.partial) return wrong_index(place, collection, wanted, " and over all documents");
     if (index.expires_after && !wanted.expires) return wrong_index(place, collection, wanted, " and drop nothing");
     if (index.expires_after && *index.expires_after != 0) return wrong_index(place, collection, wanted, " with expireAfterSeconds 0");
@@ -209,9 +216,9 @@ Result<std::vector<IndexInfo>> list_indexes(const Place& place, mongoc_client_t*
 }
 
 Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) const {
-  const std::vector<IndexWanted> of_documents = {{.name = kKeysIndex, .fields = {{"ns", 1}, {"keys", 1}, {"stamp", -1}}},
-                                                 {.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true},
-                                                 {.name = kGoneIndex, .fields = {{"gone", 1}}, .sparse = true}};
+  const std::vector<IndexWanted> of_documents = {{.name = kKeysIndex, .fields = {{"ns", 1}, {"held.keys", 1}, {"held.stamp", -1}}},
+                                                 {.name = kPurgeIndex, .fields = {{"record.purge_at", 1}}, .expires = true},
+                                                 {.name = kGoneIndex, .fields = {{"record.gone", 1}}, .sparse = true}};
   const std::vector<IndexWanted> of_chunks = {{.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};
   if (auto made = make_indexes(client, documents_, of_documents, deadline); !made) return made;
   return make_indexes(client, chunks_, of_chunks, deadline);
@@ -250,17 +257,6 @@ Result<void> Place::make_indexes(mongoc_client_t* client, const std::string& col
   for (const auto& wanted : all) {
     if (auto checked = check_index(*this, collection, wanted, *listed); !checked) return checked;
   }
-  return {};
-}
-
-Result<void> Place::ready_to_replace(mongoc_client_t* client, Deadline deadline) {
-  if (!options().guard_index || guarded_.load(std::memory_order_acquire)) return {};
-  const Wanted guard{.name = kGuardIndex, .fields = {{"_id", 1}, {"order", 1}}, .unique = true};
-  if (auto made = make_index(*this, client, documents_, guard, false, deadline); !made) return made;
-  auto listed = list_indexes(*this, client, documents_, deadline);
-  if (!listed) return std::move(listed).error();
-  if (auto checked = check_index(*this, documents_, guard, *listed); !checked) return checked;
-  guarded_.store(true, std::memory_order_release);
   return {};
 }
 

@@ -17,7 +17,6 @@ namespace setget::inline v0::mongo {
 inline constexpr const char* kKeysIndex = "setget_keys";
 inline constexpr const char* kPurgeIndex = "setget_purge";
 inline constexpr const char* kGoneIndex = "setget_gone";
-inline constexpr const char* kGuardIndex = "setget_guard";
 inline constexpr const char* kStatesIndex = "setget_states";
 inline constexpr const char* kDropIndex = "setget_drop";
 inline constexpr const char* kEndedIndex = "setget_ended";
@@ -45,9 +44,6 @@ class Place {
 
   // Makes and checks what is missing, once; until that succeeded every call tries it first.
   Result<void> ready(Deadline deadline);
-  // Before documents are replaced: makes and checks the index that finds them, where one is wanted. Not before: whatever is inserted while
-  // it is there pays for it.
-  Result<void> ready_to_replace(mongoc_client_t* client, Deadline deadline);
   // The same for histories, before the first state is written: archives without pay nothing.
   Result<void> make_history(mongoc_client_t* client, Deadline deadline);
   // As Clients::call, after ready().
@@ -110,7 +106,6 @@ class Place {
   std::string history_chunks_;
   std::mutex making_;
   std::atomic<bool> ready_{false};
-  std::atomic<bool> guarded_{false};
   std::atomic<bool> history_ready_{false};
   mutable std::atomic<int> fewer_{0};  // answers that were too large so far
 };

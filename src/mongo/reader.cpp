@@ -14,21 +14,21 @@ namespace {
 // What no answer is made of: the native document repeats the payload.
 Document without_document() {
   Document fields;
-  fields.add("document", std::int32_t{0}).add("keys", std::int32_t{0});
+  fields.add("record.document", std::int32_t{0}).add("held.keys", std::int32_t{0});
   return fields;
 }
 
 // Where the whole document is to be checked, its keys too.
 Document all_but_document() {
   Document fields;
-  fields.add("document", std::int32_t{0});
+  fields.add("record.document", std::int32_t{0});
   return fields;
 }
 
 Document summary_fields() {
   Document fields;
-  for (const auto* name :
-       {"format", "order", "ns", "id", "version", "revision", "gone", "expires_at", "account", "flow", "content", "keys", "lost", "head"}) {
+  for (const auto* name : {"format", "ns", "id", "record.order", "record.version", "record.revision", "record.gone", "record.expires_at",
+                           "record.account", "record.flow", "record.content", "record.lost", "record.head", "held.keys"}) {
     fields.add(name, std::int32_t{1});
   }
   return fields;
@@ -77,9 +77,9 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
   // Two documents can list a key until a later run says which one lost it: the later acceptance has it; of equal ones the greater id, which
   // is compared here because servers order strings and binaries in their own way.
   Document filter;
-  filter.add_text("ns", request.ns).add_text("keys", key);
+  filter.add_text("ns", request.ns).add_text("held.keys", key);
   Document order;
-  order.add("stamp", std::int32_t{-1});
+  order.add("held.stamp", std::int32_t{-1});
   std::optional<Stored> holder;
   for (std::int64_t limit = 2;; limit *= 8) {
     Document options;

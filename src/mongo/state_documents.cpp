@@ -13,6 +13,7 @@ namespace setget::inline v0::mongo {
 namespace {
 
 constexpr const char* kCheckpoint = "checkpoint";
+constexpr const char* kPurge = "purge";
 const std::string kQuarantine = "quarantine ";  // then the document's _id
 
 Document by_id(const std::string& id) {
@@ -41,12 +42,14 @@ TimePoint time(const bson_t* document, const char* name) {
   return value ? value->time().value_or(TimePoint{}) : TimePoint{};
 }
 
-Result<void> replace(Place& place, mongoc_client_t* client, const std::string& id, const Document& document, Deadline deadline) {
-  Document upsert;
-  upsert.add("upsert", true);
+// `how`: mongoc_collection_replace_one or mongoc_collection_update_one, which take the same.
+Result<void> upsert(Place& place, mongoc_client_t* client, decltype(&mongoc_collection_update_one) how, const std::string& id,
+                    const Document& change, Deadline deadline) {
+  Document options;
+  options.add("upsert", true);
   const auto states = place.collection(client, place.state());
   bson_error_t error{};
-  if (mongoc_collection_replace_one(states.get(), by_id(id).raw(), document.raw(), upsert.raw(), nullptr, &error)) return {};
+  if (how(states.get(), by_id(id).raw(), change.raw(), options.raw(), nullptr, &error)) return {};
   // Two processes that make it at once: it is there now, and another try replaces it.
   if (error.code == kDuplicateKey) return Error(ErrorCode::kUnavailable, "another process wrote the same document");
   return call_error(error, deadline);
@@ -123,6 +126,21 @@ std::vector<ArchiveRunLine> history_from(const bson_t* document) {
 }
 
 }  // namespace
+
+Result<std::optional<TimePoint>> load_purge_from(Place& place, mongoc_client_t* client, Deadline deadline) {
+  return place.find_one(client, place.state(), by_id(kPurge), Document(), false, deadline,
+                        [](const bson_t* document) -> Result<TimePoint> { return time(document, "from"); });
+}
+
+Result<void> lower_purge_from(Place& place, mongoc_client_t* client, TimePoint purge_at, Deadline deadline) {
+  Document format;
+  format.add("format", kFormat);
+  Document from;
+  from.add_date("from", purge_at);
+  Document update;
+  update.add("$setOnInsert", format).add("$min", from);
+  return upsert(place, client, mongoc_collection_update_one, kPurge, update, deadline);
+}
 
 Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
   const auto deadline = place.clients().own_deadline();
@@ -203,7 +221,8 @@ Result<void> put_in_quarantine(Place& place, std::span<const QuarantinedEntry> e
   return place.call(deadline, [&](mongoc_client_t* client) -> Result<void> {
     for (const auto& entry : entries) {
       const auto id = kQuarantine + document_id(entry.ns, entry.id);
-      if (auto done = replace(place, client, id, quarantine_document(id, entry), deadline); !done) return done;
+      if (auto done = upsert(place, client, mongoc_collection_replace_one, id, quarantine_document(id, entry), deadline); !done)
+        return done;
     }
     return {};
   });

@@ -1,54 +1,63 @@
-// A bulk in at most three exchanges: which of the documents are there, and how new (one find); inserts for those that are not (one bulk);
-// replacements for those that are older, each guarded by the order that was seen (one bulk). What another writer did meanwhile shows as a
-// duplicate key or as a replacement that met nothing, and is looked at again. So nothing older replaces anything newer, a call whose answer
-// was lost can be repeated, and servers that stop a bulk of updates at its first duplicate key (FerretDB) do no harm.
+// A bulk is a merge: the parts of a document only ever rise (raise_of()), so an older write changes nothing, in whichever order writes
+// come, and what is there need not be known before. One exchange: raises where documents are there, inserts in a first copy, which cost the
+// server less. A look at what is there comes where the server's counts do not say what came of each document, and before documents that may
+// have pieces, which are to be dropped. A call whose answer was lost is made again as it was.
 #include "mongo/writer.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "mongo/chunks.hpp"
 #include "mongo/errors.hpp"
+#include "mongo/state_documents.hpp"
 
 namespace setget::inline v0::mongo {
 
 struct Writer::Work {
-  enum class Plan : std::uint8_t { kLook, kInsert, kReplace };
+  enum class Plan : std::uint8_t { kLook, kInsert, kRaise };
   Prepared document;
-  Plan plan = Plan::kLook;
-  bool unknown = false;         // it was sent, and what came of it was not said: what is there with our order is ours
-  bool fresh = false;           // it was inserted
-  std::int64_t old_pieces = 0;  // of the document that is replaced
-  std::string old_order{};      // of it: what replaces it is told apart from what another writer put there
+  Plan plan = Plan::kRaise;
+  bool unknown = false;                      // it was sent, and what came of it was not said: it may be there already
+  bool fresh = false;                        // it was new
+  int duplicates = 0;                        // how often the server said that its _id, or another unique index, has something already
+  std::optional<std::int64_t> old_pieces{};  // of the document that it rises over; empty until that was looked at
   std::optional<Result<ArchiveWrite>> result{};
-
-  std::size_t bytes() const { return document.whole.bytes() + document.change.bytes(); }
 };
 
 namespace {
 
-// How often a bulk is looked at again because of other writers. They are rare: one runner archives at a time.
+// How often a bulk is sent again because of other writers. They are rare: one runner archives at a time.
 constexpr int kRounds = 8;
+
+// The marks of a document's parts, as far as it has them.
+Mark mark_of(const bson_t* document, const char* order, const char* turn) {
+  return {.order = text_or_empty(document, order), .turn = integer_or(document, turn, 0)};
+}
 
 }  // namespace
 
 // One attempt at a bulk on one client.
 class Writer::Bulk {
  public:
-  Bulk(Place& place, mongoc_client_t* client, std::vector<Work>& works, Deadline deadline)
-      : place_(place), client_(client), works_(works), deadline_(deadline), documents_(place.collection(client, place.documents())) {}
+  Bulk(Writer& writer, mongoc_client_t* client, std::vector<Work>& works, Deadline deadline)
+      : writer_(writer),
+        place_(*writer.place_),
+        client_(client),
+        works_(works),
+        deadline_(deadline),
+        documents_(place_.collection(client, place_.documents())) {}
 
   Result<void> go(bool insert_first) {
-    if (insert_first) {
-      for (auto& work : works_) {
-        if (!work.result && work.plan == Work::Plan::kLook) work.plan = Work::Plan::kInsert;
-      }
+    for (auto& work : works_) {
+      if (insert_first && !work.unknown && work.duplicates == 0 && work.plan == Work::Plan::kRaise) work.plan = Work::Plan::kInsert;
     }
     for (int round = 0; round < kRounds; ++round) {
       if (auto looked = look(); !looked) return looked;
       if (auto sent = send(Work::Plan::kInsert); !sent) return sent;
-      if (auto sent = send(Work::Plan::kReplace); !sent) return sent;
+      if (auto checked = look_before_raising_over_pieces(); !checked) return checked;
+      if (auto sent = send(Work::Plan::kRaise); !sent) return sent;
       if (std::ranges::all_of(works_, [](const Work& work) { return work.result.has_value(); })) return {};
     }
     for (auto& work : works_) {
@@ -58,7 +67,7 @@ class Writer::Bulk {
   }
 
  private:
-  // What the server has of those that are still undecided.
+  // What the server has of those that cannot be decided without.
   Result<void> look() {
     std::unordered_map<std::string_view, Work*> asked;
     Document ids;
@@ -74,34 +83,62 @@ class Writer::Bulk {
     Document filter;
     filter.add("_id", in);
     Document fields;
-    fields.add("order", std::int32_t{1}).add("pieces", std::int32_t{1});
+    for (const auto* name : {"format", "record.order", "record.turn", "record.pieces", "held.order", "held.turn"}) {
+      fields.add(name, std::int32_t{1});
+    }
     Document options;
     options.add("projection", fields);
     return place_.find(client_, place_.documents(), filter, options, false, deadline_, [&](const bson_t* found) -> Result<void> {
       const auto at = asked.find(text_or_empty(found, "_id"));
       if (at == asked.end()) return {};
-      auto& work = *at->second;
-      const auto order = text_or_empty(found, "order");
-      if (order.empty()) return corrupted("a document has no order");
-      if (order < work.document.order) {
-        work.plan = Work::Plan::kReplace;
-        work.old_pieces = integer_or(found, "pieces", 0);
-        work.old_order = order;
-      } else {
-        work.result = order == work.document.order && work.unknown ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
-      }
+      if (auto known = check_format_of(found); !known) return known;
+      decide(*at->second, found);
       return {};
     });
   }
 
+  static void decide(Work& work, const bson_t* found) {
+    const auto& ours = work.document.mark;
+    const auto record = mark_of(found, "record.order", "record.turn");
+    const auto held = mark_of(found, "held.order", "held.turn");
+    // A late record below a tombstone still has its keys to give.
+    const bool rises = record.order < ours.order || (!work.document.tombstone && held.order < ours.order);
+    if (rises) {
+      work.plan = Work::Plan::kRaise;
+      work.old_pieces = integer_or(found, "record.pieces", 0);
+    } else {
+      work.result = record == ours || held == ours ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
+    }
+  }
+
+  // Whether the documents below have pieces that are to be dropped is asked for once in a bulk, and not of each while there are none at
+  // all. What another process cuts into pieces in between is left to sweep_pieces().
+  Result<void> look_before_raising_over_pieces() {
+    const auto blind = [](const Work& work) { return !work.result && work.plan == Work::Plan::kRaise && !work.old_pieces; };
+    if (std::ranges::none_of(works_, blind)) return {};
+    if (!writer_.pieces_.load(std::memory_order_relaxed)) {
+      if (!no_pieces_) {
+        auto any = any_pieces(place_, client_, deadline_);
+        if (!any) return std::move(any).error();
+        no_pieces_ = !*any;
+      }
+      if (no_pieces_) return {};
+      writer_.pieces_.store(true, std::memory_order_relaxed);
+    }
+    for (auto& work : works_) {
+      if (blind(work)) work.plan = Work::Plan::kLook;
+    }
+    return look();
+  }
+
   static bool append(mongoc_bulk_operation_t* bulk, const Work& work, Work::Plan plan, bson_error_t* error) {
-    if (plan == Work::Plan::kInsert) return mongoc_bulk_operation_insert_with_opts(bulk, work.document.whole.raw(), nullptr, error);
-    // Both fields by their values: what is there is still what was looked at, and a server can find it by an index of just these.
+    if (plan == Work::Plan::kInsert) return mongoc_bulk_operation_insert_with_opts(bulk, whole_of(work.document).raw(), nullptr, error);
+    // Nothing but _id: servers find the document by that.
     Document filter;
-    filter.add_utf8("_id", work.document.id).add_utf8("order", work.old_order);
-    return work.document.tombstone
-               ? mongoc_bulk_operation_update_one_with_opts(bulk, filter.raw(), work.document.change.raw(), nullptr, error)
-               : mongoc_bulk_operation_replace_one_with_opts(bulk, filter.raw(), work.document.whole.raw(), nullptr, error);
+    filter.add_utf8("_id", work.document.id);
+    Document options;
+    options.add("upsert", true);
+    return mongoc_bulk_operation_update_one_with_opts(bulk, filter.raw(), raise_of(work.document).raw(), options.raw(), error);
   }
 
   Result<void> send(Work::Plan plan) {
@@ -116,13 +153,10 @@ class Writer::Bulk {
         work.result = call_error(error, deadline_);
         continue;
       }
-      work.plan = Work::Plan::kLook;  // should the answer get lost
+      work.plan = Work::Plan::kRaise;  // should the answer get lost
       sent.push_back(&work);
     }
     if (sent.empty()) return {};
-    if (plan == Work::Plan::kReplace) {
-      if (auto ready = place_.ready_to_replace(client_, deadline_); !ready) return ready;
-    }
     Reply reply;
     bson_error_t error{};
     const bool done = mongoc_bulk_operation_execute(bulk.get(), reply.fill(), &error) != 0;
@@ -130,7 +164,6 @@ class Writer::Bulk {
   }
 
   Result<void> settle(std::vector<Work*>& sent, Work::Plan plan, bool done, const bson_t* reply, const bson_error_t& error) {
-    std::size_t refused = 0;
     bool explained = done;
     if (const auto errors = find(reply, "writeErrors")) {
       errors->each([&](const Value& one) {
@@ -140,48 +173,83 @@ class Writer::Bulk {
         const auto number = one.find("code");
         const auto code = number ? number->integer().value_or(0) : 0;
         explained = explained || code == static_cast<std::int64_t>(error.code);
-        ++refused;
-        refuse(sent[static_cast<std::size_t>(index)], plan, code, one);
+        auto*& work = sent[static_cast<std::size_t>(index)];
+        if (work != nullptr) refuse(*work, plan, code, one);
+        work = nullptr;
         return true;
       });
     }
+    std::erase(sent, nullptr);
     // The driver's error is that of the first refused document, unless the call as a whole went wrong.
-    const auto leave_open = [&] {
-      for (auto* work : sent) {
-        if (work != nullptr) work->unknown = true;
-      }
-    };
-    if (!explained) {
-      leave_open();
-      return call_error(error, deadline_);
+    auto went = explained ? check_concern(reply) : Result<void>(call_error(error, deadline_));
+    if (!went) {
+      for (auto* work : sent) work->unknown = true;
+      return went;
     }
-    if (auto confirmed = check_concern(reply); !confirmed) {
-      leave_open();
-      return confirmed;
-    }
-    const auto made = integer_or(reply, "nInserted", 0) + integer_or(reply, "nMatched", 0);
-    // Fewer than that: others were there before us, or the server stopped. What came of each is looked at.
-    if (static_cast<std::size_t>(made) + refused != sent.size()) {
-      leave_open();
-      return {};
-    }
-    for (auto* work : sent) {
-      if (work == nullptr) continue;
-      work->result = ArchiveWrite::kWritten;
-      work->fresh = plan == Work::Plan::kInsert;
+    if (plan == Work::Plan::kInsert) {
+      settle_inserts(sent, reply);
+    } else {
+      settle_raises(sent, reply);
     }
     return {};
   }
 
+  // Fewer than were sent: the server stopped. What came of each is looked at.
+  static void look_at(const std::vector<Work*>& sent) {
+    for (auto* work : sent) work->plan = Work::Plan::kLook;
+  }
+
+  static void settle_inserts(const std::vector<Work*>& sent, const bson_t* reply) {
+    if (static_cast<std::size_t>(integer_or(reply, "nInserted", 0)) != sent.size()) return look_at(sent);
+    for (auto* work : sent) {
+      work->result = ArchiveWrite::kWritten;
+      work->fresh = true;
+    }
+  }
+
+  // The server says which were new, and of the others how many rose: unless that is all or none, only a look tells which.
+  static void settle_raises(std::vector<Work*>& sent, const bson_t* reply) {
+    const auto made = integer_or(reply, "nMatched", 0) + integer_or(reply, "nUpserted", 0);
+    if (static_cast<std::size_t>(made) != sent.size()) return look_at(sent);
+    std::unordered_set<std::string_view> created;
+    if (const auto upserted = find(reply, "upserted")) {
+      upserted->each([&](const Value& one) {
+        // By its _id: FerretDB counts those that were new where the place in the bulk should be.
+        if (const auto id = one.find("_id")) created.insert(id->bytes().value_or(std::string_view()));
+        return true;
+      });
+    }
+    for (auto* work : sent) {
+      if (!created.contains(work->document.id)) continue;
+      work->result = ArchiveWrite::kWritten;
+      work->fresh = true;
+    }
+    std::erase_if(sent, [](const Work* work) { return work->result.has_value(); });
+    const auto rose = integer_or(reply, "nModified", -1);
+    if (rose != 0 && static_cast<std::size_t>(rose) != sent.size()) return look_at(sent);
+    for (auto* work : sent) {
+      if (rose != 0) {
+        work->result = ArchiveWrite::kWritten;
+      } else if (work->unknown) {
+        work->plan = Work::Plan::kLook;
+      } else {
+        work->result = ArchiveWrite::kOlder;
+      }
+    }
+  }
+
   // One document that the server did not take.
-  void refuse(Work*& work, Work::Plan plan, std::int64_t code, const Value& error) {
-    Work& document = *work;
-    work = nullptr;
+  static void refuse(Work& work, Work::Plan plan, std::int64_t code, const Value& error) {
     const auto text = error.find("errmsg");
     const std::string said(text ? text->bytes().value_or(std::string_view()) : std::string_view());
-    // Somebody was there first: look again. Should another unique index be the reason, the document is not there afterwards.
-    if (code == kDuplicateKey && plan == Work::Plan::kInsert && ++refusals_[&document] < kRounds / 2) return;
-    document.result = server_error(code, said);
+    // A raise over a document that is known to be there makes no _id: another unique index refuses it.
+    const bool known = plan == Work::Plan::kRaise && work.old_pieces.has_value();
+    if (code == kDuplicateKey && !known && ++work.duplicates < kRounds / 2) {
+      // Somebody was there first. Should another unique index be the reason, the document is not there afterwards.
+      work.plan = plan == Work::Plan::kInsert && work.duplicates == 1 ? Work::Plan::kRaise : Work::Plan::kLook;
+      return;
+    }
+    work.result = server_error(code, said);
   }
 
   Result<void> check_concern(const bson_t* reply) const {
@@ -199,29 +267,56 @@ class Writer::Bulk {
     return out;
   }
 
+  Writer& writer_;
   Place& place_;
   mongoc_client_t* client_;
   std::vector<Work>& works_;
   Deadline deadline_;
   CollectionHandle documents_;
-  std::unordered_map<const Work*, int> refusals_;
+  bool no_pieces_ = false;
 };
 
 Result<void> Writer::carry_out(std::vector<Work>& works, Deadline deadline) {
   const bool insert_first = mostly_new_.load(std::memory_order_relaxed);
   return place_->call(deadline, [&](mongoc_client_t* client) -> Result<void> {
+    if (auto noted = note_purge(client, works, deadline); !noted) return noted;
     // Pieces come before the document that they belong to: whoever finds it finds them.
     for (const auto& work : works) {
       if (work.result || work.document.pieces.empty()) continue;
       if (auto written = write_pieces(*place_, client, work.document, deadline); !written) return written;
+      pieces_.store(true, std::memory_order_relaxed);
     }
-    if (auto done = Bulk(*place_, client, works, deadline).go(insert_first); !done) return done;
+    if (auto done = Bulk(*this, client, works, deadline).go(insert_first); !done) return done;
     for (const auto& work : works) {
-      if (work.old_pieces == 0 && work.document.pieces.empty()) continue;
+      if (work.old_pieces.value_or(0) == 0 && work.document.pieces.empty()) continue;
       if (auto dropped = drop_old_pieces(*place_, client, work.document.id, deadline); !dropped) return dropped;
     }
     return {};
   });
+}
+
+Result<void> Writer::note_purge(mongoc_client_t* client, const std::vector<Work>& works, Deadline deadline) {
+  auto earliest = TimePoint::max();
+  for (const auto& work : works) {
+    if (work.document.purge_at) earliest = std::min(earliest, *work.document.purge_at);
+  }
+  const auto known = purge_from_.load(std::memory_order_relaxed);
+  if (earliest >= known) return {};
+  if (auto lowered = lower_purge_from(*place_, client, earliest, deadline); !lowered) return lowered;
+  // What another thread noted meanwhile may be earlier still: then it is noted again, which does no harm.
+  purge_from_.store(earliest, std::memory_order_relaxed);
+  return {};
+}
+
+// Later ones are smaller: of two writes of one version and revision the first one stays.
+std::int64_t Writer::next_turn() {
+  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  auto last = last_turn_.load(std::memory_order_relaxed);
+  std::int64_t next = 0;
+  do {
+    next = std::min<std::int64_t>(-now.count(), last - 1);
+  } while (!last_turn_.compare_exchange_weak(last, next, std::memory_order_relaxed));
+  return next;
 }
 
 Result<std::vector<Result<ArchiveWrite>>> Writer::write(const WriteArchive& request) {
@@ -245,14 +340,14 @@ Result<std::vector<Result<ArchiveWrite>>> Writer::write(const WriteArchive& requ
     return {};
   };
   for (std::size_t i = 0; i < request.entries.size(); ++i) {
-    auto prepared = prepare(request.entries[i], options);
+    auto prepared = prepare(request.entries[i], options, next_turn());
     if (!prepared) {
       results[i] = std::move(prepared).error();
       continue;
     }
     prepared->index = i;
     Work work{.document = *std::move(prepared)};
-    const auto size = work.bytes();
+    const auto size = work.document.bytes();
     // Of two entries for one identity the second comes in a bulk of its own: the order within a bulk is the server's.
     const bool full = works.size() >= options.batch || bytes + size > options.batch_bytes || ids.contains(work.document.id);
     if (full) {

@@ -1,7 +1,8 @@
-// Writing: bulks of guarded upserts. Thread rule: any thread.
+// Writing: bulks of merges. Thread rule: any thread.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -20,11 +21,18 @@ class Writer {
   struct Work;
   class Bulk;
   Result<void> carry_out(std::vector<Work>& works, Deadline deadline);
+  std::int64_t next_turn();
+  // Before documents are written that are to be purged.
+  Result<void> note_purge(mongoc_client_t* client, const std::vector<Work>& works, Deadline deadline);
 
   std::shared_ptr<Place> place_;
-  // Whether documents have lately been new to the archive, as in a first copy: then inserting comes first and asking what is there only
-  // after the server refused some. Else asking comes first.
+  // Whether documents have lately been new to the archive, as in a first copy: then inserting comes first.
   std::atomic<bool> mostly_new_{false};
+  // Whether some document has, or had, pieces: then documents are looked at before they are raised.
+  std::atomic<bool> pieces_{false};
+  std::atomic<std::int64_t> last_turn_{0};
+  // What this object knows of load_purge_from(): that is no later, for it never rises.
+  std::atomic<TimePoint> purge_from_{TimePoint::max()};
 };
 
 }  // namespace setget::inline v0::mongo

@@ -1,11 +1,13 @@
 // What only this archive has, on real servers: pieces, native documents, indexes, formats, errors of one document of a bulk, doctor.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>
 #include <thread>
 
+#include "mongo/names.hpp"
 #include "mongo/reader.hpp"
 #include "mongo/trial.hpp"
 
@@ -15,6 +17,33 @@
 namespace {
 
 using namespace mongo_test;
+
+// What Metrics were told.
+class Counters final : public Metrics {
+ public:
+  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
+    const std::lock_guard lock(mutex_);
+    std::string name(counter);
+    for (const auto& label : labels) name.append(" ").append(label.value);
+    counts_[name] += amount;
+  }
+  void set(std::string_view, double, MetricLabels) noexcept override {}
+  void observe(std::string_view, double, MetricLabels) noexcept override {}
+  double of(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    return counts_[name];
+  }
+  double all() {
+    const std::lock_guard lock(mutex_);
+    double sum = 0;
+    for (const auto& [name, count] : counts_) sum += count;
+    return sum;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, double> counts_;
+};
 
 class MongoArchive : public ::testing::TestWithParam<Kind> {
  protected:
@@ -65,6 +94,35 @@ TEST_P(MongoArchive, purging_and_removing_take_the_pieces_along) {
   EXPECT_EQ(archive.count(".chunks"), 0);
 }
 
+TEST_P(MongoArchive, another_process_purges_what_this_one_wrote_and_nobody_looks_before_it_is_due) {
+  const auto counters = std::make_shared<Counters>();
+  auto with = options();
+  with.ttl_index = false;
+  Archive archive(with);
+  with.metrics = counters;
+  const auto other = mongo::open(with).value().archive();
+  const auto write = [&](const std::string& id, std::int64_t purge_at) {
+    auto entry = document(id, 1);
+    entry.purge_at = TimePoint(Milliseconds(purge_at));
+    ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
+  };
+  const auto finds_of_reclaim = [&](std::int64_t now, std::size_t steps) {
+    const auto before = counters->of("setget_mongo_commands_total find ok");
+    EXPECT_EQ(other->reclaim({.now = TimePoint(Milliseconds(now))}).value(), steps);
+    return counters->of("setget_mongo_commands_total find ok") - before;
+  };
+  ASSERT_EQ(written(archive->write({.entries = documents(3, 1)}).value()), 3u);
+  const auto nothing_due = finds_of_reclaim(1'000'000, 0);
+  write("late", 3000);
+  write("later", 4000);
+  EXPECT_EQ(finds_of_reclaim(2999, 0), nothing_due);
+  EXPECT_EQ(finds_of_reclaim(3000, 1), nothing_due + 1);
+  write("early", 2000);
+  EXPECT_EQ(finds_of_reclaim(2000, 1), nothing_due + 1);
+  EXPECT_EQ(finds_of_reclaim(4000, 1), nothing_due + 1);
+  EXPECT_EQ(archive.count(), 3);
+}
+
 TEST_P(MongoArchive, a_missing_piece_is_damage_and_not_a_shorter_payload) {
   auto with = options();
   with.max_inline_bytes = 1024;
@@ -96,7 +154,7 @@ TEST_P(MongoArchive, keeps_json_as_a_document_that_can_be_asked_for_beside_its_e
   ASSERT_EQ(written(archive->write({.entries = entries}).value()), 3u);
   const auto place = archive.behind();
   mongo::Document filter;
-  filter.add("document.order.total", 12.5);
+  filter.add("record.document.order.total", 12.5);
   const auto deadline = Deadline::in(Milliseconds(20'000));
   std::vector<std::string> found;
   ASSERT_TRUE(place->clients().call(deadline, [&](mongoc_client_t* client) {
@@ -113,9 +171,9 @@ TEST_P(MongoArchive, a_payload_that_somebody_changed_in_the_database_is_found_ou
   Archive archive(options());
   const auto entry = document("a", 1);
   ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
-  ASSERT_TRUE(
-      archive.command(R"({"update": ")" + archive.options().collection +
-                      R"(", "updates": [{"q": {}, "u": {"$set": {"payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}}}]})"));
+  ASSERT_TRUE(archive.command(
+      R"({"update": ")" + archive.options().collection +
+      R"(", "updates": [{"q": {}, "u": {"$set": {"record.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}}}]})"));
   EXPECT_EQ(archive->get_by_id({.ns = {}, .id = "a", .now = TimePoint{}}).error().code(), ErrorCode::kCorrupted);
 }
 
@@ -130,7 +188,7 @@ TEST_P(MongoArchive, an_index_of_its_name_with_other_fields_is_an_error_that_say
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kFailedPrecondition);
   EXPECT_EQ(opened.error().field(), "index");
-  EXPECT_NE(opened.error().message().find("ns:1 keys:1 stamp:-1"), std::string::npos) << opened.error().message();
+  EXPECT_NE(opened.error().message().find("ns:1 held.keys:1 held.stamp:-1"), std::string::npos) << opened.error().message();
   EXPECT_NE(opened.error().message().find("dropIndex"), std::string::npos);
 }
 
@@ -138,17 +196,37 @@ TEST_P(MongoArchive, refuses_what_a_newer_version_wrote) {
   const auto with = options();
   Archive archive(with);
   ASSERT_TRUE(archive.command(R"({"update": ")" + with.collection +
-                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": 2}}}]})"));
+                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": 3}}}]})"));
   const auto opened = mongo::open(with);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kUnsupported);
+}
+
+TEST_P(MongoArchive, documents_of_another_layout_are_refused_and_not_misread) {
+  const auto with = options();
+  Archive archive(with);
+  ASSERT_TRUE(archive.command(R"({"insert": ")" + with.collection + R"(", "documents": [{"_id": ")" + mongo::document_id({}, "a") +
+                              R"(", "format": 1, "ns": "", "id": "a", "keys": ["k/a"], "order": "00000000000001.0000000000000000"}]})"));
+  const auto entry = document("a", 2);
+  (void)archive->write({.entries = std::span(&entry, 1)});
+  EXPECT_EQ(archive->get_by_id({.ns = {}, .id = "a", .now = TimePoint{}}).error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(archive->scan({.with_records = true}).error().code(), ErrorCode::kUnsupported);
+  const std::uint64_t start = 0;
+  EXPECT_EQ(archive->digest({.starts = std::span(&start, 1)}).error().code(), ErrorCode::kUnsupported);
+  // And an archive that says so is not opened at all.
+  ASSERT_TRUE(archive.command(R"({"update": ")" + with.collection +
+                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"format": 1, "min_reader": 1}}}]})"));
+  const auto opened = mongo::open(with);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code(), ErrorCode::kUnsupported);
+  EXPECT_NE(opened.error().message().find("another collection"), std::string::npos) << opened.error().message();
 }
 
 // A unique index that somebody made on the archive's collection refuses one document of a bulk.
 TEST_P(MongoArchive, an_error_of_one_document_of_a_bulk_is_that_documents_alone) {
   Archive archive(options());
   ASSERT_TRUE(archive.command(R"({"createIndexes": ")" + archive.options().collection +
-                              R"(", "indexes": [{"key": {"owner": 1}, "name": "theirs", "unique": true}]})"));
+                              R"(", "indexes": [{"key": {"record.owner": 1}, "name": "theirs", "unique": true}]})"));
   auto entries = documents(9, 1);
   for (std::size_t i = 0; i < entries.size(); ++i) entries[i].record.owner = "o" + std::to_string(i);
   entries[5].record.owner = "o2";
@@ -171,7 +249,7 @@ TEST_P(MongoArchive, an_error_of_one_document_of_a_bulk_is_that_documents_alone)
 TEST_P(MongoArchive, an_archive_run_keeps_the_refused_document_in_quarantine_and_archives_it_once_it_may) {
   Archive archive(options());
   ASSERT_TRUE(archive.command(R"({"createIndexes": ")" + archive.options().collection +
-                              R"(", "indexes": [{"key": {"owner": 1}, "name": "theirs", "unique": true}]})"));
+                              R"(", "indexes": [{"key": {"record.owner": 1}, "name": "theirs", "unique": true}]})"));
   auto store = memory::open().value().key_store();
   std::vector<ApplyEntry> sets;
   for (int i = 0; i < 12; ++i) {
@@ -207,33 +285,6 @@ TEST_P(MongoArchive, an_archive_run_keeps_the_refused_document_in_quarantine_and
   EXPECT_EQ(healed.quarantined, 0u);
   EXPECT_TRUE(archiver->verify({.deep = true}).value().equal());
 }
-
-// What Metrics were told.
-class Counters final : public Metrics {
- public:
-  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
-    const std::lock_guard lock(mutex_);
-    std::string name(counter);
-    for (const auto& label : labels) name.append(" ").append(label.value);
-    counts_[name] += amount;
-  }
-  void set(std::string_view, double, MetricLabels) noexcept override {}
-  void observe(std::string_view, double, MetricLabels) noexcept override {}
-  double of(const std::string& name) {
-    const std::lock_guard lock(mutex_);
-    return counts_[name];
-  }
-  double all() {
-    const std::lock_guard lock(mutex_);
-    double sum = 0;
-    for (const auto& [name, count] : counts_) sum += count;
-    return sum;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, double> counts_;
-};
 
 // A store, and its archive after a run.
 struct Archived {
@@ -283,13 +334,13 @@ TEST_P(MongoArchive, verify_finds_what_somebody_changed_in_the_database_and_mend
   EXPECT_TRUE(world.archiver->verify().value().equal());
   EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
   EXPECT_TRUE(world.archiver->verify({.deep = true, .deep_sample = 3}).value().equal());
-  world.change("r5", R"({"$set": {"keys": ["k/5"]}})");
-  world.change("r33", R"({"$set": {"expires_at": {"$date": {"$numberLong": "4000000000000"}}}})");
-  world.change("r44", R"({"$unset": {"content": ""}})");
+  world.change("r5", R"({"$set": {"held.keys": ["k/5"]}})");
+  world.change("r33", R"({"$set": {"record.expires_at": {"$date": {"$numberLong": "4000000000000"}}}})");
+  world.change("r44", R"({"$unset": {"record.content": ""}})");
   const std::map<std::string, Kind> shallow{{"r5", Kind::kContent}, {"r33", Kind::kExpiry}, {"r44", Kind::kContent}};
   EXPECT_EQ(world.verify({}), shallow);
   // Bytes of a payload, of one in pieces too: only who reads them can tell.
-  world.change("r77", R"({"$set": {"payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}})");
+  world.change("r77", R"({"$set": {"record.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}})");
   ASSERT_TRUE(world.archive.command(R"({"delete": ")" + with.collection + R"(.chunks", "deletes": [{"q": {}, "limit": 1}]})"));
   EXPECT_EQ(world.verify({}), shallow);
   const auto deep = world.verify({.deep = true});
@@ -388,7 +439,8 @@ TEST_P(MongoArchive, metrics_count_what_the_driver_did) {
   with.metrics = counters;
   Archive archive(with);
   ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
-  EXPECT_EQ(counters->of("setget_mongo_commands_total insert ok"), 2) << "the format, and the documents";
+  EXPECT_EQ(counters->of("setget_mongo_commands_total insert ok"), 1) << "the format";
+  EXPECT_EQ(counters->of("setget_mongo_commands_total update ok"), 1) << "the documents";
   (void)archive.database().archive()->get_by_id({.ns = {}, .id = "r1", .now = TimePoint{}}).value();
   EXPECT_GE(counters->of("setget_mongo_commands_total find ok"), 2);
 }
@@ -420,6 +472,101 @@ TEST_P(MongoArchive, a_run_without_changes_costs_at_most_twenty_round_trips) {
   ASSERT_EQ(archiver->run().value().read, 0u);
   EXPECT_LE(counters->all() - before, 20);
   EXPECT_GE(counters->all() - before, 2) << "nothing was counted";
+}
+
+Lookup by_key(ArchiveBackend& archive, std::string_view key) {
+  return archive.get({.ns = {}, .keys = std::span(&key, 1), .now = TimePoint{}}).value().at(0);
+}
+
+TEST_P(MongoArchive, a_tombstone_keeps_the_keys_of_its_record_whichever_comes_first) {
+  auto earlier = document("earlier", 1);
+  earlier.record.keys = KeyList({"k"});
+  auto record = document("a", 2);
+  record.record.keys = KeyList({"k"});
+  auto older = document("a", 1);
+  older.record.keys = KeyList({"k", "of the first version"});
+  std::vector<ArchiveEntry> entries{older, record, gravestone("a", 3)};
+  std::vector<std::size_t> order{0, 1, 2};
+  do {
+    Archive one(options());
+    ASSERT_EQ(written(one->write({.entries = std::span(&earlier, 1)}).value()), 1u);
+    std::string came;
+    for (const auto i : order) {
+      came += std::to_string(i);
+      ASSERT_TRUE(one->write({.entries = std::span(&entries[i], 1)}).value().at(0));
+    }
+    EXPECT_EQ(by_id(*one, "a").status, Lookup::Status::kGone) << came;
+    EXPECT_EQ(by_key(*one, "k").status, Lookup::Status::kGone) << came << ": not the earlier holder";
+    EXPECT_EQ(by_key(*one, "of the first version").status, Lookup::Status::kUnknown) << came;
+    EXPECT_EQ(one->stats().value().tombstones, 1u) << came;
+  } while (std::ranges::next_permutation(order).found);
+}
+
+TEST_P(MongoArchive, says_of_each_document_of_a_mixed_bulk_what_came_of_it) {
+  Archive archive(options());
+  auto entries = documents(6, 5);
+  ASSERT_EQ(written(archive->write({.entries = entries}).value()), 6u);
+  entries[0] = document("r0", 4);
+  entries[1] = document("r1", 6);
+  entries[2] = document("r2", 5, "other bytes, and more of them, of the same version");
+  entries[3] = gravestone("r3", 6);
+  entries[4] = gravestone("r4", 5);
+  entries[5] = document("new", 1);
+  const std::vector<ArchiveWrite> expected{ArchiveWrite::kOlder,   ArchiveWrite::kWritten, ArchiveWrite::kOlder,
+                                           ArchiveWrite::kWritten, ArchiveWrite::kOlder,   ArchiveWrite::kWritten};
+  const auto answers = [&] {
+    std::vector<ArchiveWrite> out;
+    for (const auto& result : archive->write({.entries = entries}).value()) out.push_back(result.value());
+    return out;
+  };
+  EXPECT_EQ(answers(), expected);
+  EXPECT_EQ(answers(), std::vector<ArchiveWrite>(6, ArchiveWrite::kOlder));
+  EXPECT_EQ(by_id(*archive, "r0").record.value().version, 5u);
+  EXPECT_EQ(by_id(*archive, "r1").record.value().version, 6u);
+  EXPECT_EQ(by_id(*archive, "r2").record.value().payload, documents(3, 5)[2].record.payload) << "the first of one version stays";
+  EXPECT_EQ(by_id(*archive, "r3").status, Lookup::Status::kGone);
+  EXPECT_EQ(by_id(*archive, "r4").status, Lookup::Status::kFound);
+}
+
+TEST_P(MongoArchive, writes_over_what_is_there_without_a_look_at_it) {
+  const auto counters = std::make_shared<Counters>();
+  auto with = options();
+  with.metrics = counters;
+  Archive archive(with);
+  ASSERT_EQ(written(archive->write({.entries = documents(30, 1)}).value()), 30u);
+  // The bulk after a first copy still begins with inserts; those behind it do not.
+  ASSERT_EQ(written(archive->write({.entries = documents(30, 2)}).value()), 30u);
+  auto entries = documents(30, 3);
+  entries[7] = gravestone("r7", 3);
+  const auto finds = counters->of("setget_mongo_commands_total find ok");
+  const auto all = counters->all();
+  EXPECT_EQ(written(archive->write({.entries = entries}).value()), 30u);
+  EXPECT_EQ(counters->of("setget_mongo_commands_total find ok") - finds, 1) << "whether any document has pieces";
+  EXPECT_EQ(counters->all() - all, 2);
+  EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u);
+  EXPECT_EQ(counters->all() - all, 4) << "that nothing rose is told apart without a look";
+  EXPECT_EQ(by_key(*archive, "k/r7").status, Lookup::Status::kGone);
+}
+
+TEST_P(MongoArchive, pieces_of_the_version_before_go_whoever_writes_the_next) {
+  auto with = options();
+  with.max_inline_bytes = 1024;
+  Archive archive(with);
+  auto entries = documents(3, 1);
+  entries[1] = document("r1", 1, std::string(3000, 'a'));
+  ASSERT_EQ(written(archive->write({.entries = entries}).value()), 3u);
+  ASSERT_EQ(archive.count(".chunks"), 3);
+  // One that has not seen any pieces yet.
+  const auto other = mongo::open(with).value().archive();
+  ASSERT_EQ(written(other->write({.entries = documents(3, 2)}).value()), 3u);
+  EXPECT_EQ(archive.count(".chunks"), 0);
+  // A late record below its tombstone leaves none either.
+  const auto end = gravestone("late", 2);
+  ASSERT_EQ(written(archive->write({.entries = std::span(&end, 1)}).value()), 1u);
+  const auto late = document("late", 1, std::string(3000, 'b'));
+  ASSERT_TRUE(archive->write({.entries = std::span(&late, 1)}).value().at(0));
+  EXPECT_EQ(archive.count(".chunks"), 0);
+  EXPECT_EQ(by_key(*archive, "k/late").status, Lookup::Status::kGone);
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, MongoArchive, ::testing::ValuesIn(kinds()), [](const auto& test) { return name_of(test.param); });

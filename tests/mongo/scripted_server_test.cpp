@@ -104,7 +104,8 @@ class ScriptedServer {
       const std::lock_guard lock(mutex_);
       seen_.push_back(name);
     }
-    if (says.empty()) says = healthy(name, documents_in(body, at + static_cast<std::size_t>(length), query));
+    const std::string of = BSON_ITER_HOLDS_UTF8(&first) ? bson_iter_utf8(&first, nullptr) : "";
+    if (says.empty()) says = healthy(name, of, documents_in(body, at + static_cast<std::size_t>(length), query));
     return send_reply(fd, header[1], query, says);
   }
 
@@ -120,17 +121,20 @@ class ScriptedServer {
     return count;
   }
 
-  static std::string healthy(const std::string& name, int documents) {
+  static std::string healthy(const std::string& name, const std::string& collection, int documents) {
     if (name == "isMaster" || name == "ismaster" || name == "hello") {
       return R"({"ismaster": true, "maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, "maxWriteBatchSize": 1000, "minWireVersion": 0, "maxWireVersion": 8, "ok": 1})";
     }
     if (name == "find") return R"({"cursor": {"id": {"$numberLong": "0"}, "ns": "scripted.x", "firstBatch": []}, "ok": 1})";
     if (name == "listIndexes") {
+      const std::string prefix = collection.ends_with(".chunks") ? "" : "record.";
       return R"({"cursor": {"id": {"$numberLong": "0"}, "ns": "scripted.x", "firstBatch": [)"
-             R"({"name": "setget_keys", "key": {"ns": 1, "keys": 1, "stamp": -1}}, {"name": "setget_gone", "key": {"gone": 1}},)"
-             R"({"name": "setget_purge", "key": {"purge_at": 1}, "expireAfterSeconds": 0}]}, "ok": 1})";
+             R"({"name": "setget_keys", "key": {"ns": 1, "held.keys": 1, "held.stamp": -1}}, {"name": "setget_gone", "key": {"record.gone": 1}},)"
+             R"({"name": "setget_purge", "key": {")" +
+             prefix + R"(purge_at": 1}, "expireAfterSeconds": 0}]}, "ok": 1})";
     }
-    return R"({"n": )" + std::to_string(documents) + R"(, "ok": 1})";
+    const auto count = std::to_string(documents);
+    return R"({"n": )" + count + R"(, "nModified": )" + count + R"(, "ok": 1})";
   }
 
   static bool send_reply(int fd, std::int32_t to, bool query, const std::string& json) {
@@ -159,20 +163,20 @@ class ScriptedServer {
 TEST(MongoScripted, a_server_that_is_not_the_primary_any_more_is_left_and_the_write_repeated) {
   std::atomic<int> refusals{2};
   ScriptedServer server([&](const std::string& command) -> std::string {
-    if (command == "insert" && refusals-- > 0)
+    if (command == "update" && refusals-- > 0)
       return R"({"ok": 0, "errmsg": "not primary", "code": 10107, "codeName": "NotWritablePrimary"})";
     return {};
   });
   const auto archive = mongo::open(server.options()).value().archive();
-  const auto before = server.count("insert");
+  const auto before = server.count("update");
   EXPECT_EQ(written(archive->write({.entries = documents(3, 1)}).value()), 3u);
-  EXPECT_GE(server.count("insert"), before + 1);
+  EXPECT_GE(server.count("update"), before + 1);
 }
 
 TEST(MongoScripted, a_primary_that_never_comes_is_a_retryable_error) {
   std::atomic<bool> down{false};
   ScriptedServer server([&](const std::string& command) -> std::string {
-    if (down && command == "insert")
+    if (down && command == "update")
       return R"({"ok": 0, "errmsg": "node is recovering", "code": 11602, "codeName": "InterruptedDueToReplStateChange"})";
     return {};
   });
@@ -180,19 +184,19 @@ TEST(MongoScripted, a_primary_that_never_comes_is_a_retryable_error) {
   with.retries = 2;
   const auto archive = mongo::open(with).value().archive();
   down = true;
-  const auto before = server.count("insert");
+  const auto before = server.count("update");
   const auto failed = archive->write({.entries = documents(3, 1)});
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code(), ErrorCode::kUnavailable);
   EXPECT_EQ(failed.error().native_code(), 11602);
-  EXPECT_EQ(server.count("insert"), before + 3) << "as often as `retries` says";
+  EXPECT_EQ(server.count("update"), before + 3) << "as often as `retries` says";
 }
 
 TEST(MongoScripted, a_full_disk_for_one_document_is_that_documents_error) {
   std::atomic<bool> full{false};
   ScriptedServer server([&](const std::string& command) -> std::string {
-    if (!full || command != "insert") return {};
-    return R"({"n": 2, "writeErrors": [{"index": 1, "code": 14031, "errmsg": "No space left"}], "ok": 1})";
+    if (!full || command != "update") return {};
+    return R"({"n": 2, "nModified": 2, "writeErrors": [{"index": 1, "code": 14031, "errmsg": "No space left"}], "ok": 1})";
   });
   const auto archive = mongo::open(server.options()).value().archive();
   full = true;
@@ -204,11 +208,37 @@ TEST(MongoScripted, a_full_disk_for_one_document_is_that_documents_error) {
   EXPECT_TRUE(results[2]);
 }
 
+// Two upserts of one document at once: the server may let the second one fail.
+TEST(MongoScripted, a_duplicate_key_of_an_upsert_is_tried_again_and_not_the_callers) {
+  std::atomic<int> refusals{2};
+  ScriptedServer server([&](const std::string& command) -> std::string {
+    if (command != "update" || refusals-- <= 0) return {};
+    return R"({"n": 2, "nModified": 2, "writeErrors": [{"index": 1, "code": 11000, "errmsg": "E11000 duplicate key"}], "ok": 1})";
+  });
+  const auto archive = mongo::open(server.options()).value().archive();
+  EXPECT_EQ(written(archive->write({.entries = documents(3, 1)}).value()), 3u);
+}
+
+// FerretDB ends a bulk of updates at the first that it refuses, and says nothing of the others.
+TEST(MongoScripted, documents_of_which_the_server_says_nothing_are_looked_at) {
+  std::atomic<bool> stops{true};
+  ScriptedServer server([&](const std::string& command) -> std::string {
+    if (command != "update" || !stops.exchange(false)) return {};
+    return R"({"writeErrors": [{"index": 0, "code": 14031, "errmsg": "No space left"}], "ok": 1})";
+  });
+  const auto archive = mongo::open(server.options()).value().archive();
+  const auto finds = server.count("find");
+  const auto results = archive->write({.entries = documents(3, 1)}).value();
+  EXPECT_EQ(results[0].error().code(), ErrorCode::kOutOfSpace);
+  EXPECT_EQ(written(results), 2u);
+  EXPECT_EQ(server.count("find"), finds + 2) << "whether there are pieces, and what came of the others";
+}
+
 TEST(MongoScripted, a_write_that_the_majority_did_not_confirm_is_not_taken_for_written) {
   std::atomic<bool> alone{false};
   ScriptedServer server([&](const std::string& command) -> std::string {
-    if (!alone || command != "insert") return {};
-    return R"({"n": 3, "writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}, "ok": 1})";
+    if (!alone || command != "update") return {};
+    return R"({"n": 3, "nModified": 3, "writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}, "ok": 1})";
   });
   auto with = server.options();
   with.retries = 1;

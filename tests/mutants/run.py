@@ -48,6 +48,8 @@ SEND = "src/redis/queue_scripts.cpp"
 LEASE = "src/redis/queue_scripts_lease.cpp"
 REDIS_RECORDS = "redis_key_store.*:redis_parts_key_store.*"
 REDIS_QUEUES = "redis_queue.*"
+MONGO = "src/mongo/writer.cpp"
+MONGO_DOCUMENT = "src/mongo/codec.cpp"
 
 # A test that takes longer than this has noticed.
 LIMIT = 60
@@ -350,6 +352,31 @@ MUTANTS = [
             "saw(static_cast<Stamp>(fields[2].integer()));", "", "redis_queue_parts", "*restamps*"),
     in_unit("redis_stamp_back", "stamps fall when the clock steps back", 3, SEND,
             "  call('SET', KEYS[2], num(stamp))\n", "", "conformance_redis_queue", REDIS_QUEUES),
+    # The archive on MongoDB
+    in_unit("mongo_merge", "an older version overwrites a newer one in the archive", 10, MONGO_DOCUMENT, '.add("$max", raised)',
+            '.add("$set", raised)', "mongo_archive", "*mixed_bulk*:*whichever_comes_first*"),
+    in_unit("mongo_turn", "a version that the archive has is overwritten by the same", 10, MONGO, "  return next;\n", "  return 0;\n",
+            "mongo_archive", "*mixed_bulk*"),
+    in_unit("mongo_mixed", "what was older counts as written where other documents of its bulk were", 10, MONGO,
+            "if (rose != 0 && static_cast<std::size_t>(rose) != sent.size()) return look_at(sent);", "", "mongo_archive", "*mixed_bulk*"),
+    in_unit("mongo_tombstone", "a tombstone takes the keys of its record away", 10, MONGO_DOCUMENT,
+            'if (!document.tombstone) raised.add("held", document.held);',
+            'if (!document.tombstone) raised.add("held", document.held);\n  if (document.tombstone) raised.add("held", document.record);',
+            "mongo_archive", "*whichever_comes_first*"),
+    in_unit("mongo_late", "a record that comes after its tombstone gives it no keys where it is looked at first", 10, MONGO,
+            " || (!work.document.tombstone && held.order < ours.order)", "", "mongo_archive", "*whoever_writes_the_next*"),
+    in_unit("mongo_pieces", "pieces of the version before stay", 10, MONGO, "no_pieces_ = !*any;", "no_pieces_ = true;", "mongo_archive",
+            "*whoever_writes_the_next*"),
+    in_unit("mongo_purge", "what is to be purged is not noted for other processes", 10, MONGO, "if (earliest >= known) return {};",
+            "return {};", "mongo_archive", "*another_process_purges*"),
+    in_unit("mongo_layout", "documents of another layout are read", 10, MONGO_DOCUMENT, "if (format == kFormat) return {};",
+            "if (format <= kFormat) return {};", "mongo_archive", "*another_layout*"),
+    in_unit("mongo_lost", "what was written before its answer was lost counts as older", 10, MONGO, "} else if (work->unknown) {",
+            "} else if (false) {", "mongo_faults", "*cut_off*"),
+    in_unit("mongo_twice", "two upserts of one document at once: the second one is refused", 10, MONGO, "code == kDuplicateKey && !known &&",
+            "false &&", "mongo_faults", "MongoScripted.*"),
+    in_unit("mongo_silence", "documents of which the server says nothing count as written", 10, MONGO,
+            "if (static_cast<std::size_t>(made) != sent.size()) return look_at(sent);", "", "mongo_faults", "MongoScripted.*"),
 ]
 
 

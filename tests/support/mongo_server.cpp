@@ -208,7 +208,6 @@ setget::mongo::Options MongoServer::options(std::uint16_t by_port) const {
   options.collection = "t" + std::to_string(::getpid()) + "." + std::to_string(++archives);
   // Larger bulks of updates hang it.
   if (kind_ == Kind::kFerret) options.batch = 40;
-  options.guard_index = kind_ == Kind::kJava;
   return options;
 }
 
