@@ -337,16 +337,20 @@ TEST_P(MongoArchive, verify_finds_what_somebody_changed_in_the_database_and_mend
   world.change("r5", R"({"$set": {"held.keys": ["k/5"]}})");
   world.change("r33", R"({"$set": {"record.expires_at": {"$date": {"$numberLong": "4000000000000"}}}})");
   world.change("r44", R"({"$unset": {"record.content": ""}})");
-  const std::map<std::string, Kind> shallow{{"r5", Kind::kContent}, {"r33", Kind::kExpiry}, {"r44", Kind::kContent}};
+  world.change("r45", R"({"$set": {"record.content": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "00"}}}})");
+  world.change("r6", R"({"$unset": {"held.keys": ""}})");
+  world.change("r7", R"({"$unset": {"held": ""}})");
+  const std::map<std::string, Kind> shallow{{"r5", Kind::kContent},  {"r33", Kind::kExpiry}, {"r44", Kind::kContent},
+                                            {"r45", Kind::kContent}, {"r6", Kind::kContent}, {"r7", Kind::kContent}};
   EXPECT_EQ(world.verify({}), shallow);
   // Bytes of a payload, of one in pieces too: only who reads them can tell.
   world.change("r77", R"({"$set": {"record.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}})");
   ASSERT_TRUE(world.archive.command(R"({"delete": ")" + with.collection + R"(.chunks", "deletes": [{"q": {}, "limit": 1}]})"));
   EXPECT_EQ(world.verify({}), shallow);
   const auto deep = world.verify({.deep = true});
-  EXPECT_EQ(deep.size(), 5u);
+  EXPECT_EQ(deep.size(), 8u);
   EXPECT_EQ(deep.at("r77"), Kind::kContent);
-  EXPECT_EQ(world.archiver->verify({.deep = true, .repair = true}).value().repaired, 5u);
+  EXPECT_EQ(world.archiver->verify({.deep = true, .repair = true}).value().repaired, 8u);
   EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
 }
 
