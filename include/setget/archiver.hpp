@@ -85,8 +85,9 @@ struct Difference {
   enum class Kind : std::uint8_t { kMissingInArchive, kOnlyInArchive, kOlderInArchive, kNewerInArchive, kContent, kExpiry };
   Kind kind{};
   std::string ns{};
-  std::string id{};
+  std::string id{};  // of a document whose identity cannot be read: the archive's name for it
   std::string detail{};
+  std::string unrepaired{};  // with repair: why the archive did not take it; empty also where there was nothing to be tried
 };
 SETGET_API std::string_view to_string(Difference::Kind kind) noexcept;
 
