@@ -111,6 +111,7 @@ int verify(Context& context, const setget::VerifyOptions& options) {
       Json line = {{"kind", std::string(to_string(difference.kind))}, {"namespace", difference.ns}};
       put_bytes(line, "id", difference.id);
       line["detail"] = difference.detail;
+      if (!difference.unrepaired.empty()) line["unrepaired"] = difference.unrepaired;
       differences.push_back(line);
     }
     print_counts(context.common, {{"equal", report->equal()},
@@ -123,9 +124,10 @@ int verify(Context& context, const setget::VerifyOptions& options) {
                                   {"list", differences}});
     if (!context.common.json) {
       for (const auto& difference : report->differences) {
-        std::printf("  %s  %s%s  %s\n", std::string(to_string(difference.kind)).c_str(),
+        std::printf("  %s  %s%s  %s%s%s\n", std::string(to_string(difference.kind)).c_str(),
                     difference.ns.empty() ? "" : (difference.ns + "/").c_str(), shown(difference.id).c_str(),
-                    shown(difference.detail).c_str());
+                    shown(difference.detail).c_str(),
+                    difference.unrepaired.empty() ? "" : "; not repaired: ", shown(difference.unrepaired).c_str());
       }
     }
     return report->equal() ? kOk : kNo;
@@ -174,15 +176,31 @@ int restore(Context& context, setget::RestoreOptions options, const std::string&
     const auto report = archiver.restore(options);
     if (!report) return failed(context.common, report.error());
     if (state) state->remove();
+    Json damaged = Json::array();
+    for (const auto& item : report->damaged_list) {
+      Json line = {{"namespace", item.ns}};
+      if (!item.id.empty()) put_bytes(line, "id", item.id);
+      if (!item.name.empty()) put_bytes(line, "name", item.name);
+      put_bytes(line, "reason", item.reason);
+      damaged.push_back(line);
+    }
     print_counts(context.common, {{"considered", report->considered},
                                   {"restored", report->restored},
                                   {"overwritten", report->overwritten},
                                   {"skipped_expired", report->skipped_expired},
                                   {"skipped_present", report->skipped_present},
+                                  {"damaged", report->damaged},
                                   {"into_empty_store", report->into_empty_store},
                                   {"resumed", options.resume.has_value()},
-                                  {"dry_run", options.dry_run}});
-    return kOk;
+                                  {"dry_run", options.dry_run},
+                                  {"list", damaged}});
+    if (!context.common.json) {
+      for (const auto& item : report->damaged_list) {
+        std::printf("  damaged  %s%s  %s\n", item.ns.empty() ? "" : (item.ns + "/").c_str(),
+                    shown(item.id.empty() ? item.name : item.id).c_str(), shown(item.reason).c_str());
+      }
+    }
+    return report->damaged == 0 ? kOk : kNo;
   });
 }
 

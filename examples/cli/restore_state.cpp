@@ -43,6 +43,7 @@ void each_count(Report& report, Each each) {
   each("overwritten", report.overwritten);
   each("skipped_expired", report.skipped_expired);
   each("skipped_present", report.skipped_present);
+  each("damaged", report.damaged);
 }
 
 }  // namespace
@@ -78,7 +79,10 @@ Result<std::optional<setget::RestoreProgress>> RestoreState::load() const {
     progress.archive = body.value("archive", std::string());  // files from before it was kept have none
     progress.started_at = setget::TimePoint(setget::Milliseconds(body.at("started_at").get<std::int64_t>()));
     progress.report.into_empty_store = body.at("into_empty_store").get<bool>();
-    each_count(progress.report, [&](const char* name, std::uint64_t& count) { count = body.at(name).get<std::uint64_t>(); });
+    each_count(progress.report, [&](const char* name, std::uint64_t& count) {
+      // Files from before damage was counted have none of that.
+      count = std::string_view(name) == "damaged" ? body.value(name, std::uint64_t{0}) : body.at(name).get<std::uint64_t>();
+    });
     return std::optional(std::move(progress));
   } catch (const Json::exception&) {
     return not_ours();

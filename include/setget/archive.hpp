@@ -116,6 +116,9 @@ struct ScanArchive {
   std::string cursor{};
   std::size_t limit = 500;
   bool with_records = false;
+  // A document that is damaged is passed over and told in SummaryPage::damaged; else it ends the scan with kCorrupted. With records also
+  // one of which only the record cannot be read. An archive that cannot go on behind it answers kCorrupted all the same.
+  bool over_damaged = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct DigestArchive {
@@ -197,7 +200,7 @@ class SETGET_API ArchiveBackend {
   virtual Result<SummaryPage> scan(const ScanArchive& request) = 0;
   // Drops what purge_at has passed. Returns the steps done.
   virtual Result<std::size_t> reclaim(const ReclaimArchive& request) = 0;
-  // Removes documents outright: for verify --prune only.
+  // Removes documents outright, also those that are damaged: for verify with repair only.
   virtual Result<std::size_t> remove(std::span<const ArchiveId> ids) = 0;
 
   virtual Result<std::optional<ArchiveCheckpoint>> load_checkpoint() = 0;

@@ -85,8 +85,9 @@ struct Difference {
   enum class Kind : std::uint8_t { kMissingInArchive, kOnlyInArchive, kOlderInArchive, kNewerInArchive, kContent, kExpiry };
   Kind kind{};
   std::string ns{};
-  std::string id{};
+  std::string id{};  // of a document whose identity cannot be read: the archive's name for it
   std::string detail{};
+  std::string unrepaired{};  // with repair: why the archive did not take it; empty also where there was nothing to be tried
 };
 SETGET_API std::string_view to_string(Difference::Kind kind) noexcept;
 
@@ -119,6 +120,10 @@ struct RestoreReport {
   std::uint64_t skipped_expired = 0;
   std::uint64_t skipped_present = 0;  // the store has the same or a newer version and overwrite is off
   bool into_empty_store = false;      // versions were kept
+  // Documents that cannot be read. Whether one meets the conditions is not known, unless it is of another namespace. They are passed over;
+  // all are counted, and those that this call came by are listed.
+  std::uint64_t damaged = 0;
+  std::vector<DamagedItem> damaged_list{};
 };
 
 // How far a restore has come. What has it can go on from there after a kill -9, without doing again what was done.
@@ -155,6 +160,7 @@ struct RestoreOptions {
   std::optional<Ttl> ttl{};      // that life; empty: by the TTL policy
   bool overwrite = false;        // over live data: as fresh versions
   bool dry_run = false;
+  std::size_t max_damaged = 1000;  // listed
   // The last progress of a restore that did not come to its end, with the same conditions: goes on there. Also into a store that was empty
   // then.
   std::optional<RestoreProgress> resume{};

@@ -157,9 +157,19 @@ struct Summary {
   Digest content{};                // content_digest(record); zero for tombstones
 };
 
+// What stands in the way of a scan and cannot be read.
+struct DamagedItem {
+  std::uint64_t hash = 0;
+  std::string ns{};
+  std::string id{};    // with `ns` whose it is; empty: cannot be told
+  std::string name{};  // what the backend calls it, where `id` is empty
+  std::string reason{};
+};
+
 struct SummaryPage {
   std::vector<Summary> items{};
-  std::string next{};  // cursor; empty at the end
+  std::string next{};                  // cursor; empty at the end
+  std::vector<DamagedItem> damaged{};  // by an archive's scan that was asked for them: ScanArchive::over_damaged
 };
 
 // What a range of identities holds that is live at a moment, condensed: two sides that give the same have the same there. Ranges are cut by

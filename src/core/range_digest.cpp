@@ -56,14 +56,20 @@ Result<std::vector<RangeDigest>> ArchiveBackend::digest(const DigestArchive& req
     if (request.go_on) {
       if (auto on = request.go_on(); !on) return std::move(on).error();
     }
-    auto page = scan({.cursor = cursor, .limit = request.page, .with_records = false, .deadline = request.deadline});
+    auto page = scan({.cursor = cursor, .limit = request.page, .with_records = false, .over_damaged = true, .deadline = request.deadline});
     if (!page) return std::move(page).error();
+    for (const auto& item : page->damaged) {
+      Summary line{.hash = item.hash, .ns = item.ns, .id = item.id};
+      line.content = kDamaged;
+      detail::range_of(*ranges, item.hash).add(entry_digest(line));
+    }
     for (auto& item : page->items) {
       if (!detail::counts(item, request.now)) continue;
       if (request.deep.takes(item.hash)) {
         // One at a time: payloads of a whole page may be larger than memory.
         const auto found = get_by_id({.ns = item.ns, .id = item.id, .now = request.now, .deadline = request.deadline});
-        if (!found && found.error().code() != ErrorCode::kCorrupted) return found.error();
+        if (!found && found.error().code() != ErrorCode::kCorrupted && found.error().code() != ErrorCode::kUnsupported)
+          return found.error();
         if (found && !found->record) continue;  // gone meanwhile
         item.content = found ? content_digest(*found->record) : kDamaged;
       }

@@ -49,7 +49,10 @@ class Run {
       if (!adopt) {
         state_.options.logger->log(LogLevel::kError, "the archive run was stopped: this is not the store that was archived",
                                    {{"what", what}});
-        return Error(ErrorCode::kFailedPrecondition, what + "; adopt it if the change is meant").at_field("identity");
+        Error refused(ErrorCode::kFailedPrecondition, what + "; adopt it if the change is meant");
+        refused.at_field("identity");
+        note_refused(std::move(**loaded), refused);
+        return refused;
       }
       state_.options.logger->log(LogLevel::kWarning, "the archive adopts another store", {{"what", what}});
       checkpoint_ = std::move(**loaded);
@@ -68,14 +71,31 @@ class Run {
     return take_turn();
   }
 
+  bool another_runs() const {
+    return checkpoint_.runner != state_.runner.text() && checkpoint_.runner_until > state_.options.clock->now() &&
+           !detail::surely_gone(checkpoint_.runner);
+  }
+
+  // Who looks at the archive's status sees that it was not copied, and why. Whose it is and how far it came stays as it was. Best effort,
+  // and not while another runs, whose checkpoint it is then.
+  void note_refused(ArchiveCheckpoint&& found, const Error& refused) {
+    checkpoint_ = std::move(found);
+    if (another_runs()) return;
+    checkpoint_.last_started_at = state_.options.clock->now();
+    ++checkpoint_.runs;
+    checkpoint_.runner = state_.runner.text();
+    ++checkpoint_.fence;
+    checkpoint_.last_error = refused.describe();
+    finish();
+    (void)state_.archive().save_checkpoint(checkpoint_);
+  }
+
   // From here on every save of another runner that thinks it is its turn is refused.
   Result<void> take_turn() {
-    const auto& me = state_.runner.text();
-    const auto now = state_.options.clock->now();
-    if (checkpoint_.runner != me && checkpoint_.runner_until > now && !detail::surely_gone(checkpoint_.runner)) {
+    if (another_runs()) {
       return Error(ErrorCode::kConflict, fmt::format("another archive run is under way: {}", checkpoint_.runner)).at_field("runner");
     }
-    checkpoint_.runner = me;
+    checkpoint_.runner = state_.runner.text();
     ++checkpoint_.fence;
     return confirm();
   }

@@ -1,5 +1,6 @@
 #include <future>
 
+#include "pipeline/archive_pages.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/recalled_entry.hpp"
 
@@ -51,7 +52,8 @@ class Restoration {
  private:
   Result<SummaryPage> read(const std::string& cursor, std::size_t limit) {
     if (options_.at) return state_.scan_past({.cursor = cursor, .limit = limit, .at = *options_.at, .deadline = turn_.deadline()});
-    return state_.archive().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
+    return detail::scan_over_damage(state_.archive(),
+                                    {.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
   }
 
   // What the store knows of a page's records is asked at once, and what is to be put back goes to it at once.
@@ -75,7 +77,18 @@ class Restoration {
       }
     }
     if (auto done = apply_kept(); !done) return done;
-    return apply_fresh();
+    if (auto done = apply_fresh(); !done) return done;
+    for (auto& item : page.damaged) pass_over(std::move(item));
+    return {};
+  }
+
+  // The healthy ones are needed most where the store is lost.
+  void pass_over(DamagedItem&& item) {
+    if (options_.ns && !item.id.empty() && *options_.ns != item.ns) return;
+    ++report_.damaged;
+    state_.options.logger->log(LogLevel::kError, "a restore passes over an archived document that cannot be read",
+                               {{"id", item.id.empty() ? item.name : item.id}, {"reason", item.reason}});
+    if (report_.damaged_list.size() < options_.max_damaged) report_.damaged_list.push_back(std::move(item));
   }
 
   Result<void> look_at_history() {

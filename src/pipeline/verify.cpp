@@ -4,6 +4,7 @@
 
 #include "core/range_digest.hpp"
 #include "core/scan_cursor.hpp"
+#include "pipeline/archive_pages.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
 #include "pipeline/verify_compare.hpp"
@@ -19,14 +20,20 @@ using Is = SideState::Is;
 template <class Fetch>
 class ScanStream {
  public:
-  ScanStream(Fetch fetch, std::size_t limit) : fetch_(std::move(fetch)), limit_(limit) {}
+  ScanStream(Fetch fetch, std::size_t limit) : fetch_(std::move(fetch)), most_(limit) {}
 
-  // Null at the end; the pointer holds until pop().
+  // Null at the end; the pointer holds until pop(). Where a page cannot be read for damage, what stands before it comes first: the error is
+  // of the next one.
   Result<const Summary*> peek() {
     while (at_ >= page_.items.size()) {
       if (ended_) return static_cast<const Summary*>(nullptr);
       auto page = fetch_(page_.next, limit_);
+      if (!page && detail::is_damage(page.error()) && limit_ > 1) {
+        limit_ = 1;
+        continue;
+      }
       if (!page) return std::move(page).error();
+      limit_ = std::min(limit_ * 2, most_);
       page_ = std::move(*page);
       at_ = 0;
       ended_ = page_.next.empty();
@@ -34,10 +41,17 @@ class ScanStream {
     return static_cast<const Summary*>(&page_.items[at_]);
   }
   void pop() { ++at_; }
+  // Goes on behind `item`, which peek() could not give.
+  void pass(const Summary& item) {
+    page_ = {};
+    page_.next = detail::encode_scan_cursor(item.hash, item.ns, item.id);
+    at_ = 0;
+  }
 
  private:
   Fetch fetch_;
-  std::size_t limit_;
+  const std::size_t most_;
+  std::size_t limit_ = most_;
   SummaryPage page_;
   std::size_t at_ = 0;
   bool ended_ = false;
@@ -123,6 +137,11 @@ class Verification {
           {.starts = starts, .now = now_, .deep = sample(), .page = state_.options.batch, .go_on = go_on, .deadline = turn_.deadline()});
     });
     const auto in_archive = other.get();
+    // One that cannot be read says nothing of the others: all are looked at one by one.
+    if ((!in_store && detail::is_damage(in_store.error())) || (!in_archive && detail::is_damage(in_archive.error()))) {
+      report_.ranges = report_.ranges_differing = in_store ? in_store->size() : 1;
+      return merge(0, std::nullopt);
+    }
     // Of the two the one that failed by itself.
     if (!in_store && (in_archive || in_archive.error().code() == ErrorCode::kCancelled)) return in_store.error();
     if (!in_archive) return in_archive.error();
@@ -152,6 +171,7 @@ class Verification {
   Result<void> merge(std::uint64_t first, std::optional<std::uint64_t> end) {
     const auto from = [&](const std::string& cursor) { return cursor.empty() ? detail::cursor_before(first) : cursor; };
     const auto until = [&](Result<SummaryPage> page) {
+      if (page) take_damaged(*page, end);
       if (!page || !end) return page;
       const auto behind = std::ranges::find_if(page->items, [&](const Summary& item) { return item.hash >= *end; });
       if (behind == page->items.end()) return page;
@@ -163,22 +183,96 @@ class Verification {
       return until(state_.store().scan({.cursor = from(cursor), .limit = limit, .with_records = false, .deadline = turn_.deadline()}));
     };
     const auto fetch_archive = [&](const std::string& cursor, std::size_t limit) {
-      return until(state_.archive().scan({.cursor = from(cursor), .limit = limit, .with_records = false, .deadline = turn_.deadline()}));
+      return until(detail::scan_over_damage(state_.archive(),
+                                            {.cursor = from(cursor), .limit = limit, .with_records = false, .deadline = turn_.deadline()}));
     };
     ScanStream store(fetch_store, state_.options.batch);
     ScanStream archive(fetch_archive, state_.options.batch);
+    std::optional<std::string> unseen;
     while (true) {
       if (auto on = turn_.go_on(); !on) return on;
       auto left = store.peek();
-      if (!left) return std::move(left).error();
+      if (!left && !detail::is_damage(left.error())) return std::move(left).error();
       auto right = archive.peek();
-      if (!right) return std::move(right).error();
+      if (!right && !(left && detail::is_damage(right.error()))) return std::move(right).error();
+      if (!left || !right) {
+        unseen.reset();
+        const auto passed =
+            left ? pass(store, *left, archive, true, right.error(), unseen) : pass(archive, *right, store, false, left.error(), unseen);
+        if (!passed) return passed.error();
+        if (!*passed) return {};
+        continue;
+      }
+      if (unseen) tell_nameless({}, *std::exchange(unseen, std::nullopt));
       if (*left == nullptr && *right == nullptr) return {};
       const int which = *left == nullptr ? 1 : *right == nullptr ? -1 : order(**left, **right);
       if (auto done = look(which <= 0 ? *left : nullptr, which >= 0 ? *right : nullptr); !done) return done;
       if (which <= 0) store.pop();
       if (which >= 0) archive.pop();
     }
+  }
+
+  // The next of `broken` cannot be read, and only the other side may tell which one that is: goes on behind the other's next. False: the
+  // other has none any more, and nothing tells what else is there. `unseen`: an error that is none of the other's next, unless the one
+  // behind has it.
+  template <class Healthy, class Broken>
+  Result<bool> pass(Healthy& healthy, const Summary* next, Broken& broken, bool of_archive, const Error& error,
+                    std::optional<std::string>& unseen) {
+    if (next == nullptr) {
+      tell_nameless({}, error.message());
+      return false;
+    }
+    ++report_.compared;
+    auto candidate = candidate_of(*next, of_archive);
+    if (auto read = read_both(candidate); !read) return std::move(read).error();
+    candidate.record.reset();
+    const auto there = (of_archive ? candidate.archive : candidate.store).is;
+    if (there == Is::kLive || there == Is::kGone) unseen = error.message();
+    const bool wanted = !of_archive || there != Is::kUnknown || !left_out(Difference::Kind::kMissingInArchive, *next);
+    if (!wanted) ++report_.skipped;
+    broken.pass(*next);
+    healthy.pop();
+    if (auto added = wanted ? add(std::move(candidate)) : Result<void>(); !added) return std::move(added).error();
+    return true;
+  }
+
+  static Candidate candidate_of(const Summary& line, bool of_store) {
+    Candidate candidate;
+    candidate.ns = line.ns;
+    candidate.id = line.id;
+    if (of_store) {
+      candidate.version = line.version;
+      candidate.revision = line.revision;
+      candidate.reason = line.reason;
+    }
+    return candidate;
+  }
+
+  // A document whose identity can be read stands in its place, with a version that none has: it differs from whatever the store has.
+  void take_damaged(SummaryPage& page, std::optional<std::uint64_t> end) {
+    for (auto& item : page.damaged) {
+      if (end && item.hash >= *end) continue;
+      if (item.id.empty()) {
+        tell_nameless(std::move(item.name), item.reason);
+        continue;
+      }
+      Summary line{.hash = item.hash, .ns = std::move(item.ns), .id = std::move(item.id)};
+      const auto at = std::ranges::find_if(page.items, [&](const Summary& other) { return order(line, other) < 0; });
+      page.items.insert(at, std::move(line));
+    }
+    page.damaged.clear();
+  }
+
+  void tell_nameless(std::string name, std::string_view reason) {
+    ++report_.difference_count;
+    list({.kind = Difference::Kind::kContent,
+          .ns = {},
+          .id = std::move(name),
+          .detail = fmt::format("it cannot be read, nor whose it is: {}", reason)});
+  }
+
+  void list(Difference&& difference) {
+    if (report_.differences.size() < options_.max_differences) report_.differences.push_back(std::move(difference));
   }
 
   Result<void> look(const Summary* in_store, const Summary* in_archive) {
@@ -194,14 +288,10 @@ class Verification {
       ++report_.skipped;
       return {};
     }
-    Candidate candidate;
-    candidate.ns = summary.ns;
-    candidate.id = summary.id;
-    if (in_store != nullptr) {
-      candidate.version = in_store->version;
-      candidate.revision = in_store->revision;
-      candidate.reason = in_store->reason;
-    }
+    return add(candidate_of(summary, in_store != nullptr));
+  }
+
+  Result<void> add(Candidate&& candidate) {
     candidates_.push_back(std::move(candidate));
     constexpr std::size_t kChunk = 2000;
     return candidates_.size() >= kChunk ? settle_candidates() : Result<void>();
@@ -243,12 +333,12 @@ class Verification {
 
   Result<void> read_both(Candidate& candidate) {
     auto store = state_.store().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
-    if (!store) return std::move(store).error();
+    if (!store && !detail::is_damage(store.error())) return std::move(store).error();
     auto archive = state_.archive().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
-    if (!archive && archive.error().code() != ErrorCode::kCorrupted) return std::move(archive).error();
-    candidate.store = detail::state_of(*store, now_);
+    if (!archive && !detail::is_damage(archive.error())) return std::move(archive).error();
+    candidate.store = store ? detail::state_of(*store, now_) : detail::damaged(store.error());
     candidate.archive = archive ? detail::state_of(*archive, now_) : detail::damaged(archive.error());
-    candidate.record = std::move(store->record);
+    candidate.record = store ? std::move(store->record) : std::nullopt;
     return {};
   }
 
@@ -274,18 +364,25 @@ class Verification {
     if (!found) return {};
     ++report_.difference_count;
     if (found->kind == Difference::Kind::kOnlyInArchive) ++report_.only_in_archive;
+    Difference difference{.kind = found->kind, .ns = candidate.ns, .id = candidate.id, .detail = std::move(found->detail)};
     if (options_.repair) {
       auto repaired = repair(candidate, found->kind);
-      if (!repaired) return std::move(repaired).error();
-      if (*repaired) ++report_.repaired;
+      // What the archive does not take is this one's trouble: the others are repaired.
+      if (!repaired && concerns_all(repaired.error())) return std::move(repaired).error();
+      if (!repaired) difference.unrepaired = repaired.error().describe();
+      if (repaired && *repaired) ++report_.repaired;
     }
-    if (report_.differences.size() < options_.max_differences) {
-      report_.differences.push_back({found->kind, candidate.ns, candidate.id, std::move(found->detail)});
-    }
+    list(std::move(difference));
     return {};
   }
 
+  // An archive that is away, and not a document that it refuses.
+  static bool concerns_all(const Error& error) {
+    return error.code() == ErrorCode::kUnavailable || error.code() == ErrorCode::kCancelled || error.code() == ErrorCode::kDeadlineExceeded;
+  }
+
   Result<bool> repair(Candidate& candidate, Difference::Kind kind) {
+    if (candidate.store.is == Is::kDamaged) return false;  // the archive is the better copy
     switch (kind) {
       case Difference::Kind::kNewerInArchive:
         return false;  // the store has lost something: the archive is the better copy
@@ -298,14 +395,18 @@ class Verification {
     if (candidate.record) {
       entries.push_back(rules_.record_entry(Record(*candidate.record)));
     } else {
+      // Nothing tells what it was.
+      if (candidate.store.is == Is::kUnknown && candidate.archive.is == Is::kDamaged)
+        return options_.prune ? remove(candidate) : Result<bool>(false);
       if (candidate.version == 0) return false;  // gone between two readings: the next verification sees its tombstone
       entries.push_back(
           rules_.tombstone_entry(candidate.ns, candidate.id, candidate.version, candidate.revision, candidate.reason, nullptr, now_));
     }
     auto outcome = write(entries);
-    if (!outcome) return std::move(outcome).error();
-    if (*outcome == ArchiveWrite::kWritten) return true;
-    // The archive has this version with other content: nothing but its removal lets the store's copy in.
+    const bool in_the_way = candidate.archive.is == Is::kDamaged && !outcome && !concerns_all(outcome.error());
+    if (!outcome && !in_the_way) return std::move(outcome).error();
+    if (outcome && *outcome == ArchiveWrite::kWritten) return true;
+    // The archive has this version with other content, or what it has is damaged: nothing but its removal lets the store's copy in.
     if (auto removed = remove(candidate); !removed) return removed;
     outcome = write(entries);
     if (!outcome) return std::move(outcome).error();

@@ -54,7 +54,8 @@ SideState state_of(const Lookup& lookup, TimePoint now) {
 
 std::optional<DifferenceFound> compare(const SideState& store, const SideState& archive) {
   using Kind = Difference::Kind;
-  if (archive.is == Is::kDamaged) return DifferenceFound{Kind::kContent, archive.damage};
+  if (store.is == Is::kDamaged) return DifferenceFound{Kind::kContent, "in the store: " + store.damage};
+  if (archive.is == Is::kDamaged) return DifferenceFound{Kind::kContent, "in the archive: " + archive.damage};
   if (store.is == Is::kLive && archive.is == Is::kLive) {
     if (store.version != archive.version || store.revision != archive.revision) {
       const bool older = archive.version < store.version || (archive.version == store.version && archive.revision < store.revision);

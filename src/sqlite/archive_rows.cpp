@@ -177,9 +177,25 @@ Result<void> check(const ArchiveEntry& entry) {
   return {};
 }
 
+// Of a document that cannot be read nothing tells its keys: they are looked for.
+void drop_damaged(Connection& db, std::int64_t row, bool tombstone, ArchiveDelta& delta) {
+  {
+    auto body = db.query("SELECT length(body) FROM archive_body WHERE row = ?");
+    body.with(row);
+    if (body.step()) delta.bytes -= body.integer(0);
+  }
+  db.run("DELETE FROM archive_key WHERE row = ?", row);
+  db.run("DELETE FROM archive_body WHERE row = ?", row);
+  db.run("DELETE FROM archive_doc WHERE row = ?", row);
+  (tombstone ? delta.tombstones : delta.records) -= 1;
+}
+
 Result<bool> drop(Connection& db, std::string_view ns, std::string_view id, const Document& document, ArchiveDelta& delta) {
   const auto held = load_held(db, ns, id, document);
-  if (!held) return held.error();
+  if (!held) {
+    drop_damaged(db, document.row, document.tombstone, delta);
+    return true;
+  }
   change_keys(db, ns, document.row, held->keys, {});
   db.run("DELETE FROM archive_body WHERE row = ?", document.row);
   db.run("DELETE FROM archive_doc WHERE row = ?", document.row);
@@ -273,8 +289,18 @@ Result<ArchiveWrite> put_document(Connection& db, const ArchiveEntry& entry, Arc
 
 Result<bool> drop_document(Connection& db, std::string_view ns, std::string_view id, ArchiveDelta& delta) {
   const auto found = load_document(db, ns, id);
-  if (!found) return found.error();
-  return *found ? drop(db, ns, id, **found, delta) : Result<bool>(false);
+  if (found) return *found ? drop(db, ns, id, **found, delta) : Result<bool>(false);
+  std::int64_t damaged = 0;
+  bool tombstone = false;
+  {
+    auto row = db.query("SELECT row, gone FROM archive_doc WHERE h = ? AND ns = ? AND id = ?");
+    row.with(identity_hash(ns, id), ns, id);
+    if (!row.step()) return false;
+    damaged = row.integer(0);
+    tombstone = !row.is_null(1);
+  }
+  drop_damaged(db, damaged, tombstone, delta);
+  return true;
 }
 
 Result<std::size_t> purge_documents(Connection& db, TimePoint now, std::size_t limit, ArchiveDelta& delta) {
@@ -333,15 +359,22 @@ Result<SummaryPage> scan_documents(Connection& db, const ScanArchive& request) {
                                              " FROM archive_doc d WHERE (d.h, d.ns, d.id) > (?, ?, ?) ORDER BY d.h, d.ns, d.id LIMIT ?");
   row.with(from.hash, from.ns, from.id, limit + 1);
   SummaryPage page;
-  while (row.step()) {
-    if (page.items.size() == limit) {
-      const auto& last = page.items.back();
-      page.next = detail::encode_scan_cursor(last.hash, last.ns, last.id);
+  for (std::size_t rows = 0; row.step(); ++rows) {
+    if (rows == limit) {
+      page.next = detail::encode_scan_cursor(from.hash, from.ns, from.id);
       break;
     }
+    from.ns = row.text(kNs);
+    from.id = row.text(kId);
+    from.hash = identity_hash(from.ns, from.id);
     auto summary = summary_of(row, request.with_records);
-    if (!summary) return std::move(summary).error();
-    page.items.push_back(*std::move(summary));
+    if (summary) {
+      page.items.push_back(*std::move(summary));
+    } else if (request.over_damaged) {
+      page.damaged.push_back({.hash = from.hash, .ns = from.ns, .id = from.id, .name = {}, .reason = summary.error().message()});
+    } else {
+      return std::move(summary).error();
+    }
   }
   return page;
 }

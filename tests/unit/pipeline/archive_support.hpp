@@ -15,6 +15,11 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
   using ForwardingArchive::ForwardingArchive;
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
     ++writes;
+    for (const auto& entry : request.entries) {
+      if (damaged_records.contains(entry.id) || damaged_lines.contains(entry.id)) {
+        return std::vector<Result<ArchiveWrite>>{Error(ErrorCode::kCorrupted, "damaged: " + entry.id)};  // tests write such ones alone
+      }
+    }
     if (writes_left == 0) return Error(ErrorCode::kUnavailable, "the archive is away");
     if (writes_left > 0) --writes_left;
     if (refused.empty()) return ForwardingArchive::write(request);
@@ -41,6 +46,39 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
     if (checkpoints_left > 0) --checkpoints_left;
     return ForwardingArchive::save_checkpoint(checkpoint);
   }
+  Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
+    for (const auto& one : ids) {
+      damaged_records.erase(one.id);
+      damaged_lines.erase(one.id);
+    }
+    return ForwardingArchive::remove(ids);
+  }
+  Result<Lookup> get_by_id(const GetById& request) override {
+    if (damaged_records.contains(request.id) || damaged_lines.contains(request.id)) return damaged(request.id);
+    return ForwardingArchive::get_by_id(request);
+  }
+  Result<SummaryPage> scan(const ScanArchive& request) override {
+    auto page = ForwardingArchive::scan(request);
+    if (!page) return page;
+    std::vector<Summary> healthy;
+    for (auto& item : page->items) {
+      if (!damaged_lines.contains(item.id) && !(request.with_records && damaged_records.contains(item.id))) {
+        healthy.push_back(std::move(item));
+        continue;
+      }
+      if (!request.over_damaged || !tells_damaged) return damaged(item.id);
+      page->damaged.push_back({.hash = item.hash, .ns = item.ns, .id = item.id, .name = {}, .reason = damaged(item.id).message()});
+    }
+    page->items = std::move(healthy);
+    return page;
+  }
+  // By the scan above.
+  Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return ArchiveBackend::digest(request); }
+  static Error damaged(std::string_view id) { return {ErrorCode::kCorrupted, "document " + std::string(id) + " is damaged"}; }
+
+  std::set<std::string, std::less<>> damaged_records{};  // ids of what cannot be read
+  std::set<std::string, std::less<>> damaged_lines{};    // nor its line
+  bool tells_damaged = true;                             // scans go on behind them where that is asked for
   int writes = 0;
   int writes_left = -1;                          // -1 = any number
   int checkpoints_left = -1;                     // the same; a run begins with one

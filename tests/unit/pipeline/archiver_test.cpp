@@ -89,6 +89,14 @@ TEST(Archiver, stops_with_an_alarm_at_another_store_and_writes_nothing_unless_to
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kFailedPrecondition);
   EXPECT_EQ(world.archive_stats().records, 5u);
+  // Whoever asks for the status sees it; how far the archive came is as it was, and its own store goes on with it.
+  const auto noted = world.archiver->checkpoint().value().value();
+  EXPECT_EQ(noted.last_error, refused.error().describe());
+  EXPECT_EQ(noted.history.back().error, refused.error().describe());
+  EXPECT_EQ(noted.source, world.key_store.backend()->identity().value());
+  EXPECT_EQ(noted.runner_until, TimePoint{});
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_TRUE(world.archiver->checkpoint().value().value().last_error.empty());
   EXPECT_EQ(archiver->verify().error().code(), ErrorCode::kFailedPrecondition);
   // An empty or foreign store never erases: adoption adds, and leaves what only the archive has.
   ASSERT_TRUE(archiver->run(patience(), true));

@@ -355,4 +355,31 @@ TEST(Restore, does_not_go_on_out_of_another_archive) {
   EXPECT_TRUE(fresh.make_archiver()->restore(options));
 }
 
+TEST(Restore, brings_back_what_is_healthy_and_tells_what_is_damaged) {
+  for (const bool told : {true, false}) {
+    SCOPED_TRACE(told ? "an archive that tells it" : "an archive that does not");
+    ArchiveWorld world;
+    world.set_many(40);
+    ASSERT_TRUE(world.archiver->run());
+    world.fragile->tells_damaged = told;
+    world.fragile->damaged_records = {"r3", "r17", "r39"};
+    if (told) world.fragile->damaged_lines = {"r20"};
+    const std::uint64_t damaged = told ? 4 : 3;
+
+    Fresh fresh(world);
+    EXPECT_EQ(fresh.archiver->restore({.dry_run = true}).value().damaged, damaged);
+    const auto other = fresh.archiver->restore({.key = "r/5"}).value();
+    EXPECT_EQ(other.restored, 1u);
+    EXPECT_EQ(other.damaged, damaged);
+    EXPECT_EQ(fresh.archiver->restore({.ns = "elsewhere"}).value().damaged, 0u);
+    const auto report = fresh.archiver->restore({.max_damaged = 2}).value();
+    EXPECT_EQ(report.restored, 39u - damaged);
+    EXPECT_EQ(report.damaged, damaged);
+    ASSERT_EQ(report.damaged_list.size(), 2u);
+    for (const auto& item : report.damaged_list) EXPECT_EQ(item.reason, "document " + item.id + " is damaged");
+    EXPECT_TRUE(fresh.get("r/38"));
+    EXPECT_FALSE(fresh.get("r/17"));
+  }
+}
+
 }  // namespace

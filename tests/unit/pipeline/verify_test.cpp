@@ -87,6 +87,101 @@ TEST_F(Verify, names_every_kind_of_difference_and_repairs_what_the_store_knows_b
   EXPECT_EQ(world_.archived("stray").status, Lookup::Status::kUnknown);
 }
 
+TEST_F(Verify, what_the_archive_refuses_stays_unrepaired_and_the_others_are_mended) {
+  for (const auto* id : {"r1", "r2", "r3", "r4"}) lose(id);
+  world_.fragile->refused = {"r2", "r4"};
+  const auto report = world_.archiver->verify({.repair = true}).value();
+  EXPECT_EQ(report.difference_count, 4u);
+  EXPECT_EQ(report.repaired, 2u);
+  for (const auto& difference : report.differences) {
+    EXPECT_EQ(difference.unrepaired.find("no room for " + difference.id) != std::string::npos,
+              difference.id == "r2" || difference.id == "r4")
+        << difference.id << difference.unrepaired;
+  }
+  world_.fragile->refused.clear();
+  EXPECT_EQ(world_.archiver->verify({.repair = true}).value().repaired, 2u);
+  EXPECT_TRUE(world_.archiver->verify().value().equal());
+}
+
+TEST_F(Verify, an_archive_that_goes_away_ends_a_repair) {
+  lose("r1");
+  world_.fragile->writes_left = 0;
+  EXPECT_EQ(world_.archiver->verify({.repair = true}).error().code(), ErrorCode::kUnavailable);
+}
+
+TEST_F(Verify, a_damaged_document_is_a_difference_that_a_repair_writes_anew) {
+  for (const bool told : {true, false}) {
+    SCOPED_TRACE(told ? "an archive that tells it" : "an archive that does not");
+    world_.fragile->tells_damaged = told;
+    world_.fragile->damaged_records = {"r7"};
+    world_.fragile->damaged_lines = {"r3", "r20"};
+    lose("r5");
+    const std::vector<std::pair<std::string, Kind>> lines{{"r20", Kind::kContent}, {"r3", Kind::kContent}, {"r5", Kind::kMissingInArchive}};
+    auto all = lines;
+    all.emplace_back("r7", Kind::kContent);
+    EXPECT_EQ(found(world_.archiver->verify().value()), lines) << "what lines say";
+    const auto deep = world_.archiver->verify({.deep = true}).value();
+    EXPECT_EQ(found(deep), all);
+    EXPECT_EQ(deep.difference_count, 4u);
+    EXPECT_EQ(world_.archiver->verify({.deep = true, .repair = true}).value().repaired, 4u);
+    EXPECT_TRUE(world_.archiver->verify({.deep = true}).value().equal());
+  }
+}
+
+TEST_F(Verify, a_damaged_document_that_the_store_does_not_know_goes_only_with_prune) {
+  auto stray = world_.archived("r6").record.value();
+  stray.id = "stray";
+  put(stray);
+  world_.fragile->damaged_lines = {"stray"};
+  EXPECT_EQ(world_.archiver->verify({.repair = true}).value().repaired, 0u);
+  EXPECT_EQ(world_.archiver->verify({.repair = true, .prune = true}).value().repaired, 1u);
+  EXPECT_TRUE(world_.archiver->verify().value().equal());
+}
+
+// A store that cannot read single records.
+class DamagedStore final : public setget::testing::ForwardingKeyStore {
+ public:
+  using ForwardingKeyStore::ForwardingKeyStore;
+  Result<Lookup> get_by_id(const GetById& request) override {
+    if (damaged.contains(request.id)) return Error(ErrorCode::kUnsupported, "an entry of format 99");
+    return ForwardingKeyStore::get_by_id(request);
+  }
+  Result<SummaryPage> scan(const ScanRecords& request) override {
+    auto page = ForwardingKeyStore::scan(request);
+    if (!page) return page;
+    for (const auto& item : page->items) {
+      if (damaged.contains(item.id)) return Error(ErrorCode::kUnsupported, "an entry of format 99");
+    }
+    return page;
+  }
+  Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override { return KeyStoreBackend::digest(request); }
+  std::set<std::string, std::less<>> damaged{};
+};
+
+TEST_F(Verify, a_record_that_the_store_cannot_read_is_a_difference_and_the_others_are_mended) {
+  const auto store = std::make_shared<DamagedStore>(world_.key_store.backend());
+  world_.key_store = KeyStore(store);
+  const auto archiver = world_.make_archiver();
+  store->damaged = {"r3", "r20"};
+  lose("r5");
+  const auto report = archiver->verify({.repair = true}).value();
+  EXPECT_EQ(found(report),
+            (std::vector<std::pair<std::string, Kind>>{{"r20", Kind::kContent}, {"r3", Kind::kContent}, {"r5", Kind::kMissingInArchive}}));
+  EXPECT_EQ(report.repaired, 1u);
+  EXPECT_TRUE(
+      std::ranges::any_of(report.differences, [](const Difference& one) { return one.detail == "in the store: an entry of format 99"; }));
+  EXPECT_EQ(world_.archived("r3").status, Lookup::Status::kFound) << "the better copy";
+}
+
+TEST_F(Verify, a_record_that_the_store_cannot_read_is_told_where_the_archive_has_not_got_it_either) {
+  const auto store = std::make_shared<DamagedStore>(world_.key_store.backend());
+  world_.key_store = KeyStore(store);
+  const auto archiver = world_.make_archiver();
+  store->damaged = {"r3"};
+  lose("r3");
+  EXPECT_EQ(archiver->verify().value().difference_count, 1u);
+}
+
 TEST_F(Verify, an_erase_that_the_archive_missed_is_a_difference) {
   const auto before = world_.archived("r1").record.value();
   world_.erase("r1");

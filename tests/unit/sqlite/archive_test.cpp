@@ -2,6 +2,8 @@
 // alone, and its totals are right.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <setget/sqlite.hpp>
 
 #include "unit/sqlite/raw_file.hpp"
@@ -58,6 +60,32 @@ TEST_F(SqliteArchive, a_payload_that_is_not_what_was_archived_is_an_error_and_a_
   const auto page = archive().scan({.cursor = {}}).value();
   ASSERT_EQ(page.items.size(), 1u);
   EXPECT_EQ(page.items[0].content, content_digest(document("a", {"k"}, 1, std::string(5000, 'x')).record));
+}
+
+TEST_F(SqliteArchive, a_scan_goes_on_over_what_is_damaged_and_it_can_be_removed) {
+  for (const auto* id : {"a", "b", "c", "d"}) write(document(id, {std::string("k") + id}, 1, std::string(50, 'x')));
+  damage("UPDATE archive_body SET body = x'ff' WHERE row = 2; UPDATE archive_doc SET lost = x'ff' WHERE row = 4");
+  for (const std::size_t limit : {1, 2, 10}) {
+    std::vector<std::string> healthy;
+    std::vector<std::string> damaged;
+    std::string cursor;
+    do {
+      const auto page = archive().scan({.cursor = cursor, .limit = limit, .with_records = true, .over_damaged = true}).value();
+      for (const auto& item : page.items) healthy.push_back(item.id);
+      for (const auto& item : page.damaged) damaged.push_back(item.id);
+      cursor = page.next;
+    } while (!cursor.empty());
+    std::ranges::sort(healthy);
+    std::ranges::sort(damaged);
+    EXPECT_EQ(healthy, (std::vector<std::string>{"a", "c"}));
+    EXPECT_EQ(damaged, (std::vector<std::string>{"b", "d"}));
+  }
+  const std::vector<ArchiveId> ids{{.ns = {}, .id = "b"}, {.ns = {}, .id = "d"}};
+  EXPECT_EQ(archive().remove(ids).value(), 2u);
+  EXPECT_EQ(archive().stats().value().records, 2u);
+  EXPECT_EQ(get("kb").value().at(0).status, Lookup::Status::kUnknown);
+  write(document("b", {"kb"}, 1));
+  EXPECT_EQ(get("kb").value().at(0).status, Lookup::Status::kFound);
 }
 
 TEST_F(SqliteArchive, a_payload_that_is_missing_is_an_error_and_not_an_absence) {
