@@ -10,6 +10,7 @@
 #include <setget/mongo_config.hpp>
 #endif
 
+#include "arguments.hpp"
 #include "cli.hpp"
 #include "interrupts.hpp"
 #include "output.hpp"
@@ -27,7 +28,8 @@ void print_counts(const Common& common, const Json& body) {
   if (common.json) return print(body);
   for (const auto& [name, value] : body.items()) {
     if (value.is_array()) continue;
-    std::printf("%-22s %s\n", name.c_str(), value.is_string() ? shown(value.get<std::string>()).c_str() : value.dump().c_str());
+    const auto text = value.is_null() ? std::string("none") : value.is_string() ? shown(value.get<std::string>()) : value.dump();
+    std::printf("%-22s %s\n", name.c_str(), text.c_str());
   }
 }
 
@@ -212,6 +214,7 @@ int status(Context& context) {
     if (!stats) return failed(context.common, stats.error());
     const auto cursors = session.stores().key_store.backend()->cursors();
     if (!cursors) return failed(context.common, cursors.error());
+    const bool succeeded = *checkpoint && (*checkpoint)->last_success_at > setget::TimePoint{};
     Json body = {{"archived", checkpoint->has_value()},
                  {"records", stats->records},
                  {"tombstones", stats->tombstones},
@@ -224,7 +227,8 @@ int status(Context& context) {
       const auto& last = **checkpoint;
       body["runs"] = last.runs;
       body["last_started_at"] = iso(last.last_started_at);
-      body["last_success_at"] = iso(last.last_success_at);
+      // A first run that was killed left no success behind.
+      body["last_success_at"] = succeeded ? Json(iso(last.last_success_at)) : Json(nullptr);
       body["position"] = last.position;
       body["records_written"] = last.records_written;
       body["tombstones_written"] = last.tombstones_written;
@@ -255,7 +259,7 @@ int status(Context& context) {
                     static_cast<unsigned long long>(one.tombstones), one.error.empty() ? "" : ": ", shown(one.error).c_str());
       }
     }
-    return checkpoint->has_value() && (*checkpoint)->last_error.empty() ? kOk : kNo;
+    return succeeded && (*checkpoint)->last_error.empty() ? kOk : kNo;
   });
 }
 
@@ -334,10 +338,10 @@ void add_run(CLI::App& archive, Context& context) {
   auto flags = std::make_shared<RunFlags>();
   command->add_flag("--adopt", flags->adopt, "the store is meant to be another one than before");
   auto* rate =
-      command->add_option("--rate", flags->rate, "records a second that it reads at most; 0 = no limit")->check(CLI::NonNegativeNumber);
+      command->add_option("--rate", flags->rate, "records a second that it reads at most; 0 = no limit")->check(number_from_zero());
   auto* percent =
       command->add_option("--busy-percent", flags->busy_percent, "of the time that it may be at work: so much of a core at most")
-          ->check(CLI::Range(1, 100));
+          ->transform(whole_number(1, 100));
   command->add_flag("--progress", flags->progress, "a line on stderr each second (as on a terminal)");
   command->callback([&context, flags, rate, percent] {
     context.chosen = [&context, flags, rate, percent] { return run(context, *flags, rate->count() > 0, percent->count() > 0); };
@@ -349,13 +353,13 @@ void add_verify(CLI::App& archive, Context& context) {
   auto options = std::make_shared<setget::VerifyOptions>();
   auto* deep = command->add_flag("--deep", options->deep, "read every payload byte on both sides");
   command->add_option("--sample", options->deep_sample, "with --deep: only of one record in so many, by turns from day to day")
-      ->check(CLI::PositiveNumber)
+      ->transform(whole_number(1))
       ->needs(deep)
       ->capture_default_str();
   auto* repair = command->add_flag("--repair", options->repair, "write what the archive lacks or has wrong");
   command->add_flag("--prune", options->prune, "with --repair: remove what only the archive has")->needs(repair);
   command->add_option("--max-differences", options->max_differences, "listed; all are counted")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(whole_number(0))
       ->capture_default_str();
   command->callback([&context, options] { context.chosen = [&context, options] { return verify(context, *options); }; });
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "arguments.hpp"
 #include "cli.hpp"
 #include "output.hpp"
 
@@ -189,8 +190,8 @@ void add_move(CLI::App& dlq, Context& context, const char* name, const char* wha
   auto flags = std::make_shared<MoveFlags>();
   add_filter(*command, flags->filter);
   command->add_flag("--all", flags->all, "every dead letter; needed where no filter is given");
-  command->add_option("--limit", flags->limit, "at most so many (default: no limit)");
-  command->add_option("--rate", flags->rate, "messages per second (default: as fast as it goes)")->check(CLI::PositiveNumber);
+  command->add_option("--limit", flags->limit, "at most so many (default: no limit)")->transform(whole_number(1));
+  command->add_option("--rate", flags->rate, "messages per second (default: as fast as it goes)")->check(number_above_zero());
   if (with_restamp) {
     command->add_flag("--restamp", flags->restamp, "as if accepted now: for messages older than what the store still remembers");
   }
@@ -209,7 +210,7 @@ void add_dead_letters(CLI::App& app, Context& context) {
   auto* lister = dlq->add_subcommand("list", "oldest first");
   auto flags = std::make_shared<ListFlags>();
   add_filter(*lister, flags->filter);
-  lister->add_option("--limit", flags->limit)->capture_default_str()->check(CLI::PositiveNumber);
+  lister->add_option("--limit", flags->limit)->capture_default_str()->transform(whole_number(1));
   lister->add_option("--cursor", flags->cursor, "as the page before printed it");
   lister->callback([&context, flags] { context.chosen = [&context, flags] { return list(context, *flags); }; });
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "arguments.hpp"
 #include "cli.hpp"
 
 namespace {
@@ -41,7 +42,7 @@ int main(int argc, char** argv) {
   cli::add_redis(app, context);
 #endif
   try {
-    app.parse(argc, argv);
+    cli::parse(app, argc, argv);
     const int code = context.chosen();
     if (std::fflush(stdout) != 0) {
       std::fprintf(stderr, "setget: cannot write the answer\n");

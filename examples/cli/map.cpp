@@ -1,15 +1,13 @@
 // map: what the mapping of a route makes of files, without a store.
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <vector>
 
 #include <setget/config.hpp>
 #include <setget/validator.hpp>
 
 #include "cli.hpp"
+#include "files.hpp"
 #include "output.hpp"
 
 namespace cli {
@@ -29,16 +27,6 @@ struct MapOptions {
   std::vector<std::string> query;
   std::vector<std::string> files;
 };
-
-Result<std::string> read_file(const std::string& path) {
-  const auto whole = [](std::istream& in) { return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()); };
-  if (path == "-") return whole(std::cin);
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error(ErrorCode::kNotFound, "cannot open " + path).at_field(path);
-  auto text = whole(file);
-  if (file.bad()) return Error(ErrorCode::kUnavailable, "cannot read " + path).at_field(path);
-  return text;
-}
 
 std::string trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t");
@@ -126,6 +114,8 @@ Json record_json(const setget::SetRequest& request) {
   return record;
 }
 
+void print_line(const Json& line) { std::printf("%s\n", line.dump(-1, ' ', false, Json::error_handler_t::replace).c_str()); }
+
 void print_text(const std::string& file, const Answer& answer) {
   std::printf("%s\n", shown(file).c_str());
   if (!answer.mapped) {
@@ -170,9 +160,12 @@ int map_files(const Common& common, const MapOptions& options) {
   const auto path = route->path.empty() ? "/v1/hooks/" + route->name : route->path;
   int code = kOk;
   for (const auto& file : options.files) {
-    auto text = read_file(file);
+    auto text = read_whole(file);
     if (!text) {
-      code = failed(common, text.error());
+      const Error error = Error(text.error().code(), file + ": " + text.error().message()).at_field("FILE");
+      code = failed(common, error);
+      const Reason reason{std::string(to_string(error.code())), text.error().message(), ""};
+      if (common.json) print_line({{"file", file}, {"valid", nullptr}, {"errors", reasons_json({reason})}});
       continue;
     }
     const setget::MappingInput input{.method = options.method,
@@ -192,7 +185,7 @@ int map_files(const Common& common, const MapOptions& options) {
       line["record"] = record_json(found.mapped->request);
     else
       line["errors"] = reasons_json(found.reasons);
-    std::printf("%s\n", line.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+    print_line(line);
   }
   return code;
 }
@@ -203,8 +196,12 @@ void add_map(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("map", "show what the mapping of a route makes of files; exit 2: one of them is refused");
   auto options = std::make_shared<MapOptions>();
   command->add_option("--route", options->route, "NAME of [routes.NAME] in --config")->required();
-  command->add_option("--header", options->headers, "'NAME: VALUE' of the request; repeatable")->expected(1);
-  command->add_option("--query", options->query, "NAME=VALUE of the request; repeatable")->expected(1);
+  command->add_option("--header", options->headers, "'NAME: VALUE' of the request; repeatable")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_option("--query", options->query, "NAME=VALUE of the request; repeatable")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_option("--method", options->method, "POST, PUT or PATCH")
       ->check(CLI::IsMember({"POST", "PUT", "PATCH"}))
       ->capture_default_str();

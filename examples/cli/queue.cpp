@@ -1,6 +1,7 @@
 // queue stats, peek, drain.
 #include <cstdio>
 
+#include "arguments.hpp"
 #include "cli.hpp"
 #include "output.hpp"
 
@@ -118,7 +119,7 @@ void add_queue(CLI::App& app, Context& context) {
   });
   auto limit = std::make_shared<std::size_t>(10);
   auto* look = queue->add_subcommand("peek", "the oldest unfinished messages, without leasing them");
-  look->add_option("--limit", *limit)->capture_default_str()->check(CLI::PositiveNumber);
+  look->add_option("--limit", *limit)->capture_default_str()->transform(whole_number(1));
   look->callback([&context, limit] { context.chosen = [&context, limit] { return peek(context, *limit); }; });
   auto wait = std::make_shared<std::string>("10m");
   auto* work = queue->add_subcommand("drain", "run the worker in this process until the queue is empty");

@@ -1,13 +1,13 @@
 // set, get, delete, message: one record at a time.
 #include <cstdio>
 #include <fstream>
-#include <iostream>
-#include <iterator>
 #include <vector>
 
 #include <setget/gateway.hpp>
 
+#include "arguments.hpp"
 #include "cli.hpp"
+#include "files.hpp"
 #include "output.hpp"
 
 namespace cli {
@@ -39,13 +39,6 @@ struct SetFlags {
   Waiting waiting;
 };
 
-Result<std::string> read_all(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error(ErrorCode::kNotFound, "cannot read " + path).at_field("--payload-file");
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
 Result<setget::SetRequest> make_request(const SetFlags& flags, const std::string& ns, bool payload_given) {
   setget::SetRequest request;
   request.ns = ns;
@@ -61,8 +54,8 @@ Result<setget::SetRequest> make_request(const SetFlags& flags, const std::string
   if (payload_given) {
     request.payload = flags.payload;
   } else {
-    auto bytes = read_all(flags.payload_file);
-    if (!bytes) return std::move(bytes).error();
+    auto bytes = read_whole(flags.payload_file);
+    if (!bytes) return Error(bytes.error().code(), flags.payload_file + ": " + bytes.error().message()).at_field("--payload-file");
     request.payload = setget::Payload::adopt(std::move(*bytes));
   }
   if (!flags.ttl.empty()) {
@@ -91,7 +84,9 @@ int report(const Common& common, Session& session, const setget::Receipt& receip
     if (!finished) return failed(common, finished.error());
     status = std::move(*finished);
   }
-  const bool bad = status.outcome == setget::Outcome::kDeadLettered || (!waiting.no_wait && status.outcome == setget::Outcome::kPending);
+  // Stale: what is there has a higher version, and so was not replaced or erased.
+  const bool bad = status.outcome == setget::Outcome::kDeadLettered || status.outcome == setget::Outcome::kStale ||
+                   (!waiting.no_wait && status.outcome == setget::Outcome::kPending);
   if (common.json) {
     Json body = Json::object();
     put_bytes(body, "id", receipt.id);
@@ -126,8 +121,9 @@ void add_set(CLI::App& app, Context& context) {
   command->add_option("--id", flags->id, "identity (default: a fresh ULID)");
   command->add_option("--owner", flags->owner);
   command->add_option("--ttl", flags->ttl, "90, 90s, 15m, 7d or never (default: by flow and account)");
-  command->add_option("--version", flags->version, "caller's version (default: assigned)");
-  command->add_option("--expected-version", flags->expected_version, "only if the current version is this; 0: only if there is none");
+  command->add_option("--version", flags->version, "caller's version (default: assigned)")->transform(whole_number(1, setget::kMaxVersion));
+  command->add_option("--expected-version", flags->expected_version, "only if the current version is this; 0: only if there is none")
+      ->transform(whole_number(0, setget::kMaxVersion));
   command->add_option("--content-type", flags->content_type)->capture_default_str();
   command->add_option("--attribute", flags->attributes, "NAME=VALUE; repeat for several")
       ->expected(1)
@@ -224,7 +220,9 @@ void add_delete(CLI::App& app, Context& context) {
   auto* key = command->add_option("key", flags->key, "webhook key");
   auto* id = command->add_option("--id", flags->id, "identity instead of a key");
   key->excludes(id);
-  command->add_option("--version", flags->version, "caller's version, with --id")->needs(id);
+  command->add_option("--version", flags->version, "caller's version, with --id")
+      ->transform(whole_number(1, setget::kMaxVersion))
+      ->needs(id);
   command->add_option("--account", flags->account, "needed where isolation = \"account\"");
   add_waiting(*command, flags->waiting);
   command->callback([&context, flags, key, id] {

@@ -7,6 +7,7 @@
 
 #include <setget/redis_config.hpp>
 
+#include "arguments.hpp"
 #include "cli.hpp"
 #include "output.hpp"
 
@@ -145,7 +146,7 @@ void add_redis(CLI::App& app, Context& context) {
   redis->fallthrough();
   auto names = std::make_shared<std::size_t>(100'000);
   auto* memory = redis->add_subcommand("stats", "bytes per record, by part");
-  memory->add_option("--names", *names, "names looked at on each master, at most")->capture_default_str()->check(CLI::PositiveNumber);
+  memory->add_option("--names", *names, "names looked at on each master, at most")->capture_default_str()->transform(whole_number(1));
   auto family = std::make_shared<Family>();
   auto* train = redis->add_subcommand("retrain", "train the codec's dictionary anew, and drop the older ones with the text they hold");
   train->add_option("account", family->account, "account of the records")->required();

@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <stdexcept>
 
+#include "files.hpp"
 #include "output.hpp"
 
 namespace cli {
@@ -52,17 +52,15 @@ RestoreState::RestoreState(std::string path, const setget::RestoreOptions& optio
     : path_(std::move(path)), conditions_(conditions_of(options)) {}
 
 Result<std::optional<setget::RestoreProgress>> RestoreState::load() const {
-  std::ifstream file(path_);
-  if (!file) {
-    if (!std::filesystem::exists(path_)) {
-      // Said before any work is done, and not when the first page is.
-      const auto folder = std::filesystem::path(path_).parent_path();
-      if (::access(folder.empty() ? "." : folder.c_str(), W_OK) == 0) return std::optional<setget::RestoreProgress>();
-      return Error(ErrorCode::kInvalidArgument, "cannot write " + path_ + ": " + std::strerror(errno)).at_field("state");
-    }
-    return Error(ErrorCode::kInvalidArgument, "cannot read " + path_ + ": " + std::strerror(errno)).at_field("state");
+  const auto text = read_whole(path_);
+  if (!text && text.error().code() == ErrorCode::kNotFound) {
+    // Said before any work is done, and not when the first page is.
+    const auto folder = std::filesystem::path(path_).parent_path();
+    if (::access(folder.empty() ? "." : folder.c_str(), W_OK) == 0) return std::optional<setget::RestoreProgress>();
+    return Error(ErrorCode::kInvalidArgument, "cannot write " + path_ + ": " + std::strerror(errno)).at_field("state");
   }
-  const auto body = Json::parse(file, nullptr, false);
+  if (!text) return Error(ErrorCode::kInvalidArgument, path_ + ": " + text.error().message()).at_field("state");
+  const auto body = Json::parse(*text, nullptr, false);
   const auto not_ours = [&] {
     return Error(ErrorCode::kInvalidArgument, path_ + " is not the state of a restore; remove it, or name another file").at_field("state");
   };

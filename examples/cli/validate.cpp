@@ -1,19 +1,17 @@
 // validate: files against a JSON Schema, without a store.
 #include <unistd.h>
 
-#include <sys/stat.h>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <vector>
 
 #include <setget/payload_schema.hpp>
 
+#include "arguments.hpp"
 #include "cli.hpp"
+#include "files.hpp"
 #include "output.hpp"
 
 namespace cli {
@@ -38,30 +36,6 @@ struct ValidateOptions {
   std::size_t max_errors = 100;
   std::vector<std::string> files;
 };
-
-Result<std::string> read_whole(const std::string& path) {
-  // Pipes have no size, and a device may never end.
-  const auto whole = [](std::istream& in) -> Result<std::string> {
-    std::string text;
-    char part[65'536];
-    while (in.read(part, sizeof part), in.gcount() > 0) {
-      text.append(part, static_cast<std::size_t>(in.gcount()));
-      if (text.size() > kMostBytes) return Error(ErrorCode::kTooLarge, "more than " + std::to_string(kMostBytes) + " bytes, the limit");
-    }
-    return text;
-  };
-  if (path == "-") return whole(std::cin);
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) return Error(ErrorCode::kNotFound, "there is no such file");
-  if (S_ISDIR(info.st_mode)) return Error(ErrorCode::kInvalidArgument, "is a folder");
-  if (S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) > kMostBytes)
-    return Error(ErrorCode::kTooLarge, std::to_string(info.st_size) + " bytes, limit " + std::to_string(kMostBytes));
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error(ErrorCode::kUnavailable, "cannot be opened");
-  auto text = whole(file);
-  if (file.bad()) return Error(ErrorCode::kUnavailable, "cannot be read");
-  return text;
-}
 
 // How far it is: on a terminal ten times a second, else a line every five seconds, so that logs of long runs say that it goes on.
 class Progress {
@@ -170,7 +144,7 @@ void print_text(const std::string& file, const Report& report) {
 }
 
 Result<Validator> compile(const ValidateOptions& options) {
-  auto text = read_whole(options.schema);
+  auto text = read_whole(options.schema, kMostBytes);
   if (!text) return Error(text.error().code(), options.schema + ": " + text.error().message()).at_field("schema");
   auto draft = setget::json_schema::parse_draft(options.draft);
   if (!draft) return std::move(draft).error();
@@ -198,7 +172,7 @@ class Run {
   Run(const Validator& validator, bool json, std::size_t files) : validator_(validator), json_(json), progress_(files) {}
 
   void file(const std::string& file) {
-    auto text = read_whole(file);
+    auto text = read_whole(file, kMostBytes);
     if (!text) {
       trouble(file, trouble_of(text.error(), "?"));
     } else if (auto valid = validator_.is_valid(*text); !valid) {
@@ -263,7 +237,7 @@ void add_validate(CLI::App& app, Context& context) {
       ->check(CLI::ExistingDirectory);
   command->add_flag("--formats", options->formats, "\"format\" is an assertion");
   command->add_option("--max-errors", options->max_errors, "reported for each file")
-      ->check(CLI::Range(1, 1'000'000))
+      ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   command->add_option("FILE", options->files, "documents; - is stdin")->required();
   command->callback([&context, options] { context.chosen = [&context, options] { return validate_files(context.common, *options); }; });

@@ -230,6 +230,24 @@ TEST_F(Archives, what_names_no_archive_is_said_clearly_and_shows_no_password) {
   }
 }
 
+TEST_F(Archives, status_after_a_first_run_that_was_killed_knows_of_no_success) {
+  std::string lines;
+  for (int i = 0; i < 2'000; ++i) {
+    lines += R"({"keys":["k)" + std::to_string(i) + R"("],"account":"acme","flow":"orders","payload":1})" + "\n";
+  }
+  ASSERT_EQ(run(with({"load", "-"}, kSeparate), lines).code, 0);
+  Ran ran;
+  ASSERT_TRUE(run_and_interrupt(folder, with({"archive", "run", "--progress", "--rate", "400"}, kSeparate), "archive run:", ran, SIGKILL));
+  ASSERT_EQ(ran.code, 128 + SIGKILL) << ran.err;
+  const auto status = run(with({"archive", "status", "--json"}, kSeparate));
+  EXPECT_EQ(status.code, 2) << status.out << status.err;
+  EXPECT_TRUE(status.json()["last_success_at"].is_null()) << status.out;
+  EXPECT_TRUE(status.json()["last_started_at"].is_string()) << status.out;
+  const auto text = run(with({"archive", "status"}, kSeparate));
+  EXPECT_NE(text.out.find("last_success_at        none\n"), std::string::npos) << text.out;
+  EXPECT_EQ(text.out.find("1970"), std::string::npos) << text.out;
+}
+
 TEST_F(Archives, flags_that_mean_nothing_are_wrong_usage) {
   set("a", "1");
   for (const std::vector<std::string>& flags : {std::vector<std::string>{"verify", "--prune"},
@@ -246,10 +264,11 @@ TEST_F(Archives, flags_that_mean_nothing_are_wrong_usage) {
   }
   const std::vector<std::pair<std::vector<std::string>, std::string>> bad = {{{"--include-expired", "--ttl", "soon"}, "--ttl"},
                                                                              {{"--account", "no such name"}, "--account"},
-                                                                             {{"--flow", ""}, "--flow"},
+                                                                             {{"--flow", "a b"}, "--flow"},
                                                                              {{"--namespace", "a/b"}, "--namespace"},
-                                                                             {{"--key", ""}, "--key"},
-                                                                             {{"--state", "no/such/folder/f"}, "state"}};
+                                                                             {{"--key", std::string(513, 'k')}, "--key"},
+                                                                             {{"--state", "no/such/folder/f"}, "state"},
+                                                                             {{"--state", "."}, "state"}};
   for (const auto& [flags, field] : bad) {
     const auto ran = run(with({"archive", "restore", "--json"}, flags));
     EXPECT_EQ(ran.code, 1) << field;

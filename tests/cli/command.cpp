@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -74,7 +73,8 @@ bool run_and_kill(const std::filesystem::path& folder, const std::vector<std::st
   return by_itself || ran.code != 128 + SIGKILL;
 }
 
-bool run_and_interrupt(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& text, Ran& ran) {
+bool run_and_interrupt(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& text, Ran& ran,
+                       int signal) {
   const pid_t child = start(folder, arguments, {});
   pollfd ended{.fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0)), .events = POLLIN, .revents = 0};
   const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(1);
@@ -82,7 +82,7 @@ bool run_and_interrupt(const std::filesystem::path& folder, const std::vector<st
   bool over = false;
   while (!over && std::chrono::steady_clock::now() < until) {
     if (!sent && read_file(folder / ".stderr").find(text) != std::string::npos) {
-      ::kill(child, SIGINT);
+      ::kill(child, signal);
       sent = true;
     }
     over = ::poll(&ended, 1, 20) > 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -25,8 +26,9 @@ Ran run_binary(const std::filesystem::path& folder, const std::vector<std::strin
 bool run_and_kill(const std::filesystem::path& folder, const std::vector<std::string>& arguments, std::chrono::microseconds after,
                   Ran& ran);
 
-// The same, sent SIGINT once `text` is on its stderr. False: it ended without it, or is still running a minute later (and was killed).
-bool run_and_interrupt(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& text, Ran& ran);
+// The same, sent a signal once `text` is on its stderr. False: it ended without it, or is still running a minute later (and was killed).
+bool run_and_interrupt(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& text, Ran& ran,
+                       int signal = SIGINT);
 
 // A new folder for each test, removed afterwards; the store is setget.db in it.
 class Command : public ::testing::Test {

@@ -59,6 +59,33 @@ TEST_F(Map, prints_one_object_a_line_in_the_order_of_the_files) {
   EXPECT_EQ(all[2]["valid"], true);
 }
 
+TEST_F(Map, takes_several_headers_and_several_parameters) {
+  const Ran ran =
+      map({"--header", "X-Other: 1", "--header", "X-Tag: blue", "--query", "other=1", "--query", "key=k=1", "good.json", "good.json"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("  key           blue\n"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("  key           k=1\n"), std::string::npos) << ran.out;
+}
+
+TEST_F(Map, has_an_object_for_each_file_that_cannot_be_read) {
+  const Ran ran = map({"--json", "nowhere.json", "good.json", "."});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.err.find("basic_filebuf"), std::string::npos) << ran.err;
+  std::istringstream lines(ran.out);
+  std::vector<nlohmann::json> all;
+  for (std::string line; std::getline(lines, line);) all.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(all.size(), 3u) << ran.out;
+  EXPECT_EQ(all[0]["file"], "nowhere.json");
+  EXPECT_TRUE(all[0]["valid"].is_null());
+  EXPECT_EQ(all[0]["errors"][0]["code"], "not_found");
+  EXPECT_EQ(all[1]["valid"], true);
+  EXPECT_EQ(all[2]["file"], ".");
+  EXPECT_EQ(all[2]["errors"][0]["message"], "is a folder");
+  const Ran text = map({".", "good.json"});
+  EXPECT_EQ(text.code, 1);
+  EXPECT_NE(text.err.find(".: is a folder"), std::string::npos) << text.err;
+}
+
 TEST_F(Map, says_what_an_ingress_would_refuse_and_where_it_came_from) {
   const Ran ran = map({"--header", "X-Tag: " + std::string(513, 't'), "good.json"});
   EXPECT_EQ(ran.code, 2);

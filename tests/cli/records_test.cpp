@@ -75,6 +75,28 @@ TEST_F(Records, an_expected_version_that_is_not_there_is_a_no_with_its_reason) {
   EXPECT_EQ(run({"get", "a"}).out, "1");
 }
 
+TEST_F(Records, what_a_higher_version_overtook_is_a_no) {
+  set("a", "1", {"--id", "i", "--version", "9000000000000000"});
+  const Ran kept = run({"delete", "--id", "i", "--json"});
+  EXPECT_EQ(kept.code, 2) << kept.out << kept.err;
+  EXPECT_EQ(kept.json()["outcome"], "stale");
+  const Ran older = run({"set", "-k", "a", "--id", "i", "--account", "acme", "--flow", "orders", "-p", "2", "--version", "5"});
+  EXPECT_EQ(older.code, 2) << older.out << older.err;
+  EXPECT_EQ(run({"get", "a"}).out, "1");
+  EXPECT_EQ(run({"delete", "--id", "i", "--version", "9000000000000001"}).code, 0);
+  EXPECT_EQ(run({"get", "a"}).code, 2);
+}
+
+TEST_F(Records, a_payload_file_that_cannot_be_read_is_said_by_name) {
+  for (const std::string path : {".", "nowhere.json"}) {
+    const Ran ran = run({"set", "--json", "-k", "a", "--account", "acme", "--flow", "orders", "-f", path});
+    EXPECT_EQ(ran.code, 1);
+    const auto error = nlohmann::json::parse(ran.err);
+    EXPECT_EQ(error["field"], "--payload-file");
+    EXPECT_TRUE(error["message"].get<std::string>().starts_with(path + ": ")) << ran.err;
+  }
+}
+
 TEST_F(Records, no_wait_queues_and_drain_applies) {
   const Ran queued = run({"set", "--json", "--no-wait", "-k", "a", "--account", "acme", "--flow", "orders", "-p", "1"});
   ASSERT_EQ(queued.code, 0) << queued.err;
