@@ -217,11 +217,17 @@ Result<Stored> read_document(const bson_t* document) {
   return out;
 }
 
+Result<Stored> read_document_with_keys(const bson_t* document) {
+  auto stored = read_document(document);
+  if (stored && !stored->keys) stored->keys.emplace();
+  return stored;
+}
+
 namespace {
 
-// True if `record`, of the document's head, has the keys that the document lists.
+// True if `record`, of the document's head, has the keys that the document lists. What was not asked for agrees.
 bool keys_agree(const Stored& stored, const Record& record) {
-  if (!stored.keys) return false;
+  if (!stored.keys) return true;
   std::size_t at = 0;
   for (const auto key : record.keys) {
     if (record.lost_keys.contains(key)) continue;
@@ -233,6 +239,7 @@ bool keys_agree(const Stored& stored, const Record& record) {
 
 // As above, of the head alone: the payload comes last in it.
 bool keys_agree(const Stored& stored) {
+  if (!stored.keys) return true;
   const auto record = make_record(Payload::copy(stored.head), stored.meta);
   return record && keys_agree(stored, *record);
 }

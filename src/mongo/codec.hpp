@@ -70,6 +70,8 @@ struct Stored {
 Result<void> check_format_of(const bson_t* document);
 // Errors: kCorrupted, kUnsupported. Fields that were not asked for stay empty.
 Result<Stored> read_document(const bson_t* document);
+// The same where its keys were asked for: a record that lists none is not what was archived.
+Result<Stored> read_document_with_keys(const bson_t* document);
 // The record, once `payload` is whole. kCorrupted unless it is exactly what was archived.
 Result<Record> record_of(Stored&& stored);
 // Of a document whose keys are not those of its record the content is not the one that was archived.

@@ -77,7 +77,7 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   auto options = whole_records(place_->options().payload);
   options.add("batchSize", place_->batch_size(true));
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-    auto stored = read_document(document);
+    auto stored = read_document_with_keys(document);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
     add_damaged(ranges, document);
     return {};
@@ -101,7 +101,7 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
           if (request.go_on && ++seen % std::max<std::size_t>(request.page, 1) == 0) {
             if (auto on = request.go_on(); !on) return on;
           }
-          auto stored = read_document(document);
+          auto stored = read_document_with_keys(document);
           if (!stored) {
             if (stored.error().code() != ErrorCode::kCorrupted) return std::move(stored).error();
             add_damaged(ranges, document);

@@ -41,7 +41,7 @@ Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::s
   filter.add_utf8("_id", id);
   Document options;
   options.add("projection", all_but_document()).add("limit", std::int64_t{1});
-  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document);
+  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document_with_keys);
 }
 
 Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline) {
@@ -160,7 +160,8 @@ class Reader::Documents {
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
     options.add("projection", request.with_records ? without_document() : summary_fields());
     options.add("batchSize", place.batch_size(request.with_records));
-    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options)));
+    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options),
+                                                    request.with_records ? read_document : read_document_with_keys));
   }
 
   // The next one; null at the end. It stays the next one until it is taken.
@@ -172,7 +173,7 @@ class Reader::Documents {
       if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
       return static_cast<const Stored*>(nullptr);
     }
-    auto stored = read_document(document);
+    auto stored = read_(document);
     if (!stored) return std::move(stored).error();
     next_ = *std::move(stored);
     return static_cast<const Stored*>(&*next_);
@@ -184,10 +185,12 @@ class Reader::Documents {
   }
 
  private:
-  Documents(const Place& place, CursorHandle cursor) : place_(place), cursor_(std::move(cursor)) {}
+  using Read = Result<Stored> (*)(const bson_t*);
+  Documents(const Place& place, CursorHandle cursor, Read read) : place_(place), cursor_(std::move(cursor)), read_(read) {}
 
   const Place& place_;
   CursorHandle cursor_;
+  const Read read_;
   std::optional<Stored> next_;
 };
 
