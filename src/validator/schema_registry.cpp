@@ -353,10 +353,11 @@ std::size_t Registry::member_of(std::uint32_t document, std::size_t object, std:
   const auto tape = this->tape(document);
   if (count_of(tape, object) <= 16) return member(tape, object, name);
   // A schema of many definitions that refer to each other would be read once for each reference.
-  const auto [at, fresh] = names_.try_emplace(std::uint64_t{document} << 32 | object);
-  if (fresh) each_member(tape, object, [&](std::string_view one, std::size_t value) { at->second.try_emplace(one, value); });
-  const auto found = at->second.find(name);
-  return found == at->second.end() ? 0 : found->second;
+  const auto known = names_.try_emplace(std::uint64_t{document} << 32 | object);
+  auto& names = known.first->second;
+  if (known.second) each_member(tape, object, [&](std::string_view one, std::size_t value) { names.try_emplace(one, value); });
+  const auto found = names.find(name);
+  return found == names.end() ? 0 : found->second;
 }
 
 Result<const Place*> Registry::follow(Resource* resource, std::string_view pointer, std::string_view reference, const Resource& from) {
