@@ -65,7 +65,7 @@ TEST_F(SqliteArchive, a_payload_that_is_not_what_was_archived_is_an_error_and_a_
 TEST_F(SqliteArchive, a_scan_goes_on_over_what_is_damaged_and_it_can_be_removed) {
   for (const auto* id : {"a", "b", "c", "d"}) write(document(id, {std::string("k") + id}, 1, std::string(50, 'x')));
   damage("UPDATE archive_body SET body = x'ff' WHERE row = 2; UPDATE archive_doc SET lost = x'ff' WHERE row = 4");
-  for (const std::size_t limit : {1, 2, 10}) {
+  for (const std::size_t limit : {1u, 2u, 10u}) {
     std::vector<std::string> healthy;
     std::vector<std::string> damaged;
     std::string cursor;
