@@ -253,7 +253,7 @@ class Verification {
     for (auto& item : page.damaged) {
       if (end && item.hash >= *end) continue;
       if (item.id.empty()) {
-        tell_nameless(std::move(item.name), item.reason);
+        tell_nameless(item.name, item.reason);
         continue;
       }
       Summary line{.hash = item.hash, .ns = std::move(item.ns), .id = std::move(item.id)};
@@ -263,11 +263,11 @@ class Verification {
     page.damaged.clear();
   }
 
-  void tell_nameless(std::string name, std::string_view reason) {
+  void tell_nameless(std::string_view name, std::string_view reason) {
     ++report_.difference_count;
     list({.kind = Difference::Kind::kContent,
           .ns = {},
-          .id = std::move(name),
+          .id = std::string(name),
           .detail = fmt::format("it cannot be read, nor whose it is: {}", reason)});
   }
 
