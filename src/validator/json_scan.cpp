@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <cstring>
-#include <functional>
 #include <utility>
 
 #include "validator/utf8.hpp"
@@ -16,21 +17,43 @@ namespace {
 
 bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
+std::uint64_t eight_bytes(const char* from) noexcept {
+  std::uint64_t word;
+  std::memcpy(&word, from, 8);
+  return word;
+}
+
 // The first byte at or after `at` that ends a plain run of string characters: a quote, a backslash or a control character.
-// Eight bytes at a time (the zero-byte test of "Hacker's Delight", section 6-1), because payloads are mostly string content.
+// Eight bytes at a time (the zero-byte test of "Hacker's Delight", section 6-1), because payloads are mostly string content. Of the bytes
+// that the test marks the lowest one is right; those above it may be marked for the borrow.
 std::size_t plain_end(std::string_view text, std::size_t at) noexcept {
   constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
   constexpr std::uint64_t kHigh = 0x8080808080808080ULL;
   for (; at + 8 <= text.size(); at += 8) {
-    std::uint64_t word;
-    std::memcpy(&word, text.data() + at, 8);
+    const std::uint64_t word = eight_bytes(text.data() + at);
     const std::uint64_t quote = word ^ (kOnes * '"');
     const std::uint64_t slash = word ^ (kOnes * '\\');
-    const std::uint64_t found = ((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) | ((word - kOnes * 0x20) & ~word);
-    if ((found & kHigh) != 0) break;
+    const std::uint64_t found = (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) | ((word - kOnes * 0x20) & ~word)) & kHigh;
+    if (found == 0) continue;
+    if constexpr (std::endian::native == std::endian::little) return at + static_cast<std::size_t>(std::countr_zero(found)) / 8;
+    break;
   }
   while (at < text.size() && text[at] != '"' && text[at] != '\\' && static_cast<unsigned char>(text[at]) >= 0x20) ++at;
   return at;
+}
+
+// Equal names have equal fingerprints. Others mostly do not; which of those that do are equal is for the text to say.
+std::uint64_t fingerprint(std::string_view name) noexcept {
+  constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15ULL;
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  if (name.size() >= 8) {
+    first = eight_bytes(name.data());
+    last = eight_bytes(name.data() + name.size() - 8);
+  } else {
+    for (const char c : name) first = first << 8 | static_cast<unsigned char>(c);
+  }
+  return (first ^ std::rotl(last * kOdd, 29) ^ name.size()) * kOdd;
 }
 
 unsigned hex_value(std::string_view four) noexcept {
@@ -332,7 +355,7 @@ void JsonScan::remember_name(std::size_t quote, bool escaped) {
     name.size = decoded_.size() - name.begin;
     name.decoded = true;
   }
-  name.hash = std::hash<std::string_view>{}(text_of(name));
+  name.fingerprint = fingerprint(text_of(name));
   names_.push_back(name);
 }
 
@@ -340,17 +363,45 @@ std::string_view JsonScan::text_of(const Name& name) const noexcept {
   return (name.decoded ? std::string_view(decoded_) : text_).substr(name.begin, name.size);
 }
 
+// Whether two of the open object's names may be equal; no is certain. Objects are small, so that this costs less than to sort them.
+bool JsonScan::names_may_repeat() const {
+  const auto* const names = names_.data() + frames_.back().first_name;
+  const auto count = names_.size() - frames_.back().first_name;
+  constexpr std::size_t kPairs = 8;
+  constexpr std::size_t kTable = 128;
+  if (count > kTable) return true;
+  if (count <= kPairs) {
+    for (std::size_t i = 1; i < count; ++i) {
+      for (std::size_t k = 0; k < i; ++k) {
+        if (names[i].fingerprint == names[k].fingerprint) return true;
+      }
+    }
+    return false;
+  }
+  // Open addressing: in each place one more than the name's number.
+  std::array<std::uint8_t, 2 * kTable> table{};
+  for (std::size_t i = 0; i < count; ++i) {
+    auto place = static_cast<std::uint8_t>(names[i].fingerprint >> 56);
+    for (; table[place] != 0; ++place) {
+      if (names[table[place] - 1].fingerprint == names[i].fingerprint) return true;
+    }
+    table[place] = static_cast<std::uint8_t>(i + 1);
+  }
+  return false;
+}
+
 void JsonScan::check_names() {
+  if (!names_may_repeat()) return;
   const auto begin = names_.begin() + static_cast<std::ptrdiff_t>(frames_.back().first_name);
-  // By hash, and by text where hashes meet: a flood of colliding names costs no more than the sort.
+  // By fingerprint, and by text where those meet: a flood of colliding names costs no more than the sort.
   std::sort(begin, names_.end(), [this](const Name& a, const Name& b) {
-    if (a.hash != b.hash) return a.hash < b.hash;
+    if (a.fingerprint != b.fingerprint) return a.fingerprint < b.fingerprint;
     const int order = text_of(a).compare(text_of(b));
     return order != 0 ? order < 0 : a.at < b.at;
   });
   for (auto it = begin; it + 1 != names_.end() && reasons_.size() < limits_->max_reasons; ++it) {
     const auto& second = *(it + 1);
-    if (it->hash != second.hash || text_of(*it) != text_of(second)) continue;
+    if (it->fingerprint != second.fingerprint || text_of(*it) != text_of(second)) continue;
     const auto message = fmt::format("the name is already at byte {}", it->at);
     const auto at = second.at;
     const auto last = std::exchange(names_.back(), second);  // pointer() ends with the name that was read last

@@ -28,7 +28,7 @@ class JsonScan {
   };
   // A name as it is after unescaping: a part of the text, or of decoded_ where it has escapes.
   struct Name {
-    std::uint64_t hash = 0;
+    std::uint64_t fingerprint = 0;
     std::size_t at = 0;  // of the opening quote in the text
     std::size_t begin = 0;
     std::size_t size = 0;
@@ -49,6 +49,7 @@ class JsonScan {
   bool literal(std::string_view word);
   void skip_space() noexcept;
   void remember_name(std::size_t quote, bool escaped);
+  bool names_may_repeat() const;
   void check_names();
   std::string_view text_of(const Name& name) const noexcept;
   std::string pointer() const;
