@@ -39,6 +39,50 @@ void an_ack_may_carry_reasons(Trial& t) {
   EXPECT_EQ(find(t, sent.message_id).reasons, reasons);
 }
 
+// Settles all of one receive in one call, as workers do.
+std::vector<bool> ack_all(Trial& t, const std::vector<Message>& got) {
+  std::vector<Settlement> acks;
+  for (const auto& message : got) acks.push_back({.receipt = message.receipt, .action = SettleAction::kAck, .outcome = Outcome::kApplied});
+  std::vector<bool> taken;
+  for (const auto& result : t.queues().settle({.queue = "plain", .settlements = acks}).value()) taken.push_back(result.has_value());
+  return taken;
+}
+
+void an_ack_of_a_whole_receive_takes_what_is_still_leased(Trial& t) {
+  auto queue = t.plain_queue();
+  for (const auto* body : {"a", "b", "c"}) send(queue, body);
+  const auto got = receive(queue);
+  ASSERT_EQ(got.size(), 3u);
+  queue.ack(got[1]).value();
+  EXPECT_EQ(ack_all(t, got), (std::vector<bool>{true, false, true}));
+  EXPECT_EQ(ack_all(t, got), (std::vector<bool>{false, false, false}));
+  EXPECT_EQ(count(queue.stats().value(), Outcome::kApplied), 3u);
+  expect_ledger_adds_up(queue);
+}
+
+void an_ack_of_a_whole_receive_keeps_how_often_each_was_received(Trial& t) {
+  auto queue = t.plain_queue();
+  for (const auto* body : {"a", "b"}) send(queue, body);
+  for (const auto& message : receive(queue)) queue.release(message).value();
+  const auto got = receive(queue);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(ack_all(t, got), (std::vector<bool>{true, true}));
+  for (const auto& message : got) EXPECT_EQ(find(t, message.message_id).receive_count, 2u);
+}
+
+void an_ack_of_a_whole_receive_keeps_stamps_of_a_redrive(Trial& t) {
+  auto queue = t.plain_queue();
+  for (const auto* body : {"a", "b"}) send(queue, body);
+  for (const auto& message : receive(queue)) queue.dead_letter(message, {{.code = "invalid", .message = {}, .pointer = {}}}).value();
+  send(queue, "c");
+  EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = {}, .limit = 10, .restamp = true}).value(), 2u);
+  const auto got = receive(queue);
+  ASSERT_EQ(bodies(got), (Bodies{"c", "a", "b"}));
+  EXPECT_EQ(ack_all(t, got), (std::vector<bool>{true, true, true}));
+  for (const auto& message : got) EXPECT_EQ(find(t, message.message_id).stamp, message.stamp) << message.body.view();
+  expect_ledger_adds_up(queue);
+}
+
 void unknown_messages_are_not_found(Trial& t) {
   auto queue = t.plain_queue();
   send(queue, "m");
@@ -240,6 +284,10 @@ void the_ledger_adds_up_after_every_step(Trial& t) {
 const std::array kCases{
     Case{"every_outcome_can_be_asked_for", every_outcome_can_be_asked_for, &Deviations::ledger},
     Case{"an_ack_may_carry_reasons", an_ack_may_carry_reasons, &Deviations::ledger},
+    Case{"an_ack_of_a_whole_receive_takes_what_is_still_leased", an_ack_of_a_whole_receive_takes_what_is_still_leased, &Deviations::ledger},
+    Case{"an_ack_of_a_whole_receive_keeps_how_often_each_was_received", an_ack_of_a_whole_receive_keeps_how_often_each_was_received,
+         &Deviations::ledger},
+    Case{"an_ack_of_a_whole_receive_keeps_stamps_of_a_redrive", an_ack_of_a_whole_receive_keeps_stamps_of_a_redrive, &Deviations::ledger},
     Case{"unknown_messages_are_not_found", unknown_messages_are_not_found, &Deviations::ledger},
     Case{"outcomes_are_forgotten_after_a_while_but_counts_never", outcomes_are_forgotten_after_a_while_but_counts_never,
          &Deviations::ledger},
