@@ -36,10 +36,12 @@ struct HttpServerOptions {
   std::size_t max_body = (8u << 20) + (4u << 20);  // bytes on the wire; over it 413 (an envelope is larger than its payload)
   std::size_t max_header = 16'384;                 // bytes; over it 431
   std::size_t max_buffered = 512u << 20;           // bodies being received at a time, over all connections; over it 503
-  Milliseconds header_timeout{10'000};             // from the first byte or the connection
-  Milliseconds body_timeout{30'000};               // for each body; slower ones get 408
-  Milliseconds idle_timeout{75'000};               // keep-alive; at max_connections the longest idle one is closed earlier
-  Milliseconds write_timeout{30'000};              // for each response, and a second more for each 256 KiB of it
+  // Responses that clients have not taken yet, over all connections; over it reads get 503. What tells of a set is always told.
+  std::size_t max_unsent = 512u << 20;
+  Milliseconds header_timeout{10'000};  // from the first byte or the connection
+  Milliseconds body_timeout{30'000};    // for each body; slower ones get 408
+  Milliseconds idle_timeout{75'000};    // keep-alive; at max_connections the longest idle one is closed earlier
+  Milliseconds write_timeout{30'000};   // for each response, and a second more for each 256 KiB of it
   std::shared_ptr<Logger> logger{};
   std::shared_ptr<Metrics> metrics{};
   SETGET_API Result<void> validate() const;

@@ -36,6 +36,7 @@ void read_server(TomlReader& section, Config& out, Said& said) {
   section.read_bytes("max_body", out.http.max_body, 1);
   section.read_bytes("max_header", out.http.max_header, 1024);
   section.read_bytes("max_buffered", out.http.max_buffered, 1);
+  section.read_bytes("max_unsent", out.http.max_unsent, 1);
   section.read("header_timeout", out.http.header_timeout, Milliseconds(1));
   section.read("body_timeout", out.http.body_timeout, Milliseconds(1));
   section.read("idle_timeout", out.http.idle_timeout, Milliseconds(1));

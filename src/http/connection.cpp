@@ -45,6 +45,11 @@ std::string_view known_method(http::verb verb) {
   }
 }
 
+Error too_much_unsent(std::size_t limit) {
+  return {ErrorCode::kUnavailable,
+          fmt::format("clients have not taken responses of {} bytes together; read what was sent, then ask again", limit)};
+}
+
 }  // namespace
 
 HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpListener& listener, std::shared_ptr<HttpShared> shared,
@@ -245,6 +250,8 @@ GatewayRequest HttpConnection::take_request() {
   request.target = std::string(message.target());
   request.headers.reserve(12);
   for (const auto& field : message) request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  const auto path = std::string_view(request.target).substr(0, request.target.find('?'));
+  reads_ = request.method == "GET" || request.method == "HEAD" || path.ends_with(":get");
   if (!body_.empty()) request.body = Payload::adopt(std::move(body_));
   body_ = std::string();
   request.ns = listener_.ns;
@@ -326,8 +333,20 @@ HttpConnection::Step HttpConnection::refuse(const error_code& error) {
   return refuse(400, ErrorCode::kInvalidArgument, fmt::format("not an HTTP/1.1 request: {}", error.message()));
 }
 
+// Counts the body as one that the client has not taken yet.
+bool HttpConnection::has_room_for(const Payload& body) noexcept {
+  if (body.size() <= kSmallBody) return true;
+  auto& unsent = shared_->unsent;
+  if (unsent_.grow_to(unsent, shared_->options.max_unsent, body.size())) return true;
+  // A response that is larger than the limit by itself goes out alone.
+  const bool anyway = !reads_ || unsent.load(std::memory_order_relaxed) == 0;
+  if (anyway) unsent_.take(unsent, body.size());
+  return anyway;
+}
+
 HttpConnection::Step HttpConnection::respond(GatewayResponse response, bool head_only, bool keep_alive) {
   keep_alive_ = keep_alive && !shared_->stopping.load(std::memory_order_acquire);
+  if (!head_only && !has_room_for(response.body)) response = problem(503, too_much_unsent(shared_->options.max_unsent));
   count_request(response.status);
   head_.clear();
   append_response_head(head_, response, keep_alive_);
@@ -363,6 +382,7 @@ HttpConnection::Step HttpConnection::advance_write() {
 
 HttpConnection::Step HttpConnection::finish_response() {
   out_ = Payload();
+  unsent_.release();
   if (keep_alive_ && !shared_->stopping.load(std::memory_order_acquire)) {
     reset_request();
     return Step::kAgain;

@@ -56,6 +56,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Step refuse(int status, ErrorCode code, std::string detail);
   Step refuse(const boost::system::error_code& error);
   Step respond(GatewayResponse response, bool head_only, bool keep_alive);
+  bool has_room_for(const Payload& body) noexcept;
   Step advance_write();
   Step finish_response();
   Step advance_linger();
@@ -92,6 +93,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   GatewayResponse response_;
   std::optional<Threads::Work> work_;
 
+  bool reads_ = false;  // the request changes nothing: another try does no harm
+  BufferShare unsent_;
   std::string head_;
   Payload out_;              // of the response
   std::size_t written_ = 0;  // of head_ and out_ together

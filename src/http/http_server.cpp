@@ -173,6 +173,7 @@ Result<void> HttpServerOptions::validate() const {
   if (max_body == 0) return refuse("max_body", "must be above 0");
   if (max_header < 1024 || max_header > (1u << 20)) return refuse("max_header", "must be in [1024, 1048576]");
   if (max_buffered < max_body) return refuse("max_buffered", "must be at least max_body");
+  if (max_unsent == 0) return refuse("max_unsent", "must be above 0");
   if (header_timeout <= Milliseconds(0)) return refuse("header_timeout", "must be above 0");
   if (body_timeout <= Milliseconds(0)) return refuse("body_timeout", "must be above 0");
   if (idle_timeout <= Milliseconds(0)) return refuse("idle_timeout", "must be above 0");

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,7 +25,7 @@ namespace setget::inline v0::detail {
 
 class HttpConnection;
 
-// A part of max_buffered, given back when it goes.
+// A part of max_buffered or max_unsent, given back when it goes.
 class BufferShare {
  public:
   BufferShare() = default;
@@ -43,6 +44,8 @@ class BufferShare {
     held_ = bytes;
     return true;
   }
+  // The same, room or not.
+  void take(std::atomic<std::size_t>& used, std::size_t bytes) noexcept { grow_to(used, std::numeric_limits<std::size_t>::max(), bytes); }
   void release() noexcept {
     if (held_ != 0) used_->fetch_sub(held_, std::memory_order_relaxed);
     held_ = 0;
@@ -110,6 +113,7 @@ class Threads {
 struct HttpShared {
   HttpServerOptions options;
   std::atomic<std::size_t> buffered{0};
+  std::atomic<std::size_t> unsent{0};
   std::atomic<bool> stopping{false};
   std::atomic<std::size_t> answering{0};  // callbacks that the gateway still owes, or that still run
   std::atomic<bool> paused{false};        // a door stands closed at max_connections
