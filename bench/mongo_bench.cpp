@@ -111,25 +111,29 @@ ByHand::~ByHand() {
   mongoc_collection_drop(collection_.get(), &ignored);
 }
 
-double ByHand::bulks(const Corpus& corpus, std::size_t batch) {
+double ByHand::bulks(const Corpus& corpus, std::size_t batch) { return static_cast<double>(corpus.records) / bulks(corpus, batch, 1, 0); }
+
+double ByHand::changes(const Corpus& corpus, std::size_t batch, std::uint64_t step) { return bulks(corpus, batch, step, 1); }
+
+double ByHand::bulks(const Corpus& corpus, std::size_t batch, std::uint64_t step, std::uint64_t payload) {
   const auto start = Clock::now();
-  for (std::uint64_t first = 0; first < corpus.records; first += batch) {
+  for (std::uint64_t first = 0; first < corpus.records; first += batch * step) {
     mongo::Document unordered;
     unordered.add("ordered", false);
     const mongo::BulkHandle bulk(mongoc_collection_create_bulk_operation_with_opts(collection_.get(), unordered.raw()));
     mongo::Document upsert;
     upsert.add("upsert", true);
-    for (auto n = first; n < std::min(first + batch, corpus.records); ++n) {
+    for (auto n = first; n < std::min(first + batch * step, corpus.records); n += step) {
       bson_error_t error{};
-      if (!mongoc_bulk_operation_replace_one_with_opts(bulk.get(), filter(key(n)).raw(), document(key(n), corpus.payload(n)).raw(),
-                                                       upsert.raw(), &error)) {
+      if (!mongoc_bulk_operation_replace_one_with_opts(bulk.get(), filter(key(n)).raw(),
+                                                       document(key(n), corpus.payload(n + payload)).raw(), upsert.raw(), &error)) {
         fail(error.message);
       }
     }
     bson_error_t error{};
     if (mongoc_bulk_operation_execute(bulk.get(), nullptr, &error) == 0) fail(error.message);
   }
-  return static_cast<double>(corpus.records) / seconds_since(start);
+  return seconds_since(start);
 }
 
 void ByHand::upsert(std::string_view id, std::string_view payload) {

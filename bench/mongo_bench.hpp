@@ -66,9 +66,12 @@ class ByHand {
 
   // Upserts by id, `batch` in a bulk, of all records of the corpus. Records a second.
   double bulks(const Corpus& corpus, std::size_t batch);
+  // The same of every `step`-th record with another payload. Seconds.
+  double changes(const Corpus& corpus, std::size_t batch, std::uint64_t step);
   void upsert(std::string_view id, std::string_view payload);
 
  private:
+  double bulks(const Corpus& corpus, std::size_t batch, std::uint64_t step, std::uint64_t payload);
   static setget::mongo::Document filter(std::string_view id);
   static setget::mongo::Document document(std::string_view id, std::string_view payload);
   setget::mongo::Address address_;
