@@ -9,50 +9,23 @@
 #include "mongo/names.hpp"
 
 namespace setget::inline v0::mongo {
-namespace {
-
-// What no answer is made of: the native document repeats the payload.
-Document without_document() {
-  Document fields;
-  fields.add("record.document", std::int32_t{0}).add("held.keys", std::int32_t{0});
-  return fields;
-}
-
-// Where the whole document is to be checked, its keys too.
-Document all_but_document() {
-  Document fields;
-  fields.add("record.document", std::int32_t{0});
-  return fields;
-}
-
-Document summary_fields() {
-  Document fields;
-  for (const auto* name : {"format", "ns", "id", "record.order", "record.version", "record.revision", "record.gone", "record.expires_at",
-                           "record.account", "record.flow", "record.content", "record.lost", "record.head", "held.keys"}) {
-    fields.add(name, std::int32_t{1});
-  }
-  return fields;
-}
-
-}  // namespace
-
 Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::string& id, bool anywhere, Deadline deadline) {
   Document filter;
   filter.add_utf8("_id", id);
   Document options;
-  options.add("projection", all_but_document()).add("limit", std::int64_t{1});
-  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document_with_keys);
+  options.add("projection", fields_for_records()).add("limit", std::int64_t{1});
+  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document);
 }
 
 Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline) {
-  std::string last_order;
+  std::string last_mark;
   while (stored.pieces > 0 && !stored.gone) {
     auto complete = read_pieces(*place_, client, stored, anywhere, deadline);
     if (!complete) return std::move(complete).error();
     if (*complete) break;
     // Pieces are there before their document is: if they are missing and it has not changed since, they are lost.
-    if (stored.order == last_order) return corrupted("document \"" + stored.id + "\": pieces of its payload are missing");
-    last_order = stored.order;
+    if (stored.mark == last_mark) return damaged(stored, "pieces of its payload are missing");
+    last_mark = stored.mark;
     auto again = load(client, stored.id, anywhere, deadline);
     if (!again) return std::move(again).error();
     if (!*again) return std::optional<Record>();
@@ -83,7 +56,7 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
   std::optional<Stored> holder;
   for (std::int64_t limit = 2;; limit *= 8) {
     Document options;
-    options.add("projection", without_document()).add("sort", order).add("limit", limit);
+    options.add("projection", fields_for_records()).add("sort", order).add("limit", limit);
     std::int64_t seen = 0;
     bool tied = true;
     holder.reset();
@@ -93,7 +66,8 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
           if (!stored) return std::move(stored).error();
           ++seen;
           tied = !holder || (tied && stored->meta.stamp == holder->meta.stamp);
-          if (!holder || (stored->meta.stamp == holder->meta.stamp && stored->record_id > holder->record_id)) holder = *std::move(stored);
+          if (!holder || (stored->meta.stamp == holder->meta.stamp && stored->identity.id > holder->identity.id))
+            holder = *std::move(stored);
           return {};
         });
     if (!found) return std::move(found).error();
@@ -128,13 +102,24 @@ Result<Lookup> Reader::get_by_id(const GetById& request) {
     auto stored = load(client, document_id(request.ns, request.id), false, request.deadline);
     if (!stored) return std::move(stored).error();
     if (!*stored) return Lookup{};
-    return answer(client, *std::move(*stored), request.now, false, request.deadline);
+    const bool found_by_keys = (*stored)->keys_agree();
+    auto lookup = answer(client, *std::move(*stored), request.now, false, request.deadline);
+    if (lookup && lookup->record && !found_by_keys) {
+      return corrupted("document \"" + document_id(request.ns, request.id) + "\" does not list the keys of its record");
+    }
+    return lookup;
   });
 }
 
 namespace {
 
 std::string cursor_at(const Summary& line) { return detail::encode_scan_cursor(line.hash, line.ns, line.id); }
+
+void fill_in(Summary& item, Record&& record) {
+  item.account = record.account;
+  item.flow = record.flow;
+  item.record = std::move(record);
+}
 
 constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
 
@@ -158,10 +143,9 @@ class Reader::Documents {
     Document options;
     options.add("sort", order);
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
-    options.add("projection", request.with_records ? without_document() : summary_fields());
+    options.add("projection", request.with_records ? fields_for_records() : fields_for_summaries());
     options.add("batchSize", place.batch_size(request.with_records));
-    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options),
-                                                    request.with_records ? read_document : read_document_with_keys));
+    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options)));
   }
 
   // The next one; null at the end. It stays the next one until it is taken.
@@ -173,7 +157,7 @@ class Reader::Documents {
       if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
       return static_cast<const Stored*>(nullptr);
     }
-    auto stored = read_(document);
+    auto stored = read_document(document);
     if (!stored) return std::move(stored).error();
     next_ = *std::move(stored);
     return static_cast<const Stored*>(&*next_);
@@ -185,12 +169,10 @@ class Reader::Documents {
   }
 
  private:
-  using Read = Result<Stored> (*)(const bson_t*);
-  Documents(const Place& place, CursorHandle cursor, Read read) : place_(place), cursor_(std::move(cursor)), read_(read) {}
+  Documents(const Place& place, CursorHandle cursor) : place_(place), cursor_(std::move(cursor)) {}
 
   const Place& place_;
   CursorHandle cursor_;
-  const Read read_;
   std::optional<Stored> next_;
 };
 
@@ -285,7 +267,7 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
       } else {
         auto record = record_of(std::move(stored));
         if (!record) return std::move(record).error();
-        page.items.back().record = *std::move(record);
+        fill_in(page.items.back(), *std::move(record));
       }
     }
     next = documents.peek(request.deadline);
@@ -300,7 +282,7 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
       // Replaced while the page was read: it reads as it would have a moment later.
       return Error(ErrorCode::kUnavailable, "a document with pieces was replaced while it was read");
     }
-    item.record = *std::move(*record);
+    fill_in(item, *std::move(*record));
   }
   return page;
 }

@@ -171,9 +171,9 @@ TEST_P(MongoArchive, a_payload_that_somebody_changed_in_the_database_is_found_ou
   Archive archive(options());
   const auto entry = document("a", 1);
   ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
-  ASSERT_TRUE(archive.command(
-      R"({"update": ")" + archive.options().collection +
-      R"(", "updates": [{"q": {}, "u": {"$set": {"record.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}}}]})"));
+  ASSERT_TRUE(
+      archive.command(R"({"update": ")" + archive.options().collection +
+                      R"(", "updates": [{"q": {}, "u": {"$set": {"body.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}}}]})"));
   EXPECT_EQ(archive->get_by_id({.ns = {}, .id = "a", .now = TimePoint{}}).error().code(), ErrorCode::kCorrupted);
 }
 
@@ -196,7 +196,7 @@ TEST_P(MongoArchive, refuses_what_a_newer_version_wrote) {
   const auto with = options();
   Archive archive(with);
   ASSERT_TRUE(archive.command(R"({"update": ")" + with.collection +
-                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": 3}}}]})"));
+                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": 4}}}]})"));
   const auto opened = mongo::open(with);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kUnsupported);
@@ -335,22 +335,30 @@ TEST_P(MongoArchive, verify_finds_what_somebody_changed_in_the_database_and_mend
   EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
   EXPECT_TRUE(world.archiver->verify({.deep = true, .deep_sample = 3}).value().equal());
   world.change("r5", R"({"$set": {"held.keys": ["k/5"]}})");
-  world.change("r33", R"({"$set": {"record.expires_at": {"$date": {"$numberLong": "4000000000000"}}}})");
-  world.change("r44", R"({"$unset": {"record.content": ""}})");
-  world.change("r45", R"({"$set": {"record.content": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "00"}}}})");
+  world.change("r33", R"({"$set": {"state.expires_at": {"$date": {"$numberLong": "4000000000000"}}}})");
+  world.change("r44", R"({"$unset": {"state.content": ""}})");
+  world.change("r45", R"({"$set": {"state.content": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "00"}}}})");
   world.change("r6", R"({"$unset": {"held.keys": ""}})");
   world.change("r7", R"({"$unset": {"held": ""}})");
+  world.change("r8", R"({"$set": {"ns": "elsewhere"}})");
+  world.change("r9", R"({"$set": {"held.keys": ["k/9", "l/8"]}})");
   const std::map<std::string, Kind> shallow{{"r5", Kind::kContent},  {"r33", Kind::kExpiry}, {"r44", Kind::kContent},
-                                            {"r45", Kind::kContent}, {"r6", Kind::kContent}, {"r7", Kind::kContent}};
+                                            {"r45", Kind::kContent}, {"r6", Kind::kContent}, {"r7", Kind::kContent},
+                                            {"r8", Kind::kContent},  {"r9", Kind::kContent}};
   EXPECT_EQ(world.verify({}), shallow);
-  // Bytes of a payload, of one in pieces too: only who reads them can tell.
-  world.change("r77", R"({"$set": {"record.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}})");
+  // What nobody but people reads is nobody's loss.
+  world.change("r11", R"({"$set": {"record": {"account": 7}}})");
+  EXPECT_EQ(world.verify({}), shallow);
+  // Bytes of a payload, of one in pieces too, and what stands beside them: only who reads them can tell.
+  world.change("r78", R"({"$set": {"body.lost": {"$binary": {"base64": "BGsvNzg=", "subType": "00"}}}})");
+  world.change("r79", R"({"$set": {"body.mark": "00000000000009.0000000000000000.7fffffffffffffff"}})");
+  world.change("r77", R"({"$set": {"body.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}})");
   ASSERT_TRUE(world.archive.command(R"({"delete": ")" + with.collection + R"(.chunks", "deletes": [{"q": {}, "limit": 1}]})"));
   EXPECT_EQ(world.verify({}), shallow);
   const auto deep = world.verify({.deep = true});
-  EXPECT_EQ(deep.size(), 8u);
-  EXPECT_EQ(deep.at("r77"), Kind::kContent);
-  EXPECT_EQ(world.archiver->verify({.deep = true, .repair = true}).value().repaired, 8u);
+  EXPECT_EQ(deep.size(), shallow.size() + 4);
+  for (const auto* id : {"r77", "r78", "r79"}) EXPECT_TRUE(deep.contains(id) && deep.at(id) == Kind::kContent) << id;
+  EXPECT_EQ(world.archiver->verify({.deep = true, .repair = true}).value().repaired, deep.size());
   EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
 }
 
