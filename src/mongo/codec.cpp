@@ -297,7 +297,8 @@ Result<void> check_format_of(const bson_t* document) {
 Result<Stored> read_document(const bson_t* document) {
   if (auto known = check_format_of(document); !known) return std::move(known).error();
   Stored out;
-  out.id = text_or_empty(document, "_id");
+  const auto id = find(document, "_id");
+  out.id = id ? id->text().value_or(std::string_view()) : std::string_view();
   auto identity = identity_in(out.id);
   if (!identity) return damaged(out, "its _id is none of the archive's");
   out.identity = *std::move(identity);

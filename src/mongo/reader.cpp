@@ -113,12 +113,47 @@ Result<Lookup> Reader::get_by_id(const GetById& request) {
 
 namespace {
 
-std::string cursor_at(const Summary& line) { return detail::encode_scan_cursor(line.hash, line.ns, line.id); }
+// Cursors of scans are those of every store; behind a document whose _id is none of the archive's it is this, and that.
+constexpr char kNameAsItIs = '=';
+
+std::string cursor_behind(const std::string& name) {
+  const auto identity = identity_in(name);
+  return identity ? detail::encode_scan_cursor(identity->hash, identity->ns, identity->id) : kNameAsItIs + name;
+}
+
+// The _id that a cursor goes on behind.
+Result<std::string> name_in(const std::string& cursor) {
+  if (cursor.starts_with(kNameAsItIs)) return cursor.substr(1);
+  const auto from = detail::decode_scan_cursor(cursor);
+  if (!from) return from.error();
+  return document_id(from->hash, from->ns, from->id);
+}
+
+// True if the error is of one document that was asked to be passed over.
+bool passes_over(const ScanArchive& request, const Error& error) {
+  return request.over_damaged && (error.code() == ErrorCode::kCorrupted || error.code() == ErrorCode::kUnsupported);
+}
+
+DamagedItem damaged_item(const std::string& name, const Error& error) {
+  DamagedItem item{.name = name, .reason = std::string(error.message())};
+  if (auto identity = identity_in(name)) item = {identity->hash, std::move(identity->ns), std::move(identity->id), {}, item.reason};
+  return item;
+}
 
 void fill_in(Summary& item, Record&& record) {
   item.account = record.account;
   item.flow = record.flow;
   item.record = std::move(record);
+}
+
+// The line of a document; with its record where that is asked for and not in pieces.
+Result<Summary> line_of(Stored&& stored, bool with_record) {
+  auto line = summary_of(stored);
+  if (!with_record || stored.gone || stored.pieces > 0) return line;
+  auto record = record_of(std::move(stored));
+  if (!record) return std::move(record).error();
+  fill_in(line, *std::move(record));
+  return line;
 }
 
 constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
@@ -132,10 +167,10 @@ class Reader::Documents {
   static Result<std::unique_ptr<Documents>> behind(Place& place, mongoc_client_t* client, const ScanArchive& request, std::size_t limit) {
     Document filter;
     if (!request.cursor.empty()) {
-      const auto from = detail::decode_scan_cursor(request.cursor);
-      if (!from) return from.error();
+      const auto name = name_in(request.cursor);
+      if (!name) return name.error();
       Document behind;
-      behind.add_utf8("$gt", document_id(from->hash, from->ns, from->id));
+      behind.add_utf8("$gt", *name);
       filter.add("_id", behind);
     }
     Document order;
@@ -148,21 +183,24 @@ class Reader::Documents {
     return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options)));
   }
 
-  // The next one; null at the end. It stays the next one until it is taken.
-  Result<const Stored*> peek(Deadline deadline) {
-    if (next_) return static_cast<const Stored*>(&*next_);
+  struct One {
+    std::string name;  // its _id; empty where that is no text
+    Result<Stored> stored;
+  };
+  // Whether there is another one. It stays the next one until it is taken.
+  Result<bool> more(Deadline deadline) {
+    if (next_) return true;
     const bson_t* document = nullptr;
-    if (!mongoc_cursor_next(cursor_.get(), &document)) {
-      bson_error_t error{};
-      if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
-      return static_cast<const Stored*>(nullptr);
+    if (mongoc_cursor_next(cursor_.get(), &document)) {
+      const auto id = find(document, "_id");
+      next_.emplace(One{std::string(id ? id->text().value_or(std::string_view()) : std::string_view()), read_document(document)});
+      return true;
     }
-    auto stored = read_document(document);
-    if (!stored) return std::move(stored).error();
-    next_ = *std::move(stored);
-    return static_cast<const Stored*>(&*next_);
+    bson_error_t error{};
+    if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
+    return false;
   }
-  Stored take() {
+  One take() {
     auto taken = *std::move(next_);
     next_.reset();
     return taken;
@@ -173,7 +211,7 @@ class Reader::Documents {
 
   const Place& place_;
   CursorHandle cursor_;
-  std::optional<Stored> next_;
+  std::optional<One> next_;
 };
 
 struct Reader::Ahead {
@@ -257,26 +295,42 @@ Result<SummaryPage> Reader::go_on(std::unique_ptr<Ahead>& ahead, const ScanArchi
 Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit) {
   SummaryPage page;
   std::vector<std::pair<std::size_t, Stored>> large;
-  auto next = documents.peek(request.deadline);
-  while (next && *next != nullptr && page.items.size() < limit) {
-    auto stored = documents.take();
-    page.items.push_back(summary_of(stored));
-    if (request.with_records && !stored.gone) {
-      if (stored.pieces > 0) {
-        large.emplace_back(page.items.size() - 1, std::move(stored));
-      } else {
-        auto record = record_of(std::move(stored));
-        if (!record) return std::move(record).error();
-        fill_in(page.items.back(), *std::move(record));
-      }
+  // What has no text for an _id sorts before or behind all that have one: cursors go on behind the last of these.
+  auto at = request.cursor.empty() ? std::string(1, kNameAsItIs) : request.cursor;
+  auto more = documents.more(request.deadline);
+  for (std::size_t seen = 0; more && *more && seen < limit; ++seen, more = documents.more(request.deadline)) {
+    auto [name, stored] = documents.take();
+    if (!name.empty()) at = cursor_behind(name);
+    const bool in_pieces = request.with_records && stored && !stored->gone && stored->pieces > 0;
+    if (in_pieces) large.emplace_back(page.items.size(), *stored);
+    auto line = stored ? line_of(*std::move(stored), request.with_records) : Result<Summary>(std::move(stored).error());
+    if (line) {
+      page.items.push_back(*std::move(line));
+    } else if (passes_over(request, line.error())) {
+      page.damaged.push_back(damaged_item(name, line.error()));
+    } else {
+      return std::move(line).error();
     }
-    next = documents.peek(request.deadline);
   }
-  if (!next) return std::move(next).error();
-  if (*next != nullptr) page.next = cursor_at(page.items.back());
+  if (!more) return std::move(more).error();
+  if (*more) page.next = std::move(at);
+  if (auto filled = fill_in_large(client, page, large, request); !filled) return std::move(filled).error();
+  return page;
+}
+
+// The records of those lines whose payloads are in pieces.
+Result<void> Reader::fill_in_large(mongoc_client_t* client, SummaryPage& page, std::vector<std::pair<std::size_t, Stored>>& large,
+                                   const ScanArchive& request) {
+  std::vector<std::size_t> unread;
   for (auto& [at, stored] : large) {
     auto& item = page.items[at];
+    const auto name = stored.id;
     auto record = whole(client, std::move(stored), true, request.deadline);
+    if (!record && passes_over(request, record.error())) {
+      page.damaged.push_back(damaged_item(name, record.error()));
+      unread.push_back(at);
+      continue;
+    }
     if (!record) return std::move(record).error();
     if (!*record || (*record)->version != item.version || (*record)->revision != item.revision) {
       // Replaced while the page was read: it reads as it would have a moment later.
@@ -284,7 +338,8 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
     }
     fill_in(item, *std::move(*record));
   }
-  return page;
+  for (auto at = unread.rbegin(); at != unread.rend(); ++at) page.items.erase(page.items.begin() + static_cast<std::ptrdiff_t>(*at));
+  return {};
 }
 
 }  // namespace setget::inline v0::mongo

@@ -51,6 +51,7 @@ REDIS_QUEUES = "redis_queue.*"
 MONGO = "src/mongo/writer.cpp"
 MONGO_DOCUMENT = "src/mongo/codec.cpp"
 MONGO_NAMES = "src/mongo/names.cpp"
+MONGO_READER = "src/mongo/reader.cpp"
 
 # A test that takes longer than this has noticed.
 LIMIT = 60
@@ -385,6 +386,15 @@ MUTANTS = [
             "unit_mongo", "MongoNames.*"),
     in_unit("mongo_names", "a document's name is taken for that of another identity", 10, MONGO_NAMES,
             " || identity_hash(*ns, *id) != *hash", "", "unit_mongo", "MongoNames.*"),
+    in_unit("mongo_damage", "a scan ends at what is damaged", 10, MONGO_READER, "return request.over_damaged && (", "return false && (",
+            "mongo_archive", "*damaged*java*"),
+    in_unit("mongo_damaged_pieces", "a scan gives a line without its record where pieces are missing", 10, MONGO_READER,
+            "      unread.push_back(at);\n", "", "mongo_archive", "*damaged*java*"),
+    in_unit("mongo_strays", "a scan does not get past what is none of the archive's", 10, MONGO_READER, ": kNameAsItIs + name;",
+            ": detail::cursor_before(0);", "mongo_archive", "*damaged*java*"),
+    in_unit("mongo_own_error", "a document of no format stops the bulk that it is in", 10, MONGO,
+            "if (at != asked.end()) decide(", "if (auto known = check_format_of(found); !known) return known;\n      if (at != asked.end()) decide(",
+            "mongo_archive", "*damaged*java*"),
     in_unit("mongo_lost", "what was written before its answer was lost counts as older", 10, MONGO, "} else if (work->unknown) {",
             "} else if (false) {", "mongo_faults", "*cut_off*"),
     in_unit("mongo_twice", "two upserts of one document at once: the second one is refused", 10, MONGO, "code == kDuplicateKey && !known &&",
