@@ -321,14 +321,13 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
 // The records of those lines whose payloads are in pieces.
 Result<void> Reader::fill_in_large(mongoc_client_t* client, SummaryPage& page, std::vector<std::pair<std::size_t, Stored>>& large,
                                    const ScanArchive& request) {
-  std::vector<std::size_t> unread;
+  if (large.empty()) return {};
   for (auto& [at, stored] : large) {
     auto& item = page.items[at];
     const auto name = stored.id;
     auto record = whole(client, std::move(stored), true, request.deadline);
     if (!record && passes_over(request, record.error())) {
       page.damaged.push_back(damaged_item(name, record.error()));
-      unread.push_back(at);
       continue;
     }
     if (!record) return std::move(record).error();
@@ -338,7 +337,7 @@ Result<void> Reader::fill_in_large(mongoc_client_t* client, SummaryPage& page, s
     }
     fill_in(item, *std::move(*record));
   }
-  for (auto at = unread.rbegin(); at != unread.rend(); ++at) page.items.erase(page.items.begin() + static_cast<std::ptrdiff_t>(*at));
+  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record; });
   return {};
 }
 
