@@ -33,7 +33,7 @@ double read_all(const mongo::Options& options, KeyStore* store) {
   const bson_t* document = nullptr;
   std::uint64_t count = 0;
   while (mongoc_cursor_next(cursor.get(), &document)) {
-    const auto payload = mongo::find(document, "record.payload");
+    const auto payload = mongo::find(document, "body.payload");
     const auto bytes = payload ? payload->bytes() : std::nullopt;
     if (!bytes || bytes->size() != kBytes) fail("a document without its payload");
     ++count;

@@ -102,7 +102,7 @@ class MongoArchive final : public ArchiveBackend {
       Document in;
       in.add_array("$in", reasons);
       Document query;
-      query.add("record.gone", in);
+      query.add("state.gone", in);
       Document some;
       some.add_utf8("count", place_->documents()).add("query", query);
       auto tombstones = count(client, some, deadline);
@@ -143,14 +143,14 @@ class MongoArchive final : public ArchiveBackend {
     Document filter;
     filter.add("record.purge_at", due);
     Document fields;
-    fields.add("record.pieces", std::int32_t{1});
+    fields.add("body.pieces", std::int32_t{1});
     Document options;
     options.add("projection", fields).add("limit", static_cast<std::int64_t>(limit));
     std::vector<std::string> ids;
     std::vector<std::string> with_pieces;
     auto found = place_->find(client, place_->documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
       ids.push_back(text_or_empty(document, "_id"));
-      if (integer_or(document, "record.pieces", 0) > 0) with_pieces.push_back(ids.back());
+      if (integer_or(document, "body.pieces", 0) > 0) with_pieces.push_back(ids.back());
       return {};
     });
     if (!found) return std::move(found).error();

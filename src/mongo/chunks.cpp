@@ -32,7 +32,7 @@ Result<void> write_pieces(Place& place, mongoc_client_t* client, const Prepared&
   upsert.add("upsert", true);
   for (std::size_t at = 0, number = 0; at < document.pieces.size(); at += size, ++number) {
     Document piece;
-    const auto id = fmt::format("{} {} {:06}", document.id, document.mark.order, number);
+    const auto id = fmt::format("{} {} {:06}", document.id, order_in(document.mark), number);
     piece.add_utf8("_id", id).add_binary("bytes", document.pieces.view().substr(at, size)).add_date("written_at", machine_time());
     if (document.purge_at) piece.add_date("purge_at", *document.purge_at);
     Document filter;
@@ -63,12 +63,12 @@ Result<void> drop_old_pieces(Place& place, mongoc_client_t* client, const std::s
   Document filter;
   filter.add_utf8("_id", id);
   Document fields;
-  fields.add("record.order", std::int32_t{1});
+  fields.add("state.mark", std::int32_t{1});
   Document options;
   options.add("projection", fields);
   std::string order;
   auto found = place.find(client, place.documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
-    order = text_or_empty(document, "record.order");
+    order = order_in(text_or_empty(document, "state.mark"));
     return {};
   });
   if (!found || order.empty()) return found;
@@ -80,7 +80,7 @@ Result<void> drop_pieces(Place& place, mongoc_client_t* client, const std::strin
 }
 
 Result<bool> read_pieces(Place& place, mongoc_client_t* client, Stored& stored, bool anywhere, Deadline deadline) {
-  const auto name = stored.id + " " + stored.order;
+  const auto name = stored.id + " " + std::string(order_in(stored.mark));
   Document range;
   range.add_utf8("$gte", name + " ").add_utf8("$lt", name + "!");
   Document filter;
@@ -138,12 +138,12 @@ Result<void> sweep_pieces(Place& place, mongoc_client_t* client, std::string& po
   Document those;
   those.add("_id", in);
   Document wanted;
-  wanted.add("record.order", std::int32_t{1});
+  wanted.add("state.mark", std::int32_t{1});
   Document only;
   only.add("projection", wanted);
   std::map<std::string, std::string> current;
   auto there = place.find(client, place.documents(), those, only, false, deadline, [&](const bson_t* document) -> Result<void> {
-    current[text_or_empty(document, "_id")] = text_or_empty(document, "record.order");
+    current[text_or_empty(document, "_id")] = order_in(text_or_empty(document, "state.mark"));
     return {};
   });
   if (!there) return there;

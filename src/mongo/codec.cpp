@@ -4,9 +4,9 @@
 
 #include <utility>
 
+#include "core/varint.hpp"
 #include "mongo/errors.hpp"
 #include "mongo/fields.hpp"
-#include "mongo/names.hpp"
 
 namespace setget::inline v0::mongo {
 namespace {
@@ -48,96 +48,130 @@ Result<void> check(const ArchiveEntry& entry) {
   return {};
 }
 
-// What both parts of a document begin with: servers compare documents member by member, and nothing behind these two is ever reached,
-// unless it is the same write again.
-void add_mark(Document& part, const Mark& mark) { part.add_utf8("order", mark.order).add("turn", mark.turn); }
-
 void add_text_if(Document& out, std::string_view name, std::string_view bytes) {
   if (!bytes.empty()) out.add_text(name, bytes);
 }
 
 bool may_be_json(std::string_view content_type) { return content_type.empty() || content_type.find("json") != std::string_view::npos; }
 
+bool leads(const Record& record, std::string_view key) { return !record.lost_keys.contains(key); }
+
+std::string packed_keys_of(const Record& record) {
+  std::string packed;
+  for (const auto key : record.keys) {
+    if (leads(record, key)) detail::put_bytes(packed, key);
+  }
+  return packed;
+}
+
+void add_state(Document& state, const Record& record, const Digest& content) {
+  if (record.expires_at) state.add_date("expires_at", *record.expires_at);
+  state.add_binary("content", digest_bytes(content));
+  state.add_binary("keys", digest_bytes(digest_of(packed_keys_of(record))));
+}
+
 void add_held(Document& held, const Record& record) {
   Document keys;
   std::size_t count = 0;
   for (const auto key : record.keys) {
-    if (!record.lost_keys.contains(key)) keys.push_text(count++, key);
+    if (leads(record, key)) keys.push_text(count++, key);
   }
   held.add_array("keys", keys);
   held.add("stamp", record.stamp);
 }
 
-void add_record(Prepared& out, const Record& record, const Options& options) {
-  auto& document = out.record;
-  document.add_date("created_at", record.created_at);
-  if (record.expires_at) document.add_date("expires_at", *record.expires_at);
-  document.add("ttl_rule", static_cast<std::int32_t>(record.ttl_rule));
-  add_text_if(document, "account", record.account);
-  add_text_if(document, "flow", record.flow);
-  add_text_if(document, "owner", record.owner);
-  add_text_if(document, "content_type", record.content_type);
-  if (!record.lost_keys.empty()) document.add_binary("lost", record.lost_keys.packed().view());
-  const auto encoded = encoded_of(record);
-  document.add_binary("content", digest_bytes(digest_of(encoded.view())));
-  document.add_binary("head", encoded.view().substr(0, encoded.size() - record.payload.size()));
+void add_record(Document& out, const Record& record) {
+  out.add_date("created_at", record.created_at);
+  if (record.expires_at) out.add_date("expires_at", *record.expires_at);
+  add_text_if(out, "account", record.account);
+  add_text_if(out, "flow", record.flow);
+  add_text_if(out, "owner", record.owner);
+  add_text_if(out, "content_type", record.content_type);
+}
+
+void add_body(Prepared& out, const Record& record, const Payload& encoded, const Options& options) {
+  auto& body = out.body;
+  body.add("ttl_rule", static_cast<std::int32_t>(record.ttl_rule));
+  if (!record.lost_keys.empty()) body.add_binary("lost", record.lost_keys.packed().view());
+  body.add_binary("head", encoded.view().substr(0, encoded.size() - record.payload.size()));
   if (record.payload.size() > options.max_inline_bytes) {
     out.pieces = record.payload;
-    document.add("pieces", static_cast<std::int64_t>((record.payload.size() + options.max_inline_bytes - 1) / options.max_inline_bytes));
-    return;
+    body.add("pieces", static_cast<std::int64_t>((record.payload.size() + options.max_inline_bytes - 1) / options.max_inline_bytes));
+  } else {
+    body.add_binary("payload", record.payload.view());
   }
-  document.add_binary("payload", record.payload.view());
-  // The document comes on top; where both do not fit, the bytes are what counts.
-  if (options.payload != PayloadForm::kDocument || !may_be_json(record.content_type)) return;
+}
+
+// The native document comes on top; where both do not fit, the bytes are what counts.
+void add_native(Prepared& out, const Record& record, const Options& options) {
+  if (options.payload != PayloadForm::kDocument || !out.pieces.empty() || !may_be_json(record.content_type)) return;
   Document native;
   if (add_json(native, "document", record.payload.view()) && out.bytes() + native.bytes() < kMaxDocument) {
-    bson_concat(document.out(), native.raw());
+    bson_concat(out.record.out(), native.raw());
   }
+}
+
+void add_all(Prepared& out, const Record& record, const Options& options) {
+  const auto encoded = encoded_of(record);
+  add_state(out.state, record, digest_of(encoded.view()));
+  add_held(out.held, record);
+  add_record(out.record, record);
+  add_body(out, record, encoded, options);
+  add_native(out, record, options);
 }
 
 }  // namespace
 
 // With the names of the parts, and of the operators in raise_of().
-std::size_t Prepared::bytes() const { return identity.bytes() + record.bytes() + held.bytes() + id.size() + 128; }
+std::size_t Prepared::bytes() const {
+  return identity.bytes() + state.bytes() + held.bytes() + record.bytes() + body.bytes() + id.size() + 128;
+}
 
 Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn) {
   if (auto checked = check(entry); !checked) return std::move(checked).error();
   Prepared out;
   out.id = document_id(entry.ns, entry.id);
-  out.mark = {.order = order_of(entry.version, entry.revision), .turn = turn};
+  out.mark = mark_of(entry.version, entry.revision, turn);
   out.tombstone = entry.tombstone;
   out.purge_at = entry.purge_at;
   out.identity.add("format", kFormat).add_text("ns", entry.ns).add_text("id", entry.id);
-  add_mark(out.record, out.mark);
+  // First, for servers compare documents member by member: nothing behind it is ever reached, unless it is the same write again.
+  for (auto* part : {&out.state, &out.held, &out.record, &out.body}) part->add_utf8("mark", out.mark);
   out.record.add("version", entry.version).add("revision", entry.revision);
   if (entry.purge_at) out.record.add_date("purge_at", *entry.purge_at);
   if (entry.tombstone) {
-    out.record.add_utf8("gone", to_string(entry.reason));
+    out.state.add_utf8("gone", to_string(entry.reason));
   } else {
-    add_mark(out.held, out.mark);
-    add_held(out.held, entry.record);
-    add_record(out, entry.record, options);
+    add_all(out, entry.record, options);
   }
-  const bool whole = out.identity.whole() && out.record.whole() && out.held.whole();
+  const bool whole = out.identity.whole() && out.state.whole() && out.held.whole() && out.record.whole() && out.body.whole();
   if (!whole || out.bytes() > kMaxDocument) {
     return Error(ErrorCode::kTooLarge, fmt::format("the record needs a document of {} bytes; MongoDB takes {}", out.bytes(), kMaxDocument));
   }
   return out;
 }
 
+namespace {
+
+void add_parts(Document& to, const Prepared& document) {
+  to.add("state", document.state);
+  if (!document.tombstone) to.add("held", document.held);
+  to.add("record", document.record).add("body", document.body);
+}
+
+}  // namespace
+
 Document whole_of(const Prepared& document) {
   Document whole;
   whole.add_utf8("_id", document.id);
   bson_concat(whole.out(), document.identity.raw());
-  whole.add("record", document.record);
-  if (!document.tombstone) whole.add("held", document.held);
+  add_parts(whole, document);
   return whole;
 }
 
 Document raise_of(const Prepared& document) {
   Document raised;
-  raised.add("record", document.record);
-  if (!document.tombstone) raised.add("held", document.held);
+  add_parts(raised, document);
   Document update;
   update.add("$setOnInsert", document.identity).add("$max", raised);
   return update;
@@ -145,19 +179,38 @@ Document raise_of(const Prepared& document) {
 
 namespace {
 
-// One field of `record`; false if it has another type than it must have.
-bool take_of_record(Stored& out, const Value& field) {
+Document fields_of(std::initializer_list<const char*> names) {
+  Document fields;
+  for (const auto* name : names) fields.add(name, std::int32_t{1});
+  return fields;
+}
+
+}  // namespace
+
+// Names with dots cost some servers more than what they leave out: there are two, for the few lines that differ.
+Document fields_for_digests() { return fields_of({"format", "ns", "state", "held"}); }
+Document fields_for_summaries() { return fields_of({"format", "ns", "state", "held", "record.account", "record.flow"}); }
+Document fields_for_records() { return fields_of({"format", "ns", "state", "held", "body"}); }
+
+namespace {
+
+bool take_digest(const Value& field, std::optional<Digest>& into) {
+  into = digest_from(field.bytes().value_or(std::string_view()));
+  return into.has_value();
+}
+
+// Of each part one field; false if it has another type than it must have.
+bool take_of_state(Stored& out, const Value& field) {
   const auto name = field.name();
-  if (name == "order") return take_text(field, out.order);
-  if (name == "version") return take_number(field, out.meta.version);
-  if (name == "revision") return take_number(field, out.meta.revision);
-  if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
-  if (name == "account") return take_text(field, out.account);
-  if (name == "flow") return take_text(field, out.flow);
-  if (name == "head") return take_text(field, out.head);
-  if (name == "payload") return take_text(field, out.payload);
-  if (name == "pieces") return take_number(field, out.pieces);
-  if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
+  if (name == "mark") {
+    const auto marked = read_mark(field.bytes().value_or(std::string_view()));
+    if (!marked) return false;
+    out.meta.version = marked->version;
+    out.meta.revision = marked->revision;
+    return take_text(field, out.mark);
+  }
+  if (name == "content") return take_digest(field, out.content);
+  if (name == "keys") return take_digest(field, out.keys);
   if (name == "expires_at") {
     out.meta.expires_at = field.time();
     return out.meta.expires_at.has_value();
@@ -166,110 +219,134 @@ bool take_of_record(Stored& out, const Value& field) {
     out.gone = reason_from(field.bytes().value_or(std::string_view()));
     return out.gone.has_value();
   }
-  if (name == "content") {
-    const auto digest = digest_from(field.bytes().value_or(std::string_view()));
-    out.content = digest.value_or(Digest{});
-    return digest.has_value();
-  }
   return true;
 }
 
 bool take_of_held(Stored& out, const Value& field) {
   const auto name = field.name();
-  if (name == "keys") return take_keys(field, out.keys.emplace());
-  if (name == "stamp") return take_number(field, out.meta.stamp);
+  if (name == "keys") {
+    return field.each([&, &packed = out.held_keys.emplace()](const Value& key) {
+      const auto bytes = key.bytes();
+      if (bytes) detail::put_bytes(packed, *bytes);
+      return bytes.has_value();
+    });
+  }
+  if (name == "stamp") return out.held = take_number(field, out.meta.stamp);
   return true;
+}
+
+bool take_of_body(Stored& out, const Value& field) {
+  const auto name = field.name();
+  if (name == "mark") return take_text(field, out.body_mark);
+  if (name == "head") return take_text(field, out.head);
+  if (name == "payload") return take_text(field, out.payload);
+  if (name == "pieces") return take_number(field, out.pieces);
+  if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
+  if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
+  return true;
+}
+
+// It is people's: what is not there, or of another type, reads as empty.
+bool take_of_record(Stored& out, const Value& field) {
+  const auto name = field.name();
+  if (name == "account") (void)take_text(field, out.account);
+  if (name == "flow") (void)take_text(field, out.flow);
+  return true;
+}
+
+using TakePart = bool (*)(Stored&, const Value&);
+
+TakePart part_named(std::string_view name) {
+  if (name == "state") return take_of_state;
+  if (name == "held") return take_of_held;
+  if (name == "body") return take_of_body;
+  return nullptr;
 }
 
 // One field of a document. `within` is the name of the wrong one where it stands in a document within.
 bool take(Stored& out, const Value& field, std::string& within) {
   const auto name = field.name();
-  if (name == "_id") return take_text(field, out.id);
-  if (name == "ns") return take_text(field, out.ns);
-  if (name == "id") return take_text(field, out.record_id);
-  if (name != "record" && name != "held") return true;
-  if (!field.is_document()) return false;
-  return field.each([&](const Value& part) {
-    const bool taken = name == "record" ? take_of_record(out, part) : take_of_held(out, part);
-    if (!taken) within.append(name).append(".").append(part.name());
+  if (name == "ns") return out.in_namespace = field.bytes() == out.identity.ns;
+  if (name == "record") {
+    field.each([&](const Value& one) { return take_of_record(out, one); });
+    return true;
+  }
+  const auto part = part_named(name);
+  if (part == nullptr) return true;
+  return field.is_document() && field.each([&](const Value& one) {
+    const bool taken = part(out, one);
+    if (!taken) within.append(name).append(".").append(one.name());
     return taken;
   });
 }
 
-Error damaged(const Stored& stored, std::string_view what) { return corrupted(fmt::format("document \"{}\": {}", stored.id, what)); }
-
 }  // namespace
 
+Error damaged(const Stored& stored, std::string_view what) { return corrupted(fmt::format("document \"{}\": {}", stored.id, what)); }
+
 Result<void> check_format_of(const bson_t* document) {
-  const auto format = integer_or(document, "format", kFormat);
+  const auto field = find(document, "format");
+  const auto format = field ? field->integer() : std::nullopt;
   if (format == kFormat) return {};
-  return Error(ErrorCode::kUnsupported, fmt::format("the archive's document \"{}\" has format {}; this version reads {}",
-                                                    text_or_empty(document, "_id"), format, kFormat));
+  const auto id = text_or_empty(document, "_id");
+  if (!format) return corrupted(fmt::format("document \"{}\" does not say its format", id));
+  return Error(ErrorCode::kUnsupported,
+               fmt::format("the archive's document \"{}\" has format {}; this version reads {}", id, *format, kFormat));
 }
 
 Result<Stored> read_document(const bson_t* document) {
   if (auto known = check_format_of(document); !known) return std::move(known).error();
   Stored out;
+  const auto id = find(document, "_id");
+  out.id = id ? id->text().value_or(std::string_view()) : std::string_view();
+  auto identity = identity_in(out.id);
+  if (!identity) return damaged(out, "its _id is none of the archive's");
+  out.identity = *std::move(identity);
   std::string within;
   const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, field, within); });
   if (!wrong) return corrupted("a document is not BSON");
   if (!wrong->empty()) return damaged(out, fmt::format("the field {} is not what it must be", within.empty() ? *wrong : within));
+  if (!out.in_namespace) return damaged(out, "the field ns is missing");
+  if (out.mark.empty() || (!out.gone && (!out.content || !out.keys))) return damaged(out, "its state is missing");
   return out;
 }
 
-Result<Stored> read_document_with_keys(const bson_t* document) {
-  auto stored = read_document(document);
-  if (stored && !stored->keys) stored->keys.emplace();
-  return stored;
-}
+bool Stored::keys_agree() const { return held_keys && digest_of(*held_keys) == keys; }
 
 namespace {
 
-// True if `record`, of the document's head, has the keys that the document lists. What was not asked for agrees.
-bool keys_agree(const Stored& stored, const Record& record) {
-  if (!stored.keys) return true;
-  std::size_t at = 0;
-  for (const auto key : record.keys) {
-    if (record.lost_keys.contains(key)) continue;
-    if (at == stored.keys->size() || (*stored.keys)[at] != key) return false;
-    ++at;
-  }
-  return at == stored.keys->size();
-}
-
-// As above, of the head alone: the payload comes last in it.
-bool keys_agree(const Stored& stored) {
-  if (!stored.keys) return true;
-  const auto record = make_record(Payload::copy(stored.head), stored.meta);
-  return record && keys_agree(stored, *record);
-}
-
 Digest unlike(const Digest& digest) { return {.high = ~digest.high, .low = digest.low}; }
 
-}  // namespace
-
-Digest content_of_bytes(const Stored& stored) {
-  auto encoded = stored.head;
-  encoded.append(stored.payload);
-  const auto digest = digest_of(encoded);
-  return digest == stored.content && keys_agree(stored) ? digest : unlike(digest);
+Result<Record> record_of(const Stored& stored, std::string&& encoded) {
+  if (order_in(stored.body_mark) != order_in(stored.mark)) return damaged(stored, "its payload is of another version");
+  if (!stored.held) return damaged(stored, "it does not say when it was accepted");
+  if (digest_of(encoded) != stored.content) return damaged(stored, "its payload is not what was archived");
+  auto record = make_record(Payload::adopt(std::move(encoded)), stored.meta);
+  if (!record) return record;
+  if (record->ns != stored.identity.ns || record->id != stored.identity.id) return damaged(stored, "its payload is of another one");
+  if (digest_of(packed_keys_of(*record)) != stored.keys) return damaged(stored, "its keys are not those that were archived");
+  return record;
 }
+
+}  // namespace
 
 Result<Record> record_of(Stored&& stored) {
   auto encoded = std::move(stored.head);
   encoded.append(stored.payload);
-  if (digest_of(encoded) != stored.content) return damaged(stored, "its payload is not what was archived");
-  auto record = make_record(Payload::adopt(std::move(encoded)), stored.meta);
-  if (record && (record->ns != stored.ns || record->id != stored.record_id)) return damaged(stored, "its payload is of another one");
-  if (record && !keys_agree(stored, *record)) return damaged(stored, "its keys are not those that were archived");
-  return record;
+  return record_of(stored, std::move(encoded));
+}
+
+Digest content_of_bytes(Stored&& stored) {
+  const auto content = stored.content.value_or(Digest{});
+  const bool found = stored.keys_agree();
+  return record_of(std::move(stored)) && found ? content : unlike(content);
 }
 
 Summary summary_of(const Stored& stored) {
   Summary summary;
-  summary.ns = stored.ns;
-  summary.id = stored.record_id;
-  summary.hash = identity_hash(stored.ns, stored.record_id);
+  summary.ns = stored.identity.ns;
+  summary.id = stored.identity.id;
+  summary.hash = stored.identity.hash;
   summary.tombstone = stored.gone.has_value();
   summary.reason = stored.gone.value_or(TombstoneReason::kErased);
   summary.version = stored.meta.version;
@@ -277,8 +354,9 @@ Summary summary_of(const Stored& stored) {
   summary.account = stored.account;
   summary.flow = stored.flow;
   if (!summary.tombstone) {
+    const auto content = stored.content.value_or(Digest{});
     summary.expires_at = stored.meta.expires_at;
-    summary.content = keys_agree(stored) ? stored.content : unlike(stored.content);
+    summary.content = stored.keys_agree() ? content : unlike(content);
   }
   return summary;
 }

@@ -4,34 +4,30 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "mongo/mongoc.hpp"
+#include "mongo/names.hpp"
 
 #include <setget/archive.hpp>
 #include <setget/mongo.hpp>
 
 namespace setget::inline v0::mongo {
 
-// 1 had the fields of `record` and `held` beside _id; no release wrote it.
-inline constexpr std::int32_t kFormat = 2;
+// 1 had the fields of the parts beside _id, 2 had them in two parts; no release wrote either.
+inline constexpr std::int32_t kFormat = 3;
 // MongoDB's own limit, of what the driver sends as one document.
 inline constexpr std::size_t kMaxDocument = std::size_t{16} << 20;
 
-// What one write was: the first two members of both parts of a document, in this order, and with that what servers compare them by.
-struct Mark {
-  std::string order{};
-  std::int64_t turn = 0;
-  friend bool operator==(const Mark&, const Mark&) = default;
-};
-
-// An entry ready to be sent, in the parts that a document is merged from.
+// An entry ready to be sent, in the parts that a document is merged from. Each has one reader, begins with the mark of its write and
+// rises as a whole.
 struct Prepared {
   Document identity{};  // what never changes, but for _id
-  Document record{};    // the state
+  Document state{};     // what verification compares
   Document held{};      // the keys that lead to it, and since when; empty for tombstones, which keep those of the record that they end
+  Document record{};    // in clear, for queries of people, and until when it is kept
+  Document body{};      // the bytes, and what else makes them a record
   std::string id{};     // _id
-  Mark mark{};
+  std::string mark{};
   Payload pieces{};  // a payload that is too large for the document
   std::optional<TimePoint> purge_at{};
   std::size_t index = 0;  // of the entry in the request
@@ -49,35 +45,44 @@ Document whole_of(const Prepared& document);
 // number of times, and what is there need not be known.
 Document raise_of(const Prepared& document);
 
-// A document as the server gave it: everything but the pieces of a large payload.
+// What reads are made of, by the names of the parts: others cost the server something, and a native document as much as the payload.
+Document fields_for_digests();
+Document fields_for_summaries();
+Document fields_for_records();
+
+// A document as the server gave it: everything but the pieces of a large payload. Whose it is stands in its _id.
 struct Stored {
   std::string id{};
-  std::string order{};
-  std::string ns{};
-  std::string record_id{};
+  Identity identity{};
+  bool in_namespace = false;  // the field by which queries find it says so too
+  std::string mark{};         // of the state
+  std::string body_mark{};
   std::string account{};
   std::string flow{};
   std::optional<TombstoneReason> gone{};
   StoredMeta meta{};
-  // Those by which queries find it, where the field was asked for. They must be the record's, but for the lost ones.
-  std::optional<std::vector<std::string>> keys{};
-  Digest content{};
+  // Those by which queries find it, packed, and the digest of those that must be there.
+  std::optional<std::string> held_keys{};
+  std::optional<Digest> keys{};
+  bool held = false;
+  std::optional<Digest> content{};
   std::string head{};  // the encoded record without its payload
   std::string payload{};
   std::int64_t pieces = 0;
+
+  bool keys_agree() const;
 };
-// kUnsupported: another format than ours, where the field was asked for.
+// kUnsupported: another format than ours. kCorrupted: none.
 Result<void> check_format_of(const bson_t* document);
 // Errors: kCorrupted, kUnsupported. Fields that were not asked for stay empty.
 Result<Stored> read_document(const bson_t* document);
-// The same where its keys were asked for: a record that lists none is not what was archived.
-Result<Stored> read_document_with_keys(const bson_t* document);
-// The record, once `payload` is whole. kCorrupted unless it is exactly what was archived.
+// The record, once `payload` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter.
 Result<Record> record_of(Stored&& stored);
-// Of a document whose keys are not those of its record the content is not the one that was archived.
+// Of a document that is not found by the keys of its record the content is not the one that was archived.
 Summary summary_of(const Stored& stored);
-// The content as the bytes are that `stored` holds, damaged or not.
-Digest content_of_bytes(const Stored& stored);
+// Of one whose record is not what was archived, or is not found by all of its keys, another content than that.
+Digest content_of_bytes(Stored&& stored);
+Error damaged(const Stored& stored, std::string_view what);
 
 // JSON as BSON, appended to `out` as the field `name`. False, with nothing appended, where BSON or MongoDB could not hold it unchanged in
 // structure: what is not JSON, names that are repeated, empty, begin with '$' or have a dot or NUL, or nesting over 80.

@@ -1,5 +1,5 @@
-// Range digests in one pass that asks the server for no order. Of every document come the fields that the digest is made of, as they
-// stand there: a stored digest of them would not say what has been changed in the database since.
+// Range digests in one pass that asks the server for no order. Of every document come the parts that the digest is made of, as they stand
+// there: a stored digest of them would not say what has been changed in the database since.
 #include <array>
 #include <charconv>
 #include <utility>
@@ -11,26 +11,6 @@
 
 namespace setget::inline v0::mongo {
 namespace {
-
-// All that the digest is made of; the head has the keys.
-Document digest_fields() {
-  Document fields;
-  for (const auto* name : {"format", "ns", "id", "record.version", "record.revision", "record.gone", "record.expires_at", "record.content",
-                           "record.lost", "record.head", "held.keys"}) {
-    fields.add(name, std::int32_t{1});
-  }
-  return fields;
-}
-
-// Options of a query for whole records. A projection costs the server something, so there is none where there is nothing to leave out.
-Document whole_records(PayloadForm payload) {
-  Document options;
-  if (payload != PayloadForm::kDocument) return options;
-  Document fields;
-  fields.add("record.document", std::int32_t{0});
-  options.add("projection", fields);
-  return options;
-}
 
 std::uint64_t hash_in(std::string_view document_id) {
   std::uint64_t hash = 0;
@@ -60,7 +40,7 @@ Result<void> Reader::add_bytes(mongoc_client_t* client, Stored stored, const Dig
     // Missing pieces are missing bytes.
     if (auto read = read_pieces(*place_, client, stored, true, request.deadline); !read) return std::move(read).error();
   }
-  summary.content = content_of_bytes(stored);
+  summary.content = content_of_bytes(std::move(stored));
   add_summary(ranges, summary, request.now);
   return {};
 }
@@ -74,10 +54,10 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   in.add_array("$in", list);
   Document filter;
   filter.add("_id", in);
-  auto options = whole_records(place_->options().payload);
-  options.add("batchSize", place_->batch_size(true));
+  Document options;
+  options.add("projection", fields_for_records()).add("batchSize", place_->batch_size(true));
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-    auto stored = read_document_with_keys(document);
+    auto stored = read_document(document);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
     add_damaged(ranges, document);
     return {};
@@ -89,9 +69,8 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   const auto empty = detail::ranges_at(request.starts);
   if (!empty) return empty.error();
   const bool all = request.deep.of == 1;
-  auto options = all ? whole_records(place_->options().payload) : Document();
-  if (!all) options.add("projection", digest_fields());
-  options.add("batchSize", place_->batch_size(all));
+  Document options;
+  options.add("projection", all ? fields_for_records() : fields_for_digests()).add("batchSize", place_->batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     auto ranges = *empty;
     std::vector<std::string> sampled;
@@ -101,7 +80,7 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
           if (request.go_on && ++seen % std::max<std::size_t>(request.page, 1) == 0) {
             if (auto on = request.go_on(); !on) return on;
           }
-          auto stored = read_document_with_keys(document);
+          auto stored = read_document(document);
           if (!stored) {
             if (stored.error().code() != ErrorCode::kCorrupted) return std::move(stored).error();
             add_damaged(ranges, document);

@@ -135,13 +135,15 @@ class Value {
   std::optional<TimePoint> time() const noexcept {
     return BSON_ITER_HOLDS_DATE_TIME(&at_) ? std::optional(TimePoint(Milliseconds(bson_iter_date_time(&at_)))) : std::nullopt;
   }
+  std::optional<std::string_view> text() const noexcept {
+    if (!BSON_ITER_HOLDS_UTF8(&at_)) return std::nullopt;
+    std::uint32_t length = 0;
+    const char* text = bson_iter_utf8(&at_, &length);
+    return std::string_view(text, length);
+  }
   // What add_text() or add_binary() made.
   std::optional<std::string_view> bytes() const noexcept {
-    if (BSON_ITER_HOLDS_UTF8(&at_)) {
-      std::uint32_t length = 0;
-      const char* text = bson_iter_utf8(&at_, &length);
-      return std::string_view(text, length);
-    }
+    if (const auto string = text()) return string;
     if (!BSON_ITER_HOLDS_BINARY(&at_)) return std::nullopt;
     bson_subtype_t subtype{};
     std::uint32_t length = 0;

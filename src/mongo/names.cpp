@@ -6,15 +6,32 @@ namespace setget::inline v0::mongo {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
+constexpr std::size_t kHash = 16;
+constexpr std::size_t kVersion = 14;
+constexpr std::size_t kNumber = 16;
+constexpr std::size_t kOrder = kVersion + 1 + kNumber;
 
-void put_hex(std::string& out, std::uint64_t value, int digits) {
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out.push_back(kDigits[value >> shift & 15]);
+void put_hex(std::string& out, std::uint64_t value, std::size_t digits) {
+  for (int shift = 4 * (static_cast<int>(digits) - 1); shift >= 0; shift -= 4) out.push_back(kDigits[value >> shift & 15]);
 }
+
+// Nothing but such digits.
+std::optional<std::uint64_t> take_hex(std::string_view digits) {
+  std::uint64_t value = 0;
+  for (const char c : digits) {
+    const auto digit = kDigits.find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    value = value << 4 | digit;
+  }
+  return value;
+}
+
+bool stands_for_itself(unsigned char byte) { return byte > '!' && byte < '~'; }
 
 void put_escaped(std::string& out, std::string_view bytes) {
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte > '!' && byte < '~') {
+    if (stands_for_itself(byte)) {
       out.push_back(c);
       continue;
     }
@@ -23,12 +40,31 @@ void put_escaped(std::string& out, std::string_view bytes) {
   }
 }
 
+// Only what put_escaped() writes: there is one way to write each.
+std::optional<std::string> take_escaped(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (stands_for_itself(static_cast<unsigned char>(text[at]))) {
+      out.push_back(text[at]);
+      continue;
+    }
+    const auto digits = text.substr(at + 1, 2);
+    const auto byte = take_hex(digits);
+    if (digits.size() != 2 || !byte || text[at] != (*byte <= '!' ? '!' : '~') || stands_for_itself(static_cast<unsigned char>(*byte)))
+      return std::nullopt;
+    out.push_back(static_cast<char>(*byte));
+    at += 2;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string document_id(std::uint64_t hash, std::string_view ns, std::string_view id) {
   std::string out;
   out.reserve(20 + ns.size() + id.size());
-  put_hex(out, hash, 16);
+  put_hex(out, hash, kHash);
   put_escaped(out, ns);
   out.push_back(' ');
   put_escaped(out, id);
@@ -37,13 +73,41 @@ std::string document_id(std::uint64_t hash, std::string_view ns, std::string_vie
 
 std::string document_id(std::string_view ns, std::string_view id) { return document_id(identity_hash(ns, id), ns, id); }
 
+std::optional<Identity> identity_in(std::string_view document_id) {
+  const auto blank = document_id.find(' ');
+  if (blank == std::string_view::npos || blank < kHash) return std::nullopt;
+  const auto hash = take_hex(document_id.substr(0, kHash));
+  auto ns = take_escaped(document_id.substr(kHash, blank - kHash));
+  auto id = take_escaped(document_id.substr(blank + 1));
+  if (!hash || !ns || !id || id->empty() || identity_hash(*ns, *id) != *hash) return std::nullopt;
+  return Identity{.hash = *hash, .ns = *std::move(ns), .id = *std::move(id)};
+}
+
 std::string order_of(Version version, Revision revision) {
   std::string out;
-  out.reserve(31);
-  put_hex(out, version, 14);
+  out.reserve(kOrder);
+  put_hex(out, version, kVersion);
   out.push_back('.');
-  put_hex(out, revision, 16);
+  put_hex(out, revision, kNumber);
   return out;
+}
+
+std::string mark_of(Version version, Revision revision, std::int64_t turn) {
+  auto out = order_of(version, revision);
+  out.push_back('.');
+  // Negative ones first.
+  put_hex(out, static_cast<std::uint64_t>(turn) ^ std::uint64_t{1} << 63, kNumber);
+  return out;
+}
+
+std::string_view order_in(std::string_view mark) { return mark.substr(0, kOrder); }
+
+std::optional<Marked> read_mark(std::string_view mark) {
+  if (mark.size() != kOrder + 1 + kNumber || mark[kVersion] != '.' || mark[kOrder] != '.') return std::nullopt;
+  const auto version = take_hex(mark.substr(0, kVersion));
+  const auto revision = take_hex(mark.substr(kVersion + 1, kNumber));
+  if (!version || !revision || !take_hex(mark.substr(kOrder + 1))) return std::nullopt;
+  return Marked{.version = *version, .revision = *revision};
 }
 
 }  // namespace setget::inline v0::mongo

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,7 +16,27 @@ namespace setget::inline v0::mongo {
 std::string document_id(std::string_view ns, std::string_view id);
 std::string document_id(std::uint64_t hash, std::string_view ns, std::string_view id);
 
-// (version, revision) as hexadecimal digits of fixed width: compared as a string it is compared as the pair. The guard of every write.
+// What document_id() made a name of, byte for byte. Empty: it has not made this one, or not of the hash that these have.
+struct Identity {
+  std::uint64_t hash = 0;
+  std::string ns{};
+  std::string id{};
+};
+std::optional<Identity> identity_in(std::string_view document_id);
+
+// (version, revision) as hexadecimal digits of fixed width: compared as a string it is compared as the pair.
 std::string order_of(Version version, Revision revision);
+
+// What one write was: order_of(), a dot, and `turn` in as many digits as a number has, which sort as it does. The first member of each part
+// of a document, and the guard of every write.
+std::string mark_of(Version version, Revision revision, std::int64_t turn);
+// Its version and revision, as a part of `mark`. Of what is no mark, something that is none either.
+std::string_view order_in(std::string_view mark);
+struct Marked {
+  Version version = 0;
+  Revision revision = 0;
+};
+// Empty: mark_of() has not made it.
+std::optional<Marked> read_mark(std::string_view mark);
 
 }  // namespace setget::inline v0::mongo

@@ -9,50 +9,23 @@
 #include "mongo/names.hpp"
 
 namespace setget::inline v0::mongo {
-namespace {
-
-// What no answer is made of: the native document repeats the payload.
-Document without_document() {
-  Document fields;
-  fields.add("record.document", std::int32_t{0}).add("held.keys", std::int32_t{0});
-  return fields;
-}
-
-// Where the whole document is to be checked, its keys too.
-Document all_but_document() {
-  Document fields;
-  fields.add("record.document", std::int32_t{0});
-  return fields;
-}
-
-Document summary_fields() {
-  Document fields;
-  for (const auto* name : {"format", "ns", "id", "record.order", "record.version", "record.revision", "record.gone", "record.expires_at",
-                           "record.account", "record.flow", "record.content", "record.lost", "record.head", "held.keys"}) {
-    fields.add(name, std::int32_t{1});
-  }
-  return fields;
-}
-
-}  // namespace
-
 Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::string& id, bool anywhere, Deadline deadline) {
   Document filter;
   filter.add_utf8("_id", id);
   Document options;
-  options.add("projection", all_but_document()).add("limit", std::int64_t{1});
-  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document_with_keys);
+  options.add("projection", fields_for_records()).add("limit", std::int64_t{1});
+  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document);
 }
 
 Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline) {
-  std::string last_order;
+  std::string last_mark;
   while (stored.pieces > 0 && !stored.gone) {
     auto complete = read_pieces(*place_, client, stored, anywhere, deadline);
     if (!complete) return std::move(complete).error();
     if (*complete) break;
     // Pieces are there before their document is: if they are missing and it has not changed since, they are lost.
-    if (stored.order == last_order) return corrupted("document \"" + stored.id + "\": pieces of its payload are missing");
-    last_order = stored.order;
+    if (stored.mark == last_mark) return damaged(stored, "pieces of its payload are missing");
+    last_mark = stored.mark;
     auto again = load(client, stored.id, anywhere, deadline);
     if (!again) return std::move(again).error();
     if (!*again) return std::optional<Record>();
@@ -83,7 +56,7 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
   std::optional<Stored> holder;
   for (std::int64_t limit = 2;; limit *= 8) {
     Document options;
-    options.add("projection", without_document()).add("sort", order).add("limit", limit);
+    options.add("projection", fields_for_records()).add("sort", order).add("limit", limit);
     std::int64_t seen = 0;
     bool tied = true;
     holder.reset();
@@ -93,7 +66,8 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
           if (!stored) return std::move(stored).error();
           ++seen;
           tied = !holder || (tied && stored->meta.stamp == holder->meta.stamp);
-          if (!holder || (stored->meta.stamp == holder->meta.stamp && stored->record_id > holder->record_id)) holder = *std::move(stored);
+          if (!holder || (stored->meta.stamp == holder->meta.stamp && stored->identity.id > holder->identity.id))
+            holder = *std::move(stored);
           return {};
         });
     if (!found) return std::move(found).error();
@@ -128,13 +102,59 @@ Result<Lookup> Reader::get_by_id(const GetById& request) {
     auto stored = load(client, document_id(request.ns, request.id), false, request.deadline);
     if (!stored) return std::move(stored).error();
     if (!*stored) return Lookup{};
-    return answer(client, *std::move(*stored), request.now, false, request.deadline);
+    const bool found_by_keys = (*stored)->keys_agree();
+    auto lookup = answer(client, *std::move(*stored), request.now, false, request.deadline);
+    if (lookup && lookup->record && !found_by_keys) {
+      return corrupted("document \"" + document_id(request.ns, request.id) + "\" does not list the keys of its record");
+    }
+    return lookup;
   });
 }
 
 namespace {
 
-std::string cursor_at(const Summary& line) { return detail::encode_scan_cursor(line.hash, line.ns, line.id); }
+// Cursors of scans are those of every store; behind a document whose _id is none of the archive's it is this, and that.
+constexpr char kNameAsItIs = '=';
+
+std::string cursor_behind(const std::string& name) {
+  const auto identity = identity_in(name);
+  return identity ? detail::encode_scan_cursor(identity->hash, identity->ns, identity->id) : kNameAsItIs + name;
+}
+
+// The _id that a cursor goes on behind.
+Result<std::string> name_in(const std::string& cursor) {
+  if (cursor.starts_with(kNameAsItIs)) return cursor.substr(1);
+  const auto from = detail::decode_scan_cursor(cursor);
+  if (!from) return from.error();
+  return document_id(from->hash, from->ns, from->id);
+}
+
+// True if the error is of one document that was asked to be passed over.
+bool passes_over(const ScanArchive& request, const Error& error) {
+  return request.over_damaged && (error.code() == ErrorCode::kCorrupted || error.code() == ErrorCode::kUnsupported);
+}
+
+DamagedItem damaged_item(const std::string& name, const Error& error) {
+  DamagedItem item{.name = name, .reason = std::string(error.message())};
+  if (auto identity = identity_in(name)) item = {identity->hash, std::move(identity->ns), std::move(identity->id), {}, item.reason};
+  return item;
+}
+
+void fill_in(Summary& item, Record&& record) {
+  item.account = record.account;
+  item.flow = record.flow;
+  item.record = std::move(record);
+}
+
+// The line of a document; with its record where that is asked for and not in pieces.
+Result<Summary> line_of(Stored&& stored, bool with_record) {
+  auto line = summary_of(stored);
+  if (!with_record || stored.gone || stored.pieces > 0) return line;
+  auto record = record_of(std::move(stored));
+  if (!record) return std::move(record).error();
+  fill_in(line, *std::move(record));
+  return line;
+}
 
 constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
 
@@ -147,10 +167,10 @@ class Reader::Documents {
   static Result<std::unique_ptr<Documents>> behind(Place& place, mongoc_client_t* client, const ScanArchive& request, std::size_t limit) {
     Document filter;
     if (!request.cursor.empty()) {
-      const auto from = detail::decode_scan_cursor(request.cursor);
-      if (!from) return from.error();
+      const auto name = name_in(request.cursor);
+      if (!name) return name.error();
       Document behind;
-      behind.add_utf8("$gt", document_id(from->hash, from->ns, from->id));
+      behind.add_utf8("$gt", *name);
       filter.add("_id", behind);
     }
     Document order;
@@ -158,40 +178,40 @@ class Reader::Documents {
     Document options;
     options.add("sort", order);
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
-    options.add("projection", request.with_records ? without_document() : summary_fields());
+    options.add("projection", request.with_records ? fields_for_records() : fields_for_summaries());
     options.add("batchSize", place.batch_size(request.with_records));
-    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options),
-                                                    request.with_records ? read_document : read_document_with_keys));
+    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options)));
   }
 
-  // The next one; null at the end. It stays the next one until it is taken.
-  Result<const Stored*> peek(Deadline deadline) {
-    if (next_) return static_cast<const Stored*>(&*next_);
+  struct One {
+    std::string name;  // its _id; empty where that is no text
+    Result<Stored> stored;
+  };
+  // Whether there is another one. It stays the next one until it is taken.
+  Result<bool> more(Deadline deadline) {
+    if (next_) return true;
     const bson_t* document = nullptr;
-    if (!mongoc_cursor_next(cursor_.get(), &document)) {
-      bson_error_t error{};
-      if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
-      return static_cast<const Stored*>(nullptr);
+    if (mongoc_cursor_next(cursor_.get(), &document)) {
+      const auto id = find(document, "_id");
+      next_.emplace(One{std::string(id ? id->text().value_or(std::string_view()) : std::string_view()), read_document(document)});
+      return true;
     }
-    auto stored = read_(document);
-    if (!stored) return std::move(stored).error();
-    next_ = *std::move(stored);
-    return static_cast<const Stored*>(&*next_);
+    bson_error_t error{};
+    if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
+    return false;
   }
-  Stored take() {
+  One take() {
     auto taken = *std::move(next_);
     next_.reset();
     return taken;
   }
 
  private:
-  using Read = Result<Stored> (*)(const bson_t*);
-  Documents(const Place& place, CursorHandle cursor, Read read) : place_(place), cursor_(std::move(cursor)), read_(read) {}
+  Documents(const Place& place, CursorHandle cursor) : place_(place), cursor_(std::move(cursor)) {}
 
   const Place& place_;
   CursorHandle cursor_;
-  const Read read_;
-  std::optional<Stored> next_;
+  std::optional<One> next_;
 };
 
 struct Reader::Ahead {
@@ -275,34 +295,50 @@ Result<SummaryPage> Reader::go_on(std::unique_ptr<Ahead>& ahead, const ScanArchi
 Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit) {
   SummaryPage page;
   std::vector<std::pair<std::size_t, Stored>> large;
-  auto next = documents.peek(request.deadline);
-  while (next && *next != nullptr && page.items.size() < limit) {
-    auto stored = documents.take();
-    page.items.push_back(summary_of(stored));
-    if (request.with_records && !stored.gone) {
-      if (stored.pieces > 0) {
-        large.emplace_back(page.items.size() - 1, std::move(stored));
-      } else {
-        auto record = record_of(std::move(stored));
-        if (!record) return std::move(record).error();
-        page.items.back().record = *std::move(record);
-      }
+  // What has no text for an _id sorts before or behind all that have one: cursors go on behind the last of these.
+  auto at = request.cursor.empty() ? std::string(1, kNameAsItIs) : request.cursor;
+  auto more = documents.more(request.deadline);
+  for (std::size_t seen = 0; more && *more && seen < limit; ++seen, more = documents.more(request.deadline)) {
+    auto [name, stored] = documents.take();
+    if (!name.empty()) at = cursor_behind(name);
+    const bool in_pieces = request.with_records && stored && !stored->gone && stored->pieces > 0;
+    if (in_pieces) large.emplace_back(page.items.size(), *stored);
+    auto line = stored ? line_of(*std::move(stored), request.with_records) : Result<Summary>(std::move(stored).error());
+    if (line) {
+      page.items.push_back(*std::move(line));
+    } else if (passes_over(request, line.error())) {
+      page.damaged.push_back(damaged_item(name, line.error()));
+    } else {
+      return std::move(line).error();
     }
-    next = documents.peek(request.deadline);
   }
-  if (!next) return std::move(next).error();
-  if (*next != nullptr) page.next = cursor_at(page.items.back());
+  if (!more) return std::move(more).error();
+  if (*more) page.next = std::move(at);
+  if (auto filled = fill_in_large(client, page, large, request); !filled) return std::move(filled).error();
+  return page;
+}
+
+// The records of those lines whose payloads are in pieces.
+Result<void> Reader::fill_in_large(mongoc_client_t* client, SummaryPage& page, std::vector<std::pair<std::size_t, Stored>>& large,
+                                   const ScanArchive& request) {
+  if (large.empty()) return {};
   for (auto& [at, stored] : large) {
     auto& item = page.items[at];
+    const auto name = stored.id;
     auto record = whole(client, std::move(stored), true, request.deadline);
+    if (!record && passes_over(request, record.error())) {
+      page.damaged.push_back(damaged_item(name, record.error()));
+      continue;
+    }
     if (!record) return std::move(record).error();
     if (!*record || (*record)->version != item.version || (*record)->revision != item.revision) {
       // Replaced while the page was read: it reads as it would have a moment later.
       return Error(ErrorCode::kUnavailable, "a document with pieces was replaced while it was read");
     }
-    item.record = *std::move(*record);
+    fill_in(item, *std::move(*record));
   }
-  return page;
+  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record; });
+  return {};
 }
 
 }  // namespace setget::inline v0::mongo

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mongo/codec.hpp"
@@ -43,6 +44,8 @@ class Reader {
   // A page of what the server's cursor has next.
   class Documents;
   Result<SummaryPage> page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit);
+  Result<void> fill_in_large(mongoc_client_t* client, SummaryPage& page, std::vector<std::pair<std::size_t, Stored>>& large,
+                             const ScanArchive& request);
   // A cursor that is kept between the pages of one scan, with a client of its own.
   struct Ahead;
   Result<SummaryPage> go_on(std::unique_ptr<Ahead>& ahead, const ScanArchive& request, std::size_t limit);

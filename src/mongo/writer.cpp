@@ -31,11 +31,6 @@ namespace {
 // How often a bulk is sent again because of other writers. They are rare: one runner archives at a time.
 constexpr int kRounds = 8;
 
-// The marks of a document's parts, as far as it has them.
-Mark mark_of(const bson_t* document, const char* order, const char* turn) {
-  return {.order = text_or_empty(document, order), .turn = integer_or(document, turn, 0)};
-}
-
 }  // namespace
 
 // One attempt at a bulk on one client.
@@ -83,31 +78,32 @@ class Writer::Bulk {
     Document filter;
     filter.add("_id", in);
     Document fields;
-    for (const auto* name : {"format", "record.order", "record.turn", "record.pieces", "held.order", "held.turn"}) {
-      fields.add(name, std::int32_t{1});
-    }
+    for (const auto* name : {"format", "state.mark", "held.mark", "body.pieces"}) fields.add(name, std::int32_t{1});
     Document options;
     options.add("projection", fields);
     return place_.find(client_, place_.documents(), filter, options, false, deadline_, [&](const bson_t* found) -> Result<void> {
       const auto at = asked.find(text_or_empty(found, "_id"));
-      if (at == asked.end()) return {};
-      if (auto known = check_format_of(found); !known) return known;
-      decide(*at->second, found);
+      if (at != asked.end()) decide(*at->second, found);
       return {};
     });
   }
 
   static void decide(Work& work, const bson_t* found) {
+    if (auto known = check_format_of(found); !known) {
+      work.result = std::move(known).error();
+      return;
+    }
     const auto& ours = work.document.mark;
-    const auto record = mark_of(found, "record.order", "record.turn");
-    const auto held = mark_of(found, "held.order", "held.turn");
+    const auto state = text_or_empty(found, "state.mark");
+    const auto held = text_or_empty(found, "held.mark");
+    const auto below = [&](const std::string& mark) { return order_in(mark) < order_in(ours); };
     // A late record below a tombstone still has its keys to give.
-    const bool rises = record.order < ours.order || (!work.document.tombstone && held.order < ours.order);
+    const bool rises = below(state) || (!work.document.tombstone && below(held));
     if (rises) {
       work.plan = Work::Plan::kRaise;
-      work.old_pieces = integer_or(found, "record.pieces", 0);
+      work.old_pieces = integer_or(found, "body.pieces", 0);
     } else {
-      work.result = record == ours || held == ours ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
+      work.result = state == ours || held == ours ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
     }
   }
 

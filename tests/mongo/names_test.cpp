@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -41,12 +42,64 @@ TEST(MongoNames, documents_sort_as_scans_of_a_key_store_do) {
   }
 }
 
+TEST(MongoNames, the_name_of_a_document_says_whose_it_is) {
+  testing::SeededRandom random(7);
+  const auto text = [&](std::size_t least, std::size_t most) {
+    std::string out;
+    for (auto left = least + random.next() % (most - least + 1); left > 0; --left) out.push_back(static_cast<char>(random.next() % 256));
+    return out;
+  };
+  for (int i = 0; i < 5000; ++i) {
+    const auto ns = text(0, 6);
+    const auto id = text(1, 12);
+    const auto name = document_id(ns, id);
+    const auto identity = identity_in(name);
+    ASSERT_TRUE(identity) << name;
+    EXPECT_EQ(identity->hash, identity_hash(ns, id));
+    EXPECT_EQ(identity->ns, ns);
+    EXPECT_EQ(identity->id, id);
+    auto other = name;
+    other[random.next() % other.size()] ^= static_cast<char>(1 + random.next() % 255);
+    EXPECT_FALSE(identity_in(other)) << other;
+    EXPECT_FALSE(identity_in(std::string_view(name).substr(0, name.size() - 1))) << name;
+  }
+  EXPECT_FALSE(identity_in(""));
+  EXPECT_FALSE(identity_in(document_id("ns", "")));
+  EXPECT_FALSE(identity_in(document_id(identity_hash("ns", "a") + 1, "ns", "a"))) << "of another hash";
+  EXPECT_FALSE(identity_in(document_id("ns", "a").replace(16, 1, "!6e"))) << "there is one way to write a byte";
+}
+
 TEST(MongoNames, the_guard_compares_as_version_and_revision_do) {
   const std::vector<std::pair<Version, Revision>> rising = {{1, 0}, {1, 1},  {1, 9},  {1, 10},          {1, ~0ULL},
                                                             {2, 0}, {15, 0}, {16, 0}, {kMaxVersion, 0}, {kMaxVersion, ~0ULL}};
   for (std::size_t i = 1; i < rising.size(); ++i) {
-    EXPECT_LT(order_of(rising[i - 1].first, rising[i - 1].second), order_of(rising[i].first, rising[i].second));
+    const auto [version, revision] = rising[i];
+    EXPECT_LT(order_of(rising[i - 1].first, rising[i - 1].second), order_of(version, revision));
+    EXPECT_LT(mark_of(rising[i - 1].first, rising[i - 1].second, 9), mark_of(version, revision, -9)) << "whatever the turns are";
   }
+}
+
+TEST(MongoNames, a_mark_sorts_by_its_turn_where_the_versions_are_equal_and_gives_them_back) {
+  const std::vector<std::int64_t> rising = {INT64_MIN, -1'790'000'000'000'001, -1'790'000'000'000'000, -1, 0, 1, INT64_MAX};
+  for (std::size_t i = 0; i < rising.size(); ++i) {
+    const auto mark = mark_of(kMaxVersion, ~0ULL, rising[i]);
+    if (i > 0) {
+      EXPECT_LT(mark_of(kMaxVersion, ~0ULL, rising[i - 1]), mark);
+    }
+    EXPECT_EQ(order_in(mark), order_of(kMaxVersion, ~0ULL));
+    const auto read = read_mark(mark);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->version, kMaxVersion);
+    EXPECT_EQ(read->revision, ~0ULL);
+    for (std::size_t at = 0; at < mark.size(); ++at) {
+      auto broken = mark;
+      broken[at] = 'g';
+      EXPECT_FALSE(read_mark(broken)) << broken;
+    }
+    EXPECT_FALSE(read_mark(mark + "0"));
+    EXPECT_FALSE(read_mark(order_in(mark)));
+  }
+  EXPECT_FALSE(read_mark(""));
 }
 
 Options with_uri(std::string uri) {

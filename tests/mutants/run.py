@@ -50,6 +50,8 @@ REDIS_RECORDS = "redis_key_store.*:redis_parts_key_store.*"
 REDIS_QUEUES = "redis_queue.*"
 MONGO = "src/mongo/writer.cpp"
 MONGO_DOCUMENT = "src/mongo/codec.cpp"
+MONGO_NAMES = "src/mongo/names.cpp"
+MONGO_READER = "src/mongo/reader.cpp"
 
 # A test that takes longer than this has noticed.
 LIMIT = 60
@@ -366,17 +368,39 @@ MUTANTS = [
     in_unit("mongo_mixed", "what was older counts as written where other documents of its bulk were", 10, MONGO,
             "if (rose != 0 && static_cast<std::size_t>(rose) != sent.size()) return look_at(sent);", "", "mongo_archive", "*mixed_bulk*"),
     in_unit("mongo_tombstone", "a tombstone takes the keys of its record away", 10, MONGO_DOCUMENT,
-            'if (!document.tombstone) raised.add("held", document.held);',
-            'if (!document.tombstone) raised.add("held", document.held);\n  if (document.tombstone) raised.add("held", document.record);',
+            'if (!document.tombstone) to.add("held", document.held);',
+            'to.add("held", document.tombstone ? document.state : document.held);',
             "mongo_archive", "*whichever_comes_first*"),
     in_unit("mongo_late", "a record that comes after its tombstone gives it no keys where it is looked at first", 10, MONGO,
-            " || (!work.document.tombstone && held.order < ours.order)", "", "mongo_archive", "*whoever_writes_the_next*"),
+            " || (!work.document.tombstone && below(held))", "", "mongo_archive", "*whoever_writes_the_next*"),
     in_unit("mongo_pieces", "pieces of the version before stay", 10, MONGO, "no_pieces_ = !*any;", "no_pieces_ = true;", "mongo_archive",
             "*whoever_writes_the_next*"),
     in_unit("mongo_purge", "what is to be purged is not noted for other processes", 10, MONGO, "if (earliest >= known) return {};",
             "return {};", "mongo_archive", "*another_process_purges*"),
     in_unit("mongo_layout", "documents of another layout are read", 10, MONGO_DOCUMENT, "if (format == kFormat) return {};",
             "if (format <= kFormat) return {};", "mongo_archive", "*another_layout*"),
+    in_unit("mongo_keys", "a verification believes the keys by which a document is found", 10, MONGO_DOCUMENT,
+            "return held_keys && digest_of(*held_keys) == keys;", "return held_keys.has_value();", "mongo_archive", "*verify_finds*:-*ferretdb"),
+    in_unit("mongo_lost_keys", "a document gives back keys that its record has lost, or lacks some", 10, MONGO_DOCUMENT,
+            "if (digest_of(packed_keys_of(*record)) != stored.keys)", "if (false)", "mongo_archive", "*verify_finds*:-*ferretdb"),
+    in_unit("mongo_parts", "a document's bytes may be of another version than its state", 10, MONGO_DOCUMENT,
+            "if (order_in(stored.body_mark) != order_in(stored.mark))", "if (false)", "mongo_archive", "*verify_finds*:-*ferretdb"),
+    in_unit("mongo_ns", "a verification believes the namespace by which a document is found", 10, MONGO_DOCUMENT,
+            "return out.in_namespace = field.bytes() == out.identity.ns;", "return out.in_namespace = true;", "mongo_archive",
+            "*verify_finds*:-*ferretdb"),
+    in_unit("mongo_marks", "a later write of one version comes before the first", 10, MONGO_NAMES, " ^ std::uint64_t{1} << 63", "",
+            "unit_mongo", "MongoNames.*"),
+    in_unit("mongo_names", "a document's name is taken for that of another identity", 10, MONGO_NAMES,
+            " || identity_hash(*ns, *id) != *hash", "", "unit_mongo", "MongoNames.*"),
+    in_unit("mongo_damage", "a scan ends at what is damaged", 10, MONGO_READER, "return request.over_damaged && (", "return false && (",
+            "mongo_archive", "*damaged*"),
+    in_unit("mongo_damaged_pieces", "a scan gives a line without its record where pieces are missing", 10, MONGO_READER,
+            "  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record; });\n", "", "mongo_archive", "*damaged*"),
+    in_unit("mongo_strays", "a scan does not get past what is none of the archive's", 10, MONGO_READER, ": kNameAsItIs + name;",
+            ": detail::cursor_before(0);", "mongo_archive", "*damaged*"),
+    in_unit("mongo_own_error", "a document of no format stops the bulk that it is in", 10, MONGO,
+            "if (at != asked.end()) decide(", "if (auto known = check_format_of(found); !known) return known;\n      if (at != asked.end()) decide(",
+            "mongo_archive", "*damaged*"),
     in_unit("mongo_lost", "what was written before its answer was lost counts as older", 10, MONGO, "} else if (work->unknown) {",
             "} else if (false) {", "mongo_faults", "*cut_off*"),
     in_unit("mongo_twice", "two upserts of one document at once: the second one is refused", 10, MONGO, "code == kDuplicateKey && !known &&",
