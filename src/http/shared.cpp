@@ -26,7 +26,7 @@ Threads::Threads(std::size_t count, bool split)
       sockets_(static_cast<int>(for_sockets_)),
       sockets_left_(for_sockets_) {
   if (!split) return;
-  waiting_.emplace(static_cast<int>(for_waiting_));
+  waiting_ = std::make_unique<boost::asio::io_context>(static_cast<int>(for_waiting_));
   keep_waiting_.emplace(waiting_->get_executor());
 }
 

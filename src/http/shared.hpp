@@ -68,7 +68,7 @@ class Threads {
   boost::asio::io_context& sockets() noexcept { return sockets_; }
   // Whether this is one of the threads for sockets.
   bool for_sockets() const noexcept { return EventLoop::current() == loop_; }
-  bool split() const noexcept { return waiting_.has_value(); }
+  bool split() const noexcept { return waiting_ != nullptr; }
   // Runs `task` on a thread that may wait. Precondition: split().
   template <class Task>
   void wait_in(Task&& task) {
@@ -96,7 +96,7 @@ class Threads {
   std::size_t for_sockets_;
   std::size_t for_waiting_;
   boost::asio::io_context sockets_;
-  std::optional<boost::asio::io_context> waiting_;
+  std::unique_ptr<boost::asio::io_context> waiting_;
   std::shared_ptr<AsioLoop> loop_ = std::make_shared<AsioLoop>(sockets_);
   Work keep_sockets_{sockets_.get_executor()};
   std::optional<Work> keep_waiting_;
