@@ -194,7 +194,7 @@ struct SendMessages {
 };
 struct ReceiveMessages {
   std::string_view queue{};
-  std::size_t max_messages = 10;                     // > 0
+  std::size_t max_messages = 10;                     // > 0; where it is over 32, a backend may give a little less than there is
   std::size_t max_bytes = 8u << 20;                  // of bodies; at least one message is always given
   std::optional<Milliseconds> visibility_timeout{};  // empty: the queue's
   Deadline wait = Deadline::immediate();             // long poll: returns as soon as anything is there

@@ -50,7 +50,7 @@ struct WorkerOptions {
   std::size_t batch_messages = 256;                  // taken at a time; > 0
   std::size_t batch_bytes = 8u << 20;                // of bodies; at least one message is always taken
   std::size_t prefetch_batches = 1;                  // received ahead of what is being applied; 0 = none
-  Milliseconds linger{2};                            // how long a batch that is not full waits for more; 0 = not at all
+  Milliseconds linger{2};                            // how long a batch waits for more that is less than 7/8 full; 0 = not at all
   std::optional<Milliseconds> visibility_timeout{};  // empty: the queue's
   Backoff backoff{};
   bool require_durable_store = true;  // refuse a store weaker than the queue at start

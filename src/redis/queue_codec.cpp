@@ -52,26 +52,20 @@ bool parse(std::string_view text, Number& number) {
   return problem == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
-// Splits at '~'; false if there are not exactly `Count` parts.
+// False if there are not exactly `Count` parts.
 template <std::size_t Count>
-bool split(std::string_view text, std::array<std::string_view, Count>& parts) {
+bool split(std::string_view text, char separator, std::array<std::string_view, Count>& parts) {
   for (std::size_t i = 0; i + 1 < Count; ++i) {
-    const auto at = text.find('~');
+    const auto at = text.find(separator);
     if (at == std::string_view::npos) return false;
     parts[i] = text.substr(0, at);
     text.remove_prefix(at + 1);
   }
   parts[Count - 1] = text;
-  return text.find('~') == std::string_view::npos;
+  return text.find(separator) == std::string_view::npos;
 }
 
-}  // namespace
-
-std::string encode_record(const OutgoingMessage& message) {
-  std::string out;
-  std::size_t size = 13 + message.group.size() + message.body.size();
-  for (const auto& [name, value] : message.attributes) size += 9 + name.size() + value.data.size();
-  out.reserve(size);
+void put_record(std::string& out, const OutgoingMessage& message) {
   out.push_back('A');
   put(out, message.body.size());
   put(out, message.group);
@@ -82,7 +76,71 @@ std::string encode_record(const OutgoingMessage& message) {
     put(out, value.data);
   }
   out += message.body.view();
+}
+
+}  // namespace
+
+std::size_t record_size(const OutgoingMessage& message) {
+  std::size_t size = 13 + message.group.size() + message.body.size();
+  for (const auto& [name, value] : message.attributes) size += 9 + name.size() + value.data.size();
+  return size;
+}
+
+std::string encode_record(const OutgoingMessage& message) {
+  std::string out;
+  out.reserve(record_size(message));
+  put_record(out, message);
   return out;
+}
+
+std::string encode_block(std::span<const OutgoingMessage> messages) {
+  std::size_t bodies = 0;
+  std::size_t size = 7;
+  for (const auto& message : messages) {
+    bodies += message.body.size();
+    size += 4 + record_size(message);
+  }
+  std::string out;
+  out.reserve(size);
+  out.push_back('F');
+  out.push_back(static_cast<char>(messages.size() >> 8 & 0xff));
+  out.push_back(static_cast<char>(messages.size() & 0xff));
+  put(out, bodies);
+  for (const auto& message : messages) put(out, record_size(message));
+  for (const auto& message : messages) put_record(out, message);
+  return out;
+}
+
+Result<std::vector<Payload>> records_in(const Payload& block) {
+  const auto damaged = [] { return Error(ErrorCode::kCorrupted, "stored messages are not what was written"); };
+  Reader in(block.view());
+  if (in.take(1) != "F") return damaged();
+  const auto count = in.number(2);
+  in.number(4);
+  Reader lengths(in.take(count * 4));
+  if (!in.good()) return damaged();
+  std::vector<Payload> records;
+  records.reserve(count);
+  auto at = block.size() - in.size();
+  for (std::uint64_t k = 0; k < count; ++k) {
+    const auto length = lengths.number(4);
+    in.take(length);
+    if (!in.good()) return damaged();
+    records.push_back(block.slice(at, length));
+    at += length;
+  }
+  if (in.size() != 0) return damaged();
+  return records;
+}
+
+std::optional<Frame> parse_frame(std::string_view entry) {
+  std::array<std::string_view, 5> parts;
+  Frame frame;
+  if (!split(entry, ':', parts) || !parse(parts[0], frame.first) || !parse(parts[1], frame.count) || !parse(parts[2], frame.stamp) ||
+      !parse(parts[3], frame.step) || !parse(parts[4], frame.bytes)) {
+    return std::nullopt;
+  }
+  return frame;
 }
 
 Result<Record> decode_record(const Payload& bytes) {
@@ -174,7 +232,7 @@ std::string message_id_of(const MessageName& name) {
 std::optional<MessageName> parse_message_id(std::string_view text) {
   std::array<std::string_view, 5> parts;
   MessageName name;
-  if (!split(text, parts) || !parse(parts[1], name.part) || !parse(parts[2], name.number) || !parse(parts[3], name.stamp) ||
+  if (!split(text, '~', parts) || !parse(parts[1], name.part) || !parse(parts[2], name.number) || !parse(parts[3], name.stamp) ||
       name.number > kMaxVersion) {
     return std::nullopt;
   }
@@ -190,11 +248,11 @@ std::string receipt_of(std::string_view queue, std::uint32_t part, std::uint64_t
 std::optional<Receipt> parse_receipt(std::string_view text) {
   std::array<std::string_view, 4> parts;
   Receipt receipt;
-  std::uint64_t number = 0;
-  if (!split(text, parts) || !parse(parts[1], receipt.part) || !parse(parts[2], number) || parts[3].size() != kTokenSize)
+  if (!split(text, '~', parts) || !parse(parts[1], receipt.part) || !parse(parts[2], receipt.number) || receipt.number > kMaxVersion ||
+      parts[3].size() != kTokenSize) {
     return std::nullopt;
+  }
   receipt.queue = parts[0];
-  receipt.number = parts[2];
   receipt.token = parts[3];
   return receipt;
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,12 +17,30 @@
 namespace setget::inline v0::redis {
 
 std::string encode_record(const OutgoingMessage& message);
+// How long that is.
+std::size_t record_size(const OutgoingMessage& message);
 struct Record {
   std::string group{};
   MessageAttributes attributes{};
   Payload body{};  // shares the bytes given
 };
 Result<Record> decode_record(const Payload& bytes);
+
+// A block is what several messages of a batch are sent as: 'F', how many (2 bytes), the sum of their bodies' lengths (4), the length of
+// each record (4), the records. Precondition: at most 65 535 messages and 4 GiB.
+std::string encode_block(std::span<const OutgoingMessage> messages);
+// They share the bytes given. kCorrupted: it is no block.
+Result<std::vector<Payload>> records_in(const Payload& block);
+// The entry of a frame, "first:count:stamp:step:bytes": messages first, first + 1 … with the stamps stamp, stamp + step …
+struct Frame {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  Stamp stamp = 0;
+  Stamp step = 0;
+  std::uint64_t bytes = 0;  // of their bodies
+};
+std::optional<Frame> parse_frame(std::string_view entry);
+
 // 0 where it is no header.
 Stamp stamp_in(std::string_view header);
 // 0 where it is no number.
@@ -50,7 +69,7 @@ std::optional<MessageName> parse_message_id(std::string_view text);
 struct Receipt {
   std::string_view queue{};
   std::uint32_t part = 0;
-  std::string_view number{};
+  std::uint64_t number = 0;
   std::string_view token{};
 };
 std::string receipt_of(std::string_view queue, std::uint32_t part, std::uint64_t number, std::string_view token);

@@ -21,6 +21,7 @@ local call, fmt, floor, sub = redis.call, string.format, math.floor, string.sub
 local H = KEYS[1]
 local M, B, R, Z, D, L, T, E, G, C = H .. 'm', H .. 'b', H .. 'r', H .. 'z', H .. 'd', H .. 'l', H .. 't', H .. 'e', H .. 'g', H .. 'c'
 local V, N, X, Y, U, F, I, J, P, Q, K = H .. 'h', H .. 'n', H .. 'x', H .. 'y', H .. 'u', H .. 'f', H .. 'i', H .. 'j', H .. 'p', H .. 'q', H .. 'k'
+local A, W = H .. 'a', H .. 'v'
 local function num(value) return fmt('%.0f', value) end
 local function all(verb, key, list)
   for from = 1, #list, 4000 do call(verb, key, unpack(list, from, math.min(from + 3999, #list))) end
@@ -32,7 +33,7 @@ inline constexpr std::string_view kWipe = R"lua(
 local function wipe()
   for _, group in ipairs(call('HKEYS', C)) do call('UNLINK', H .. 'w:' .. group) end
   for _, chunk in ipairs(call('ZRANGE', F, 0, -1)) do call('UNLINK', H .. 'o:' .. chunk, H .. 's:' .. chunk) end
-  call('UNLINK', M, B, V, R, Z, D, L, T, E, G, C, N, X, Y, U, F, I, J, P, Q, K)
+  call('UNLINK', M, B, V, R, Z, D, L, T, E, G, C, N, X, Y, U, F, I, J, P, Q, K, A, W)
 end
 )lua";
 
@@ -57,6 +58,9 @@ local function next_stamp(now, after, part, parts)
   return first + (part - first) % parts, parts
 end
 )lua";
+
+// Frames: messages that were sent together (queue_scripts_frames.cpp).
+extern const std::string_view kFrames;
 
 // How messages end.
 inline constexpr std::string_view kOutcomes = R"lua(
@@ -93,6 +97,22 @@ local function mark(names, count, outcome, receives, reasons, stamps, now, numbe
       end
     end
     n = n + length
+  end
+end
+-- The same for numbers in a row that were received once.
+local function mark_row(first, count, outcome, reasons, now)
+  if reasons ~= '' then
+    local names, receives = {}, {}
+    for k = 1, count do names[k], receives[k] = num(first + k - 1), 1 end
+    mark(names, count, outcome, receives, reasons, nil, now)
+    return
+  end
+  while count > 0 do
+    local at = first % CHUNK
+    local length, chunk = math.min(count, CHUNK - at), num(floor(first / CHUNK))
+    call('SETRANGE', H .. 'o:' .. chunk, at, string.rep(string.char(outcome + 8), length))
+    call('ZADD', F, num(now), chunk)
+    first, count = first + length, count - length
   end
 end
 -- A message that is nowhere else any more becomes a dead letter.
@@ -264,9 +284,8 @@ local function wake(now, budget)
   while budget > 0 do
     local token = call('ZRANGEBYSCORE', E, '-inf', num(now), 'LIMIT', 0, 1)[1]
     if not token then return false end
-    local packed = call('HGET', T, token)
     local first
-    for _, name in ipairs(packed and cmsgpack.unpack(packed) or {}) do
+    for _, name in ipairs(members_of(token) or {}) do
       local lease = call('HGET', L, name)
       if lease and sub(lease, 1, 16) == token then
         local ends = tonumber(sub(lease, 17, 31))

@@ -83,18 +83,21 @@ class RedisReceiver {
         continue;
       }
       auto some = read(shares[i].part, tokens[i], replies[i]->elements());
-      counts[i] = some.messages.size();
-      if (!some.messages.empty()) leased.push_back(std::move(some));
+      counts[i] = some.messages.size() + some.framed.size();
+      if (counts[i] > 0) leased.push_back(std::move(some));
     }
     fetch(leased);
     return counts;
   }
 
   // What one part leased: messages without what their records hold, and the commands that get those. Where the script did without the
-  // headers (a "bare" answer), stamps come the same way.
+  // headers (a "bare" answer), stamps come the same way. Only a bare answer has frames.
   struct Leased {
     std::uint32_t part = 0;
     std::string born{};
+    RedisCommand blocks{"HMGET"};
+    std::vector<Frame> frames{};
+    std::vector<Message> framed{};
     RedisCommand records{"HMGET"};
     std::optional<RedisCommand> headers{};
     std::vector<std::uint64_t> numbers{};
@@ -116,10 +119,23 @@ class RedisReceiver {
     std::size_t next_odd = 0;
     const bool bare = fields[0].text() == "bare";
     const std::size_t stride = bare ? 1 : 2;
+    leased.blocks.key(queue_->shards->name(part, queue_->name() + ":a"));
     leased.records.key(queue_->shards->name(part, queue_->name() + ":b"));
     if (bare) leased.headers.emplace("HMGET").key(queue_->shards->name(part, queue_->name() + ":h"));
     leased.messages.reserve((fields.size() - kHead) / stride);
     for (std::size_t at = kHead; at + stride <= fields.size(); at += stride) {
+      if (const auto frame = bare ? parse_frame(fields[at].text()) : std::nullopt) {
+        leased.blocks.arg(static_cast<std::int64_t>(frame->first));
+        for (std::uint64_t k = 0; k < frame->count; ++k) {
+          auto& message = leased.framed.emplace_back();
+          message.receipt = receipt_of(queue_->name(), part, frame->first + k, token);
+          message.receive_count = 1;
+          message.visible_at = until;
+          stamp_message(message, leased, frame->first + k, frame->stamp + k * frame->step, 0);
+        }
+        leased.frames.push_back(*frame);
+        continue;
+      }
       std::int64_t receives = 1;
       Stamp origin = 0;
       if (next_odd + 2 < odd.size() && static_cast<std::size_t>(odd[next_odd].integer()) == leased.messages.size() + 1) {
@@ -155,8 +171,10 @@ class RedisReceiver {
   // The records come past the script (queue_scripts.cpp says why). What cannot be had stays leased until its time is over.
   void fetch(std::vector<Leased>& leased) {
     std::vector<RedisCommand> commands;
-    commands.reserve(leased.size() * 2);
+    commands.reserve(leased.size() * 3);
     for (auto& some : leased) {
+      if (!some.frames.empty()) commands.push_back(std::move(some.blocks).idempotent());
+      if (some.messages.empty()) continue;
       commands.push_back(std::move(some.records).idempotent());
       if (some.headers) commands.push_back(std::move(*some.headers).idempotent());
     }
@@ -164,6 +182,8 @@ class RedisReceiver {
     auto replies = queues_.place_->client().pipeline(commands, deadline_);
     std::size_t next = 0;
     for (auto& some : leased) {
+      if (!some.frames.empty()) take_frames(some, replies[next++]);
+      if (some.messages.empty()) continue;
       auto& got = replies[next++];
       auto* headers = some.headers ? &replies[next++] : nullptr;
       if (!got || (headers != nullptr && !*headers)) {
@@ -178,19 +198,42 @@ class RedisReceiver {
           if (k >= stamps.size() || stamps[k].is_nil()) continue;
           stamp_message(some.messages[k], some, some.numbers[k], stamp_in(stamps[k].text()), 0);
         }
-        auto record = decode_record(records[k].take_payload());
-        if (!record) {
-          failed_ = std::move(record).error();  // after max_receives it is a dead letter
-          continue;
-        }
-        auto& message = some.messages[k];
-        message.body = std::move(record->body);
-        message.attributes = std::move(record->attributes);
-        message.group = std::move(record->group);
-        bytes_ += message.body.size();
-        taken_.push_back(std::move(message));
+        add(std::move(some.messages[k]), records[k].take_payload());
       }
     }
+  }
+
+  void take_frames(Leased& some, Result<Reply>& got) {
+    if (!got) {
+      failed_ = got.error();
+      return;
+    }
+    const auto blocks = got->elements();
+    auto message = some.framed.begin();
+    for (std::size_t k = 0; k < some.frames.size() && k < blocks.size(); ++k) {
+      const auto its = message;
+      message += static_cast<std::ptrdiff_t>(some.frames[k].count);
+      if (blocks[k].is_nil()) continue;  // its lease was over before we got here
+      auto records = records_in(blocks[k].take_payload());
+      if (!records || records->size() != some.frames[k].count) {
+        failed_ = records ? Error(ErrorCode::kCorrupted, "stored messages are not what was written") : std::move(records).error();
+        continue;
+      }
+      for (std::size_t n = 0; n < records->size(); ++n) add(std::move(its[static_cast<std::ptrdiff_t>(n)]), std::move((*records)[n]));
+    }
+  }
+
+  void add(Message message, const Payload& bytes) {
+    auto record = decode_record(bytes);
+    if (!record) {
+      failed_ = std::move(record).error();  // after max_receives it is a dead letter
+      return;
+    }
+    message.body = std::move(record->body);
+    message.attributes = std::move(record->attributes);
+    message.group = std::move(record->group);
+    bytes_ += message.body.size();
+    taken_.push_back(std::move(message));
   }
 
   void take_oldest() {

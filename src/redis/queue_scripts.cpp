@@ -2,15 +2,17 @@
 // KEYS[1]:
 //
 //   m    hash: options, `id` of the queue, `born` (of this part's content), `seq` last number, `low` below which all is finished or in u,
-//        `big` longest record, `o1` … `o6` how many ended so
+//        `big` longest record, `o1` … `o6` how many ended so, `fl` by how much more messages are leased than `l` has entries
 //   h    hash: number -> header: stamp (8 bytes), length of the body (4), group (of FIFO queues): unfinished messages and dead letters
 //   b    hash: number -> record (queue_codec.hpp). Redis' Lua hashes every byte of every string that it meets, about a nanosecond each: so
 //        scripts do without records where they can, and a receive fetches them afterwards
-//   r    list: numbers that are ready and were never received, by rising stamp
+//   a    hash: first number -> block (queue_codec.hpp): the records of a frame, which are then neither in `h` nor in `b`
+//   v    zset: entries of frames, "first:count:stamp:step:bytes", by first number
+//   r    list: numbers and entries of what is ready and was never received, by rising stamp
 //   z    zset: numbers that are ready again, by stamp
 //   d    zset: "number:stamp:group" of what is delayed, by when that ends
-//   l    hash: number -> lease: token (16 bytes), until (15 digits), receives (5 digits), group
-//   t    hash: token -> the numbers that one receive leased (MessagePack); "token#" -> how many of them are still leased
+//   l    hash: number or entry -> lease: token (16 bytes), until (15 digits), receives (5 digits), group
+//   t    hash: token -> the numbers and entries that one receive leased (MessagePack); "token#" -> how many of them are still leased
 //   e    zset: tokens by when the first of their leases ends
 //   g    hash: group -> number, of groups with one unfinished message that is ready or leased
 //   c    hash: group -> "leased:offered", of all other groups: how many are leased, and the number that is ready or 0
@@ -52,7 +54,7 @@ return 'ok'
 }
 
 const Script& send() {
-  static const Script script(join({lua::kNames, lua::kGroups, lua::kLanes, lua::kStamps, R"lua(
+  static const Script script(join({lua::kNames, lua::kFrames, lua::kGroups, lua::kLanes, lua::kStamps, R"lua(
 local now, lane, number, largest, longest, count = tonumber(ARGV[1]), ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]),
   tonumber(ARGV[9])
 local o = call('HMGET', M, 'born', 'kind', 'delay', 'dw', 'seq', 'big', 'mmb')
@@ -89,71 +91,108 @@ if fifo then
   end
 end
 
-local bodies, headers, ready, delayed, ids = {}, {}, {}, {}
-for n = 1, count do
-  local a = 10 + stride * (n - 1)
-  local due, group, id = ARGV[a], ARGV[a + 1], ARGV[a + 2]
-  local known = false
-  if id ~= '' and dw > 0 then
-    local entry = call('HGET', I, id)
-    if entry then
-      local till, other, its, tokens = string.match(entry, '^(%d+):(%d+):(%d+):?(%x*)$')
-      local token = stride == 6 and ARGV[a + 5] or ''
-      if tonumber(till) > now and (other ~= '0' or (token ~= '' and string.find(tokens, token, 1, true))) then
-        known = true
-        out[#out + 1], out[#out + 2], out[#out + 3] = n, tonumber(other), tonumber(its)
-      end
-    end
-  end
-  if not known then
-    seq, stamp = seq + 1, stamp + step
-    if stride == 6 then
-      stamp = math.max(stamp, base + tonumber(ARGV[a + 4]) * step)
-      stamps[#stamps + 1] = stamp
-    end
-    local name = num(seq)
-    bodies[#bodies + 1] = name
-    bodies[#bodies + 1] = ARGV[a + 3]
-    headers[#headers + 1] = name
-    headers[#headers + 1] = struct.pack('>I8I4', stamp, (struct.unpack('>I4', ARGV[a + 3], 2))) .. (fifo and group or '')
-    if due == '' then due = delay end
-    if id ~= '' and dw > 0 then
-      call('HSET', I, id, num(now + dw) .. ':' .. name .. ':' .. num(stamp))
-      call('RPUSH', J, num(now + dw) .. ':' .. id)
-    end
-    if not fifo then group = '' end
-    local later = due ~= '0'
-    if later then
-      delayed[#delayed + 1] = num(now + tonumber(due))
-      delayed[#delayed + 1] = name .. ':' .. num(stamp) .. ':' .. group
-    end
-    if group == '' then
-      if not later then ready[#ready + 1] = name end
-    elseif simple[group] or complex[group] or later then
-      local only = simple[group]
-      if only then
-        -- The group's first message is ready or leased, and no longer alone.
-        if fresh[group] then fresh[group] = nil else call('HDEL', G, group) end
-        if call('HEXISTS', L, only) == 1 then set_state(group, 1, '0') else set_state(group, 0, only) end
-        simple[group] = nil
-      elseif not complex[group] then
-        set_state(group, 0, '0')
-      end
-      complex[group] = true
-      local waiting = waits[group]
-      if not waiting then
-        waiting = {}
-        waits[group] = waiting
-      end
-      waiting[#waiting + 1] = num(stamp)
-      waiting[#waiting + 1] = name
-    else
-      simple[group], fresh[group] = name, name
-      ready[#ready + 1] = name
-    end
+local bodies, headers, ready, delayed, blocks, places = {}, {}, {}, {}, {}, {}
+local sent = seq
+
+-- The next stamp; `place`: how many of the batch are before it.
+local function give_stamp(place)
+  stamp = stamp + step
+  if stride == 6 then
+    stamp = math.max(stamp, base + place * step)
+    stamps[#stamps + 1] = stamp
   end
 end
-if #bodies > 0 then
+
+local function add(record, due, group, id, place)
+  seq = seq + 1
+  give_stamp(place)
+  local name = num(seq)
+  bodies[#bodies + 1] = name
+  bodies[#bodies + 1] = record
+  headers[#headers + 1] = name
+  headers[#headers + 1] = header_of(stamp, record) .. (fifo and group or '')
+  if due == '' then due = delay end
+  if id ~= '' and dw > 0 then
+    call('HSET', I, id, num(now + dw) .. ':' .. name .. ':' .. num(stamp))
+    call('RPUSH', J, num(now + dw) .. ':' .. id)
+  end
+  if not fifo then group = '' end
+  local later = due ~= '0'
+  if later then
+    delayed[#delayed + 1] = num(now + tonumber(due))
+    delayed[#delayed + 1] = name .. ':' .. num(stamp) .. ':' .. group
+  end
+  if group == '' then
+    if not later then ready[#ready + 1] = name end
+  elseif simple[group] or complex[group] or later then
+    local only = simple[group]
+    if only then
+      -- The group's first message is ready or leased, and no longer alone.
+      if fresh[group] then fresh[group] = nil else call('HDEL', G, group) end
+      if call('HEXISTS', L, only) == 1 then set_state(group, 1, '0') else set_state(group, 0, only) end
+      simple[group] = nil
+    elseif not complex[group] then
+      set_state(group, 0, '0')
+    end
+    complex[group] = true
+    local waiting = waits[group]
+    if not waiting then
+      waiting = {}
+      waits[group] = waiting
+    end
+    waiting[#waiting + 1] = num(stamp)
+    waiting[#waiting + 1] = name
+  else
+    simple[group], fresh[group] = name, name
+    ready[#ready + 1] = name
+  end
+end
+
+-- Messages in a row of the batch that the sender has put into one block: they stay together where they are ready at once.
+local function add_block(block, place)
+  if fifo or delay ~= '0' then
+    each_record(block, function(k, record) add(record, '', '', '', place + k) end)
+    return
+  end
+  local length, size = struct.unpack('>I2I4', block, 2)
+  local name = num(seq + 1)
+  give_stamp(place)
+  local entry = name .. ':' .. length .. ':' .. num(stamp) .. ':' .. step .. ':' .. size
+  for k = 1, length - 1 do give_stamp(place + k) end
+  seq = seq + length
+  blocks[#blocks + 1], blocks[#blocks + 2] = name, block
+  places[#places + 1], places[#places + 2] = name, entry
+  ready[#ready + 1] = entry
+end
+
+local nth = 0
+for n = 1, count do
+  local a = 10 + stride * (n - 1)
+  local due, group, id, record = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+  local place = stride == 6 and tonumber(ARGV[a + 4]) or 0
+  if sub(record, 1, 1) == 'F' then
+    add_block(record, place)
+    nth = nth + struct.unpack('>I2', record, 2)
+  else
+    nth = nth + 1
+    local known = false
+    if id ~= '' and dw > 0 then
+      local entry = call('HGET', I, id)
+      if entry then
+        local till, other, its, tokens = string.match(entry, '^(%d+):(%d+):(%d+):?(%x*)$')
+        local token = stride == 6 and ARGV[a + 5] or ''
+        if tonumber(till) > now and (other ~= '0' or (token ~= '' and string.find(tokens, token, 1, true))) then
+          known = true
+          out[#out + 1], out[#out + 2], out[#out + 3] = nth, tonumber(other), tonumber(its)
+        end
+      end
+    end
+    if not known then add(record, due, group, id, place) end
+  end
+end
+if seq > sent then
+  all('HSET', A, blocks)
+  all('ZADD', W, places)
   all('HSET', B, bodies)
   all('HSET', V, headers)
   all('RPUSH', R, ready)

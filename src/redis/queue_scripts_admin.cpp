@@ -13,8 +13,8 @@ local function oldest_of()
   repeat more, low, last = advance_low() until not more
   local stamp = 0
   if low <= last then
-    local header = call('HGET', V, num(low))
-    if header then stamp = struct.unpack('>I8', header) end
+    local header, frame = call('HGET', V, num(low)), framed(low)
+    if header then stamp = struct.unpack('>I8', header) elseif frame then stamp = frame.stamp + (low - frame.first) * frame.step end
   end
   local other = call('ZRANGE', U, 0, 0, 'WITHSCORES')
   if other[1] and (stamp == 0 or tonumber(other[2]) < stamp) then stamp = tonumber(other[2]) end
@@ -45,7 +45,7 @@ end
 }  // namespace
 
 const Script& find() {
-  static const Script script(join({lua::kNames, lua::kOutcomes, R"lua(
+  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, R"lua(
 local born = call('HGET', M, 'born')
 if not born then return 'none' end
 local name = ARGV[1]
@@ -61,6 +61,13 @@ if rec then
   return {'ok', born, 0, stamp_of(name), receives, '', rec}
 end
 local number = tonumber(name)
+local frame = framed(number)
+if frame then
+  local nth = number - frame.first
+  local receives = call('HEXISTS', L, frame.entry)
+  each_record(call('HGET', A, frame.name), function(k, record) if k == nth then rec = record end end)
+  return {'ok', born, 0, frame.stamp + nth * frame.step, receives, '', rec}
+end
 local chunk = num(floor(number / CHUNK))
 local byte = string.byte(call('GETRANGE', H .. 'o:' .. chunk, number % CHUNK, number % CHUNK)) or 0
 if byte == 0 or byte == 255 then return {'ok', born, -1, 0, 0, '', ''} end
@@ -73,11 +80,12 @@ return {'ok', born, byte % 8, stamp, receives, reasons, ''}
 }
 
 const Script& stats() {
-  static const Script script(join({lua::kNames, lua::kOutcomes, lua::kGroups, lua::kLeases, kOldest, R"lua(
+  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, kOldest, R"lua(
 if call('EXISTS', M) == 0 then return 'none' end
 if wake(tonumber(ARGV[1]), 2000) then return 'again' end
 local oldest, accepted = oldest_of()
-local out = {'ok', accepted, call('HLEN', L), call('ZCARD', D), call('HLEN', X), oldest}
+local leased = call('HLEN', L) + tonumber(call('HGET', M, 'fl') or 0)
+local out = {'ok', accepted, leased, call('ZCARD', D), call('HLEN', X), oldest}
 for _, count in ipairs(call('HMGET', M, 'o1', 'o2', 'o3', 'o4', 'o6')) do out[#out + 1] = tonumber(count or 0) end
 return out
 )lua"}));
@@ -85,7 +93,7 @@ return out
 }
 
 const Script& oldest() {
-  static const Script script(join({lua::kNames, lua::kOutcomes, kOldest, R"lua(
+  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, kOldest, R"lua(
 if call('EXISTS', M) == 0 then return 'none' end
 return {'ok', (oldest_of())}
 )lua"}));
@@ -101,7 +109,7 @@ return 'ok'
 }
 
 const Script& peek() {
-  static const Script script(join({lua::kNames, lua::kOutcomes, kWalk, R"lua(
+  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, kWalk, R"lua(
 local born = call('HGET', M, 'born')
 if not born then return 'none' end
 local limit = tonumber(ARGV[1])
@@ -114,14 +122,26 @@ local function show(name)
   out[#out + 1], out[#out + 2], out[#out + 3] = tonumber(name), stamp_of(name), receives or note[1]
   out[#out + 1], out[#out + 2], out[#out + 3] = note[4], visible, rec
 end
+-- As many of a frame as are asked for; none of them is finished.
+local function show_frame(frame, most)
+  local lease = call('HGET', L, frame.entry)
+  each_record(call('HGET', A, frame.name), function(k, record)
+    if k >= most then return end
+    out[#out + 1], out[#out + 2], out[#out + 3] = frame.first + k, frame.stamp + k * frame.step, lease and 1 or 0
+    out[#out + 1], out[#out + 2], out[#out + 3] = 0, lease and tonumber(sub(lease, 17, 31)) or 0, record
+  end)
+  return math.min(frame.count, most)
+end
 local more, low, last
 repeat more, low, last = advance_low() until not more
 local n = pending_from(low, last)
 local shown = 0
 while n and shown < limit do
-  show(num(n))
-  shown = shown + 1
-  n = pending_from(n + 1, last)
+  local frame = framed(n)
+  local length = 1
+  if frame then length = show_frame(frame, limit - shown) else show(num(n)) end
+  shown = shown + length
+  n = pending_from(n + length, last)
 end
 for _, name in ipairs(call('ZRANGE', U, 0, limit - 1)) do show(name) end
 return out
@@ -199,7 +219,7 @@ return {'ok', moved}
 }
 
 const Script& maintain() {
-  static const Script script(join({lua::kNames, lua::kOutcomes, lua::kGroups, lua::kLeases, kWalk, R"lua(
+  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, kWalk, R"lua(
 local now, max = tonumber(ARGV[1]), tonumber(ARGV[2])
 local o = call('HMGET', M, 'born', 'ret', 'or')
 if not o[1] then return 'none' end
@@ -241,10 +261,19 @@ end
 local more, low, last = advance_low()
 local n, walked = pending_from(low, last), 0
 while n and steps < max and walked < 1000 do
-  local header = call('HGET', V, num(n))
-  if not header or not outlive(num(n), header, floor(struct.unpack('>I8', header) / 2048)) then break end
-  walked = walked + 1
-  n = pending_from(n + 1, last)
+  local header, length = call('HGET', V, num(n)), 1
+  local frame = not header and framed(n)
+  if frame and floor(frame.stamp / 2048) + keep <= now then
+    if call('HEXISTS', L, frame.entry) == 1 then
+      length = frame.count
+    else
+      loosen(frame)
+      header = call('HGET', V, num(n))
+    end
+  end
+  if length == 1 and (not header or not outlive(num(n), header, floor(struct.unpack('>I8', header) / 2048))) then break end
+  walked = walked + length
+  n = pending_from(n + length, last)
 end
 if steps < max and call('EXISTS', U) == 1 then
   for _, name in ipairs(call('ZRANGE', U, 0, 999)) do

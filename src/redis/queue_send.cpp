@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::size_t kMostMessages = 1000;  // of one script: so long it may keep its server busy
 constexpr std::size_t kMostBytes = 8U << 20;
+constexpr std::size_t kBlockMessages = 32;  // at most: a receive that takes fewer stores them one by one
+constexpr std::size_t kBlockBytes = 128U << 10;
 constexpr std::int64_t kPinMargin = 3'600'000;  // ms that a pin outlives what it decides
 constexpr std::int64_t kPinGrace = 5'000;       // ms: so long somebody else's pin may be on its way
 constexpr int kPinAsks = 50;                    // at most, 10 ms apart
@@ -174,27 +176,48 @@ class RedisSender {
   Script::Call call_for(const Chunk& chunk, Stamp after) const {
     std::size_t largest = 0;
     std::size_t longest = 0;
-    std::vector<std::string> records;
-    records.reserve(chunk.messages.size());
     for (const auto i : chunk.messages) {
       largest = std::max(largest, size_of(request_.messages[i]));
-      records.push_back(encode_record(request_.messages[i]));
-      longest = std::max(longest, records.back().size());
+      longest = std::max(longest, record_size(request_.messages[i]));
     }
+    const auto blocks = blocks_of(chunk);
     auto call = RedisQueues::on_part_with_stamps(queue_scripts::send(), *queue_, chunk.part);
     call.arg(now_).arg(static_cast<std::int64_t>(after)).arg(chunk.part).arg(queue_->parts());
     call.arg(lane_.view().id).arg(static_cast<std::int64_t>(lane_.view().number));
     call.arg(static_cast<std::int64_t>(largest)).arg(static_cast<std::int64_t>(longest));
-    call.arg(static_cast<std::int64_t>(chunk.messages.size()));
-    for (std::size_t k = 0; k < chunk.messages.size(); ++k) {
-      const auto i = chunk.messages[k];
-      const auto& message = request_.messages[i];
+    call.arg(static_cast<std::int64_t>(blocks.size()));
+    for (const auto& messages : blocks) {
+      const auto i = static_cast<std::size_t>(messages.data() - request_.messages.data());
+      const auto& message = messages.front();
       call.arg(message.delay ? std::string_view(std::to_string(message.delay->count())) : std::string_view());
-      call.arg(message.group).arg(message.dedup_id).arg(records[k]);
+      call.arg(message.group).arg(message.dedup_id);
+      call.arg(messages.size() == 1 ? encode_record(message) : encode_block(messages));
       if (queue_->parts() > 1) call.arg(static_cast<std::int64_t>(i - first_)).arg(pins_.contains(i) ? pins_.at(i) : std::string());
     }
     return call;
   }
+
+  // What stays together in the queue: messages in a row of the batch, of which nothing but this must be known.
+  std::vector<std::span<const OutgoingMessage>> blocks_of(const Chunk& chunk) const {
+    const std::span all(request_.messages);
+    std::vector<std::span<const OutgoingMessage>> blocks;
+    std::size_t bytes = 0;
+    for (const auto i : chunk.messages) {
+      const auto size = record_size(all[i]);
+      const bool joins = !blocks.empty() && &blocks.back().back() + 1 == &all[i] && blocks.back().size() < kBlockMessages &&
+                         bytes + size <= kBlockBytes && is_plain(blocks.back().front()) && is_plain(all[i]);
+      if (joins) {
+        blocks.back() = std::span(blocks.back().data(), blocks.back().size() + 1);
+        bytes += size;
+      } else {
+        blocks.push_back(all.subspan(i, 1));
+        bytes = size;
+      }
+    }
+    return blocks;
+  }
+
+  bool is_plain(const OutgoingMessage& message) const { return !queue_->fifo() && !message.delay && message.dedup_id.empty(); }
 
   // Some are over the limit that the server knows; the others are sent without them.
   void refuse_large(Chunk& chunk, std::size_t limit) {

@@ -55,6 +55,24 @@ bool alike(const Settlement& a, const Settlement& b) {
   return a.action == b.action && a.outcome == b.outcome && a.delay == b.delay && a.uncounted == b.uncounted && a.reasons == b.reasons;
 }
 
+struct Run {
+  std::uint64_t first = 0;
+  std::uint64_t more = 0;  // that follow it
+};
+
+std::vector<Run> runs_of(std::span<const Receipt> receipts, std::span<const std::size_t> which) {
+  std::vector<Run> runs;
+  for (const auto i : which) {
+    const auto number = receipts[i].number;
+    if (!runs.empty() && runs.back().first + runs.back().more + 1 == number) {
+      ++runs.back().more;
+    } else {
+      runs.push_back({number, 0});
+    }
+  }
+  return runs;
+}
+
 void add_groups(Script::Call& call, std::span<const Settlement> settlements, std::span<const Receipt> receipts,
                 std::span<const std::size_t> which) {
   for (std::size_t at = 0; at < which.size();) {
@@ -64,8 +82,10 @@ void add_groups(Script::Call& call, std::span<const Settlement> settlements, std
     while (end < which.size() && receipts[which[end]].token == token && alike(settlements[which[end]], one)) ++end;
     call.arg(letter_of(one.action)).arg(token);
     call.arg(one.action == SettleAction::kAck ? static_cast<std::int64_t>(one.outcome) : one.delay.count());
-    call.arg(one.uncounted ? "1" : "0").arg(encode_reasons(one.reasons)).arg(static_cast<std::int64_t>(end - at));
-    for (; at < end; ++at) call.arg(receipts[which[at]].number);
+    const auto runs = runs_of(receipts, which.subspan(at, end - at));
+    call.arg(one.uncounted ? "1" : "0").arg(encode_reasons(one.reasons)).arg(static_cast<std::int64_t>(runs.size()));
+    for (const auto& [first, more] : runs) call.arg(more == 0 ? std::to_string(first) : fmt::format("{}+{}", first, more));
+    at = end;
   }
 }
 

@@ -54,8 +54,9 @@ void register_conformance(ConformanceParams given) {
   const auto params = std::make_shared<const ConformanceParams>(std::move(given));
   if (params->queue) {
     const auto suite = params->name + "_queue";
-    for (const auto cases : {detail::queue_basic_cases(), detail::queue_lease_cases(), detail::queue_fifo_cases(),
-                             detail::queue_dead_letter_cases(), detail::queue_ledger_cases(), detail::queue_waiting_cases()}) {
+    for (const auto cases :
+         {detail::queue_basic_cases(), detail::queue_lease_cases(), detail::queue_fifo_cases(), detail::queue_dead_letter_cases(),
+          detail::queue_ledger_cases(), detail::queue_batch_cases(), detail::queue_waiting_cases()}) {
       register_cases(params, suite, cases);
     }
     register_deviations(params, suite, detail::queue_deviation_cases());

@@ -91,6 +91,7 @@ Cases queue_lease_cases();
 Cases queue_fifo_cases();
 Cases queue_dead_letter_cases();
 Cases queue_ledger_cases();
+Cases queue_batch_cases();
 Cases queue_waiting_cases();
 Cases key_store_record_cases();
 Cases key_store_order_cases();

@@ -15,7 +15,7 @@ using namespace setget;
 
 namespace {
 
-enum class Step { kSend, kReceive, kAck, kRelease, kExtend, kDeadLetter, kAdvance, kRedrive, kPurge };
+enum class Step { kSend, kReceive, kAck, kAckMany, kRelease, kExtend, kDeadLetter, kAdvance, kRedrive, kPurge };
 
 struct Op {
   Step step = Step::kSend;
@@ -24,28 +24,35 @@ struct Op {
   int time = 0;       // delay, extension, step of the clock: in units of 100 ms
   bool flag = false;  // uncounted release; restamping redrive
   int dedup = 0;      // 0 = none
+  int batch = 1;      // messages of a send, receipts of an ack of many
 };
 
 std::ostream& operator<<(std::ostream& out, const Op& op) {
-  static const char* const kNames[] = {"send", "receive", "ack", "release", "extend", "dead_letter", "advance", "redrive", "purge"};
+  static const char* const kNames[] = {"send",   "receive",     "ack",     "ack_many", "release",
+                                       "extend", "dead_letter", "advance", "redrive",  "purge"};
   return out << kNames[static_cast<int>(op.step)] << "(which=" << op.which << " amount=" << op.amount << " time=" << op.time
-             << " flag=" << op.flag << " dedup=" << op.dedup << ")";
+             << " flag=" << op.flag << " dedup=" << op.dedup << " batch=" << op.batch << ")";
 }
 
 rc::Gen<Op> any_op() {
-  return rc::gen::build<Op>(rc::gen::set(&Op::step, rc::gen::weightedElement<Step>({{6, Step::kSend},
-                                                                                    {6, Step::kReceive},
-                                                                                    {4, Step::kAck},
-                                                                                    {3, Step::kRelease},
-                                                                                    {2, Step::kExtend},
-                                                                                    {1, Step::kDeadLetter},
-                                                                                    {4, Step::kAdvance},
-                                                                                    {1, Step::kRedrive},
-                                                                                    {1, Step::kPurge}})),
-                            rc::gen::set(&Op::which, rc::gen::inRange(0, 12)), rc::gen::set(&Op::amount, rc::gen::inRange(1, 5)),
-                            rc::gen::set(&Op::time, rc::gen::weightedOneOf<int>({{2, rc::gen::just(0)}, {3, rc::gen::inRange(1, 30)}})),
-                            rc::gen::set(&Op::flag, rc::gen::arbitrary<bool>()),
-                            rc::gen::set(&Op::dedup, rc::gen::weightedElement<int>({{5, 0}, {1, 1}, {1, 2}})));
+  return rc::gen::build<Op>(
+      rc::gen::set(&Op::step, rc::gen::weightedElement<Step>({{6, Step::kSend},
+                                                              {6, Step::kReceive},
+                                                              {4, Step::kAck},
+                                                              {3, Step::kAckMany},
+                                                              {3, Step::kRelease},
+                                                              {2, Step::kExtend},
+                                                              {1, Step::kDeadLetter},
+                                                              {4, Step::kAdvance},
+                                                              {1, Step::kRedrive},
+                                                              {1, Step::kPurge}})),
+      rc::gen::set(&Op::which, rc::gen::inRange(0, 12)),
+      rc::gen::set(&Op::amount, rc::gen::weightedOneOf<int>({{4, rc::gen::inRange(1, 5)}, {2, rc::gen::inRange(5, 33)}})),
+      rc::gen::set(&Op::time, rc::gen::weightedOneOf<int>({{2, rc::gen::just(0)}, {3, rc::gen::inRange(1, 30)}})),
+      rc::gen::set(&Op::flag, rc::gen::arbitrary<bool>()),
+      rc::gen::set(&Op::dedup, rc::gen::weightedElement<int>({{5, 0}, {1, 1}, {1, 2}})),
+      rc::gen::set(&Op::batch,
+                   rc::gen::weightedOneOf<int>({{3, rc::gen::just(1)}, {3, rc::gen::inRange(2, 9)}, {1, rc::gen::inRange(9, 70)}})));
 }
 
 // Uneven, so that a sum of steps of the clock never falls exactly on it.
@@ -70,6 +77,9 @@ class Sequence {
         break;
       case Step::kReceive:
         receive(static_cast<std::size_t>(op.amount));
+        break;
+      case Step::kAckMany:
+        ack_many(op);
         break;
       case Step::kAdvance:
         subject_.advance(Milliseconds(op.time * 100));
@@ -140,27 +150,34 @@ class Sequence {
     return options;
   }
 
+  // A batch; what the operation says of delay and deduplication holds for its first message and every seventh.
   void send(const Op& op) {
     static const std::vector<std::string> kGroups{"", "a", "b"};
-    OutgoingMessage message;
-    const auto body = "body" + std::to_string(bodies_++);
-    message.body = Payload(body);
-    message.group = kGroups[static_cast<std::size_t>(op.which) % kGroups.size()];
     const Milliseconds delay(op.time > 15 ? op.time * 100 : 0);
-    if (delay > Milliseconds(0)) message.delay = delay;
-    if (op.dedup != 0) message.dedup_id = std::to_string(op.dedup);
-    const auto sent = subject_.queues().send({.queue = name_, .messages = std::span(&message, 1)}).value().at(0).value();
-    RC_ASSERT(sent.deduplicated == known_duplicate(op.dedup, sent));
-    if (sent.deduplicated) return;
-    RC_ASSERT(sent.stamp > last_stamp_);
-    last_stamp_ = sent.stamp;
-    if (op.dedup != 0) dedup_[op.dedup] = {subject_.now() + kDedupWindow, sent.message_id};
-    reference_.sent(sent, body, message.group, delay, subject_.now());
+    std::vector<OutgoingMessage> messages(static_cast<std::size_t>(op.batch));
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      messages[i].body = Payload("body" + std::to_string(bodies_++));
+      messages[i].group = kGroups[(static_cast<std::size_t>(op.which) + i / 2) % kGroups.size()];
+      if (i % 7 != 0) continue;
+      if (delay > Milliseconds(0)) messages[i].delay = delay;
+      if (op.dedup != 0) messages[i].dedup_id = std::to_string(op.dedup + static_cast<int>(i));
+    }
+    const auto results = subject_.queues().send({.queue = name_, .messages = messages}).value();
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const auto& message = messages[i];
+      const auto& sent = results[i].value();
+      RC_ASSERT(sent.deduplicated == known_duplicate(message.dedup_id, sent));
+      if (sent.deduplicated) continue;
+      RC_ASSERT(sent.stamp > last_stamp_);
+      last_stamp_ = sent.stamp;
+      if (!message.dedup_id.empty()) dedup_[message.dedup_id] = {subject_.now() + kDedupWindow, sent.message_id};
+      reference_.sent(sent, message.body.str(), message.group, message.delay.value_or(Milliseconds(0)), subject_.now());
+    }
   }
 
-  bool known_duplicate(int dedup, const SentMessage& sent) const {
+  bool known_duplicate(const std::string& dedup, const SentMessage& sent) const {
     const auto found = dedup_.find(dedup);
-    if (dedup == 0 || found == dedup_.end() || found->second.first <= subject_.now()) return false;
+    if (dedup.empty() || found == dedup_.end() || found->second.first <= subject_.now()) return false;
     RC_ASSERT(sent.message_id == found->second.second);
     return true;
   }
@@ -222,6 +239,25 @@ class Sequence {
     if (!result) RC_ASSERT(result.error().code() == ErrorCode::kLeaseLost);
   }
 
+  // Several receipts in one call, in the order in which they were given; with one of them twice, if the operation says so.
+  void ack_many(const Op& op) {
+    if (receipts_.empty()) return;
+    const auto back = std::min(static_cast<std::size_t>(op.which + op.batch), receipts_.size());
+    const auto count = std::min(static_cast<std::size_t>(op.batch), back);
+    const auto first = receipts_.end() - static_cast<std::ptrdiff_t>(back);
+    std::vector<Settlement> settlements;
+    for (std::size_t i = 0; i < count; ++i) {
+      settlements.push_back({.receipt = first[static_cast<std::ptrdiff_t>(i)],
+                             .action = SettleAction::kAck,
+                             .outcome = static_cast<Outcome>(1 + op.amount % 4)});
+    }
+    if (op.flag) settlements.push_back(settlements[count / 2]);
+    const auto results = subject_.queues().settle({.queue = name_, .settlements = settlements}).value();
+    for (std::size_t i = 0; i < settlements.size(); ++i) {
+      RC_ASSERT(results[i].has_value() == reference_.settle(settlements[i], subject_.now()));
+    }
+  }
+
   void redrive(const Op& op) {
     const auto limit = static_cast<std::size_t>(op.amount);
     const bool restamp = op.flag;
@@ -245,7 +281,7 @@ class Sequence {
   Parts parts_;
   QueueReference reference_;
   std::vector<std::string> receipts_;
-  std::map<int, std::pair<TimePoint, std::string>> dedup_;
+  std::map<std::string, std::pair<TimePoint, std::string>> dedup_;
   Stamp last_stamp_ = 0;
   int bodies_ = 0;
 };

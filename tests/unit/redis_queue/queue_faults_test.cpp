@@ -45,36 +45,40 @@ TEST(RedisQueue, A_send_whose_answer_was_lost_has_sent_once) {
 }
 
 TEST(RedisQueue, A_settlement_whose_answer_was_lost_is_told_what_it_did) {
-  Shaky shaky;
-  for (int round = 0; round < 15; ++round) {
-    (void)shaky.queue.send(batch_of(5)).value();
-    const auto got = shaky.queue.receive(5).value();
-    ASSERT_EQ(got.size(), 5u);
-    std::vector<Settlement> settlements;
-    for (const auto& one : got) settlements.push_back({.receipt = one.receipt, .reasons = {}});
-    settlements.push_back({.receipt = got[0].receipt, .reasons = {}});  // lost already, whoever asks
-    shaky.lose_next_answer();
-    const auto results = shaky.view.queues->settle({.queue = "q", .settlements = settlements}).value();
-    for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(results[i]) << i;
-    ASSERT_FALSE(results[5]);
-    EXPECT_EQ(results[5].error().code(), ErrorCode::kLeaseLost);
+  for (const auto kind : {QueueKind::kFifo, QueueKind::kStandard}) {
+    Shaky shaky(kind);
+    for (int round = 0; round < 15; ++round) {
+      (void)shaky.queue.send(batch_of(5)).value();
+      const auto got = shaky.queue.receive(5).value();
+      ASSERT_EQ(got.size(), 5u);
+      std::vector<Settlement> settlements;
+      for (const auto& one : got) settlements.push_back({.receipt = one.receipt, .reasons = {}});
+      settlements.push_back({.receipt = got[0].receipt, .reasons = {}});  // lost already, whoever asks
+      shaky.lose_next_answer();
+      const auto results = shaky.view.queues->settle({.queue = "q", .settlements = settlements}).value();
+      for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(results[i]) << i;
+      ASSERT_FALSE(results[5]);
+      EXPECT_EQ(results[5].error().code(), ErrorCode::kLeaseLost);
+    }
+    expect_ledger(shaky.queue, 75, 75);
   }
-  expect_ledger(shaky.queue, 75, 75);
 }
 
 TEST(RedisQueue, A_receive_whose_answer_was_lost_gives_the_same_messages) {
-  Shaky shaky;
-  for (int round = 0; round < 10; ++round) {
-    (void)shaky.queue.send(batch_of(5)).value();
-    shaky.lose_next_answer();
-    const auto got = shaky.queue.receive(5).value();
-    ASSERT_EQ(got.size(), 5u) << round;
-    for (const auto& one : got) {
-      EXPECT_EQ(one.receive_count, 1u);
-      shaky.queue.ack(one).value();
+  for (const auto kind : {QueueKind::kFifo, QueueKind::kStandard}) {
+    Shaky shaky(kind);
+    for (int round = 0; round < 10; ++round) {
+      (void)shaky.queue.send(batch_of(5)).value();
+      shaky.lose_next_answer();
+      const auto got = shaky.queue.receive(5).value();
+      ASSERT_EQ(got.size(), 5u) << round;
+      for (const auto& one : got) {
+        EXPECT_EQ(one.receive_count, 1u);
+        shaky.queue.ack(one).value();
+      }
     }
+    expect_ledger(shaky.queue, 50, 50);
   }
-  expect_ledger(shaky.queue, 50, 50);
 }
 
 TEST(RedisQueue, What_cannot_be_known_is_said_so) {
