@@ -30,6 +30,14 @@ std::size_t size_of(const AnswerCache::Answer& answer) {
   return bytes;
 }
 
+// Whoever asked will read it in a microsecond or two, from memory where other answers were given since.
+void prefetch(std::string_view bytes) {
+  constexpr std::size_t kLine = 64;
+  constexpr std::size_t kMost = 16;  // lines; the rest follows by itself
+  const auto lines = std::min((bytes.size() + kLine - 1) / kLine, kMost);
+  for (std::size_t n = 0; n < lines; ++n) __builtin_prefetch(bytes.data() + n * kLine);
+}
+
 }  // namespace
 
 AnswerCache::AnswerCache(const CacheOptions& options, std::uint32_t parts)
@@ -124,6 +132,8 @@ void AnswerCache::keep(std::uint64_t hash, Answer answer) {
 
 AnswerCache::Found AnswerCache::find(std::uint64_t hash, std::string_view ns, std::string_view key, TimePoint now, Time at) {
   auto& share = share_of(hash);
+  // Most answers are made of the entry of this name alone. What is said here is waited for anyway, but then one after the other.
+  __builtin_prefetch(&changes_[hash & mask_]);
   const std::scoped_lock lock(share.mutex);
   const auto slot = share.slots.find(hash);
   if (slot != share.slots.end()) {
@@ -133,6 +143,7 @@ AnswerCache::Found AnswerCache::find(std::uint64_t hash, std::string_view ns, st
     if (answer.key == key && answer.ns == ns && (!record || !record->expired(now)) && answer.now <= now && valid(answer, at)) {
       slot->second.used = true;
       ++share.hits;
+      if (record) prefetch(record->payload.view());
       return slot->second.answer;
     }
   }
