@@ -83,6 +83,10 @@ class SETGET_API Gateway {
   // True if the completion form does not wait for the answer to this request; without one, if there is any such request. Never changes.
   bool answers_later() const noexcept;
   bool answers_later(const GatewayRequest& request) const noexcept;
+  // What handle() would answer, where the store has it at hand: a GET of one record that a cache of this process knows. Empty elsewhere,
+  // and then nothing has happened. Never waits. For servers, before the completion form; pays only where has_at_hand().
+  std::optional<GatewayResponse> answer_at_hand(const GatewayRequest& request) noexcept;
+  bool has_at_hand() const noexcept;
   // Other hooks from the next request on; those on their way finish with theirs. Error: kInvalidArgument with the hook as field, for names
   // and paths that are taken (also by the API itself) or are none; then nothing changes. Any thread.
   Result<void> set_hooks(std::vector<HookRoute> hooks);

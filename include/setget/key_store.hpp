@@ -217,6 +217,7 @@ struct KeyStoreCapabilities {
   bool change_log = false;
   bool scan = false;
   bool async_gets = false;  // get_async() never makes its caller wait
+  bool at_hand = false;     // get_at_hand() may have an answer
   bool history = false;     // has an outbox for the states of flows that keep history
 };
 
@@ -412,6 +413,10 @@ class SETGET_API KeyStoreBackend {
   // capabilities() say async_gets does not block here, nor call get().
   using GetDone = std::function<void(Result<std::vector<Lookup>>)>;
   virtual void get_async(const GetRecords& request, GetDone done);
+
+  // What get() of one key would answer, where this process knows it by itself: from a cache that is as coherent as get() is. Empty
+  // elsewhere, which says nothing of the record. Never waits. Default: empty. Thread rule: any thread.
+  virtual std::optional<Lookup> get_at_hand(std::string_view ns, std::string_view key, TimePoint now);
 
   // Range digests over every live record, in order and without a gap: the first range begins at 0. What changes meanwhile may or may not
   // be in it. Default: by scan(), page by page, so that the memory needed is that of the ranges.

@@ -88,6 +88,10 @@ class SETGET_API Reader {
   void find_async(std::string_view key, std::string_view ns, Deadline deadline, FindDone done) const;
   void get_async(std::string_view key, std::string_view ns, Deadline deadline, GetDone done) const;
   void get_async(std::span<const std::string_view> keys, std::string_view ns, Deadline deadline, GetAllDone done) const;
+  // What find() would answer, where the key store has it at hand (KeyStoreBackend::get_at_hand); empty elsewhere. Never waits. Pays only
+  // where has_at_hand(): a store with a cache of its own.
+  std::optional<Found> find_at_hand(std::string_view key, std::string_view ns) const;
+  bool has_at_hand() const noexcept { return at_hand_; }
   // True if the key store answers without a thread that waits.
   bool async_gets() const noexcept { return async_gets_; }
   // True if the archive is asked on a miss.
@@ -108,6 +112,7 @@ class SETGET_API Reader {
   explicit Reader(ReaderOptions options);
   ReaderOptions options_;
   bool async_gets_ = false;
+  bool at_hand_ = false;
   std::shared_ptr<detail::ReadThrough> through_;
 };
 

@@ -30,6 +30,10 @@ FusedStore* KeyStoreBackend::fused_with(QueueBackend&) { return nullptr; }
 // NOLINTNEXTLINE(performance-unnecessary-value-param): overrides keep it
 void KeyStoreBackend::get_async(const GetRecords& request, GetDone done) { done(get(request)); }
 
+std::optional<Lookup> KeyStoreBackend::get_at_hand(std::string_view /*ns*/, std::string_view /*key*/, TimePoint /*now*/) {
+  return std::nullopt;
+}
+
 Result<std::vector<Lookup>> KeyStoreBackend::get_by_ids(const GetByIds& request) {
   std::vector<Lookup> out;
   out.reserve(request.names.size());

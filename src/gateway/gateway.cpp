@@ -55,6 +55,15 @@ bool matches(std::string_view pattern, std::string_view path) {
   return pattern.back() == '/' ? path.substr(0, pattern.size()) == pattern : path == pattern;
 }
 
+Call call_of(const GatewayRequest& request, const Target& target, Query query, std::string_view pattern) {
+  Call call{request, target, std::move(query), {}, 0};
+  if (pattern.back() == '/' && matches(pattern, target.path)) {
+    call.rest = target.path.substr(pattern.size());
+    call.rest_offset = static_cast<std::size_t>(call.rest.data() - request.target.data());
+  }
+  return call;
+}
+
 }  // namespace
 
 GatewayResponse method_not_allowed(std::string allow) {
@@ -91,11 +100,7 @@ std::optional<GatewayResponse> GatewayCore::dispatch(const GatewayRequest& reque
     }
     auto query = Query::parse(target.query, target.query_offset);
     if (!query) return problem_of(query.error());
-    Call call{request, target, *std::move(query), {}, 0};
-    if (route.path.back() == '/') {
-      call.rest = target.path.substr(route.path.size());
-      call.rest_offset = static_cast<std::size_t>(call.rest.data() - request.target.data());
-    }
+    const Call call = call_of(request, target, *std::move(query), route.path);
     if (later != nullptr && route.run_later != nullptr) return (this->*route.run_later)(call, later);
     return (this->*route.run)(call);
   }
@@ -109,6 +114,15 @@ std::optional<GatewayResponse> GatewayCore::dispatch(const GatewayRequest& reque
     }
   }
   return refusal(404, "no such resource");
+}
+
+std::optional<GatewayResponse> GatewayCore::answer_at_hand(const GatewayRequest& request) {
+  if (!has_at_hand() || (request.method != "GET" && request.method != "HEAD")) return std::nullopt;
+  const Target target = split_target(request.target);
+  if (!matches("/v1/records/", target.path) && target.path != "/v1/records") return std::nullopt;
+  auto query = Query::parse(target.query, target.query_offset);
+  if (!query) return std::nullopt;
+  return get_record_at_hand(call_of(request, target, *std::move(query), "/v1/records/"));
 }
 
 GatewayResponse GatewayCore::handle(const GatewayRequest& request) { return *dispatch(request, nullptr); }
@@ -219,6 +233,15 @@ void Gateway::handle(GatewayRequest request, Done done) noexcept {
   });
   if (failed.status != 0) later->answer(std::move(failed));
 }
+
+std::optional<GatewayResponse> Gateway::answer_at_hand(const GatewayRequest& request) noexcept {
+  try {
+    return state_->core.answer_at_hand(request);
+  } catch (const std::exception&) {
+    return std::nullopt;  // whoever asks again is told what is wrong
+  }
+}
+bool Gateway::has_at_hand() const noexcept { return state_->core.has_at_hand(); }
 
 bool Gateway::answers_later() const noexcept { return state_->core.answers_later(); }
 bool Gateway::answers_later(const GatewayRequest& request) const noexcept { return state_->core.answers_later(request); }

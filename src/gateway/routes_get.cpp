@@ -131,6 +131,15 @@ std::optional<GatewayResponse> GatewayCore::get_record_later(const Call& call, c
   return std::nullopt;
 }
 
+std::optional<GatewayResponse> GatewayCore::get_record_at_hand(const Call& call) {
+  const auto question = record_question(call);
+  if (!question) return std::nullopt;
+  const auto& reader = pipeline().reader();
+  auto found = reader.find_at_hand(question->key, question->ns);
+  if (!found) return std::nullopt;
+  return record_answer(call.request, *std::move(found), question->representation, reader.reads_through());
+}
+
 GatewayResponse GatewayCore::get_records(const Call& call) {
   if (auto refused = refuse_without_length(call)) return *std::move(refused);
   if (auto refused = refuse_media_type(call, {"application/json"})) return *std::move(refused);

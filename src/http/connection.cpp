@@ -260,6 +260,12 @@ GatewayRequest HttpConnection::take_request() {
 
 HttpConnection::Step HttpConnection::handle() {
   auto request = take_request();
+  if (listener_.gateway->has_at_hand()) {
+    if (auto response = listener_.gateway->answer_at_hand(request)) {
+      response_ = *std::move(response);
+      return answered();
+    }
+  }
   const bool waits = threads_.split() && !listener_.gateway->answers_later(request);
   handoff_.store(Handoff::kOpen, std::memory_order_relaxed);
   work_.emplace(threads_.work());

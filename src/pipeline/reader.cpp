@@ -82,7 +82,10 @@ Result<void> ReaderOptions::validate() const {
   return through.validate();
 }
 
-Reader::Reader(ReaderOptions options) : options_(std::move(options)), async_gets_(options_.key_store.backend()->capabilities().async_gets) {
+Reader::Reader(ReaderOptions options) : options_(std::move(options)) {
+  const auto capabilities = options_.key_store.backend()->capabilities();
+  async_gets_ = capabilities.async_gets;
+  at_hand_ = capabilities.at_hand;
   if (options_.read_through) through_ = std::make_shared<detail::ReadThrough>(options_);
 }
 
@@ -137,6 +140,15 @@ void Reader::find_async(std::string_view key, std::string_view ns, Deadline dead
   if (async_gets_ && !through_) return ask_store_only(options_, key, ns, deadline, std::move(done));
   get_async(std::span(&key, 1), ns, deadline,
             [done = std::move(done)](Result<std::vector<Found>> found) { done(first_of(std::move(found))); });
+}
+
+std::optional<Found> Reader::find_at_hand(std::string_view key, std::string_view ns) const {
+  const auto now = options_.clock->now();
+  auto lookup = options_.key_store.backend()->get_at_hand(ns, key, now);
+  if (!lookup || (through_ && lookup->status == Lookup::Status::kUnknown)) return std::nullopt;
+  Found found{.record = detail::live(*lookup, now)};
+  count(*options_.metrics, found);
+  return found;
 }
 
 void Reader::get_async(std::string_view key, std::string_view ns, Deadline deadline, GetDone done) const {

@@ -130,7 +130,7 @@ void AnswerCache::keep(std::uint64_t hash, Answer answer) {
   }
 }
 
-AnswerCache::Found AnswerCache::find(std::uint64_t hash, std::string_view ns, std::string_view key, TimePoint now, Time at) {
+AnswerCache::Found AnswerCache::find(std::uint64_t hash, std::string_view ns, std::string_view key, TimePoint now, Time at, Miss miss) {
   auto& share = share_of(hash);
   // Most answers are made of the entry of this name alone. What is said here is waited for anyway, but then one after the other.
   __builtin_prefetch(&changes_[hash & mask_]);
@@ -147,7 +147,7 @@ AnswerCache::Found AnswerCache::find(std::uint64_t hash, std::string_view ns, st
       return slot->second.answer;
     }
   }
-  ++share.misses;
+  if (miss == Miss::kCounted) ++share.misses;
   return nullptr;
 }
 

@@ -72,7 +72,9 @@ class AnswerCache {
   // `hash` is key_hash(ns, key). Kept unless it is too large, or nothing is known of the parts any more.
   void keep(std::uint64_t hash, Answer answer);
   // nullptr: unknown, put aside, expired by `now`, or not heard of the server for too long.
-  Found find(std::uint64_t hash, std::string_view ns, std::string_view key, TimePoint now, Time at);
+  // A miss is counted, unless the same is asked for again.
+  enum class Miss { kCounted, kAskedAgain };
+  Found find(std::uint64_t hash, std::string_view ns, std::string_view key, TimePoint now, Time at, Miss miss = Miss::kCounted);
   // Still as it was found. Several answers that are all valid after the last of them was found were so at one moment.
   bool valid(const Answer& answer, Time at) const noexcept;
   // The last known answer while the server is away: a record that has not expired and is not known to have changed, confirmed no longer

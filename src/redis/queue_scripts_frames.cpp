@@ -21,8 +21,9 @@ local function framed(number)
   local frame = entry and frame_of(entry)
   return frame and number < frame.first + frame.count and frame or nil
 end
--- Calls step(k, record) for the records of a block, k from 0.
+-- Calls step(k, record) for the records of a block, k from 0; for none where somebody has taken the block away.
 local function each_record(block, step)
+  if not block then return end
   local count = struct.unpack('>I2', block, 2)
   local at = 8 + 4 * count
   for k = 0, count - 1 do
@@ -35,12 +36,15 @@ local function header_of(stamp, record) return struct.pack('>I8I4', stamp, (stru
 -- Stores the messages of a frame one by one, ready or leased as they were.
 local function loosen(frame)
   local bodies, headers, names = {}, {}, {}
-  for k = 1, frame.count do names[k] = num(frame.first + k - 1) end
+  for k = 1, frame.count do
+    names[k] = num(frame.first + k - 1)
+    headers[2 * k - 1], headers[2 * k] = names[k], struct.pack('>I8I4', frame.stamp + (k - 1) * frame.step, 0)
+  end
   each_record(call('HGET', A, frame.name), function(k, record)
     bodies[2 * k + 1], bodies[2 * k + 2] = names[k + 1], record
-    headers[2 * k + 1], headers[2 * k + 2] = names[k + 1], header_of(frame.stamp + k * frame.step, record)
+    headers[2 * k + 2] = header_of(frame.stamp + k * frame.step, record)
   end)
-  call('HSET', B, unpack(bodies))
+  if #bodies > 0 then call('HSET', B, unpack(bodies)) end
   call('HSET', V, unpack(headers))
   call('HDEL', A, frame.name)
   call('ZREM', W, frame.entry)

@@ -295,6 +295,7 @@ local function frames_in(packed)
     local frame = frame_of(entry)
     if frame then frames[#frames + 1], entries[#entries + 1] = frame, entry end
   end
+  if #entries == 0 then return frames end  -- a length in MessagePack may look like a colon
   local leases = call('HMGET', L, unpack(entries))
   for k, frame in ipairs(frames) do frame.lease = leases[k] end
   return frames

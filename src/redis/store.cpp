@@ -80,6 +80,7 @@ KeyStoreCapabilities RedisStore::capabilities() const {
           .change_log = true,
           .scan = true,
           .async_gets = true,
+          .at_hand = place_->options().cache.enabled,
           .history = true};
 }
 

@@ -60,6 +60,14 @@ std::optional<std::vector<Lookup>> RedisStore::cached(const GetRecords& request)
   return out;
 }
 
+// A miss is counted by the get that follows.
+std::optional<Lookup> RedisStore::get_at_hand(std::string_view ns, std::string_view key, TimePoint now) {
+  if (!ready_ || cache_ == nullptr) return std::nullopt;
+  const auto found = cache_->find(key_hash(ns, key), ns, key, now, Steady::now(), AnswerCache::Miss::kAskedAgain);
+  if (found == nullptr) return std::nullopt;
+  return found->lookup;
+}
+
 // The last known records, if the store is away and all of them are there.
 std::optional<std::vector<Lookup>> RedisStore::stale(const GetRecords& request) {
   std::vector<Lookup> out;

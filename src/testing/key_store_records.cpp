@@ -456,10 +456,51 @@ void gets_without_waiting_answer_the_same(Trial& t) {
   for (const auto& seen : answers->seen) EXPECT_EQ(seen, "a/one - a/one ");
 }
 
+// A store may know by itself what a get would answer; never what one would have answered before.
+void what_is_at_hand_is_what_a_get_answers(Trial& t) {
+  const auto at_hand = [&](std::string_view key) { return t.store().get_at_hand({}, key, t.now()); };
+  const auto got = [&](std::string_view key) {
+    return t.store().get({.ns = {}, .keys = std::span(&key, 1), .now = t.now()}).value().front();
+  };
+  const auto expect_now = [&](std::string_view key, const std::string& payload) {
+    for (int look = 0; look < 3; ++look) {
+      if (const auto known = at_hand(key)) {
+        EXPECT_EQ(known->record ? known->record->payload.str() : "", payload) << key;
+      }
+      const auto asked = got(key);
+      EXPECT_EQ(asked.record ? asked.record->payload.str() : "", payload) << key;
+    }
+  };
+  expect_now("k", "");
+  t.apply(set("a", {"k", "l"}, t.stamp(1), "one"));
+  expect_now("k", "one");
+  // Where a store has anything at hand, it is this: asked for a moment ago, and nothing has changed.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (t.store().capabilities().at_hand && !at_hand("k")) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "it never has anything";
+    (void)got("k");
+  }
+  if (!t.store().capabilities().at_hand) {
+    EXPECT_FALSE(at_hand("k"));
+  }
+  t.apply(set("a", {"k", "l"}, t.stamp(2), "two"));
+  expect_now("k", "two");
+  t.apply(set("b", {"l"}, t.stamp(3), "other"));
+  expect_now("l", "other");
+  expect_now("k", "two");
+  t.apply(touch("a", t.stamp(4), t.now() + Milliseconds(1'000)));
+  expect_now("k", "two");
+  t.clock().advance(Milliseconds(1'000));
+  expect_now("k", "");
+  t.apply(erase("b", t.stamp(5)));
+  expect_now("l", "");
+}
+
 #define SETGET_CASE(name) \
   Case { #name, name }
 const std::array kCases{
     SETGET_CASE(gives_back_every_field),
+    SETGET_CASE(what_is_at_hand_is_what_a_get_answers),
     SETGET_CASE(what_was_never_set_is_unknown),
     SETGET_CASE(the_highest_version_is_the_record),
     SETGET_CASE(without_a_version_the_stamp_decides),

@@ -108,6 +108,29 @@ void batches_are_acknowledged_whole_and_once(Trial& t) {
   EXPECT_EQ(receive_bodies(queue, 32), numbered(30, 40));
 }
 
+// Each count on its own: what a backend keeps of a receive may look different from one to the next.
+void any_number_of_messages_is_acknowledged_at_once(Trial& t) {
+  auto queue = t.plain_queue();
+  unsigned all = 0;
+  for (unsigned count = 1; count <= 70; ++count) {
+    std::vector<OutgoingMessage> messages;
+    for (unsigned n = 0; n < count; ++n) {
+      messages.push_back(outgoing(std::to_string(n)));
+      messages.back().dedup_id = std::to_string(count) + "/" + std::to_string(n);
+    }
+    for (auto& result : queue.send(messages).value()) result.value();
+    std::vector<Message> got;
+    while (got.size() < count) {
+      auto some = receive(queue, count - got.size());
+      ASSERT_FALSE(some.empty());
+      std::ranges::move(some, std::back_inserter(got));
+    }
+    ASSERT_EQ(ack(t, got), std::vector<bool>(count, true)) << count;
+    all += count;
+  }
+  EXPECT_EQ(testing::detail::count(queue.stats().value(), Outcome::kApplied), all);
+}
+
 void acknowledgements_in_another_order_are_of_the_same_messages(Trial& t) {
   auto queue = t.plain_queue();
   send_batch(queue, 0, 20);
@@ -245,6 +268,7 @@ const std::array kCases{
     Case{"some_of_a_batch_are_acknowledged_and_the_others_come_again", some_of_a_batch_are_acknowledged_and_the_others_come_again,
          &Deviations::ledger},
     Case{"batches_are_acknowledged_whole_and_once", batches_are_acknowledged_whole_and_once, &Deviations::oldest_unfinished},
+    Case{"any_number_of_messages_is_acknowledged_at_once", any_number_of_messages_is_acknowledged_at_once, &Deviations::ledger},
     Case{"acknowledgements_in_another_order_are_of_the_same_messages", acknowledgements_in_another_order_are_of_the_same_messages,
          &Deviations::ledger},
     Case{"each_of_a_batch_is_settled_in_its_own_way", each_of_a_batch_is_settled_in_its_own_way, &Deviations::ledger},

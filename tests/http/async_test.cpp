@@ -17,6 +17,7 @@ class HttpAsync : public HttpTest {
   void SetUp() override {
     decorate_ = [this](KeyStore plain) {
       store_ = std::make_shared<HeldGets>(plain.backend());
+      if (at_hand_) store_->keep_at_hand();
       return KeyStore(store_);
     };
   }
@@ -25,6 +26,7 @@ class HttpAsync : public HttpTest {
     RawClient client(port());
     for (int i = 0; i < keys; ++i) set(client, "k" + std::to_string(i), std::to_string(i));
   }
+  bool at_hand_ = false;
   std::shared_ptr<HeldGets> store_;
 };
 
@@ -65,6 +67,24 @@ TEST_F(HttpAsync, answers_pipelined_requests_in_their_order) {
     EXPECT_EQ(client.read().value().body, std::to_string(i));
     EXPECT_EQ(client.read().value().status, 404);
   }
+}
+
+TEST_F(HttpAsync, what_is_at_hand_is_answered_without_asking_the_store) {
+  at_hand_ = true;
+  open();
+  fill(3);
+  RawClient client(port());
+  std::string all;
+  for (int i = 0; i < 300; ++i) all += get("k" + std::to_string(i % 3));
+  ASSERT_TRUE(client.send(all + "HEAD /v1/records/k1 HTTP/1.1\r\nHost: test\r\n\r\n" + get("none") + get("elsewhere") + get("k1")));
+  for (int i = 0; i < 300; ++i) ASSERT_EQ(client.read().value().body, std::to_string(i % 3));
+  EXPECT_EQ(client.read(true).value().status, 200);
+  EXPECT_EQ(client.read().value().status, 404);
+  ASSERT_TRUE(store_->wait_for(1)) << "this one it has to be asked for";
+  EXPECT_EQ(store_->waiting(), 1U);
+  store_->answer_all();
+  EXPECT_EQ(client.read().value().status, 404);
+  EXPECT_EQ(client.read().value().body, "1");
 }
 
 TEST_F(HttpAsync, takes_answers_that_come_before_the_question_returns) {

@@ -1,4 +1,5 @@
-// A key store whose gets are asynchronous and wait until a test answers them, in whatever order and on whatever thread it likes.
+// A key store whose gets are asynchronous and wait until a test answers them, in whatever order and on whatever thread it likes; with
+// keep_at_hand() it has everything at hand, as a store with a cache.
 // Thread rule: any thread.
 #pragma once
 
@@ -7,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,7 +34,14 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   setget::KeyStoreCapabilities capabilities() const override {
     auto capabilities = inner()->capabilities();
     capabilities.async_gets = true;
+    capabilities.at_hand = at_hand_;
     return capabilities;
+  }
+  // Before anybody asks for capabilities().
+  void keep_at_hand() { at_hand_ = true; }
+  std::optional<setget::Lookup> get_at_hand(std::string_view ns, std::string_view key, setget::TimePoint now) override {
+    if (!at_hand_ || key == "elsewhere") return std::nullopt;
+    return inner()->get({.ns = ns, .keys = std::span(&key, 1), .now = now}).value().front();
   }
   void get_async(const setget::GetRecords& request, GetDone done) override {
     Held held{.ns = std::string(request.ns),
@@ -112,6 +121,7 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   std::condition_variable changed_;
   std::vector<Held> held_;
   bool at_once_ = false;
+  bool at_hand_ = false;
   bool over_ = false;
   std::thread answerer_;
 };

@@ -1,5 +1,6 @@
 // Forwarding bases: derive from one of these to change a few verbs of a backend and hand the rest through. get() and get_async() are two
-// verbs: who changes one changes the other too, or clears async_gets in capabilities() and lets get_async() call get().
+// verbs: who changes one changes the other too, or clears async_gets in capabilities() and lets get_async() call get(). What a store has at
+// hand is not handed through: it would come past both.
 // Thread rule: as the backend behind it.
 #pragma once
 

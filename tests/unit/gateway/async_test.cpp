@@ -12,6 +12,7 @@ class GatewayAsync : public GatewayTest {
   void SetUp() override {
     decorate_ = [this](KeyStore plain) {
       store_ = std::make_shared<HeldGets>(plain.backend());
+      store_->keep_at_hand();
       return KeyStore(store_);
     };
     open({});
@@ -50,6 +51,38 @@ TEST_F(GatewayAsync, answers_as_the_blocking_form_does) {
       EXPECT_EQ(answers_[0].body, blocking.body);
     }
   }
+}
+
+TEST_F(GatewayAsync, answers_what_is_at_hand_as_the_blocking_form_does) {
+  ASSERT_TRUE(gateway_->has_at_hand());
+  set_now(envelope(R"("payload":{"n":1})"));
+  const auto tag = header(call("GET", "/v1/records/order%2F42"), "ETag");
+  const std::pair<std::string, Headers> questions[] = {{"/v1/records/order%2F42", {}},
+                                                       {"/v1/records?key=order/42", {}},
+                                                       {"/v1/records/order%2F42?envelope=true", {}},
+                                                       {"/v1/records/order%2F42", {{"If-None-Match", tag}}},
+                                                       {"/v1/records/order%2F42", {{"If-Match", "\"x\""}}},
+                                                       {"/v1/records/none", {}},
+                                                       {"/v1/records/none", {{"If-Match", "*"}}}};
+  for (const std::string method : {"GET", "HEAD"}) {
+    for (const auto& [target, headers] : questions) {
+      SCOPED_TRACE(target);
+      const auto answer = gateway_->answer_at_hand({method, target, headers, {}, ns_});
+      const auto blocking = call(method, target, {}, headers);
+      ASSERT_TRUE(answer);
+      EXPECT_EQ(answer->status, blocking.status);
+      EXPECT_EQ(answer->headers, blocking.headers);
+      EXPECT_EQ(answer->body, blocking.body);
+    }
+  }
+  // Everything else is for handle().
+  for (const std::string target : {"/v1/records/elsewhere", "/v1/records/", "/v1/records", "/v1/records/k?envelope=2",
+                                   "/v1/records/k?other=1", "/v1/records/%zz", "/v1/recordsx", "/nowhere", "/healthz", "/v1/messages/x"}) {
+    EXPECT_FALSE(gateway_->answer_at_hand({"GET", target, {}, {}, ns_})) << target;
+  }
+  for (const std::string method : {"POST", "DELETE", "PUT", "get"})
+    EXPECT_FALSE(gateway_->answer_at_hand({method, "/v1/records/order%2F42", {}, {}, ns_})) << method;
+  EXPECT_EQ(store_->waiting(), 0U);
 }
 
 TEST_F(GatewayAsync, answers_at_once_what_needs_no_store) {

@@ -142,6 +142,29 @@ TEST_F(ReaderThrough, completion_form_asks_an_archive_after_a_store_that_answers
   EXPECT_EQ(found.tier, Tier::kArchive);
 }
 
+TEST_F(ReaderThrough, what_is_at_hand_is_what_find_answers) {
+  ASSERT_TRUE(world_.ingress()->set(request("x", {"k"})));
+  auto worker = world_.worker();
+  drain(*worker);
+  archive("old", {"archived"});
+  const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
+  held->keep_at_hand();
+  const auto metrics = std::make_shared<PrometheusMetrics>();
+  const auto alone = Reader::create({.key_store = KeyStore(held), .clock = world_.clock, .metrics = metrics}).value();
+  ASSERT_TRUE(alone->has_at_hand());
+  EXPECT_EQ(alone->find_at_hand("k", {}).value().record->id, "x");
+  EXPECT_FALSE(alone->find_at_hand("archived", {}).value().record) << "the store says that there is none";
+  EXPECT_FALSE(alone->find_at_hand("elsewhere", {}));
+  EXPECT_NE(metrics->expose().find(R"(setget_reads_total{result="missing"} 1)"), std::string::npos) << metrics->expose();
+  EXPECT_NE(metrics->expose().find(R"(setget_reads_total{result="store"} 1)"), std::string::npos) << metrics->expose();
+  const auto through =
+      Reader::create({.key_store = KeyStore(held), .archive = world_.archive, .read_through = true, .clock = world_.clock}).value();
+  EXPECT_EQ(through->find_at_hand("k", {}).value().record->id, "x");
+  EXPECT_FALSE(through->find_at_hand("archived", {})) << "the archive may have it";
+  EXPECT_FALSE(Reader::create({.key_store = world_.key_store}).value()->has_at_hand());
+  EXPECT_EQ(held->waiting(), 0U);
+}
+
 TEST_F(ReaderThrough, a_store_that_answers_after_the_reader_went_asks_nobody) {
   archive("old", {"archived"});
   const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());

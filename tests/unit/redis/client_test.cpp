@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "client_fixture.hpp"
+#include "support/sanitized.hpp"
 
 #include <setget/testing/tcp_proxy.hpp>
 
@@ -20,18 +21,7 @@ using namespace redis_test;
 using setget::testing::TcpProxy;
 using Way = TcpProxy::Way;
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SETGET_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SETGET_SANITIZED 1
-#endif
-#endif
-#ifdef SETGET_SANITIZED
-constexpr auto kLongestWait = Milliseconds(500);  // everything is several times slower
-#else
-constexpr auto kLongestWait = Milliseconds(100);
-#endif
+constexpr Milliseconds kLongestWait(setget_test::kSanitized ? 500 : 100);
 
 class RedisClient : public ::testing::Test {
  protected:

@@ -3,13 +3,7 @@
 #include <cstdlib>
 #include <new>
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SETGET_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SETGET_SANITIZED 1
-#endif
-#endif
+#include "support/sanitized.hpp"
 
 #ifdef SETGET_SANITIZED
 std::optional<std::size_t> allocations() noexcept { return std::nullopt; }
