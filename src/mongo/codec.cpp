@@ -235,11 +235,26 @@ bool take_of_held(Stored& out, const Value& field) {
   return true;
 }
 
+bool take_head(Stored& out, const Value& field) {
+  const auto bytes = field.bytes();
+  if (!bytes) return false;
+  out.encoded.insert(0, *bytes);  // whichever of the two comes first
+  out.head = bytes->size();
+  return true;
+}
+
+bool take_payload(Stored& out, const Value& field) {
+  const auto bytes = field.bytes();
+  if (bytes && out.only_seen) out.seen = *bytes;
+  if (bytes && !out.only_seen) out.encoded.append(*bytes);
+  return bytes.has_value();
+}
+
 bool take_of_body(Stored& out, const Value& field) {
   const auto name = field.name();
   if (name == "mark") return take_text(field, out.body_mark);
-  if (name == "head") return take_text(field, out.head);
-  if (name == "payload") return take_text(field, out.payload);
+  if (name == "head") return take_head(out, field);
+  if (name == "payload") return take_payload(out, field);
   if (name == "pieces") return take_number(field, out.pieces);
   if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
   if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
@@ -294,9 +309,10 @@ Result<void> check_format_of(const bson_t* document) {
                fmt::format("the archive's document \"{}\" has format {}; this version reads {}", id, *format, kFormat));
 }
 
-Result<Stored> read_document(const bson_t* document) {
+namespace {
+
+Result<Stored> read(const bson_t* document, Stored out) {
   if (auto known = check_format_of(document); !known) return std::move(known).error();
-  Stored out;
   const auto id = find(document, "_id");
   out.id = id ? id->text().value_or(std::string_view()) : std::string_view();
   auto identity = identity_in(out.id);
@@ -311,35 +327,37 @@ Result<Stored> read_document(const bson_t* document) {
   return out;
 }
 
+}  // namespace
+
+Result<Stored> read_document(const bson_t* document) { return read(document, {}); }
+Result<Stored> see_document(const bson_t* document) { return read(document, {.only_seen = true}); }
+
 bool Stored::keys_agree() const { return held_keys && digest_of(*held_keys) == keys; }
 
 namespace {
 
 Digest unlike(const Digest& digest) { return {.high = ~digest.high, .low = digest.low}; }
 
-Result<Record> record_of(const Stored& stored, std::string&& encoded) {
+Digest digest_of_bytes(const Stored& stored) {
+  return stored.only_seen ? digest_of({stored.encoded, stored.seen}) : digest_of(stored.encoded);
+}
+
+}  // namespace
+
+Result<Record> record_of(Stored&& stored) {
   if (order_in(stored.body_mark) != order_in(stored.mark)) return damaged(stored, "its payload is of another version");
   if (!stored.held) return damaged(stored, "it does not say when it was accepted");
-  if (digest_of(encoded) != stored.content) return damaged(stored, "its payload is not what was archived");
-  auto record = make_record(Payload::adopt(std::move(encoded)), stored.meta);
+  if (digest_of_bytes(stored) != stored.content) return damaged(stored, "its payload is not what was archived");
+  auto record = make_record(Payload::adopt(std::move(stored.encoded)), stored.meta);
   if (!record) return record;
   if (record->ns != stored.identity.ns || record->id != stored.identity.id) return damaged(stored, "its payload is of another one");
   if (digest_of(packed_keys_of(*record)) != stored.keys) return damaged(stored, "its keys are not those that were archived");
   return record;
 }
 
-}  // namespace
-
-Result<Record> record_of(Stored&& stored) {
-  auto encoded = std::move(stored.head);
-  encoded.append(stored.payload);
-  return record_of(stored, std::move(encoded));
-}
-
-Digest content_of_bytes(Stored&& stored) {
+Digest content_of_bytes(Stored&& stored, const Summary& summary) {
   const auto content = stored.content.value_or(Digest{});
-  const bool found = stored.keys_agree();
-  return record_of(std::move(stored)) && found ? content : unlike(content);
+  return record_of(std::move(stored)) ? summary.content : unlike(content);
 }
 
 Summary summary_of(const Stored& stored) {
