@@ -54,27 +54,27 @@ void add_text_if(Document& out, std::string_view name, std::string_view bytes) {
 
 bool may_be_json(std::string_view content_type) { return content_type.empty() || content_type.find("json") != std::string_view::npos; }
 
-bool leads(const Record& record, std::string_view key) { return !record.lost_keys.contains(key); }
-
-std::string packed_keys_of(const Record& record) {
+// Those that lead to a record.
+Digest digest_of_keys(const KeyList& keys, const KeyList& lost) {
+  if (lost.empty()) return digest_of(keys.packed().view());
   std::string packed;
-  for (const auto key : record.keys) {
-    if (leads(record, key)) detail::put_bytes(packed, key);
+  for (const auto key : keys) {
+    if (!lost.contains(key)) detail::put_bytes(packed, key);
   }
-  return packed;
+  return digest_of(packed);
 }
 
 void add_state(Document& state, const Record& record, const Digest& content) {
   if (record.expires_at) state.add_date("expires_at", *record.expires_at);
   state.add_binary("content", digest_bytes(content));
-  state.add_binary("keys", digest_bytes(digest_of(packed_keys_of(record))));
+  state.add_binary("keys", digest_bytes(digest_of_keys(record.keys, record.lost_keys)));
 }
 
 void add_held(Document& held, const Record& record) {
   Document keys;
   std::size_t count = 0;
   for (const auto key : record.keys) {
-    if (leads(record, key)) keys.push_text(count++, key);
+    if (!record.lost_keys.contains(key)) keys.push_text(count++, key);
   }
   held.add_array("keys", keys);
   held.add("stamp", record.stamp);
@@ -342,22 +342,38 @@ Digest digest_of_bytes(const Stored& stored) {
   return stored.only_seen ? digest_of({stored.encoded, stored.seen}) : digest_of(stored.encoded);
 }
 
-}  // namespace
-
-Result<Record> record_of(Stored&& stored) {
+Result<void> check_bytes(const Stored& stored) {
   if (order_in(stored.body_mark) != order_in(stored.mark)) return damaged(stored, "its payload is of another version");
   if (!stored.held) return damaged(stored, "it does not say when it was accepted");
   if (digest_of_bytes(stored) != stored.content) return damaged(stored, "its payload is not what was archived");
+  return {};
+}
+
+// Of a record, or of the command that its bytes are.
+template <class Decoded>
+Result<void> check_decoded(const Stored& stored, const Decoded& decoded) {
+  if (decoded.ns != stored.identity.ns || decoded.id != stored.identity.id) return damaged(stored, "its payload is of another one");
+  if (digest_of_keys(decoded.keys, stored.meta.lost_keys) != stored.keys) {
+    return damaged(stored, "its keys are not those that were archived");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Record> record_of(Stored&& stored) {
+  if (auto checked = check_bytes(stored); !checked) return std::move(checked).error();
   auto record = make_record(Payload::adopt(std::move(stored.encoded)), stored.meta);
   if (!record) return record;
-  if (record->ns != stored.identity.ns || record->id != stored.identity.id) return damaged(stored, "its payload is of another one");
-  if (digest_of(packed_keys_of(*record)) != stored.keys) return damaged(stored, "its keys are not those that were archived");
+  if (auto checked = check_decoded(stored, *record); !checked) return std::move(checked).error();
   return record;
 }
 
 Digest content_of_bytes(Stored&& stored, const Summary& summary) {
   const auto content = stored.content.value_or(Digest{});
-  return record_of(std::move(stored)) ? summary.content : unlike(content);
+  if (!check_bytes(stored)) return unlike(content);
+  const auto command = decode_command(Payload::adopt(std::move(stored.encoded)));
+  return command && check_decoded(stored, *command) ? summary.content : unlike(content);
 }
 
 Summary summary_of(const Stored& stored) {
