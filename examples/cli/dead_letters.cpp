@@ -68,7 +68,7 @@ struct ListFlags {
 };
 
 int list(Context& context, const ListFlags& flags) {
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   auto filter = make_filter(flags.filter);
   if (!filter) return failed(context.common, filter.error());
@@ -91,7 +91,7 @@ int list(Context& context, const ListFlags& flags) {
 }
 
 int show(Context& context, const std::string& id, bool body_only) {
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   const auto& queue = session->stores().queue;
   setget::DeadLetterFilter filter;
@@ -158,7 +158,7 @@ Result<std::uint64_t> move_all(const MoveFlags& flags, Step step) {
 }
 
 int redrive(Context& context, const MoveFlags& flags) {
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   const auto& queue = session->stores().queue;
   const auto moved = move_all(flags, [&](const setget::DeadLetterFilter& filter, std::size_t limit) {
@@ -172,7 +172,7 @@ int redrive(Context& context, const MoveFlags& flags) {
 }
 
 int purge(Context& context, const MoveFlags& flags) {
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   const auto& queue = session->stores().queue;
   const auto moved = move_all(flags, [&](const setget::DeadLetterFilter& filter, std::size_t limit) {

@@ -12,7 +12,7 @@ namespace {
 using setget::Outcome;
 
 int stats(Context& context) {
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   const auto stats = session->stores().queue.stats();
   if (!stats) return failed(context.common, stats.error());
@@ -61,7 +61,7 @@ Json describe(const setget::Message& message) {
 }
 
 int peek(Context& context, std::size_t limit) {
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   const auto& queue = session->stores().queue;
   const auto messages = queue.backend()->peek({.queue = queue.name(), .limit = limit});
@@ -85,7 +85,7 @@ int peek(Context& context, std::size_t limit) {
 int drain(Context& context, const std::string& wait_text) {
   const auto wait = parse_wait(wait_text);
   if (!wait) return failed(context.common, wait.error());
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   const auto mover = session->history_mover();
   auto& worker = session->pipeline().worker();

@@ -133,7 +133,7 @@ void add_set(CLI::App& app, Context& context) {
   command->callback([&context, flags, payload, file] {
     if (payload->count() + file->count() == 0) throw CLI::RequiredError("--payload or --payload-file");
     context.chosen = [&context, flags, given = payload->count() > 0] {
-      auto session = Session::open(context.common, Missing::kMake);
+      auto session = Session::open(context.common, Missing::kMake, ArchiveUse::kUnused);
       if (!session) return failed(context.common, session.error());
       auto request = make_request(*flags, session->config().ns, given);
       if (!request) return failed(context.common, request.error());
@@ -178,7 +178,7 @@ int get(Context& context, const GetFlags& flags) {
   if (context.common.read_through) {
     if (auto there = archive_is_there(context.common); !there) return failed(context.common, there.error());
   }
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, flags.at.empty() ? ArchiveUse::kUnused : ArchiveUse::kUsed);
   if (!session) return failed(context.common, session.error());
   const std::string ns = session->ns_of(flags.account);
   const auto found = find(*session, flags, ns);
@@ -228,7 +228,7 @@ void add_delete(CLI::App& app, Context& context) {
   command->callback([&context, flags, key, id] {
     if (key->count() + id->count() == 0) throw CLI::RequiredError("key or --id");
     context.chosen = [&context, flags] {
-      auto session = Session::open(context.common, Missing::kRefuse);
+      auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
       if (!session) return failed(context.common, session.error());
       setget::EraseRequest request;
       request.ns = session->ns_of(flags->account);
@@ -245,7 +245,7 @@ void add_delete(CLI::App& app, Context& context) {
 int show_message(Context& context, const std::string& id, const std::string& wait_text) {
   const auto wait = parse_wait(wait_text);
   if (!wait) return failed(context.common, wait.error());
-  auto session = Session::open(context.common, Missing::kRefuse);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
   if (!session) return failed(context.common, session.error());
   const auto status = session->pipeline().message(id, Deadline::in(*wait));
   if (!status && status.error().code() == ErrorCode::kNotFound) {

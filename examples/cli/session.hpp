@@ -29,11 +29,14 @@ std::string sqlite_path(const std::string& uri);
 enum class Missing { kMake, kRefuse, kPretend };
 // Nothing, or kNotFound where the archive is a file that is not there: a typing error must not become an empty archive.
 setget::Result<void> archive_is_there(const Common& common);
+// Whether the command itself asks the archive. If not, an archive on a server of its own is left alone, unless reads, sets or histories
+// lead there by the file: a server that says nothing must not hold up who wants nothing of it.
+enum class ArchiveUse { kUsed, kUnused };
 
 class Session {
  public:
   // Opens, but starts no thread and no scheduled run: a command line that comes and goes must not take the nightly job.
-  static setget::Result<Session> open(const Common& common, Missing missing);
+  static setget::Result<Session> open(const Common& common, Missing missing, ArchiveUse archive = ArchiveUse::kUsed);
 
   setget::Pipeline& pipeline() { return *pipeline_; }
   const setget::Config& config() const { return config_; }

@@ -90,10 +90,11 @@ Result<bool> read_pieces(Place& place, mongoc_client_t* client, Stored& stored, 
   Document options;
   options.add("sort", order).add("batchSize", place.pieces_at_once());
   std::int64_t read = 0;
-  stored.payload.clear();
+  stored.encoded.resize(stored.head);
+  stored.seen = {};
   auto found = place.find(client, place.chunks(), filter, options, anywhere, deadline, [&](const bson_t* piece) -> Result<void> {
     const auto bytes = find(piece, "bytes");
-    stored.payload.append(bytes ? bytes->bytes().value_or(std::string_view()) : std::string_view());
+    stored.encoded.append(bytes ? bytes->bytes().value_or(std::string_view()) : std::string_view());
     ++read;
     return {};
   });

@@ -54,27 +54,27 @@ void add_text_if(Document& out, std::string_view name, std::string_view bytes) {
 
 bool may_be_json(std::string_view content_type) { return content_type.empty() || content_type.find("json") != std::string_view::npos; }
 
-bool leads(const Record& record, std::string_view key) { return !record.lost_keys.contains(key); }
-
-std::string packed_keys_of(const Record& record) {
+// Those that lead to a record.
+Digest digest_of_keys(const KeyList& keys, const KeyList& lost) {
+  if (lost.empty()) return digest_of(keys.packed().view());
   std::string packed;
-  for (const auto key : record.keys) {
-    if (leads(record, key)) detail::put_bytes(packed, key);
+  for (const auto key : keys) {
+    if (!lost.contains(key)) detail::put_bytes(packed, key);
   }
-  return packed;
+  return digest_of(packed);
 }
 
 void add_state(Document& state, const Record& record, const Digest& content) {
   if (record.expires_at) state.add_date("expires_at", *record.expires_at);
   state.add_binary("content", digest_bytes(content));
-  state.add_binary("keys", digest_bytes(digest_of(packed_keys_of(record))));
+  state.add_binary("keys", digest_bytes(digest_of_keys(record.keys, record.lost_keys)));
 }
 
 void add_held(Document& held, const Record& record) {
   Document keys;
   std::size_t count = 0;
   for (const auto key : record.keys) {
-    if (leads(record, key)) keys.push_text(count++, key);
+    if (!record.lost_keys.contains(key)) keys.push_text(count++, key);
   }
   held.add_array("keys", keys);
   held.add("stamp", record.stamp);
@@ -235,11 +235,26 @@ bool take_of_held(Stored& out, const Value& field) {
   return true;
 }
 
+bool take_head(Stored& out, const Value& field) {
+  const auto bytes = field.bytes();
+  if (!bytes) return false;
+  out.encoded.insert(0, *bytes);  // whichever of the two comes first
+  out.head = bytes->size();
+  return true;
+}
+
+bool take_payload(Stored& out, const Value& field) {
+  const auto bytes = field.bytes();
+  if (bytes && out.only_seen) out.seen = *bytes;
+  if (bytes && !out.only_seen) out.encoded.append(*bytes);
+  return bytes.has_value();
+}
+
 bool take_of_body(Stored& out, const Value& field) {
   const auto name = field.name();
   if (name == "mark") return take_text(field, out.body_mark);
-  if (name == "head") return take_text(field, out.head);
-  if (name == "payload") return take_text(field, out.payload);
+  if (name == "head") return take_head(out, field);
+  if (name == "payload") return take_payload(out, field);
   if (name == "pieces") return take_number(field, out.pieces);
   if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
   if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
@@ -294,9 +309,10 @@ Result<void> check_format_of(const bson_t* document) {
                fmt::format("the archive's document \"{}\" has format {}; this version reads {}", id, *format, kFormat));
 }
 
-Result<Stored> read_document(const bson_t* document) {
+namespace {
+
+Result<Stored> read(const bson_t* document, Stored out) {
   if (auto known = check_format_of(document); !known) return std::move(known).error();
-  Stored out;
   const auto id = find(document, "_id");
   out.id = id ? id->text().value_or(std::string_view()) : std::string_view();
   auto identity = identity_in(out.id);
@@ -311,35 +327,53 @@ Result<Stored> read_document(const bson_t* document) {
   return out;
 }
 
+}  // namespace
+
+Result<Stored> read_document(const bson_t* document) { return read(document, {}); }
+Result<Stored> see_document(const bson_t* document) { return read(document, {.only_seen = true}); }
+
 bool Stored::keys_agree() const { return held_keys && digest_of(*held_keys) == keys; }
 
 namespace {
 
 Digest unlike(const Digest& digest) { return {.high = ~digest.high, .low = digest.low}; }
 
-Result<Record> record_of(const Stored& stored, std::string&& encoded) {
+Digest digest_of_bytes(const Stored& stored) {
+  return stored.only_seen ? digest_of({stored.encoded, stored.seen}) : digest_of(stored.encoded);
+}
+
+Result<void> check_bytes(const Stored& stored) {
   if (order_in(stored.body_mark) != order_in(stored.mark)) return damaged(stored, "its payload is of another version");
   if (!stored.held) return damaged(stored, "it does not say when it was accepted");
-  if (digest_of(encoded) != stored.content) return damaged(stored, "its payload is not what was archived");
-  auto record = make_record(Payload::adopt(std::move(encoded)), stored.meta);
-  if (!record) return record;
-  if (record->ns != stored.identity.ns || record->id != stored.identity.id) return damaged(stored, "its payload is of another one");
-  if (digest_of(packed_keys_of(*record)) != stored.keys) return damaged(stored, "its keys are not those that were archived");
-  return record;
+  if (digest_of_bytes(stored) != stored.content) return damaged(stored, "its payload is not what was archived");
+  return {};
+}
+
+// Of a record, or of the command that its bytes are.
+template <class Decoded>
+Result<void> check_decoded(const Stored& stored, const Decoded& decoded) {
+  if (decoded.ns != stored.identity.ns || decoded.id != stored.identity.id) return damaged(stored, "its payload is of another one");
+  if (digest_of_keys(decoded.keys, stored.meta.lost_keys) != stored.keys) {
+    return damaged(stored, "its keys are not those that were archived");
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<Record> record_of(Stored&& stored) {
-  auto encoded = std::move(stored.head);
-  encoded.append(stored.payload);
-  return record_of(stored, std::move(encoded));
+  if (auto checked = check_bytes(stored); !checked) return std::move(checked).error();
+  auto record = make_record(Payload::adopt(std::move(stored.encoded)), stored.meta);
+  if (!record) return record;
+  if (auto checked = check_decoded(stored, *record); !checked) return std::move(checked).error();
+  return record;
 }
 
-Digest content_of_bytes(Stored&& stored) {
+Digest content_of_bytes(Stored&& stored, const Summary& summary) {
   const auto content = stored.content.value_or(Digest{});
-  const bool found = stored.keys_agree();
-  return record_of(std::move(stored)) && found ? content : unlike(content);
+  if (!check_bytes(stored)) return unlike(content);
+  const auto command = decode_command(Payload::adopt(std::move(stored.encoded)));
+  return command && check_decoded(stored, *command) ? summary.content : unlike(content);
 }
 
 Summary summary_of(const Stored& stored) {

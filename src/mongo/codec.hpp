@@ -66,8 +66,10 @@ struct Stored {
   std::optional<Digest> keys{};
   bool held = false;
   std::optional<Digest> content{};
-  std::string head{};  // the encoded record without its payload
-  std::string payload{};
+  std::string encoded{};    // the record; of one with pieces only what stands before its payload, until they were read
+  std::size_t head = 0;     // so much of it stands before the payload
+  bool only_seen = false;   // the payload was not copied behind that:
+  std::string_view seen{};  // here it stands in the document
   std::int64_t pieces = 0;
 
   bool keys_agree() const;
@@ -76,12 +78,14 @@ struct Stored {
 Result<void> check_format_of(const bson_t* document);
 // Errors: kCorrupted, kUnsupported. Fields that were not asked for stay empty.
 Result<Stored> read_document(const bson_t* document);
-// The record, once `payload` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter.
+// The same for content_of_bytes() only, and while the document is there: its payload is not copied.
+Result<Stored> see_document(const bson_t* document);
+// The record, once `encoded` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter.
 Result<Record> record_of(Stored&& stored);
 // Of a document that is not found by the keys of its record the content is not the one that was archived.
 Summary summary_of(const Stored& stored);
-// Of one whose record is not what was archived, or is not found by all of its keys, another content than that.
-Digest content_of_bytes(Stored&& stored);
+// `summary` is what summary_of() says of it. Of one whose record is not what was archived another content than that.
+Digest content_of_bytes(Stored&& stored, const Summary& summary);
 Error damaged(const Stored& stored, std::string_view what);
 
 // JSON as BSON, appended to `out` as the field `name`. False, with nothing appended, where BSON or MongoDB could not hold it unchanged in

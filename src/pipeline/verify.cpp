@@ -8,6 +8,7 @@
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
 #include "pipeline/verify_compare.hpp"
+#include "pipeline/verify_lines.hpp"
 
 namespace setget::inline v0 {
 
@@ -15,53 +16,6 @@ namespace {
 
 using detail::SideState;
 using Is = SideState::Is;
-
-// One side's scan as a stream of summaries in their order.
-template <class Fetch>
-class ScanStream {
- public:
-  ScanStream(Fetch fetch, std::size_t limit) : fetch_(std::move(fetch)), most_(limit) {}
-
-  // Null at the end; the pointer holds until pop(). Where a page cannot be read for damage, what stands before it comes first: the error is
-  // of the next one.
-  Result<const Summary*> peek() {
-    while (at_ >= page_.items.size()) {
-      if (ended_) return static_cast<const Summary*>(nullptr);
-      auto page = fetch_(page_.next, limit_);
-      if (!page && detail::is_damage(page.error()) && limit_ > 1) {
-        limit_ = 1;
-        continue;
-      }
-      if (!page) return std::move(page).error();
-      limit_ = std::min(limit_ * 2, most_);
-      page_ = std::move(*page);
-      at_ = 0;
-      ended_ = page_.next.empty();
-    }
-    return static_cast<const Summary*>(&page_.items[at_]);
-  }
-  void pop() { ++at_; }
-  // Goes on behind `item`, which peek() could not give.
-  void pass(const Summary& item) {
-    page_ = {};
-    page_.next = detail::encode_scan_cursor(item.hash, item.ns, item.id);
-    at_ = 0;
-  }
-
- private:
-  Fetch fetch_;
-  const std::size_t most_;
-  std::size_t limit_ = most_;
-  SummaryPage page_;
-  std::size_t at_ = 0;
-  bool ended_ = false;
-};
-
-int order(const Summary& a, const Summary& b) {
-  if (a.hash != b.hash) return a.hash < b.hash ? -1 : 1;
-  if (const auto ns = a.ns.compare(b.ns); ns != 0) return ns;
-  return a.id.compare(b.id);
-}
 
 // Digests and scans only nominate: while they run, both sides may change. A candidate is reported after it was read again on both sides, is
 // not covered by a change that has not been archived yet, and reads the same once more after that.
@@ -171,7 +125,7 @@ class Verification {
   Result<void> merge(std::uint64_t first, std::optional<std::uint64_t> end) {
     const auto from = [&](const std::string& cursor) { return cursor.empty() ? detail::cursor_before(first) : cursor; };
     const auto until = [&](Result<SummaryPage> page) {
-      if (page) take_damaged(*page, end);
+      if (page) detail::take_damaged(*page, end, [&](const DamagedItem& item) { tell_nameless(item.name, item.reason); });
       if (!page || !end) return page;
       const auto behind = std::ranges::find_if(page->items, [&](const Summary& item) { return item.hash >= *end; });
       if (behind == page->items.end()) return page;
@@ -186,8 +140,8 @@ class Verification {
       return until(detail::scan_over_damage(state_.archive(),
                                             {.cursor = from(cursor), .limit = limit, .with_records = false, .deadline = turn_.deadline()}));
     };
-    ScanStream store(fetch_store, state_.options.batch);
-    ScanStream archive(fetch_archive, state_.options.batch);
+    detail::ScanStream store(fetch_store, state_.options.batch);
+    detail::ScanStream archive(fetch_archive, state_.options.batch);
     std::optional<std::string> unseen;
     while (true) {
       if (auto on = turn_.go_on(); !on) return on;
@@ -205,7 +159,7 @@ class Verification {
       }
       if (unseen) tell_nameless({}, *std::exchange(unseen, std::nullopt));
       if (*left == nullptr && *right == nullptr) return {};
-      const int which = *left == nullptr ? 1 : *right == nullptr ? -1 : order(**left, **right);
+      const int which = *left == nullptr ? 1 : *right == nullptr ? -1 : detail::order(**left, **right);
       if (auto done = look(which <= 0 ? *left : nullptr, which >= 0 ? *right : nullptr); !done) return done;
       if (which <= 0) store.pop();
       if (which >= 0) archive.pop();
@@ -246,21 +200,6 @@ class Verification {
       candidate.reason = line.reason;
     }
     return candidate;
-  }
-
-  // A document whose identity can be read stands in its place, with a version that none has: it differs from whatever the store has.
-  void take_damaged(SummaryPage& page, std::optional<std::uint64_t> end) {
-    for (auto& item : page.damaged) {
-      if (end && item.hash >= *end) continue;
-      if (item.id.empty()) {
-        tell_nameless(item.name, item.reason);
-        continue;
-      }
-      Summary line{.hash = item.hash, .ns = std::move(item.ns), .id = std::move(item.id)};
-      const auto at = std::ranges::find_if(page.items, [&](const Summary& other) { return order(line, other) < 0; });
-      page.items.insert(at, std::move(line));
-    }
-    page.damaged.clear();
   }
 
   void tell_nameless(std::string_view name, std::string_view reason) {

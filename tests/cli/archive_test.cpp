@@ -1,3 +1,8 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <fstream>
 
 #include <setget/sqlite.hpp>
@@ -283,6 +288,60 @@ TEST_F(Archives, schedules_are_listed_with_their_next_run) {
   EXPECT_EQ(jobs[0]["name"], "archive");
   EXPECT_TRUE(jobs[0]["next_due"].is_string());
 }
+
+#ifdef SETGET_WITH_MONGO
+// Takes connections, and says nothing.
+class SilentServer {
+ public:
+  SilentServer() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&address), length), 0);
+    EXPECT_EQ(::listen(listener_, 16), 0);
+    EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~SilentServer() { ::close(listener_); }
+  SilentServer(const SilentServer&) = delete;
+  SilentServer& operator=(const SilentServer&) = delete;
+
+  std::string uri() const { return "mongodb://127.0.0.1:" + std::to_string(port_) + "/silent?connectTimeoutMS=300"; }
+  // Whether somebody has come since this was asked last.
+  bool was_asked() const {
+    bool asked = false;
+    for (int fd = -1; (fd = ::accept(listener_, nullptr, nullptr)) >= 0; ::close(fd)) asked = true;
+    return asked;
+  }
+
+ private:
+  int listener_;
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(Archives, a_command_that_wants_nothing_of_an_archive_on_a_server_does_not_ask_it) {
+  const SilentServer server;
+  write("c.toml", "[archive]\nuri = \"" + server.uri() + "\"\n[mongo]\nconnect_timeout = \"300ms\"\n");
+  const std::vector<std::string> config = {"--config", "c.toml"};
+  set("a", "1", with({"--id", "i"}, config));
+  write("more.ndjson", R"({"id": "b", "keys": ["b"], "account": "acme", "flow": "orders", "payload": 2})");
+  EXPECT_EQ(run(with({"load", "more.ndjson"}, config)).code, 0);
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"get", "a"}, {"get", "b"}, {"queue", "stats"}, {"queue", "peek"}, {"queue", "drain"}, {"dlq", "list"}, {"delete", "b"}}) {
+    const auto ran = run(with(words, config));
+    EXPECT_EQ(ran.code, 0) << words[0] << " " << words[1] << ": " << ran.err;
+  }
+  EXPECT_FALSE(server.was_asked());
+  run(with({"get", "a", "--at", "2026-01-01T00:00:00Z"}, config));
+  EXPECT_TRUE(server.was_asked()) << "its history is there";
+  run(with({"get", "nothing", "--read-through"}, config));
+  EXPECT_TRUE(server.was_asked()) << "it may be there";
+  write("c.toml", "[archive]\nuri = \"" + server.uri() + "\"\n[mongo]\nconnect_timeout = \"300ms\"\n[flows.kept]\nhistory = true\n");
+  run(with({"set", "-k", "h", "--account", "acme", "--flow", "kept", "-p", "1"}, config));
+  EXPECT_TRUE(server.was_asked()) << "histories go there";
+}
+#endif
 
 }  // namespace
 }  // namespace cli_test

@@ -1,0 +1,77 @@
+// A record as a document and back; no server is needed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "mongo/codec.hpp"
+
+namespace setget::mongo {
+namespace {
+
+ArchiveEntry entry(const std::string& payload) {
+  ArchiveEntry out;
+  out.id = "i";
+  out.version = 7;
+  out.record.id = "i";
+  out.record.keys = KeyList({"k"});
+  out.record.payload = Payload(payload);
+  out.record.version = 7;
+  out.record.stamp = 9;
+  return out;
+}
+
+// Its document with the members of its body the other way round: whoever changes one in the database may leave them so.
+Document turned_round(const Document& document) {
+  Document out;
+  bson_iter_t at;
+  bson_iter_init(&at, document.raw());
+  while (bson_iter_next(&at)) {
+    if (Value(at).name() != "body") {
+      bson_append_iter(out.out(), nullptr, 0, &at);
+      continue;
+    }
+    std::vector<bson_iter_t> members;
+    bson_iter_t member;
+    for (bson_iter_recurse(&at, &member); bson_iter_next(&member);) members.push_back(member);
+    Document body;
+    for (auto one = members.rbegin(); one != members.rend(); ++one) bson_append_iter(body.out(), nullptr, 0, &*one);
+    out.add("body", body);
+  }
+  return out;
+}
+
+TEST(MongoDocument, is_read_in_whichever_order_its_members_stand) {
+  const auto written = whole_of(prepare(entry("payload"), {}, 0).value());
+  const auto changed = turned_round(written);
+  for (const auto* document : {&written, &changed}) {
+    const auto record = record_of(read_document(document->raw()).value());
+    ASSERT_TRUE(record) << record.error().describe();
+    EXPECT_EQ(record->payload.view(), "payload");
+    auto seen = see_document(document->raw()).value();
+    const auto summary = summary_of(seen);
+    EXPECT_EQ(content_of_bytes(std::move(seen), summary), content_digest(entry("payload").record));
+  }
+}
+
+// What is only looked at is held against the digest byte by byte as well.
+TEST(MongoDocument, that_is_looked_at_where_it_stands_has_another_content_once_a_byte_is_wrong) {
+  const auto document = whole_of(prepare(entry(std::string(9000, 'x') + "y"), {}, 0).value());
+  std::string bytes(reinterpret_cast<const char*>(bson_get_data(document.raw())), document.raw()->len);
+  const auto looked_at = [&] {
+    bson_t raw;
+    EXPECT_TRUE(bson_init_static(&raw, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+    auto seen = see_document(&raw).value();
+    const auto summary = summary_of(seen);
+    EXPECT_EQ(summary.content, content_digest(entry(std::string(9000, 'x') + "y").record)) << "what its state says";
+    return content_of_bytes(std::move(seen), summary) == summary.content;
+  };
+  EXPECT_TRUE(looked_at());
+  const auto last = bytes.rfind("xy") + 1;
+  bytes[last] = 'z';
+  EXPECT_FALSE(looked_at());
+}
+
+}  // namespace
+}  // namespace setget::mongo
