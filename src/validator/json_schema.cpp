@@ -307,7 +307,7 @@ Result<Report> Validator::validate(const Document& document) const {
 Result<Report> Validator::validate(const DocumentView& view) const { return report(program_, tape_of(view), nullptr); }
 
 Result<bool> Validator::validate(std::string_view json_bytes, Report& into) const {
-  const auto looked = with_parsed<bool>(
+  auto looked = with_parsed<bool>(
       *program_, json_bytes, [&](const Tape& tape, const Exactness* exactness) { return report_into(into, program_, tape, exactness); });
   if (!looked) ReportWriter::begin(into);
   return looked;

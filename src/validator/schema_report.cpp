@@ -32,11 +32,6 @@ inline void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t ty
   }
 }
 
-bool Reporter::visit(const Edge& to, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks) {
-  if (!to.fast) return true;
-  return visit(*to.node, at, where, keyword, marks);
-}
-
 bool Reporter::visit(const Node& node, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks) {
   if (over()) return false;
   const auto before = count_;

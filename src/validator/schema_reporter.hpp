@@ -121,7 +121,9 @@ class Reporter {
     return (to.node->types & type) != 0 && (to.node->deep & type) == 0;
   }
   // True if the value is valid. `keyword` is the one that led here.
-  bool visit(const Edge& to, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks);
+  bool visit(const Edge& to, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks) {
+    return !to.fast || visit(*to.node, at, where, keyword, marks);
+  }
   bool visit(const Node& node, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks);
   void never(const Node& node, std::size_t at, const Where& where, std::string_view keyword);
   void keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks);

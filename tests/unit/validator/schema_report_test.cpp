@@ -12,11 +12,13 @@
 
 namespace {
 
-using namespace setget;
-using namespace setget::json_schema;
+using setget::json_schema::Document;
+using setget::json_schema::Options;
+using setget::json_schema::Report;
+using setget::json_schema::Validator;
 
-json_schema::Validator compiled(std::string_view schema, const Options& options = {}) {
-  auto validator = json_schema::Validator::compile(schema, options);
+Validator compiled(std::string_view schema, const Options& options = {}) {
+  auto validator = Validator::compile(schema, options);
   EXPECT_TRUE(validator) << validator.error().describe();
   return std::move(*validator);
 }
@@ -151,6 +153,7 @@ TEST(SchemaReport, is_read_by_many_threads_at_once) {
     const auto report = validator.validate(kDocument).value();
     std::vector<std::thread> threads;
     std::vector<std::string> seen(4);
+    threads.reserve(seen.size());
     for (auto& text : seen) threads.emplace_back([&] { text = report.basic(); });
     for (auto& thread : threads) thread.join();
     for (const auto& text : seen) EXPECT_EQ(text, report.basic());
