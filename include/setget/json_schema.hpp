@@ -63,7 +63,7 @@ struct Options {
   SchemaLimits limits{};
 };
 
-// One broken keyword. Its texts are those of the report that it is of: they live as long as that one or a copy of it.
+// One broken keyword. Its texts are those of the report that it is of: they live until that is filled again, assigned to or destroyed.
 struct Violation {
   std::string_view instance_location{};          // JSON Pointer (RFC 6901) into the document
   std::string_view keyword_location{};           // JSON Pointer from the root schema along the references taken: "/properties/a/$ref/type"
@@ -75,12 +75,46 @@ struct Violation {
   static constexpr std::size_t kNoParent = static_cast<std::size_t>(-1);
 };
 
+// The violations of a report. How many there are is known at once; their texts are written all together when the first of them is looked
+// at. Until then what they need is kept here: bytes of the document, up to a hundred or so of each value, and a share in the compiled
+// schema. So neither the document nor the validator has to live on. Thread rule: const access from any number of threads.
+class SETGET_API Violations {
+ public:
+  using value_type = Violation;
+  using const_iterator = const Violation*;
+
+  Violations() noexcept;
+  ~Violations();
+  // A copy has texts of its own. What was moved from is empty; views of a moved report's texts stay good.
+  Violations(const Violations& other);
+  Violations& operator=(const Violations& other);
+  Violations(Violations&& other) noexcept;
+  Violations& operator=(Violations&& other) noexcept;
+
+  std::size_t size() const noexcept { return count_; }
+  bool empty() const noexcept { return count_ == 0; }
+  const Violation* begin() const { return written(); }
+  const Violation* end() const { return begin() + count_; }
+  const Violation& operator[](std::size_t index) const { return begin()[index]; }
+  const Violation& at(std::size_t index) const;  // std::out_of_range, as std::vector's
+  const Violation& front() const { return *begin(); }
+  const Violation& back() const { return begin()[count_ - 1]; }
+
+  struct State;  // private
+
+ private:
+  friend struct ReportWriter;
+  const Violation* written() const;
+
+  std::unique_ptr<State> state_;
+  std::size_t count_ = 0;
+};
+
 // In the order of evaluation, which is the same for the same schema and document on every machine.
 struct Report {
   bool valid = true;
   bool truncated = false;  // there were more than max_errors
-  std::vector<Violation> violations{};
-  std::shared_ptr<const char[]> texts{};  // what the violations show; copies of a report share it
+  Violations violations{};
 
   // Output of the JSON Schema specification, section "Output Formatting".
   SETGET_API std::string basic() const;
@@ -108,6 +142,12 @@ class SETGET_API Validator {
   Result<Report> validate(std::string_view json_bytes) const;
   Result<Report> validate(const Document& document) const;
   Result<Report> validate(const DocumentView& view) const;
+
+  // The same into a report that is there already; the verdict. What it held is gone and its memory is used again: no allocation once it has
+  // held as much. After an error it is not valid and lists nothing.
+  Result<bool> validate(std::string_view json_bytes, Report& into) const;
+  Result<bool> validate(const Document& document, Report& into) const;
+  Result<bool> validate(const DocumentView& view, Report& into) const;
 
   Draft draft() const noexcept;             // of the root schema
   std::size_t node_count() const noexcept;  // subschemas in the program

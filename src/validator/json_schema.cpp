@@ -16,6 +16,7 @@ namespace {
 using detail::schema::Compiler;
 using detail::schema::Eval;
 using detail::schema::Exactness;
+using detail::schema::Found;
 using detail::schema::Registry;
 using detail::schema::ScratchBits;
 using detail::schema::Stop;
@@ -25,7 +26,7 @@ using Program = Validator::Program;
 // What a thread keeps between documents.
 struct Kept {
   ScratchBits bits{};
-  detail::schema::Findings findings{};
+  detail::schema::Ledger found{};
   detail::schema::Parsed document{};
   detail::schema::TapeWriter exact{};
 };
@@ -98,16 +99,34 @@ Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* 
   return verdict(program, detail::schema::type_at(tape, 1), tape, exactness);
 }
 
-Result<Report> report(const Program& program, const Tape& tape, const Exactness* exactness) {
+using SharedProgram = std::shared_ptr<const Program>;
+
+Result<Report> report(const SharedProgram& program, const Tape& tape, const Exactness* exactness) {
   return guarded<Report>([&] {
-    return evaluate<Report>(program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
-      Eval eval(program, on, of, kept().bits);
-      auto& scratch = kept().findings;
-      auto found = detail::schema::list_violations(program, eval, scratch);
-      if (scratch.text.capacity() > kKeptBytes || scratch.list.capacity() * sizeof scratch.list.front() > kKeptBytes) scratch = {};
+    return evaluate<Report>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
+      Eval eval(*program, on, of, kept().bits);
+      auto& ledger = kept().found;
+      const auto found = detail::schema::list_violations(*program, eval, ledger);
       stop = eval.stop();
-      return found;
+      auto answer = ReportWriter::copy(found, program, ledger);
+      if (ledger.bytes() > kKeptBytes) ledger = {};
+      return answer;
     });
+  });
+}
+
+Result<bool> report_into(Report& into, const SharedProgram& program, const Tape& tape, const Exactness* exactness) {
+  return guarded<bool>([&]() -> Result<bool> {
+    auto& ledger = ReportWriter::begin(into);
+    Found found;
+    auto valid = evaluate<bool>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
+      Eval eval(*program, on, of, kept().bits);
+      found = detail::schema::list_violations(*program, eval, ledger);
+      stop = eval.stop();
+      return found.count == 0 && !found.truncated;
+    });
+    if (valid) ReportWriter::end(into, found, program);
+    return valid;
   });
 }
 
@@ -128,9 +147,7 @@ Result<T> with_parsed(const Program& program, std::string_view bytes, With&& wit
 const Exactness* exactness_of(const Document& document) noexcept { return document.impl() ? &document.impl()->exactness : nullptr; }
 Tape tape_of(const DocumentView& view) noexcept { return {view.tape, view.strings}; }
 
-Error refused(const Report& found, std::string_view uri) {
-  const auto& first = found.violations.front();
-  std::vector<Reason> reasons = found.reasons();
+Error refused(const Violation& first, std::vector<Reason> reasons, std::string_view uri) {
   const auto where = "#" + detail::schema::as_fragment(first.instance_location);
   return Error(ErrorCode::kInvalidArgument, fmt::format("schema: {}{}: {}", uri == "json-schema:///" ? "" : uri, where, first.message))
       .at_field(where)
@@ -186,17 +203,19 @@ Result<void> check_documents(Registry& registry, const Options& options) {
     auto valid = verdict(*program, tape, nullptr);
     if (!valid) return valid.error();
     if (*valid) continue;
-    auto found = report(*program, tape, nullptr);
+    const auto found = report(program, tape, nullptr);
     if (!found) return found.error();
     std::vector<std::string> others;
     for (const auto& resource : registry.resources()) {
       if (resource.document == document && resource.root != 1 && resource.dialect.draft != root->dialect.draft)
         others.push_back(registry.pointer_in_document(resource));
     }
-    std::erase_if(found->violations, [&](const Violation& one) {
-      return std::ranges::any_of(others, [&](const std::string& other) { return one.instance_location.starts_with(other); });
-    });
-    if (!found->violations.empty()) return refused(*found, root->uri_text);
+    const auto own = [&](const Violation& one) {
+      return std::ranges::none_of(others, [&](const std::string& other) { return one.instance_location.starts_with(other); });
+    };
+    const auto first = std::ranges::find_if(found->violations, own);
+    if (first != found->violations.end())
+      return refused(*first, detail::schema::reasons_of(found->violations, "", false, own), root->uri_text);
   }
   return {};
 }
@@ -280,12 +299,25 @@ Result<bool> Validator::is_valid(const DocumentView& view) const { return verdic
 
 Result<Report> Validator::validate(std::string_view json_bytes) const {
   return with_parsed<Report>(*program_, json_bytes,
-                             [&](const Tape& tape, const Exactness* exactness) { return report(*program_, tape, exactness); });
+                             [&](const Tape& tape, const Exactness* exactness) { return report(program_, tape, exactness); });
 }
 Result<Report> Validator::validate(const Document& document) const {
-  return report(*program_, tape_of(document.view()), exactness_of(document));
+  return report(program_, tape_of(document.view()), exactness_of(document));
 }
-Result<Report> Validator::validate(const DocumentView& view) const { return report(*program_, tape_of(view), nullptr); }
+Result<Report> Validator::validate(const DocumentView& view) const { return report(program_, tape_of(view), nullptr); }
+
+Result<bool> Validator::validate(std::string_view json_bytes, Report& into) const {
+  auto looked = with_parsed<bool>(
+      *program_, json_bytes, [&](const Tape& tape, const Exactness* exactness) { return report_into(into, program_, tape, exactness); });
+  if (!looked) ReportWriter::begin(into);
+  return looked;
+}
+Result<bool> Validator::validate(const Document& document, Report& into) const {
+  return report_into(into, program_, tape_of(document.view()), exactness_of(document));
+}
+Result<bool> Validator::validate(const DocumentView& view, Report& into) const {
+  return report_into(into, program_, tape_of(view), nullptr);
+}
 
 Draft Validator::draft() const noexcept { return program_->draft; }
 std::size_t Validator::node_count() const noexcept { return program_->nodes.size(); }

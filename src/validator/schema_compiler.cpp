@@ -8,7 +8,7 @@ namespace setget::inline v0::detail::schema {
 
 void append_location(std::string& out, const json_schema::Validator::Program& program, const Node& node) {
   const auto& resource = program.resources[node.resource];
-  append_base(out, resource.uri);
+  out += resource.base;
   append_fragment(out, pointer_to(program.documents[node.document]->tape.tape(), resource.root, node.at));
 }
 
@@ -26,11 +26,15 @@ Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& r
   program_->limits = options_.limits;
   program_->max_steps = options_.limits.max_steps;
   program_->max_nesting = options_.limits.max_nesting;
+  program_->max_errors = options_.limits.max_errors;
   program_->root.node = node_for(registry_.place(root.document, root.root));
   if (auto drained = drain(); !drained) return drained.error();
   if (auto bound = bind_dynamic(); !bound) return bound.error();
   program_->documents = registry_.documents();
-  for (const auto& resource : registry_.resources()) program_->resources.push_back({resource.uri_text, resource.document, resource.root});
+  for (const auto& resource : registry_.resources()) {
+    auto& place = program_->resources.emplace_back(ResourcePlace{resource.uri_text, resource.document, resource.root});
+    append_base(place.base, place.uri);
+  }
   if (auto checked = refuse_loops(); !checked) return checked.error();
   for (auto& node : program_->nodes) deepen(node);
   shorten();

@@ -7,6 +7,7 @@
 #include <setget/json_schema.hpp>
 
 #include "validator/schema_compiler.hpp"
+#include "validator/schema_report.hpp"
 
 namespace setget::inline v0 {
 namespace detail::schema {
@@ -14,8 +15,13 @@ namespace {
 
 void append_quoted(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
-    switch (c) {
+  std::size_t done = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    out += text.substr(done, at - done);
+    done = at + 1;
+    switch (byte) {
       case '"':
         out += "\\\"";
         break;
@@ -32,13 +38,10 @@ void append_quoted(std::string& out, std::string_view text) {
         out += "\\t";
         break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        } else {
-          out += c;
-        }
+        out += fmt::format("\\u{:04x}", static_cast<unsigned>(byte));
     }
   }
+  out += text.substr(done);
   out += '"';
 }
 
@@ -192,15 +195,22 @@ std::string Report::detailed() const {
 }
 
 std::vector<Reason> Report::reasons(std::string_view prefix, bool with_keywords) const {
+  return detail::schema::reasons_of(violations, prefix, with_keywords);
+}
+
+}  // namespace json_schema
+
+std::vector<Reason> detail::schema::reasons_of(const json_schema::Violations& violations, std::string_view prefix, bool with_keywords,
+                                               const std::function<bool(const json_schema::Violation&)>& wanted) {
   std::vector<bool> has_parts(violations.size());
   for (const auto& one : violations) {
-    if (one.parent != Violation::kNoParent) has_parts[one.parent] = true;
+    if (one.parent != json_schema::Violation::kNoParent && (!wanted || wanted(one))) has_parts[one.parent] = true;
   }
   std::vector<Reason> out;
   for (std::size_t i = 0; i < violations.size(); ++i) {
-    if (has_parts[i]) continue;
     const auto& one = violations[i];
-    out.push_back({.code = reason_code(one.keyword),
+    if (has_parts[i] || (wanted && !wanted(one))) continue;
+    out.push_back({.code = json_schema::reason_code(one.keyword),
                    .message = std::string(one.message),
                    .pointer = std::string(prefix).append(one.instance_location)});
     if (with_keywords) out.back().message.append(" (schema: ").append(one.keyword_location).append(")");
@@ -208,5 +218,4 @@ std::vector<Reason> Report::reasons(std::string_view prefix, bool with_keywords)
   return out;
 }
 
-}  // namespace json_schema
 }  // namespace setget::inline v0

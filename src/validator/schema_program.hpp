@@ -103,8 +103,8 @@ struct ArrayPart {
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   bool unique = false;
-  const char* prefix_keyword = "prefixItems";
-  const char* items_keyword = "items";
+  std::string_view prefix_keyword = "prefixItems";
+  std::string_view items_keyword = "items";
 };
 
 struct StringPart {
@@ -123,7 +123,7 @@ struct Bound {
   bool is_set = false;
   bool exclusive = false;
   Number number{};
-  const char* keyword = "";
+  std::string_view keyword{};
   std::string shown{};
 };
 
@@ -157,7 +157,7 @@ enum class OpKind : std::uint8_t { kRef, kDynamicRef, kAllOf, kAnyOf, kOneOf, kN
 
 struct Op {
   OpKind kind = OpKind::kRef;
-  const char* keyword = "$ref";
+  std::string_view keyword = "$ref";
   Edge edge{};  // $ref, not, if
   Edge then_edge{};
   Edge else_edge{};
@@ -238,6 +238,7 @@ struct ResourcePlace {
   std::string uri{};
   std::uint32_t document = 0;
   std::size_t root = 1;
+  std::string base{};  // what locations in it begin with: the URI, unless it was made up, and '#'
 };
 
 struct SchemaDocument {
@@ -252,6 +253,7 @@ struct alignas(64) setget::json_schema::Validator::Program {
   setget::detail::schema::Edge root{};
   std::uint64_t max_steps = 0;  // limits'
   std::uint64_t max_nesting = 0;
+  std::uint64_t max_errors = 0;
   std::uint32_t root_resource = 0;
   std::uint8_t root_types = setget::detail::schema::kAnyType;  // of root.fast, as in Quick
   std::uint8_t root_deep = 0;

@@ -2,23 +2,50 @@
 #include "validator/schema_reporter.hpp"
 
 #include <algorithm>
-
+#include <array>
 #include <bit>
+#include <span>
 
 namespace setget::inline v0::detail::schema {
+namespace {
+
+// Words of the scratch stack, for as long as this lives.
+class Taken {
+ public:
+  Taken(ScratchBits& bits, std::size_t words) : bits_(bits), offset_(bits.take(words)) {}
+  // Which are taken already.
+  Taken(ScratchBits& bits, std::size_t offset, int) : bits_(bits), offset_(offset) {}
+  ~Taken() { bits_.release(offset_); }
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+  std::size_t offset() const noexcept { return offset_; }
+  void set(std::size_t bit) const noexcept { bits_.set(offset_, bit); }
+  bool test(std::size_t bit) const noexcept { return bits_.test(offset_, bit); }
+
+ private:
+  ScratchBits& bits_;
+  std::size_t offset_;
+};
+
+}  // namespace
+
 void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
-  const Step step{where.keyword, op.keyword};
-  const Where within{where.instance, &step, where.parent};
   switch (op.kind) {
-    case OpKind::kRef:
-      visit(op.edge, at, within, op.keyword, marks);
+    case OpKind::kRef: {
+      if (passes(op.edge, at)) return;
+      const auto step = Step::of_keyword(where.keyword, op.keyword);
+      visit(op.edge, at, {where.instance, &step, where.parent}, op.keyword, marks);
       return;
-    case OpKind::kDynamicRef:
-      visit(*eval_.dynamic_target(op, false), at, within, op.keyword, marks);
+    }
+    case OpKind::kDynamicRef: {
+      const auto step = Step::of_keyword(where.keyword, op.keyword);
+      visit(*eval_.dynamic_target(op, false), at, {where.instance, &step, where.parent}, op.keyword, marks);
       return;
+    }
     case OpKind::kAllOf:
       for (std::size_t i = 0; i < op.branches.size(); ++i) {
-        const Step index{&step, {}, i, true};
+        if (passes(op.branches[i], at)) continue;
+        const auto index = Step::of_keyword(where.keyword, op.keyword, i);
         visit(op.branches[i], at, {where.instance, &index, where.parent}, op.keyword, marks);
       }
       return;
@@ -32,19 +59,20 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
     case OpKind::kIf: {
       const bool holds = attempt(op.edge, at, marks);
       if (over()) return;
-      const Step branch{where.keyword, holds ? "then" : "else"};
+      const auto branch = Step::of_keyword(where.keyword, holds ? "then" : "else");
       if (holds ? op.has_then : op.has_else)
-        visit(holds ? op.then_edge : op.else_edge, at, {where.instance, &branch, where.parent}, branch.token, marks);
+        visit(holds ? op.then_edge : op.else_edge, at, {where.instance, &branch, where.parent}, branch.keyword, marks);
       return;
     }
   }
 }
 
-void Reporter::weigh(const Filter& filter, std::size_t at, std::vector<unsigned>& weights, unsigned scale) {
+void Reporter::weigh(const Filter& filter, std::size_t at, std::size_t weights, std::size_t count, unsigned scale) {
   const auto type = type_at(tape_, at);
   const auto add_where_excluded = [&](const std::uint64_t* mask, unsigned weight) {
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      if (((mask[i / 64] >> (i % 64)) & 1) == 0) weights[i] += weight;
+    auto* const to = eval_.bits().at(weights);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (((mask[i / 64] >> (i % 64)) & 1) == 0) to[i] += weight;
     }
   };
   add_where_excluded(filter.by_type(static_cast<std::size_t>(std::countr_zero(type))), scale);
@@ -53,63 +81,66 @@ void Reporter::weigh(const Filter& filter, std::size_t at, std::vector<unsigned>
     add_where_excluded(number == NameMap::kNone ? filter.other_string() : filter.by_string(number), scale * 8);
   }
   if (type != kObject || !filter.has_names) return;
-  std::vector<bool> seen(filter.names.size());
+  const Taken seen(eval_.bits(), (filter.names.size() + 63) / 64);
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
     add_where_excluded(number == NameMap::kNone ? filter.other_name() : filter.present(number), scale);
     if (number == NameMap::kNone) continue;
-    seen[number] = true;
-    if (filter.by_name[number].value) weigh(*filter.by_name[number].value, key + 1, weights, 1);
+    seen.set(number);
+    if (filter.by_name[number].value) weigh(*filter.by_name[number].value, key + 1, weights, count, 1);
   }
   for (const auto number : filter.required) {
-    if (!seen[number]) add_where_excluded(filter.absent(number), scale);
+    if (!seen.test(number)) add_where_excluded(filter.absent(number), scale);
   }
 }
 
-std::vector<std::size_t> Reporter::closest(const Op& op, std::size_t at) {
-  if (!eval_.spend(op.branches.size())) return {};
-  std::vector<unsigned> weights(op.branches.size());
-  weigh(*op.filter, at, weights, 2);
-  const auto least = *std::ranges::min_element(weights);
-  std::vector<std::size_t> out;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] == least) out.push_back(i);
+void Reporter::closest(const Op& op, std::size_t at, std::size_t bits) {
+  const auto count = op.branches.size();
+  if (!eval_.spend(count)) return;
+  const Taken weights(eval_.bits(), count);
+  weigh(*op.filter, at, weights.offset(), count, 2);
+  const std::span of(eval_.bits().at(weights.offset()), count);
+  const auto least = *std::ranges::min_element(of);
+  if (std::ranges::count(of, least) > 3) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (of[i] == least) eval_.bits().set(bits, i);
   }
-  if (out.size() > 3) out.clear();
-  return out;
 }
 
 void Reporter::alternatives(const Node& node, const Op& op, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
-  std::vector<std::size_t> possible;
-  if (op.filter) {
-    const auto offset = eval_.candidates(*op.filter, at, type);
-    for (std::size_t i = 0; i < op.branches.size(); ++i) {
-      if (eval_.bits().test(offset, i)) possible.push_back(i);
-    }
-    eval_.bits().release(offset);
-  } else {
-    for (std::size_t i = 0; i < op.branches.size(); ++i) possible.push_back(i);
+  const auto count = op.branches.size();
+  // Branches that can match, as bits.
+  const auto possible = op.filter ? Taken(eval_.bits(), eval_.candidates(*op.filter, at, type), 0) : Taken(eval_.bits(), (count + 63) / 64);
+  if (!op.filter) {
+    for (std::size_t i = 0; i < count; ++i) possible.set(i);
   }
-  std::vector<std::size_t> matching;
-  for (const auto branch : possible) {
-    if (attempt(op.branches[branch], at, marks)) matching.push_back(branch);
+  std::size_t matching = 0;
+  std::array<std::size_t, 2> matched{};
+  bool any = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!possible.test(i)) continue;
+    any = true;
+    if (attempt(op.branches[i], at, marks)) {
+      if (matching < matched.size()) matched[matching] = i;
+      ++matching;
+    }
     if (over()) return;
   }
   const bool one = op.kind == OpKind::kOneOf;
-  if (matching.size() == 1 || (!one && !matching.empty())) return;
-  if (!matching.empty()) {
-    add(node, where, "oneOf", Shown{at}, " is valid against ", matching.size(), " of ", op.branches.size(),
-        " schemas, the first two of them ", matching[0], " and ", matching[1], "; it must be against exactly one");
+  if (matching == 1 || (!one && matching > 0)) return;
+  if (matching > 0) {
+    add(node, where, "oneOf", Shown{at}, " is valid against ", matching, " of ", count, " schemas, the first two of them ", matched[0],
+        " and ", matched[1], "; it must be against exactly one");
     return;
   }
-  const auto own = add(node, where, op.keyword, Shown{at}, " is valid against none of ", op.branches.size(), " schemas");
-  if (possible.empty() && op.filter) possible = closest(op, at);
+  const auto own = add(node, where, op.keyword, Shown{at}, " is valid against none of ", count, " schemas");
+  if (!any && op.filter) closest(op, at, possible.offset());
   if (own == kNoParent) return;
-  const Step step{where.keyword, op.keyword};
-  for (const auto branch : possible) {
-    const Step index{&step, {}, branch, true};
-    visit(op.branches[branch], at, {where.instance, &index, own}, op.keyword, nullptr);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!possible.test(i)) continue;
+    const auto index = Step::of_keyword(where.keyword, op.keyword, i);
+    visit(op.branches[i], at, {where.instance, &index, own}, op.keyword, nullptr);
   }
 }
 

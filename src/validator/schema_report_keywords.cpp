@@ -12,18 +12,6 @@ void Reporter::values(const Node& node, const ValueSet& set, std::size_t at, con
   }
 }
 
-void Reporter::append(const ValueSet& set) {
-  const auto start = text_.size();
-  for (const auto one : set.all) {
-    if (text_.size() - start > 200) {
-      text_ += ", …";
-      return;
-    }
-    if (text_.size() > start) text_ += ", ";
-    append_shown(text_, set.tape, one, set.is_const ? 100 : 60);
-  }
-}
-
 void Reporter::string(const Node& node, std::size_t at, const Where& where) {
   const auto& part = *node.string;
   const auto text = text_at(tape_, at);
@@ -35,13 +23,13 @@ void Reporter::string(const Node& node, std::size_t at, const Where& where) {
       add(node, where, "maxLength", Shown{at}, " has ", length, " characters, at most ", part.max, " are allowed");
     }
   }
-  if (part.format && !part.format(text)) add(node, where, "format", Shown{at}, " is no ", part.format_name);
+  if (part.format && !part.format(text)) add(node, where, "format", Shown{at}, " is no ", Lasting{part.format_name});
   if (part.pattern && !eval_.pattern(*part.pattern, text) && !eval_.halted())
-    add(node, where, "pattern", Shown{at}, " does not match \"", part.pattern_source.substr(0, 200), "\"");
+    add(node, where, "pattern", Shown{at}, " does not match \"", Lasting{std::string_view(part.pattern_source).substr(0, 200)}, "\"");
   if ((!part.content_encoding.empty() || !part.content_media_type.empty()) && !eval_.content_holds(part, text)) {
     const bool encoding = part.content_encoding == "base64" && !is_base64(text, nullptr);
     add(node, where, encoding ? "contentEncoding" : "contentMediaType", Shown{at}, " is no ",
-        encoding ? part.content_encoding : part.content_media_type);
+        Lasting{encoding ? part.content_encoding : part.content_media_type});
   }
 }
 
@@ -50,14 +38,15 @@ void Reporter::number(const Node& node, std::size_t at, const Where& where) {
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !eval_.is_exact()) return;
   const auto check = [&](const Bound& bound, int sign, std::string_view what) {
-    if (bound.is_set && !eval_.bound_holds(bound, number, sign)) add(node, where, bound.keyword, Shown{at}, " is ", what, " ", bound.shown);
+    if (bound.is_set && !eval_.bound_holds(bound, number, sign))
+      add(node, where, bound.keyword, Shown{at}, " is ", Lasting{what}, " ", Lasting{bound.shown});
   };
   check(part.minimum, 1, part.minimum.exclusive ? "not above" : "below");
   check(part.exclusive_minimum, 1, "not above");
   check(part.maximum, -1, part.maximum.exclusive ? "not below" : "above");
   check(part.exclusive_maximum, -1, "not below");
   if (part.multiple_of.is_set && !eval_.multiple_holds(part.multiple_of, number) && !eval_.halted())
-    add(node, where, "multipleOf", Shown{at}, " is no multiple of ", part.multiple_of.shown);
+    add(node, where, "multipleOf", Shown{at}, " is no multiple of ", Lasting{part.multiple_of.shown});
 }
 
 void Reporter::object(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
@@ -65,6 +54,7 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
   const auto count = count_of(tape_, at);
   if (count < part.min) add(node, where, "minProperties", count, " names, at least ", part.min, " are needed");
   if (count > part.max) add(node, where, "maxProperties", count, " names, at most ", part.max, " are allowed");
+  if (part.plain) return;
   const auto words = (part.tracked + 63) / 64;
   const auto seen = eval_.bits().take(words);
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
@@ -77,18 +67,17 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
   }
   for (std::size_t i = 0; i < part.required.size() && !over(); ++i) {
     if (!eval_.bits().test(seen, i))
-      add(node, where, "required", "the name \"", part.names.name(part.required[i]).substr(0, 100), "\" is missing");
+      add(node, where, "required", "the name \"", Lasting{part.names.name(part.required[i]).substr(0, 100)}, "\" is missing");
   }
   for (const auto& dependent : part.dependents) {
     if (over() || !eval_.bits().test(seen, dependent.trigger)) continue;
     for (std::size_t i = 0; i < dependent.required.size(); ++i) {
       if (!eval_.bits().test(seen, dependent.required[i]))
-        add(node, where, dependent.keyword, "the name \"", part.names.name(dependent.names[i]).substr(0, 100), "\" is missing, which \"",
-            dependent.name.substr(0, 100), "\" needs");
+        add(node, where, dependent.keyword, "the name \"", Lasting{part.names.name(dependent.names[i]).substr(0, 100)},
+            "\" is missing, which \"", Lasting{std::string_view(dependent.name).substr(0, 100)}, "\" needs");
     }
     if (!dependent.has_schema) continue;
-    const Step keyword{where.keyword, dependent.keyword};
-    const Step name{&keyword, dependent.name};
+    const auto name = Step::of_keyword(where.keyword, dependent.keyword, dependent.name);
     visit(dependent.schema, at, {where.instance, &name, where.parent}, dependent.keyword, marks);
   }
   eval_.bits().release(seen);
@@ -96,21 +85,21 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
 
 bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, const Where& where) {
   const auto& part = *node.object;
-  const Step instance{where.instance, name};
+  const auto instance = Step::of_name(where.instance, name);
   bool matched = false;
   const auto into = [&](const Edge& to, std::string_view keyword, std::string_view token) {
-    const Step first{where.keyword, keyword};
-    const Step second{&first, token};
     matched = true;
-    visit(to, key + 1, {&instance, &second, where.parent}, keyword, nullptr);
+    if (passes(to, key + 1)) return;
+    const auto step = Step::of_keyword(where.keyword, keyword, token);
+    visit(to, key + 1, {&instance, &step, where.parent}, keyword, nullptr);
   };
   if (part.has_names) {
-    const Step step{where.keyword, "propertyNames"};
+    const auto step = Step::of_keyword(where.keyword, "propertyNames");
     visit(part.property_names, key, {&instance, &step, where.parent}, "propertyNames", nullptr);
   }
   if (number != NameMap::kNone) {
     const auto& entry = part.entries[number];
-    if (entry.declared) into(entry.child, "properties", name);
+    if (entry.declared) into(entry.child, "properties", part.names.name(number));
     for (const auto which : entry.patterns) into(part.patterns[which].child, "patternProperties", part.patterns[which].source);
   } else {
     for (const auto& one : part.patterns) {
@@ -120,8 +109,10 @@ bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, s
   }
   if (!matched && part.has_additional) {
     matched = true;
-    const Step step{where.keyword, "additionalProperties"};
-    visit(part.additional, key + 1, {&instance, &step, where.parent}, "additionalProperties", nullptr);
+    if (!passes(part.additional, key + 1)) {
+      const auto step = Step::of_keyword(where.keyword, "additionalProperties");
+      visit(part.additional, key + 1, {&instance, &step, where.parent}, "additionalProperties", nullptr);
+    }
   }
   return matched;
 }
@@ -133,27 +124,32 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
   if (count > part.max) add(node, where, "maxItems", count, " items, at most ", part.max, " are allowed");
   std::size_t ordinal = 0;
   std::uint64_t found = 0;
-  const Step prefix{where.keyword, part.prefix_keyword};
-  const Step items{where.keyword, part.items_keyword};
-  each_element(tape_, at, [&](std::size_t item) {
-    if (over()) return;
-    const Step instance{where.instance, {}, ordinal, true};
-    bool evaluated = true;
-    if (ordinal < part.prefix.size()) {
-      const Step index{&prefix, {}, ordinal, true};
-      visit(part.prefix[ordinal], item, {&instance, &index, where.parent}, part.prefix_keyword, nullptr);
-    } else if (part.has_items) {
-      visit(part.items, item, {&instance, &items, where.parent}, part.items_keyword, nullptr);
-    } else {
-      evaluated = false;
-    }
-    if (part.has_contains && eval_.edge(part.contains, item)) {
-      ++found;
-      evaluated = evaluated || part.contains_evaluates;
-    }
-    if (marks && evaluated) eval_.bits().set(marks->offset, ordinal);
-    ++ordinal;
-  });
+  const auto items = Step::of_keyword(where.keyword, part.items_keyword);
+  if (!part.prefix.empty() || part.has_items || part.has_contains)
+    each_element(tape_, at, [&](std::size_t item) {
+      if (over()) return;
+      bool evaluated = true;
+      if (ordinal < part.prefix.size()) {
+        if (!passes(part.prefix[ordinal], item)) {
+          const auto instance = Step::of_index(where.instance, ordinal);
+          const auto index = Step::of_keyword(where.keyword, part.prefix_keyword, ordinal);
+          visit(part.prefix[ordinal], item, {&instance, &index, where.parent}, part.prefix_keyword, nullptr);
+        }
+      } else if (part.has_items) {
+        if (!passes(part.items, item)) {
+          const auto instance = Step::of_index(where.instance, ordinal);
+          visit(part.items, item, {&instance, &items, where.parent}, part.items_keyword, nullptr);
+        }
+      } else {
+        evaluated = false;
+      }
+      if (part.has_contains && eval_.edge(part.contains, item)) {
+        ++found;
+        evaluated = evaluated || part.contains_evaluates;
+      }
+      if (marks && evaluated) eval_.bits().set(marks->offset, ordinal);
+      ++ordinal;
+    });
   if (over()) return;
   if (part.has_contains && found < part.min_contains) {
     add(node, where, part.has_min_contains ? "minContains" : "contains", found, " of ", count, " items match \"contains\", at least ",
@@ -181,13 +177,13 @@ void Reporter::rest(const Node& node, std::size_t at, std::uint8_t type, const W
   const bool is_object = type == kObject;
   const std::string_view keyword = is_object ? "unevaluatedProperties" : "unevaluatedItems";
   const auto& to = is_object ? node.unevaluated_properties : node.unevaluated_items;
-  const Step step{where.keyword, keyword};
+  const auto step = Step::of_keyword(where.keyword, keyword);
   std::size_t ordinal = 0;
   for (auto item = at + 1; item < end && !over(); ++ordinal) {
     std::string_view name;
     if (is_object) name = text_at(tape_, item++);
     if (!eval_.bits().test(marks.offset, ordinal)) {
-      const Step instance{where.instance, name, ordinal, !is_object};
+      const auto instance = is_object ? Step::of_name(where.instance, name) : Step::of_index(where.instance, ordinal);
       visit(to, item, {&instance, &step, where.parent}, keyword, nullptr);
     }
     item = next_of(tape_.words, item);

@@ -140,7 +140,7 @@ constexpr auto kPlain = [] {
 }  // namespace
 
 void append_token(std::string& out, std::string_view name) {
-  if (std::ranges::none_of(name, [](char c) { return c == '~' || c == '/'; })) {
+  if (name.find('/') == std::string_view::npos && name.find('~') == std::string_view::npos) {
     out += name;
     return;
   }

@@ -1,0 +1,59 @@
+// Violations: what a report keeps, and its texts.
+#include <stdexcept>
+#include <utility>
+
+#include "validator/schema_report.hpp"
+
+namespace setget::inline v0::json_schema {
+
+Violations::Violations() noexcept = default;
+Violations::~Violations() = default;
+
+Violations::Violations(const Violations& other) {
+  if (other.count_ == 0) return;
+  state_ = std::make_unique<State>();
+  state_->program = other.state_->program;
+  state_->ledger = other.state_->ledger;
+  state_->first = other.state_->first;
+  count_ = other.count_;
+}
+Violations& Violations::operator=(const Violations& other) {
+  if (this != &other) *this = Violations(other);
+  return *this;
+}
+Violations::Violations(Violations&& other) noexcept : state_(std::move(other.state_)), count_(std::exchange(other.count_, 0)) {}
+Violations& Violations::operator=(Violations&& other) noexcept {
+  state_ = std::move(other.state_);
+  count_ = std::exchange(other.count_, 0);
+  return *this;
+}
+
+const Violation* Violations::written() const {
+  if (count_ == 0) return nullptr;
+  auto& state = *state_;
+  if (!state.is_written.load(std::memory_order_acquire)) {
+    const std::lock_guard lock(state.writing);
+    if (!state.is_written.load(std::memory_order_relaxed)) {
+      detail::schema::write_texts(*state.program, state.ledger, state.first, count_, state.texts);
+      state.is_written.store(true, std::memory_order_release);
+    }
+  }
+  return &state.texts.read<Violation>(0);
+}
+
+const Violation& Violations::at(std::size_t index) const {
+  if (index >= count_) throw std::out_of_range("setget: a report has no such violation");
+  return begin()[index];
+}
+
+Report ReportWriter::copy(const Found& found, const std::shared_ptr<const Validator::Program>& program, const Ledger& ledger) {
+  Report report;
+  if (found.count > 0) {
+    report.violations.state_ = std::make_unique<Violations::State>();
+    report.violations.state_->ledger = ledger;
+  }
+  end(report, found, program);
+  return report;
+}
+
+}  // namespace setget::inline v0::json_schema
