@@ -15,13 +15,13 @@ RedisServer& server() {
   return one;
 }
 
-// How many messages each part holds.
+// How many messages each part has accepted.
 std::vector<std::size_t> spread(const std::string& prefix, std::uint32_t partitions,
                                 const std::function<std::string(std::vector<std::string>, std::uint32_t slot)>& cli) {
   const redis::Shards shards(prefix, partitions, 'q');
   std::vector<std::size_t> counts;
   for (std::uint32_t part = 0; part < partitions; ++part) {
-    counts.push_back(std::strtoul(cli({"hlen", shards.name(part, "q:b")}, shards.slot(part)).c_str(), nullptr, 10));
+    counts.push_back(std::strtoul(cli({"hget", shards.name(part, "q:m"), "seq"}, shards.slot(part)).c_str(), nullptr, 10));
   }
   return counts;
 }
