@@ -219,7 +219,7 @@ class RedisReceiver {
         failed_ = records ? Error(ErrorCode::kCorrupted, "stored messages are not what was written") : std::move(records).error();
         continue;
       }
-      for (std::size_t n = 0; n < records->size(); ++n) add(std::move(its[static_cast<std::ptrdiff_t>(n)]), std::move((*records)[n]));
+      for (std::size_t n = 0; n < records->size(); ++n) add(std::move(its[static_cast<std::ptrdiff_t>(n)]), (*records)[n]);
     }
   }
 
