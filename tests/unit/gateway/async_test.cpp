@@ -22,58 +22,57 @@ class GatewayAsync : public GatewayTest {
     gateway_->handle({std::move(method), std::move(target), std::move(headers), {}, ns_},
                      [this](GatewayResponse response) { answers_.push_back(std::move(response)); });
   }
+  // Gets of one record, after that was set, with all that decides about their answers.
+  struct Question {
+    std::string method{};
+    std::string target{};
+    Headers headers{};
+  };
+  std::vector<Question> questions() {
+    set_now(envelope(R"("payload":{"n":1})"));
+    const auto tag = header(call("GET", "/v1/records/order%2F42"), "ETag");
+    std::vector<Question> all;
+    for (const std::string method : {"GET", "HEAD"}) {
+      all.push_back({method, "/v1/records/order%2F42"});
+      all.push_back({method, "/v1/records?key=order/42"});
+      all.push_back({method, "/v1/records/order%2F42?envelope=true"});
+      all.push_back({method, "/v1/records/order%2F42", {{"If-None-Match", tag}}});
+      all.push_back({method, "/v1/records/order%2F42", {{"if-match", tag}}});
+      all.push_back({method, "/v1/records/order%2F42", {{"If-Match", "\"x\""}}});
+      all.push_back({method, "/v1/records/none"});
+      all.push_back({method, "/v1/records/none", {{"If-Match", "*"}}});
+    }
+    return all;
+  }
+  void expect_as_blocking(const GatewayResponse& answer, const Question& question) {
+    const auto blocking = call(question.method, question.target, {}, question.headers);
+    EXPECT_EQ(answer.status, blocking.status);
+    EXPECT_EQ(answer.headers, blocking.headers);
+    EXPECT_EQ(answer.body, blocking.body);
+  }
   std::shared_ptr<HeldGets> store_;
   std::vector<GatewayResponse> answers_;
 };
 
 TEST_F(GatewayAsync, answers_as_the_blocking_form_does) {
-  set_now(envelope(R"("payload":{"n":1})"));
-  const auto tag = header(call("GET", "/v1/records/order%2F42"), "ETag");
-  const std::pair<std::string, Headers> questions[] = {{"/v1/records/order%2F42", {}},
-                                                       {"/v1/records?key=order/42", {}},
-                                                       {"/v1/records/order%2F42?envelope=true", {}},
-                                                       {"/v1/records/order%2F42", {{"If-None-Match", tag}}},
-                                                       {"/v1/records/order%2F42", {{"if-match", tag}}},
-                                                       {"/v1/records/order%2F42", {{"If-Match", "\"x\""}}},
-                                                       {"/v1/records/none", {}},
-                                                       {"/v1/records/none", {{"If-Match", "*"}}}};
-  for (const std::string method : {"GET", "HEAD"}) {
-    for (const auto& [target, headers] : questions) {
-      SCOPED_TRACE(target);
-      answers_.clear();
-      ask(method, target, headers);
-      EXPECT_TRUE(answers_.empty()) << "the store has not answered";
-      store_->answer_all();
-      ASSERT_EQ(answers_.size(), 1U);
-      const auto blocking = call(method, target, {}, headers);
-      EXPECT_EQ(answers_[0].status, blocking.status);
-      EXPECT_EQ(answers_[0].headers, blocking.headers);
-      EXPECT_EQ(answers_[0].body, blocking.body);
-    }
+  for (const auto& question : questions()) {
+    SCOPED_TRACE(question.method + " " + question.target);
+    answers_.clear();
+    ask(question.method, question.target, question.headers);
+    EXPECT_TRUE(answers_.empty()) << "the store has not answered";
+    store_->answer_all();
+    ASSERT_EQ(answers_.size(), 1U);
+    expect_as_blocking(answers_[0], question);
   }
 }
 
 TEST_F(GatewayAsync, answers_what_is_at_hand_as_the_blocking_form_does) {
   ASSERT_TRUE(gateway_->has_at_hand());
-  set_now(envelope(R"("payload":{"n":1})"));
-  const auto tag = header(call("GET", "/v1/records/order%2F42"), "ETag");
-  const std::pair<std::string, Headers> questions[] = {{"/v1/records/order%2F42", {}},
-                                                       {"/v1/records?key=order/42", {}},
-                                                       {"/v1/records/order%2F42?envelope=true", {}},
-                                                       {"/v1/records/order%2F42", {{"If-None-Match", tag}}},
-                                                       {"/v1/records/order%2F42", {{"If-Match", "\"x\""}}},
-                                                       {"/v1/records/none", {}},
-                                                       {"/v1/records/none", {{"If-Match", "*"}}}};
-  for (const std::string method : {"GET", "HEAD"}) {
-    for (const auto& [target, headers] : questions) {
-      SCOPED_TRACE(target);
-      const auto answer = gateway_->answer_at_hand({method, target, headers, {}, ns_});
-      const auto blocking = call(method, target, {}, headers);
-      ASSERT_TRUE(answer);
-      EXPECT_EQ(answer->status, blocking.status);
-      EXPECT_EQ(answer->headers, blocking.headers);
-      EXPECT_EQ(answer->body, blocking.body);
-    }
+  for (const auto& question : questions()) {
+    SCOPED_TRACE(question.method + " " + question.target);
+    const auto answer = gateway_->answer_at_hand({question.method, question.target, question.headers, {}, ns_});
+    ASSERT_TRUE(answer);
+    expect_as_blocking(*answer, question);
   }
   // Everything else is for handle().
   for (const std::string target : {"/v1/records/elsewhere", "/v1/records/", "/v1/records", "/v1/records/k?envelope=2",
