@@ -414,10 +414,6 @@ class SETGET_API KeyStoreBackend {
   using GetDone = std::function<void(Result<std::vector<Lookup>>)>;
   virtual void get_async(const GetRecords& request, GetDone done);
 
-  // What get() of one key would answer, where this process knows it by itself: from a cache that is as coherent as get() is. Empty
-  // elsewhere, which says nothing of the record. Never waits. Default: empty. Thread rule: any thread.
-  virtual std::optional<Lookup> get_at_hand(std::string_view ns, std::string_view key, TimePoint now);
-
   // Range digests over every live record, in order and without a gap: the first range begins at 0. What changes meanwhile may or may not
   // be in it. Default: by scan(), page by page, so that the memory needed is that of the ranges.
   virtual Result<std::vector<RangeDigest>> digest(const DigestRecords& request);
@@ -435,6 +431,10 @@ class SETGET_API KeyStoreBackend {
   // as history(); per entry kResourceExhausted at the outbox's limit.
   virtual Result<std::vector<Result<bool>>> begin_history(std::span<const BeginHistory> entries,
                                                           Deadline deadline = Deadline::in(Milliseconds(30'000)));
+
+  // What get() of one key would answer, where this process knows it by itself: from a cache that is as coherent as get() is. Empty
+  // elsewhere, which says nothing of the record. Never waits. Default: empty. Thread rule: any thread.
+  virtual std::optional<Lookup> get_at_hand(std::string_view ns, std::string_view key, TimePoint now);
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------
