@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 step() { echo "== $*"; }
 
 step "add_subdirectory consumer"
-cmake -S "$source_dir/tests/install/subdirectory" -B "$work/build" -G Ninja -DSETGET_SOURCE="$source_dir" -DCMAKE_BUILD_TYPE="$2" -DCMAKE_UNITY_BUILD=ON \
+cmake -S "$source_dir/tests/install/subdirectory" -B "$work/build" -G Ninja -DSETGET_SOURCE="$source_dir" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_UNITY_BUILD=ON \
   -DCMAKE_CXX_COMPILER="${CXX:-c++}" ${SETGET_CCACHE:+-DCMAKE_CXX_COMPILER_LAUNCHER="$SETGET_CCACHE"} >"$work/configure.log" ||
   { cat "$work/configure.log"; exit 1; }
 cmake --build "$work/build" >"$work/build.log" || { tail -n 40 "$work/build.log"; exit 1; }

@@ -5,6 +5,8 @@
 
 #include <setget/testing/commands.hpp>
 
+#include "support/sanitized.hpp"
+
 namespace {
 
 using namespace setget_test;
@@ -451,15 +453,17 @@ void compare_with_what_was_read(std::uint64_t seed, bool plain) {
   }
 }
 
+constexpr std::uint64_t kSeeds = setget_test::kSanitized ? 8 : 40;
+
 TEST(History, agrees_with_what_was_read_at_each_moment) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     compare_with_what_was_read(seed, false);
     if (HasFatalFailure()) return;
   }
 }
 
 TEST(History, says_nothing_wrong_where_flows_without_history_share_keys) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     compare_with_what_was_read(seed, true);
     if (HasFatalFailure()) return;
   }
