@@ -227,6 +227,9 @@ class SETGET_API ArchiveBackend {
   virtual Result<HistoryLookup> get_history(const GetHistory& request);
   // Every record that was in force at `at` and had not expired then, in the order of scans; all of them with their records.
   virtual Result<SummaryPage> scan_history(const ScanHistory& request);
+  // ArchiveStats::history_of alone: the first run of every process asks for it, and what stats() counts may take long. Default: from
+  // stats().
+  virtual Result<std::string> history_of();
 };
 
 }  // namespace setget::inline v0

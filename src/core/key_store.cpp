@@ -21,6 +21,11 @@ Result<std::size_t> ArchiveBackend::release(std::span<const ArchiveId>) { return
 Result<std::size_t> ArchiveBackend::write_history(const WriteHistory&) { return no_history("archive"); }
 Result<HistoryLookup> ArchiveBackend::get_history(const GetHistory&) { return no_history("archive"); }
 Result<SummaryPage> ArchiveBackend::scan_history(const ScanHistory&) { return no_history("archive"); }
+Result<std::string> ArchiveBackend::history_of() {
+  auto all = stats();
+  if (!all) return std::move(all).error();
+  return std::move(all->history_of);
+}
 Result<HistoryBatch> KeyStoreBackend::history(const ReadHistory&) { return no_history("store"); }
 Result<void> KeyStoreBackend::confirm_history(std::span<const OutboxPlace>, Deadline) { return no_history("store"); }
 Result<std::vector<Result<bool>>> KeyStoreBackend::begin_history(std::span<const BeginHistory>, Deadline) { return no_history("store"); }

@@ -126,6 +126,10 @@ class MongoArchive final : public ArchiveBackend {
   Result<std::size_t> write_history(const WriteHistory& request) override { return history_.write(request); }
   Result<HistoryLookup> get_history(const GetHistory& request) override { return history_.get(request); }
   Result<SummaryPage> scan_history(const ScanHistory& request) override { return history_.scan(request); }
+  Result<std::string> history_of() override {
+    const auto deadline = place_->clients().own_deadline();
+    return place_->call(deadline, [&](mongoc_client_t* client) { return history_.of(client, deadline); });
+  }
 
  private:
   Result<std::size_t> erase(mongoc_client_t* client, const Document& filter, Deadline deadline) {

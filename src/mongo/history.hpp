@@ -23,6 +23,8 @@ class History {
   // By age, then by space; at most `limit` states. Returns how many.
   Result<std::size_t> reclaim(const ReclaimArchive& request, std::size_t limit);
   Result<void> add_to(ArchiveStats& stats, mongoc_client_t* client, Deadline deadline);
+  // Empty: of nothing.
+  Result<std::string> of(mongoc_client_t* client, Deadline deadline);
 
  private:
   class Writing;

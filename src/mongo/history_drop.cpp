@@ -283,4 +283,10 @@ Result<void> History::add_to(ArchiveStats& stats, mongoc_client_t* client, Deadl
   return {};
 }
 
+Result<std::string> History::of(mongoc_client_t* client, Deadline deadline) {
+  auto there = known(client, deadline);
+  if (!there) return std::move(there).error();
+  return *there ? std::move((*there)->of) : std::string();
+}
+
 }  // namespace setget::inline v0::mongo

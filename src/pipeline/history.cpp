@@ -184,9 +184,9 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
   std::uint64_t moved = 0;
   if (flows == begun) return moved;
   const auto of = kept_flows(*flows);
-  auto stats = archive().stats();
-  if (!stats) return std::move(stats).error();
-  if (stats->history_of == of || (of == kNoFlows && stats->history_of.empty())) {
+  auto known_of = archive().history_of();
+  if (!known_of) return std::move(known_of).error();
+  if (*known_of == of || (of == kNoFlows && known_of->empty())) {
     begun = flows;
     return moved;
   }

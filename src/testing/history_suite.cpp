@@ -475,11 +475,14 @@ void what_it_is_a_history_of_is_kept(Trial& t) {
     return t.archive().write_history({.source = {.uuid = "s", .epoch = 1}, .states = {}, .of = of, .since = past.at(since)}).value();
   };
   EXPECT_EQ(t.archive().stats().value().history_of, "");
+  EXPECT_EQ(t.archive().history_of().value(), "");
   EXPECT_EQ(say("orders", 20), 0u);
   EXPECT_EQ(t.archive().stats().value().history_of, "orders");
+  EXPECT_EQ(t.archive().history_of().value(), "orders");
   EXPECT_EQ(t.archive().stats().value().history_from, past.at(20));
   EXPECT_EQ(say("orders\nitems", 15), 0u);
   EXPECT_EQ(t.archive().stats().value().history_of, "orders\nitems");
+  EXPECT_EQ(t.archive().history_of().value(), "orders\nitems");
   EXPECT_EQ(t.archive().stats().value().history_from, past.at(20)) << "it never goes back";
   EXPECT_EQ(past.key("k", 12), "a/one");
 }

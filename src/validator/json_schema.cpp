@@ -116,17 +116,14 @@ Result<Report> report(const SharedProgram& program, const Tape& tape, const Exac
 }
 
 Result<bool> report_into(Report& into, const SharedProgram& program, const Tape& tape, const Exactness* exactness) {
-  return guarded<bool>([&]() -> Result<bool> {
-    auto& ledger = ReportWriter::begin(into);
-    Found found;
-    auto valid = evaluate<bool>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
+  return guarded<bool>([&] {
+    return evaluate<bool>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
       Eval eval(*program, on, of, kept().bits);
-      found = detail::schema::list_violations(*program, eval, ledger);
+      const auto found = detail::schema::list_violations(*program, eval, ReportWriter::begin(into));
       stop = eval.stop();
-      return found.count == 0 && !found.truncated;
+      if (stop == Stop::kNone) ReportWriter::end(into, found, program);
+      return into.valid;
     });
-    if (valid) ReportWriter::end(into, found, program);
-    return valid;
   });
 }
 

@@ -3,7 +3,7 @@
 namespace setget::inline v0::detail::schema {
 
 Found Reporter::run() {
-  if (program_.root.fast) visit(program_.root, 1, {}, "", nullptr);
+  if (program_.root.fast) visit(program_.root, 1, {}, nullptr);
   return {.first = first_, .count = count_, .truncated = truncated_};
 }
 
@@ -32,47 +32,43 @@ inline void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t ty
   }
 }
 
-bool Reporter::visit(const Node& node, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks) {
-  if (over()) return false;
-  const auto before = count_;
+void Reporter::visit(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
+  if (over()) return;
   const auto type = type_at(tape_, at);
-  if (node.never) {
-    never(node, at, where, keyword);
-    return false;
-  }
+  if (node.never) return never(node, at, where);
   const bool typed = (node.types & type) != 0 || eval_.type_holds(node, type, at);
-  if (over()) return false;
   if (!typed) {
+    if (over()) return;
     add(node, where, "type", Shown{at}, " is ", TypeName{type}, ", expected ", Types{node.types});
   }
   // Where the type is wrong the keywords for the right one have nothing to say.
-  if ((node.deep & type) == 0) return typed;
-  if (!eval_.spend(1)) return false;
-  if (eval_.nesting() == 0) return eval_.halt(Stop::kNesting), false;
+  if ((node.deep & type) == 0 || !eval_.spend(1)) return;
+  if (eval_.nesting() == 0) return eval_.halt(Stop::kNesting);
   --eval_.nesting();
-  const auto* outer = eval_.scope();
-  const Scope scope{node.resource, outer};
-  if (program_.dynamic && outer->resource != node.resource) eval_.set_scope(&scope);
-  const bool unevaluated = type == kObject ? node.has_unevaluated_properties : (type == kArray && node.has_unevaluated_items);
-  Marks own;
-  if (unevaluated) {
-    own.count = count_of(tape_, at);
-    own.offset = eval_.bits().take((own.count + 63) / 64);
+  const auto* const outer = eval_.scope();
+  Scope scope;
+  if (program_.dynamic && outer->resource != node.resource) {
+    scope = {.resource = node.resource, .outer = outer};
+    eval_.set_scope(&scope);
   }
-  keywords(node, at, type, where, unevaluated ? &own : marks);
-  if (unevaluated) {
+  if (type == kObject ? node.has_unevaluated_properties : (type == kArray && node.has_unevaluated_items)) {
+    Marks own{.count = count_of(tape_, at)};
+    own.offset = eval_.bits().take((own.count + 63) / 64);
+    keywords(node, at, type, where, &own);
     rest(node, at, type, where, own);
     eval_.bits().release(own.offset);
     if (marks) {
       for (std::size_t i = 0; i < marks->count; ++i) eval_.bits().set(marks->offset, i);
     }
+  } else {
+    keywords(node, at, type, where, marks);
   }
   eval_.set_scope(outer);
   ++eval_.nesting();
-  return typed && count_ == before && !over();
 }
 
-void Reporter::never(const Node& node, std::size_t at, const Where& where, std::string_view keyword) {
+void Reporter::never(const Node& node, std::size_t at, const Where& where) {
+  const auto keyword = where.keyword ? where.keyword->keyword : std::string_view();
   if ((keyword == "additionalProperties" || keyword == "unevaluatedProperties") && where.instance) {
     add(node, where, keyword, "the name \"", Name{where.instance}, "\" is not allowed, its value is ", Shown{at});
   } else {

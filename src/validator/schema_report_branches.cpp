@@ -34,19 +34,19 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
     case OpKind::kRef: {
       if (passes(op.edge, at)) return;
       const auto step = Step::of_keyword(where.keyword, op.keyword);
-      visit(op.edge, at, {where.instance, &step, where.parent}, op.keyword, marks);
+      visit(op.edge, at, {where.instance, &step, where.parent}, marks);
       return;
     }
     case OpKind::kDynamicRef: {
       const auto step = Step::of_keyword(where.keyword, op.keyword);
-      visit(*eval_.dynamic_target(op, false), at, {where.instance, &step, where.parent}, op.keyword, marks);
+      visit(*eval_.dynamic_target(op, false), at, {where.instance, &step, where.parent}, marks);
       return;
     }
     case OpKind::kAllOf:
       for (std::size_t i = 0; i < op.branches.size(); ++i) {
         if (passes(op.branches[i], at)) continue;
         const auto index = Step::of_keyword(where.keyword, op.keyword, i);
-        visit(op.branches[i], at, {where.instance, &index, where.parent}, op.keyword, marks);
+        visit(op.branches[i], at, {where.instance, &index, where.parent}, marks);
       }
       return;
     case OpKind::kAnyOf:
@@ -60,8 +60,7 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
       const bool holds = attempt(op.edge, at, marks);
       if (over()) return;
       const auto branch = Step::of_keyword(where.keyword, holds ? "then" : "else");
-      if (holds ? op.has_then : op.has_else)
-        visit(holds ? op.then_edge : op.else_edge, at, {where.instance, &branch, where.parent}, branch.keyword, marks);
+      if (holds ? op.has_then : op.has_else) visit(holds ? op.then_edge : op.else_edge, at, {where.instance, &branch, where.parent}, marks);
       return;
     }
   }
@@ -140,7 +139,7 @@ void Reporter::alternatives(const Node& node, const Op& op, std::size_t at, std:
   for (std::size_t i = 0; i < count; ++i) {
     if (!possible.test(i)) continue;
     const auto index = Step::of_keyword(where.keyword, op.keyword, i);
-    visit(op.branches[i], at, {where.instance, &index, own}, op.keyword, nullptr);
+    visit(op.branches[i], at, {where.instance, &index, own}, nullptr);
   }
 }
 

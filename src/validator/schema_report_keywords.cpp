@@ -78,7 +78,7 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
     }
     if (!dependent.has_schema) continue;
     const auto name = Step::of_keyword(where.keyword, dependent.keyword, dependent.name);
-    visit(dependent.schema, at, {where.instance, &name, where.parent}, dependent.keyword, marks);
+    visit(dependent.schema, at, {where.instance, &name, where.parent}, marks);
   }
   eval_.bits().release(seen);
 }
@@ -91,11 +91,11 @@ bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, s
     matched = true;
     if (passes(to, key + 1)) return;
     const auto step = Step::of_keyword(where.keyword, keyword, token);
-    visit(to, key + 1, {&instance, &step, where.parent}, keyword, nullptr);
+    visit(to, key + 1, {&instance, &step, where.parent}, nullptr);
   };
   if (part.has_names) {
     const auto step = Step::of_keyword(where.keyword, "propertyNames");
-    visit(part.property_names, key, {&instance, &step, where.parent}, "propertyNames", nullptr);
+    visit(part.property_names, key, {&instance, &step, where.parent}, nullptr);
   }
   if (number != NameMap::kNone) {
     const auto& entry = part.entries[number];
@@ -111,7 +111,7 @@ bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, s
     matched = true;
     if (!passes(part.additional, key + 1)) {
       const auto step = Step::of_keyword(where.keyword, "additionalProperties");
-      visit(part.additional, key + 1, {&instance, &step, where.parent}, "additionalProperties", nullptr);
+      visit(part.additional, key + 1, {&instance, &step, where.parent}, nullptr);
     }
   }
   return matched;
@@ -133,12 +133,12 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
         if (!passes(part.prefix[ordinal], item)) {
           const auto instance = Step::of_index(where.instance, ordinal);
           const auto index = Step::of_keyword(where.keyword, part.prefix_keyword, ordinal);
-          visit(part.prefix[ordinal], item, {&instance, &index, where.parent}, part.prefix_keyword, nullptr);
+          visit(part.prefix[ordinal], item, {&instance, &index, where.parent}, nullptr);
         }
       } else if (part.has_items) {
         if (!passes(part.items, item)) {
           const auto instance = Step::of_index(where.instance, ordinal);
-          visit(part.items, item, {&instance, &items, where.parent}, part.items_keyword, nullptr);
+          visit(part.items, item, {&instance, &items, where.parent}, nullptr);
         }
       } else {
         evaluated = false;
@@ -184,7 +184,7 @@ void Reporter::rest(const Node& node, std::size_t at, std::uint8_t type, const W
     if (is_object) name = text_at(tape_, item++);
     if (!eval_.bits().test(marks.offset, ordinal)) {
       const auto instance = is_object ? Step::of_name(where.instance, name) : Step::of_index(where.instance, ordinal);
-      visit(to, item, {&instance, &step, where.parent}, keyword, nullptr);
+      visit(to, item, {&instance, &step, where.parent}, nullptr);
     }
     item = next_of(tape_.words, item);
   }

@@ -120,12 +120,11 @@ class Reporter {
     const auto type = type_at(tape_, at);
     return (to.node->types & type) != 0 && (to.node->deep & type) == 0;
   }
-  // True if the value is valid. `keyword` is the one that led here.
-  bool visit(const Edge& to, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks) {
-    return !to.fast || visit(*to.node, at, where, keyword, marks);
+  void visit(const Edge& to, std::size_t at, const Where& where, const Marks* marks) {
+    if (to.fast) visit(*to.node, at, where, marks);
   }
-  bool visit(const Node& node, std::size_t at, const Where& where, std::string_view keyword, const Marks* marks);
-  void never(const Node& node, std::size_t at, const Where& where, std::string_view keyword);
+  void visit(const Node& node, std::size_t at, const Where& where, const Marks* marks);
+  void never(const Node& node, std::size_t at, const Where& where);
   void keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks);
   void values(const Node& node, const ValueSet& set, std::size_t at, const Where& where);
   void string(const Node& node, std::size_t at, const Where& where);

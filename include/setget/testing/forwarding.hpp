@@ -120,6 +120,7 @@ class SETGET_API ForwardingArchive : public ArchiveBackend {
   Result<std::size_t> write_history(const WriteHistory& request) override { return inner_->write_history(request); }
   Result<HistoryLookup> get_history(const GetHistory& request) override { return inner_->get_history(request); }
   Result<SummaryPage> scan_history(const ScanHistory& request) override { return inner_->scan_history(request); }
+  Result<std::string> history_of() override { return inner_->history_of(); }
 
  private:
   std::shared_ptr<ArchiveBackend> inner_;
