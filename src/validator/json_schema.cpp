@@ -16,7 +16,6 @@ namespace {
 using detail::schema::Compiler;
 using detail::schema::Eval;
 using detail::schema::Exactness;
-using detail::schema::Found;
 using detail::schema::Registry;
 using detail::schema::ScratchBits;
 using detail::schema::Stop;
