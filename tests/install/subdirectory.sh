@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# subdirectory.sh SOURCE BUILD_TYPE: a host with setget in its own build, as shared libraries; and what these export.
+# subdirectory.sh SOURCE: a host with setget in its own build, as shared libraries; and what these export. Not optimised: that exports no less.
 set -euo pipefail
 source_dir=$1
 work=$(mktemp -d)
