@@ -121,19 +121,25 @@ void bench_redis_http(const Settings& settings, Report& report) {
   } else {
     std::printf("redis-http-get: no webdis (Debian: webdis), so there is nothing to compare with\n");
   }
-  std::vector<double> theirs, ours, theirs_hot, ours_hot;
+  std::vector<Turn> turns, hot_turns;
+  const auto theirs = [&](std::uint64_t records) {
+    return webdis ? request_rate(settings, with_wrk, webdis_port, "/GET/", ".txt", records) : 0.0;
+  };
   for (int trial = 0; trial < settings.trials; ++trial) {
-    if (webdis) theirs.push_back(request_rate(settings, with_wrk, webdis_port, "/GET/", ".txt"));
-    ours.push_back(request_rate(settings, with_wrk, served.port(), "/v1/records/", ""));
-    if (webdis) theirs_hot.push_back(request_rate(settings, with_wrk, webdis_port, "/GET/", ".txt", kHot));
-    ours_hot.push_back(request_rate(settings, with_wrk, cached.port(), "/v1/records/", "", kHot));
+    Turn turn{.theirs = theirs(kRecords)};
+    turn.ours = request_rate(settings, with_wrk, served.port(), "/v1/records/", "");
+    turns.push_back(turn);
+    Turn hot{.theirs = theirs(kHot)};
+    hot.ours = request_rate(settings, with_wrk, cached.port(), "/v1/records/", "", kHot);
+    hot_turns.push_back(hot);
   }
-  Line line{.name = "redis-http-get", .value = median(ours), .unit = "gets/s", .target = 1.5, .aim = 1.9};
-  if (webdis) line.baseline = median(theirs);
-  report.add(std::move(line));
-  Line hot{.name = "redis-http-get-cached", .value = median(ours_hot), .unit = "gets/s", .target = 2.5, .aim = 3};
-  if (webdis) hot.baseline = median(theirs_hot);
-  report.add(std::move(hot));
+  const auto add = [&](const char* name, const Turn& turn, double target, double aim) {
+    Line line{.name = name, .value = turn.ours, .unit = "gets/s", .target = target, .aim = aim};
+    if (webdis) line.baseline = turn.theirs;
+    report.add(std::move(line));
+  };
+  add("redis-http-get", middle(turns), 1.5, 1.9);
+  add("redis-http-get-cached", middle(hot_turns), 2.5, 3);
 }
 
 }  // namespace bench

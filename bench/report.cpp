@@ -56,6 +56,11 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+Turn middle(std::vector<Turn> turns) {
+  std::ranges::sort(turns, {}, [](const Turn& turn) { return turn.theirs > 0 ? turn.ours / turn.theirs : turn.ours; });
+  return turns[turns.size() / 2];
+}
+
 double percentile(std::vector<double> values, double share) {
   if (values.empty()) return 0;
   const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size())));

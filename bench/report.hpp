@@ -25,6 +25,14 @@ double median(std::vector<double> values);
 // The value below which `share` (0..1) of the sorted or unsorted values lie (nearest rank).
 double percentile(std::vector<double> values, double share);
 
+// What both sides of a ratio did one after the other, `theirs` 0 where there is nobody to compare with. Of many turns the one with the
+// middle ratio counts: what is measured in the same seconds is of the same machine, which may be fast in one turn and slow in the next.
+struct Turn {
+  double ours = 0;
+  double theirs = 0;
+};
+Turn middle(std::vector<Turn> turns);
+
 class Report {
  public:
   // Prints the line at once, so that a long run shows where it is.

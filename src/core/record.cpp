@@ -145,7 +145,45 @@ Payload encode_command(const Command& command) {
   return Payload::adopt(std::move(out));
 }
 
-Result<Command> decode_command(const Payload& bytes) {
+namespace {
+
+// Where a command says what only concerns the set itself. What a record is made of has no place for it: it is read past.
+struct SetTerms {
+  std::optional<Ttl> ttl{};
+  std::optional<Version> version{};
+  std::optional<Version> expected_version{};
+};
+
+Result<SetTerms> take_terms(detail::ByteReader& reader, std::uint8_t flags) {
+  SetTerms terms;
+  if ((flags & kHasTtl) != 0) {
+    if ((flags & kTtlNever) != 0) {
+      terms.ttl = Ttl::never();
+    } else {
+      const auto length = reader.varint();
+      if (!length || *length > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return damaged(reader, "ttl");
+      terms.ttl = Ttl::after(Milliseconds(static_cast<std::int64_t>(*length)));
+    }
+  }
+  if ((flags & kHasVersion) != 0) {
+    terms.version = reader.varint();
+    if (!terms.version || *terms.version == 0 || *terms.version > kMaxVersion) return damaged(reader, "version");
+  }
+  if ((flags & kHasExpectedVersion) != 0) {
+    terms.expected_version = reader.varint();
+    if (!terms.expected_version || *terms.expected_version > kMaxVersion) return damaged(reader, "expected_version");
+  }
+  return terms;
+}
+
+// Straight into what is wanted, a command or a record: on the way of every get, moving the texts from one to the other is a tenth of it.
+struct Decoded {
+  CommandKind kind = CommandKind::kSet;
+  SetTerms terms{};
+};
+
+template <class Into>
+Result<Decoded> decode_into(Into& into, const Payload& bytes) {
   detail::ByteReader reader(bytes.view());
   const auto format = reader.byte();
   if (!format) return damaged(reader, "it is empty");
@@ -154,13 +192,11 @@ Result<Command> decode_command(const Payload& bytes) {
                  fmt::format("encoded command has format {}, this library reads {}", *format, kCommandFormat))
         .at_position(0);
   }
-  Command command;
   const auto kind = reader.byte();
   if (!kind || *kind < 1 || *kind > static_cast<std::uint8_t>(CommandKind::kTouch)) return damaged(reader, "unknown kind");
-  command.kind = static_cast<CommandKind>(*kind);
   const auto flags = reader.byte();
   if (!flags || (*flags & ~kKnownFlags) != 0) return damaged(reader, "unknown flags");
-  for (auto* text : {&command.ns, &command.id, &command.account, &command.flow, &command.owner, &command.content_type}) {
+  for (auto* text : {&into.ns, &into.id, &into.account, &into.flow, &into.owner, &into.content_type}) {
     const auto value = reader.sized_bytes();
     if (!value) return damaged(reader, "a text runs past the end");
     text->assign(*value);
@@ -171,25 +207,10 @@ Result<Command> decode_command(const Payload& bytes) {
     const auto name = reader.sized_bytes();
     const auto value = name ? reader.sized_bytes() : std::nullopt;
     if (!value) return damaged(reader, "an attribute runs past the end");
-    command.attributes.insert_or_assign(std::string(*name), std::string(*value));
+    into.attributes.insert_or_assign(std::string(*name), std::string(*value));
   }
-  if ((*flags & kHasTtl) != 0) {
-    if ((*flags & kTtlNever) != 0) {
-      command.ttl = Ttl::never();
-    } else {
-      const auto length = reader.varint();
-      if (!length || *length > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return damaged(reader, "ttl");
-      command.ttl = Ttl::after(Milliseconds(static_cast<std::int64_t>(*length)));
-    }
-  }
-  if ((*flags & kHasVersion) != 0) {
-    command.version = reader.varint();
-    if (!command.version || *command.version == 0 || *command.version > kMaxVersion) return damaged(reader, "version");
-  }
-  if ((*flags & kHasExpectedVersion) != 0) {
-    command.expected_version = reader.varint();
-    if (!command.expected_version || *command.expected_version > kMaxVersion) return damaged(reader, "expected_version");
-  }
+  const auto terms = take_terms(reader, *flags);
+  if (!terms) return terms.error();
   const auto count = reader.varint();
   const auto packed = count ? reader.sized_bytes() : std::nullopt;
   if (!packed) return damaged(reader, "the keys run past the end");
@@ -201,8 +222,21 @@ Result<Command> decode_command(const Payload& bytes) {
   }
   if (found != *count) return damaged(reader, "the number of keys");
   const auto packed_at = static_cast<std::size_t>(packed->data() - bytes.data());
-  command.keys = KeyList::from_packed(bytes.slice(packed_at, packed->size()), static_cast<std::size_t>(found));
-  command.payload = bytes.slice(reader.position());
+  into.keys = KeyList::from_packed(bytes.slice(packed_at, packed->size()), static_cast<std::size_t>(found));
+  into.payload = bytes.slice(reader.position());
+  return Decoded{.kind = static_cast<CommandKind>(*kind), .terms = *terms};
+}
+
+}  // namespace
+
+Result<Command> decode_command(const Payload& bytes) {
+  Result<Command> command{Command{}};
+  const auto decoded = decode_into(*command, bytes);
+  if (!decoded) return decoded.error();
+  command->kind = decoded->kind;
+  command->ttl = decoded->terms.ttl;
+  command->version = decoded->terms.version;
+  command->expected_version = decoded->terms.expected_version;
   return command;
 }
 
@@ -226,25 +260,15 @@ Digest content_digest(const Command& command) {
 }
 
 Result<Record> make_record(const Payload& encoded, const StoredMeta& meta) {
-  auto command = decode_command(encoded);
-  if (!command) return std::move(command).error();
-  Record record;
-  record.ns = std::move(command->ns);
-  record.id = std::move(command->id);
-  record.keys = std::move(command->keys);
-  record.lost_keys = meta.lost_keys;
-  record.account = std::move(command->account);
-  record.flow = std::move(command->flow);
-  record.owner = std::move(command->owner);
-  record.payload = std::move(command->payload);
-  record.content_type = std::move(command->content_type);
-  record.attributes = std::move(command->attributes);
-  record.version = meta.version;
-  record.revision = meta.revision;
-  record.stamp = meta.stamp;
-  record.created_at = time_of(meta.stamp);
-  record.expires_at = meta.expires_at;
-  record.ttl_rule = meta.ttl_rule;
+  Result<Record> record{Record{}};
+  if (const auto decoded = decode_into(*record, encoded); !decoded) return decoded.error();
+  record->lost_keys = meta.lost_keys;
+  record->version = meta.version;
+  record->revision = meta.revision;
+  record->stamp = meta.stamp;
+  record->created_at = time_of(meta.stamp);
+  record->expires_at = meta.expires_at;
+  record->ttl_rule = meta.ttl_rule;
   return record;
 }
 

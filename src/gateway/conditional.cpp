@@ -19,7 +19,8 @@ std::string entity_tag(const Record& record, Representation representation, Tier
   const fmt::format_int revision(record.revision);
   tag.append(1, '"').append(version.data(), version.size()).append(1, '.').append(revision.data(), revision.size()).append(1, '.');
   for (int shift = 60; shift >= 0; shift -= 4) tag += "0123456789abcdef"[(identity.low >> shift) & 15];
-  return tag.append(form).append(1, '"');
+  tag.append(form).append(1, '"');
+  return tag;  // what append() returns would be copied
 }
 
 bool names_tag(std::string_view list, std::string_view tag, Compare compare) noexcept {

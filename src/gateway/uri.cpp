@@ -117,6 +117,7 @@ std::vector<Reason> Query::check(std::span<const std::string_view> known, std::s
 Target split_target(std::string_view target) noexcept {
   std::size_t start = 0;
   for (const std::string_view scheme : {std::string_view("http://"), std::string_view("https://")}) {
+    if (target.starts_with('/')) break;  // as nearly all do
     if (target.substr(0, scheme.size()) != scheme) continue;
     start = std::min(target.find_first_of("/?", scheme.size()), target.size());
   }

@@ -269,20 +269,21 @@ HttpConnection::Step HttpConnection::handle() {
   const bool waits = threads_.split() && !listener_.gateway->answers_later(request);
   handoff_.store(Handoff::kOpen, std::memory_order_relaxed);
   work_.emplace(threads_.work());
-  // The reference travels with the answer: a foreign thread must not be the one that ends the connection.
-  auto ask = [self = shared_from_this(), asked = std::move(request)]() mutable {
-    auto& gateway = *self->listener_.gateway;
-    auto& shared = *self->shared_;
-    Gateway::Done done = [keeper = std::move(self)](GatewayResponse response) mutable { answer(std::move(keeper), std::move(response)); };
-    shared.answering.fetch_add(1, std::memory_order_relaxed);
-    gateway.handle(std::move(asked), std::move(done));
-  };
-  if (waits)
-    threads_.wait_in(std::move(ask));
-  else
-    ask();
+  if (waits) {
+    threads_.wait_in([self = shared_from_this(), asked = std::move(request)]() mutable { ask_gateway(std::move(self), std::move(asked)); });
+  } else {
+    ask_gateway(shared_from_this(), std::move(request));
+  }
   if (handoff_.exchange(Handoff::kAsked, std::memory_order_acq_rel) == Handoff::kOpen) return Step::kWait;
   return answered();
+}
+
+// The reference travels with the answer: a foreign thread must not be the one that ends the connection.
+void HttpConnection::ask_gateway(std::shared_ptr<HttpConnection> self, GatewayRequest&& request) {
+  auto& gateway = *self->listener_.gateway;
+  self->shared_->answering.fetch_add(1, std::memory_order_relaxed);
+  gateway.handle(std::move(request),
+                 [keeper = std::move(self)](GatewayResponse response) mutable { answer(std::move(keeper), std::move(response)); });
 }
 
 // On any thread, once for each request.
@@ -416,8 +417,17 @@ void HttpConnection::reset_request() {
   enter(more ? Phase::kHeader : Phase::kIdle, more ? shared_->options.header_timeout : shared_->options.idle_timeout);
 }
 
+struct HttpConnection::ReadDone {
+  explicit ReadDone(HttpConnection& of) : self(of.shared_from_this()), memory(&of.read_memory_) {}
+  std::shared_ptr<HttpConnection> self;
+  OpMemory* memory;  // asked for after `self` was moved from as well
+  using allocator_type = OpAllocator<void>;
+  allocator_type get_allocator() const noexcept { return allocator_type(*memory); }
+  void operator()(const error_code& error, std::size_t bytes) { self->on_read(error, bytes); }
+};
+
 void HttpConnection::read_some() {
-  auto done = [self = shared_from_this()](const error_code& error, std::size_t bytes) { self->on_read(error, bytes); };
+  ReadDone done(*this);
   if (phase_.load(std::memory_order_relaxed) == Phase::kBody && !parser_->chunked()) {
     const std::size_t ready = std::min(body_size_, body_filled_ + kBodyStep);
     if (body_.size() < ready) body_.resize(ready);

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "http/op_memory.hpp"
 #include "http/shared.hpp"
 
 namespace setget::inline v0::detail {
@@ -51,6 +52,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Step advance_sized_body();
   Step advance_chunked_body();
   Step handle();
+  static void ask_gateway(std::shared_ptr<HttpConnection> self, GatewayRequest&& request);
   static void answer(std::shared_ptr<HttpConnection> self, GatewayResponse&& response) noexcept;
   Step answered();
   Step refuse(int status, ErrorCode code, std::string detail);
@@ -63,6 +65,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::optional<Step> refuse_ambiguous();
   GatewayRequest take_request();
 
+  struct ReadDone;
   void read_some();
   void write_some();
   void on_read(const boost::system::error_code& error, std::size_t bytes);
@@ -77,6 +80,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::shared_ptr<HttpShared> shared_;
   Threads& threads_;
 
+  OpMemory read_memory_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::string body_;

@@ -16,9 +16,12 @@ struct AskedFor {
 // nothing where the store knows what speaks against it. Errors: the store's.
 Result<Found> confirm(KeyStoreBackend& store, AskedFor asked, Record&& record, TimePoint now, Deadline deadline);
 
-// What the store found, as the reader's clock sees it: a backend may evict late.
+// Whether the store found something, as the reader's clock sees it: a backend may evict late.
+inline bool is_live(const Lookup& lookup, TimePoint now) {
+  return lookup.status == Lookup::Status::kFound && lookup.record && !lookup.record->expired(now);
+}
 inline std::optional<Record> live(Lookup& lookup, TimePoint now) {
-  if (lookup.status != Lookup::Status::kFound || !lookup.record || lookup.record->expired(now)) return std::nullopt;
+  if (!is_live(lookup, now)) return std::nullopt;
   return std::move(lookup.record);
 }
 

@@ -128,8 +128,10 @@ void ask_store_only(const ReaderOptions& options, std::string_view key, std::str
       {.ns = ns, .keys = std::span(&key, 1), .now = now, .deadline = deadline},
       [now, metrics = options.metrics, finish = std::move(finish)](Result<std::vector<Lookup>> looked) mutable {
         if (!looked) return finish(std::move(looked).error());
-        Found found{.record = detail::live(looked->front(), now)};
-        count(*metrics, found);
+        // Where it is sent from: a record has many texts to move.
+        Result<Found> found{Found{}};
+        if (auto& lookup = looked->front(); detail::is_live(lookup, now)) found->record = std::move(lookup.record);
+        count(*metrics, *found);
         finish(std::move(found));
       });
 }
