@@ -94,10 +94,13 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
   return response;
 }
 
+GatewayResponse record_answer(const GatewayRequest& request, const Found& found, Representation representation, bool tiers) {
+  if (found.record) return record_response(request, *found.record, found.tier, representation, tiers);
+  return refusal(request.header("If-Match").empty() ? 404 : 412, "no record under this key");
+}
 GatewayResponse record_answer(const GatewayRequest& request, const Result<Found>& found, Representation representation, bool tiers) {
   if (!found) return problem_of(found.error());
-  if (found->record) return record_response(request, *found->record, found->tier, representation, tiers);
-  return refusal(request.header("If-Match").empty() ? 404 : 412, "no record under this key");
+  return record_answer(request, *found, representation, tiers);
 }
 
 }  // namespace
@@ -135,9 +138,9 @@ std::optional<GatewayResponse> GatewayCore::get_record_at_hand(const Call& call)
   const auto question = record_question(call);
   if (!question) return std::nullopt;
   const auto& reader = pipeline().reader();
-  auto found = reader.find_at_hand(question->key, question->ns);
+  const auto found = reader.find_at_hand(question->key, question->ns);
   if (!found) return std::nullopt;
-  return record_answer(call.request, *std::move(found), question->representation, reader.reads_through());
+  return record_answer(call.request, *found, question->representation, reader.reads_through());
 }
 
 GatewayResponse GatewayCore::get_records(const Call& call) {

@@ -148,8 +148,9 @@ std::optional<Found> Reader::find_at_hand(std::string_view key, std::string_view
   const auto now = options_.clock->now();
   auto lookup = options_.key_store.backend()->get_at_hand(ns, key, now);
   if (!lookup || (through_ && lookup->status == Lookup::Status::kUnknown)) return std::nullopt;
-  Found found{.record = detail::live(*lookup, now)};
-  count(*options_.metrics, found);
+  std::optional<Found> found{std::in_place};
+  if (detail::is_live(*lookup, now)) found->record = std::move(lookup->record);
+  count(*options_.metrics, *found);
   return found;
 }
 
