@@ -168,7 +168,8 @@ struct Op {
   std::uint32_t dynamic_name = 0;
 };
 
-struct Node {
+// What a visit asks first shares a cache line.
+struct alignas(64) Node {
   std::uint8_t types = kAnyType;
   std::uint8_t deep = 0;  // types of which more than the type is checked
   bool leaf = false;      // nothing in it applies schemas to parts but a flat array
