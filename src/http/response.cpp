@@ -5,6 +5,7 @@
 #include <boost/beast/http/status.hpp>
 
 #include <array>
+#include <cstring>
 #include <ctime>
 
 namespace setget::inline v0::detail {
@@ -30,28 +31,51 @@ std::string_view date_now() {
 
 bool is_bodiless(int status) noexcept { return status == 204 || status == 304 || status < 200; }
 
+namespace {
+
+constexpr std::string_view kNewLine = "\r\n";
+constexpr std::string_view kColon = ": ";
+
+// Texts one behind the other, in room that was counted before.
+class Pieces {
+ public:
+  Pieces(std::string& out, std::size_t room) {
+    const auto from = out.size();
+    out.resize(from + room);
+    at_ = out.data() + from;
+  }
+  Pieces& operator<<(std::string_view text) noexcept {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+    return *this;
+  }
+
+ private:
+  char* at_;
+};
+
+}  // namespace
+
 void append_response_head(std::string& head, const GatewayResponse& response, bool keep_alive) {
-  const auto reason = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(response.status));
-  head.reserve(384);
-  head += "HTTP/1.1 ";
+  constexpr std::string_view kVersion = "HTTP/1.1 ";
+  constexpr std::string_view kDate = "\r\nDate: ";
+  constexpr std::string_view kLength = "\r\nContent-Length: ";
+  const auto text_of = [](const fmt::format_int& number) { return std::string_view(number.data(), number.size()); };
+  const auto known = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(response.status));
+  const std::string_view reason(known.data(), known.size());
+  const std::string_view date = date_now();
+  const std::string_view end = keep_alive ? "\r\nConnection: keep-alive\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
   const fmt::format_int status(response.status);
-  head.append(status.data(), status.size());
-  head += ' ';
-  head.append(reason.data(), reason.size());
-  head += "\r\nDate: ";
-  head += date_now();
-  for (const auto& [name, value] : response.headers) {
-    head += "\r\n";
-    head += name;
-    head += ": ";
-    head += value;
-  }
-  if (!is_bodiless(response.status)) {
-    head += "\r\nContent-Length: ";
-    const fmt::format_int length(response.body.size());
-    head.append(length.data(), length.size());
-  }
-  head += keep_alive ? "\r\nConnection: keep-alive\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
+  const fmt::format_int length(response.body.size());
+  const bool has_length = !is_bodiless(response.status);
+  std::size_t size = kVersion.size() + status.size() + 1 + reason.size() + kDate.size() + date.size() + end.size();
+  for (const auto& [name, value] : response.headers) size += kNewLine.size() + name.size() + kColon.size() + value.size();
+  if (has_length) size += kLength.size() + length.size();
+  Pieces pieces(head, size);
+  pieces << kVersion << text_of(status) << " " << reason << kDate << date;
+  for (const auto& [name, value] : response.headers) pieces << kNewLine << name << kColon << value;
+  if (has_length) pieces << kLength << text_of(length);
+  pieces << end;
 }
 
 }  // namespace setget::inline v0::detail
