@@ -281,9 +281,11 @@ HttpConnection::Step HttpConnection::handle() {
 // The reference travels with the answer: a foreign thread must not be the one that ends the connection.
 void HttpConnection::ask_gateway(std::shared_ptr<HttpConnection> self, GatewayRequest&& request) {
   auto& gateway = *self->listener_.gateway;
-  self->shared_->answering.fetch_add(1, std::memory_order_relaxed);
-  gateway.handle(std::move(request),
-                 [keeper = std::move(self)](GatewayResponse response) mutable { answer(std::move(keeper), std::move(response)); });
+  auto& shared = *self->shared_;
+  // Before it is counted: where there is no memory for it nobody would count it back.
+  Gateway::Done done = [keeper = std::move(self)](GatewayResponse response) mutable { answer(std::move(keeper), std::move(response)); };
+  shared.answering.fetch_add(1, std::memory_order_relaxed);
+  gateway.handle(std::move(request), std::move(done));
 }
 
 // On any thread, once for each request.
