@@ -98,10 +98,13 @@ Result<void> ask(Pool& server, const StoreReport& store, ServerReport& report, D
   if (!connection) return std::move(connection).error();
   ask_time(*connection, report, deadline);
 
-  std::vector<RedisCommand> questions = {RedisCommand::of("INFO"), RedisCommand::of("CONFIG", "GET", "append*"),
-                                         RedisCommand::of("CONFIG", "GET", "save"), RedisCommand::of("CONFIG", "GET", "maxmemory*"),
+  std::vector<RedisCommand> questions = {RedisCommand::of("INFO"),
+                                         RedisCommand::of("CONFIG", "GET", "append*"),
+                                         RedisCommand::of("CONFIG", "GET", "aof-load-truncated"),
+                                         RedisCommand::of("CONFIG", "GET", "save"),
+                                         RedisCommand::of("CONFIG", "GET", "maxmemory*"),
                                          RedisCommand::of("CONFIG", "GET", "min-replicas-*")};
-  constexpr std::size_t kConfigs = 4;
+  constexpr std::size_t kConfigs = 5;
   const bool clustered = store.topology == Topology::kCluster;
   if (clustered) {
     questions.push_back(RedisCommand::of("CLUSTER", "INFO"));

@@ -151,6 +151,18 @@ void check_writing(const ServerReport& server, Findings& found) {
   }
 }
 
+// Redis 7.0 cuts a script or transaction in which the file ends only half off: the commands that were there whole stay behind their MULTI.
+// The next start but one takes them for the beginning of what was written after them. Valkey mended that in August 2026 (its pull request
+// 4342); redis-check-aof has always done it right.
+void check_torn_log(const ServerReport& server, Findings& found) {
+  if (text(*server.config, "aof-load-truncated") != "yes") return;
+  found.warn(
+      "persistence: aof-load-truncated yes: where a crash cuts the append-only file off within a script, the start after the next one "
+      "carries half of that script out",
+      "aof-load-truncated no (CONFIG SET, and in redis.conf), and 'redis-check-aof --fix' on the manifest if the server does not start; "
+      "after a crash that happened before: BGREWRITEAOF while the server runs");
+}
+
 void check_persistence(const ServerReport& server, Findings& found) {
   const bool append = text(server.info, "aof_enabled") == "1" || (server.config && text(*server.config, "appendonly") == "yes");
   constexpr const char* kRefill =
@@ -171,6 +183,7 @@ void check_persistence(const ServerReport& server, Findings& found) {
       found.warn(fmt::format("persistence: append-only file, appendfsync {}: the kernel decides when it reaches the disk", sync),
                  "appendfsync everysec, or always");
     }
+    check_torn_log(server, found);
   } else if (!server.config) {
     found.warn("persistence: no append-only file; whether snapshots are made is not told",
                "let the user run CONFIG GET: ACL SETUSER … +config|get");

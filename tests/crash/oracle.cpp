@@ -13,7 +13,10 @@ namespace {
 
 std::string problem(int identity, const std::string& what) { return id_of(identity) + ": " + what; }
 
-std::string text_of(const Error& error) { return std::string(to_string(error.code())) + ": " + error.message(); }
+std::string text_of(const Error& error) {
+  auto text = std::string(to_string(error.code())) + ": " + error.message();
+  return error.native_text().empty() ? text : text + " (" + error.native_text() + ")";
+}
 
 }  // namespace
 

@@ -58,7 +58,7 @@ bool bindable(int port) {
 }  // namespace
 
 std::string missing_programs() {
-  for (const char* program : {"redis-server", "redis-sentinel", "redis-cli", "openssl"}) {
+  for (const char* program : {"redis-server", "redis-sentinel", "redis-cli", "redis-check-aof", "openssl"}) {
     bool found = false;
     std::istringstream path(std::getenv("PATH") == nullptr ? "" : std::getenv("PATH"));
     for (std::string folder; std::getline(path, folder, ':');) found = found || ::access((folder + "/" + program).c_str(), X_OK) == 0;
@@ -124,7 +124,16 @@ RedisServer::RedisServer(ServerOptions options) : options_(std::move(options)), 
 
 RedisServer::~RedisServer() { kill(); }
 
+void RedisServer::mend_log() const {
+  const auto manifest = folder_.path("appendonlydir/appendonly.aof.manifest");
+  if (::access(manifest.c_str(), F_OK) != 0) return;
+  int status = 0;
+  const auto output = run({"sh", "-c", "yes | redis-check-aof --fix \"$1\"", "sh", manifest}, &status);
+  if (status != 0) throw std::runtime_error("redis-check-aof: " + output);
+}
+
 void RedisServer::start() {
+  if (options_.mend_log) mend_log();
   // Should the test be killed, its servers must not stay.
   std::vector<std::string> command = {"setpriv", "--pdeathsig", "KILL", options_.sentinel ? "redis-sentinel" : "redis-server",
                                       folder_.path("redis.conf")};

@@ -54,6 +54,9 @@ struct ServerOptions {
   bool cluster = false;
   bool sentinel = false;
   std::string config{};  // lines of the configuration file
+  // Before each start the append-only file is cut off before the script or transaction in which it ends, as redis.md tells operators to do:
+  // left to itself (aof-load-truncated) Redis 7 keeps a part of it, which the next start but one then carries out.
+  bool mend_log = true;
 };
 
 class RedisServer {
@@ -87,6 +90,7 @@ class RedisServer {
 
  private:
   void make_certificates() const;
+  void mend_log() const;
   void signal(int number);
   TemporaryFolder folder_;
   ServerOptions options_;

@@ -31,7 +31,8 @@ ServerReport sound_server() {
       {"aof_enabled", "1"},         {"aof_last_write_status", "ok"},    {"rdb_last_bgsave_status", "ok"},
       {"role", "master"},           {"connected_slaves", "1"},          {"slave0", "ip=10.0.0.2,port=6379,state=online,offset=1,lag=0"},
       {"latest_fork_usec", "900"},  {"connected_clients", "4"},         {"maxclients", "10000"}};
-  server.config = {{"appendonly", "yes"}, {"appendfsync", "always"}, {"save", ""}, {"min-replicas-to-write", "1"}};
+  server.config = {
+      {"appendonly", "yes"}, {"appendfsync", "always"}, {"aof-load-truncated", "no"}, {"save", ""}, {"min-replicas-to-write", "1"}};
   server.clock_ahead = Milliseconds(3);
   server.round_trip = Milliseconds(1);
   return server;
@@ -97,6 +98,7 @@ TEST(RedisDoctor, says_what_a_restart_takes) {
   EXPECT_FINDS(judge(sound()), kOk, "durability \"disk\"");
   EXPECT_FINDS(with_config("appendfsync", "everysec"), kWarning, "every second");
   EXPECT_FINDS(with_config("appendfsync", "no"), kWarning, "appendfsync no");
+  EXPECT_FINDS(with_config("aof-load-truncated", "yes"), kWarning, "half of that script");
   auto report = sound();
   report.servers[0].info["aof_enabled"] = "0";
   (*report.servers[0].config)["appendonly"] = "no";
@@ -235,6 +237,9 @@ TEST(RedisDoctor, examines_a_real_server_and_changes_nothing_on_it) {
   ASSERT_TRUE(findings) << findings.error().describe();
   EXPECT_FINDS(*findings, kError, "allkeys-lru");
   EXPECT_FINDS(*findings, kWarning, "every second");
+  EXPECT_FINDS(*findings, kWarning, "aof-load-truncated yes");
+  server.cli({"CONFIG", "SET", "aof-load-truncated", "no"});
+  EXPECT_FALSE(has(database->doctor().value(), Level::kWarning, "aof-load-truncated"));
   EXPECT_FALSE(has(*findings, Level::kWarning, "maxmemory is not set"));
 }
 
