@@ -85,8 +85,17 @@ class SETGET_API Gateway {
   bool answers_later(const GatewayRequest& request) const noexcept;
   // What handle() would answer, where the store has it at hand: a GET of one record that a cache of this process knows. Empty elsewhere,
   // and then nothing has happened. Never waits. For servers, before the completion form; pays only where has_at_hand().
-  std::optional<GatewayResponse> answer_at_hand(const GatewayRequest& request) noexcept;
+  // `repeat`, where given, gets what answers_the_same() wants to know of a request that was answered with a record's payload.
+  struct Repeat {
+    std::string key{};
+    std::string ns{};
+    std::weak_ptr<const Record> record{};
+    std::shared_ptr<const Flows> flows{};  // by which the request was understood
+  };
+  std::optional<GatewayResponse> answer_at_hand(const GatewayRequest& request, std::optional<Repeat>* repeat = nullptr) noexcept;
   bool has_at_hand() const noexcept;
+  // Whether answer_at_hand() would answer that request as it did then: status, headers and body. If so it counts as answered. Never waits.
+  bool answers_the_same(const Repeat& repeat) noexcept;
   // Other hooks from the next request on; those on their way finish with theirs. Error: kInvalidArgument with the hook as field, for names
   // and paths that are taken (also by the API itself) or are none; then nothing changes. Any thread.
   Result<void> set_hooks(std::vector<HookRoute> hooks);

@@ -435,6 +435,10 @@ class SETGET_API KeyStoreBackend {
   // What get() of one key would answer, where this process knows it by itself: from a cache that is as coherent as get() is. Empty
   // elsewhere, which says nothing of the record. Never waits. Default: empty. Thread rule: any thread.
   virtual std::optional<Lookup> get_at_hand(std::string_view ns, std::string_view key, TimePoint now);
+
+  // The same without a copy, for callers that ask again and again: what is known is one object for as long as it is known, so another
+  // object says that something may have changed. nullptr: not at hand. Default: a copy of what get_at_hand() gives.
+  virtual std::shared_ptr<const Lookup> share_at_hand(std::string_view ns, std::string_view key, TimePoint now);
 };
 
 // --- the front ------------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,11 @@ std::optional<Lookup> KeyStoreBackend::get_at_hand(std::string_view /*ns*/, std:
   return std::nullopt;
 }
 
+std::shared_ptr<const Lookup> KeyStoreBackend::share_at_hand(std::string_view ns, std::string_view key, TimePoint now) {
+  auto found = get_at_hand(ns, key, now);
+  return found ? std::make_shared<const Lookup>(*std::move(found)) : nullptr;
+}
+
 Result<std::vector<Lookup>> KeyStoreBackend::get_by_ids(const GetByIds& request) {
   std::vector<Lookup> out;
   out.reserve(request.names.size());

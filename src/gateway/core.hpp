@@ -59,7 +59,9 @@ class GatewayCore {
     return options_.public_routes && (pipeline().reader().async_gets() || pipeline().reader().reads_through());
   }
   bool has_at_hand() const noexcept { return options_.public_routes && pipeline().reader().has_at_hand(); }
-  std::optional<GatewayResponse> answer_at_hand(const GatewayRequest& request);
+  using Repeat = Gateway::Repeat;
+  std::optional<GatewayResponse> answer_at_hand(const GatewayRequest& request, std::optional<Repeat>* repeat);
+  bool answers_the_same(const Repeat& repeat) const;
   Result<void> set_hooks(std::vector<HookRoute> hooks);
   void set_draining() noexcept { draining_.store(true, std::memory_order_release); }
 
@@ -96,7 +98,7 @@ class GatewayCore {
   Result<RecordQuestion> record_question(const Call& call) const;
   GatewayResponse get_record(const Call& call);
   std::optional<GatewayResponse> get_record_later(const Call& call, const std::shared_ptr<Later>& later);
-  std::optional<GatewayResponse> get_record_at_hand(const Call& call);
+  std::optional<GatewayResponse> get_record_at_hand(const Call& call, std::optional<Repeat>* repeat);
   GatewayResponse get_records(const Call& call);
   GatewayResponse erase_record(const Call& call);
   GatewayResponse get_message(const Call& call);

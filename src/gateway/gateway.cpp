@@ -116,13 +116,18 @@ std::optional<GatewayResponse> GatewayCore::dispatch(const GatewayRequest& reque
   return refusal(404, "no such resource");
 }
 
-std::optional<GatewayResponse> GatewayCore::answer_at_hand(const GatewayRequest& request) {
+std::optional<GatewayResponse> GatewayCore::answer_at_hand(const GatewayRequest& request, std::optional<Repeat>* repeat) {
   if (!has_at_hand() || (request.method != "GET" && request.method != "HEAD")) return std::nullopt;
   const Target target = split_target(request.target);
   if (!matches("/v1/records/", target.path) && target.path != "/v1/records") return std::nullopt;
   auto query = Query::parse(target.query, target.query_offset);
   if (!query) return std::nullopt;
-  return get_record_at_hand(call_of(request, target, *std::move(query), "/v1/records/"));
+  return get_record_at_hand(call_of(request, target, *std::move(query), "/v1/records/"), repeat);
+}
+
+bool GatewayCore::answers_the_same(const Repeat& repeat) const {
+  if (pipeline().ttl_policy().flows() != repeat.flows) return false;
+  return pipeline().reader().still_at_hand(repeat.key, repeat.ns, repeat.record);
 }
 
 GatewayResponse GatewayCore::handle(const GatewayRequest& request) { return *dispatch(request, nullptr); }
@@ -234,11 +239,18 @@ void Gateway::handle(GatewayRequest request, Done done) noexcept {
   if (failed.status != 0) later->answer(std::move(failed));
 }
 
-std::optional<GatewayResponse> Gateway::answer_at_hand(const GatewayRequest& request) noexcept {
+std::optional<GatewayResponse> Gateway::answer_at_hand(const GatewayRequest& request, std::optional<Repeat>* repeat) noexcept {
   try {
-    return state_->core.answer_at_hand(request);
+    return state_->core.answer_at_hand(request, repeat);
   } catch (const std::exception&) {
     return std::nullopt;  // whoever asks again is told what is wrong
+  }
+}
+bool Gateway::answers_the_same(const Repeat& repeat) noexcept {
+  try {
+    return state_->core.answers_the_same(repeat);
+  } catch (const std::exception&) {
+    return false;
   }
 }
 bool Gateway::has_at_hand() const noexcept { return state_->core.has_at_hand(); }

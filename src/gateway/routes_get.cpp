@@ -134,10 +134,18 @@ std::optional<GatewayResponse> GatewayCore::get_record_later(const Call& call, c
   return std::nullopt;
 }
 
-std::optional<GatewayResponse> GatewayCore::get_record_at_hand(const Call& call) {
-  const auto question = record_question(call);
+std::optional<GatewayResponse> GatewayCore::get_record_at_hand(const Call& call, std::optional<Repeat>* repeat) {
+  // Before the request is understood: who finds others later must not take it for understood by them.
+  auto flows = repeat != nullptr ? pipeline().ttl_policy().flows() : nullptr;
+  auto question = record_question(call);
   if (!question) return std::nullopt;
   const auto& reader = pipeline().reader();
+  if (const auto record = reader.record_at_hand(question->key, question->ns)) {
+    auto response = record_response(call.request, *record, Tier::kStore, question->representation, reader.reads_through());
+    if (repeat != nullptr && response.status == 200 && question->representation == Representation::kPayload)
+      repeat->emplace(Repeat{.key = std::move(question->key), .ns = std::move(question->ns), .record = record, .flows = std::move(flows)});
+    return response;
+  }
   const auto found = reader.find_at_hand(question->key, question->ns);
   if (!found) return std::nullopt;
   return record_answer(call.request, *found, question->representation, reader.reads_through());

@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#include "http/hot_gets.hpp"
 #include "http/response.hpp"
 
 namespace setget::inline v0::detail {
@@ -131,6 +132,7 @@ HttpConnection::Step HttpConnection::advance_header() {
       buffer_.consume(1);
     if (buffer_.size() != 0) {
       request_start_ = now_;
+      if (answer_again()) return Step::kAgain;
       parser_.emplace();
       parser_->header_limit(static_cast<std::uint32_t>(shared_->options.max_header));
       parser_->body_limit(shared_->options.max_body);
@@ -148,6 +150,33 @@ HttpConnection::Step HttpConnection::advance_header() {
     return refuse(408, ErrorCode::kDeadlineExceeded,
                   fmt::format("the header was not complete within {} ms", shared_->options.header_timeout.count()));
   return end_of_stream_ ? Step::kClose : Step::kRead;
+}
+
+// What is asked again byte for byte is answered again byte for byte, but for the date, where that still is the answer.
+bool HttpConnection::answer_again() {
+  auto* hot = HotGets::of_this_thread();
+  asked_.clear();
+  if (hot == nullptr || !listener_.gateway->has_at_hand()) return false;
+  if (timed_out_.load(std::memory_order_acquire) || shared_->stopping.load(std::memory_order_acquire)) return false;
+  const auto head = HotGets::head_in({static_cast<const char*>(buffer_.data().data()), buffer_.size()});
+  if (head.empty()) return false;
+  bool worth_keeping = false;
+  const auto* known = hot->find(head, worth_keeping);
+  if (known != nullptr && listener_.gateway->answers_the_same(known->repeat)) {
+    keep_alive_ = true;
+    head_ = known->response;
+    renew_date(head_);
+    buffer_.consume(head.size());
+    count_request("GET", 200);
+    send(Milliseconds(0));
+    return true;
+  }
+  if (known != nullptr) {
+    hot->forget(head);
+    worth_keeping = true;
+  }
+  if (worth_keeping) asked_ = head;
+  return false;
 }
 
 // What two parsers on the way could read differently is refused rather than interpreted (RFC 9112 section 11.2).
@@ -180,6 +209,7 @@ HttpConnection::Step HttpConnection::begin_body() {
     enter(Phase::kHandling, Milliseconds(0));
     return Step::kAgain;
   }
+  asked_.clear();
   if (length > options.max_body) return refuse(http::error::body_limit);
   body_size_ = static_cast<std::size_t>(length);
   if (!share_.grow_to(shared_->buffered, options.max_buffered, body_size_))
@@ -261,10 +291,11 @@ GatewayRequest HttpConnection::take_request() {
 HttpConnection::Step HttpConnection::handle() {
   auto request = take_request();
   if (listener_.gateway->has_at_hand()) {
-    if (auto response = listener_.gateway->answer_at_hand(request)) {
+    if (auto response = listener_.gateway->answer_at_hand(request, asked_.empty() ? nullptr : &repeat_)) {
       response_ = *std::move(response);
       return answered();
     }
+    repeat_.reset();
   }
   const bool waits = threads_.split() && !listener_.gateway->answers_later(request);
   handoff_.store(Handoff::kOpen, std::memory_order_relaxed);
@@ -356,7 +387,7 @@ bool HttpConnection::has_room_for(const Payload& body) noexcept {
 HttpConnection::Step HttpConnection::respond(GatewayResponse response, bool head_only, bool keep_alive) {
   keep_alive_ = keep_alive && !shared_->stopping.load(std::memory_order_acquire);
   if (!head_only && !has_room_for(response.body)) response = problem(503, too_much_unsent(shared_->options.max_unsent));
-  count_request(response.status);
+  count_request(method(), response.status);
   head_.clear();
   append_response_head(head_, response, keep_alive_);
   out_ = head_only || is_bodiless(response.status) ? Payload() : std::move(response.body);
@@ -366,9 +397,18 @@ HttpConnection::Step HttpConnection::respond(GatewayResponse response, bool head
     head_ += out_.view();
     out_ = Payload();
   }
-  written_ = 0;
-  enter(Phase::kWriting, shared_->options.write_timeout + Milliseconds(more));
+  if (repeat_ && response.status == 200 && keep_alive_ && out_.empty())
+    HotGets::of_this_thread()->keep({.head = std::move(asked_), .repeat = *std::move(repeat_), .response = head_});
+  repeat_.reset();
+  asked_.clear();
+  send(Milliseconds(more));
   return Step::kAgain;
+}
+
+// What is in head_ and out_.
+void HttpConnection::send(Milliseconds more) {
+  written_ = 0;
+  enter(Phase::kWriting, shared_->options.write_timeout + more);
 }
 
 HttpConnection::Step HttpConnection::advance_write() {
@@ -490,10 +530,13 @@ std::optional<HttpConnection::Steady::time_point> HttpConnection::idle_since() c
   return Steady::time_point(Steady::duration(phase_start_.load(std::memory_order_relaxed)));
 }
 
-void HttpConnection::count_request(int status) noexcept {
+std::string_view HttpConnection::method() const noexcept {
+  return parser_ && parser_->is_header_done() ? known_method(parser_->get().method()) : std::string_view("other");
+}
+
+void HttpConnection::count_request(std::string_view method, int status) noexcept {
   const auto& metrics = shared_->options.metrics;
   if (!metrics) return;
-  const std::string_view method = parser_ && parser_->is_header_done() ? known_method(parser_->get().method()) : std::string_view("other");
   const fmt::format_int code(status);
   metrics->add("setget_http_requests_total", 1, {{"method", method}, {"status", std::string_view(code.data(), code.size())}});
   const std::chrono::duration<double> took = Steady::now() - request_start_;

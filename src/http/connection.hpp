@@ -48,6 +48,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void run();
   Step advance();
   Step advance_header();
+  bool answer_again();
   Step begin_body();
   Step advance_sized_body();
   Step advance_chunked_body();
@@ -59,6 +60,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Step refuse(const boost::system::error_code& error);
   Step respond(GatewayResponse response, bool head_only, bool keep_alive);
   bool has_room_for(const Payload& body) noexcept;
+  void send(Milliseconds more);
   Step advance_write();
   Step finish_response();
   Step advance_linger();
@@ -72,7 +74,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void on_write(const boost::system::error_code& error);
   void enter(Phase phase, Milliseconds timeout) noexcept;
   void reset_request();
-  void count_request(int status) noexcept;
+  std::string_view method() const noexcept;
+  void count_request(std::string_view method, int status) noexcept;
   void close() noexcept;
 
   boost::asio::ip::tcp::socket socket_;
@@ -97,6 +100,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   GatewayResponse response_;
   std::optional<Threads::Work> work_;
 
+  std::string asked_;  // head of the request, where its answer is to be kept for those that ask the same
+  std::optional<Gateway::Repeat> repeat_;
   bool reads_ = false;  // the request changes nothing: another try does no harm
   BufferShare unsent_;
   std::string head_;

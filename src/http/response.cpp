@@ -33,6 +33,8 @@ bool is_bodiless(int status) noexcept { return status == 204 || status == 304 ||
 
 namespace {
 
+constexpr std::string_view kVersion = "HTTP/1.1 ";
+constexpr std::string_view kDate = "\r\nDate: ";
 constexpr std::string_view kNewLine = "\r\n";
 constexpr std::string_view kColon = ": ";
 
@@ -57,8 +59,6 @@ class Pieces {
 }  // namespace
 
 void append_response_head(std::string& head, const GatewayResponse& response, bool keep_alive) {
-  constexpr std::string_view kVersion = "HTTP/1.1 ";
-  constexpr std::string_view kDate = "\r\nDate: ";
   constexpr std::string_view kLength = "\r\nContent-Length: ";
   const auto text_of = [](const fmt::format_int& number) { return std::string_view(number.data(), number.size()); };
   const auto known = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(response.status));
@@ -76,6 +76,12 @@ void append_response_head(std::string& head, const GatewayResponse& response, bo
   for (const auto& [name, value] : response.headers) pieces << kNewLine << name << kColon << value;
   if (has_length) pieces << kLength << text_of(length);
   pieces << end;
+}
+
+void renew_date(std::string& head) noexcept {
+  constexpr std::string_view kStatus = "200 OK";
+  const std::string_view date = date_now();
+  std::memcpy(head.data() + kVersion.size() + kStatus.size() + kDate.size(), date.data(), date.size());
 }
 
 }  // namespace setget::inline v0::detail

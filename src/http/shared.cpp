@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "http/connection.hpp"
+#include "http/hot_gets.hpp"
 
 namespace setget::inline v0::detail {
 
@@ -38,6 +39,8 @@ Result<void> Threads::start(const std::function<void(boost::asio::io_context&)>&
       threads_.emplace_back([this, run, ended, socket = threads_.size() < for_sockets_] {
         if (socket) {
           const EventLoop::Scope scope(loop_);
+          HotGets hot;
+          const HotGets::Scope remembers(hot);
           run(sockets_);
         } else {
           run(*waiting_);

@@ -58,6 +58,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Lookup>> get(const GetRecords& request) override;
   void get_async(const GetRecords& request, GetDone done) override;
   std::optional<Lookup> get_at_hand(std::string_view ns, std::string_view key, TimePoint now) override;
+  std::shared_ptr<const Lookup> share_at_hand(std::string_view ns, std::string_view key, TimePoint now) override;
   Result<Lookup> get_by_id(const GetById& request) override;
   Result<std::vector<Lookup>> get_by_ids(const GetByIds& request) override;
   Result<ListPage> list(const ListRecords& request) override;

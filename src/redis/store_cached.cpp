@@ -61,11 +61,18 @@ std::optional<std::vector<Lookup>> RedisStore::cached(const GetRecords& request)
 }
 
 // A miss is counted by the get that follows.
+std::shared_ptr<const Lookup> RedisStore::share_at_hand(std::string_view ns, std::string_view key, TimePoint now) {
+  if (!ready_ || cache_ == nullptr) return nullptr;
+  auto found = cache_->find(key_hash(ns, key), ns, key, now, Steady::now(), AnswerCache::Miss::kAskedAgain);
+  if (found == nullptr) return nullptr;
+  const auto& lookup = found->lookup;
+  return {std::move(found), &lookup};
+}
+
 std::optional<Lookup> RedisStore::get_at_hand(std::string_view ns, std::string_view key, TimePoint now) {
-  if (!ready_ || cache_ == nullptr) return std::nullopt;
-  const auto found = cache_->find(key_hash(ns, key), ns, key, now, Steady::now(), AnswerCache::Miss::kAskedAgain);
+  const auto found = share_at_hand(ns, key, now);
   if (found == nullptr) return std::nullopt;
-  return found->lookup;
+  return *found;
 }
 
 // The last known records, if the store is away and all of them are there.

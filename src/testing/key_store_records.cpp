@@ -480,10 +480,18 @@ void what_is_at_hand_is_what_a_get_answers(Trial& t) {
     ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "it never has anything";
     (void)got("k");
   }
+  const auto share = [&](std::string_view key) { return t.store().share_at_hand({}, key, t.now()); };
+  std::shared_ptr<const Lookup> one;
   if (!t.store().capabilities().at_hand) {
     EXPECT_FALSE(at_hand("k"));
+    EXPECT_FALSE(share("k"));
+  } else if ((one = share("k"))) {
+    EXPECT_EQ(one->record->payload.str(), "one");
   }
   t.apply(set("a", {"k", "l"}, t.stamp(2), "two"));
+  if (one) {
+    EXPECT_NE(share("k"), one) << "the object says that nothing has changed";
+  }
   expect_now("k", "two");
   t.apply(set("b", {"l"}, t.stamp(3), "other"));
   expect_now("l", "other");

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
 #include <span>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -42,6 +45,19 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   std::optional<setget::Lookup> get_at_hand(std::string_view ns, std::string_view key, setget::TimePoint now) override {
     if (!at_hand_ || key == "elsewhere") return std::nullopt;
     return inner()->get({.ns = ns, .keys = std::span(&key, 1), .now = now}).value().front();
+  }
+  // One object for as long as the store says the same of the key.
+  std::shared_ptr<const setget::Lookup> share_at_hand(std::string_view ns, std::string_view key, setget::TimePoint now) override {
+    auto found = get_at_hand(ns, key, now);
+    if (!found) return nullptr;
+    const std::lock_guard lock(mutex_);
+    auto& known = shared_[{std::string(ns), std::string(key)}];
+    const auto state = [](const setget::Lookup& one) {
+      return one.record ? std::tuple(one.status, one.record->version, one.record->revision)
+                        : std::tuple(one.status, setget::Version{}, setget::Revision{});
+    };
+    if (known == nullptr || state(*known) != state(*found)) known = std::make_shared<const setget::Lookup>(*std::move(found));
+    return known;
   }
   void get_async(const setget::GetRecords& request, GetDone done) override {
     Held held{.ns = std::string(request.ns),
@@ -120,6 +136,7 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Held> held_;
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const setget::Lookup>> shared_;
   bool at_once_ = false;
   bool at_hand_ = false;
   bool over_ = false;

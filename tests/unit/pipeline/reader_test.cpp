@@ -165,6 +165,41 @@ TEST_F(ReaderThrough, what_is_at_hand_is_what_find_answers) {
   EXPECT_EQ(held->waiting(), 0U);
 }
 
+TEST_F(ReaderThrough, what_was_at_hand_is_the_same_until_it_changes) {
+  ASSERT_TRUE(world_.ingress()->set(request("x", {"k"})));
+  auto worker = world_.worker();
+  drain(*worker);
+  const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
+  held->keep_at_hand();
+  const auto metrics = std::make_shared<PrometheusMetrics>();
+  const auto reader = Reader::create({.key_store = KeyStore(held), .clock = world_.clock, .metrics = metrics}).value();
+  const auto counted = [&](int reads) {
+    return metrics->expose().find(R"(setget_reads_total{result="store"} )" + std::to_string(reads)) != std::string::npos;
+  };
+  EXPECT_EQ(reader->record_at_hand("none", {}), nullptr);
+  EXPECT_EQ(reader->record_at_hand("elsewhere", {}), nullptr);
+  const auto record = reader->record_at_hand("k", {});
+  ASSERT_NE(record, nullptr);
+  EXPECT_EQ(record->id, "x");
+  EXPECT_TRUE(counted(1)) << metrics->expose();
+  EXPECT_TRUE(reader->still_at_hand("k", {}, record));
+  EXPECT_TRUE(counted(2)) << metrics->expose();
+  EXPECT_FALSE(reader->still_at_hand("none", {}, record));
+  EXPECT_FALSE(reader->still_at_hand("k", {}, {})) << "nothing is no record";
+  auto short_lived = request("x", {"k"});
+  short_lived.ttl = Ttl::after(Milliseconds(1'000));
+  ASSERT_TRUE(world_.ingress()->set(short_lived));
+  drain(*worker);
+  EXPECT_FALSE(reader->still_at_hand("k", {}, record));
+  const auto next = reader->record_at_hand("k", {});
+  ASSERT_NE(next, nullptr);
+  EXPECT_GT(next->version, record->version);
+  EXPECT_TRUE(reader->still_at_hand("k", {}, next));
+  world_.clock->advance(Milliseconds(1'000));
+  EXPECT_FALSE(reader->still_at_hand("k", {}, next)) << "it has expired";
+  EXPECT_TRUE(counted(4)) << metrics->expose();
+}
+
 TEST_F(ReaderThrough, a_store_that_answers_after_the_reader_went_asks_nobody) {
   archive("old", {"archived"});
   const auto held = std::make_shared<setget_test::HeldGets>(world_.key_store.backend());
