@@ -91,8 +91,8 @@ class SETGET_API Reader {
   // What find() would answer, where the key store has it at hand (KeyStoreBackend::get_at_hand); empty elsewhere. Never waits. Pays only
   // where has_at_hand(): a store with a cache of its own.
   std::optional<Found> find_at_hand(std::string_view key, std::string_view ns) const;
-  // Its record alone, shared with the key store (KeyStoreBackend::share_at_hand). nullptr: not at hand, or there is none.
-  std::shared_ptr<const Record> record_at_hand(std::string_view key, std::string_view ns) const;
+  // Its record alone, shared with the key store (KeyStoreBackend::share_at_hand). Empty: not at hand. nullptr: there is none.
+  std::optional<std::shared_ptr<const Record>> record_at_hand(std::string_view key, std::string_view ns) const;
   // Whether record_at_hand() would still give this one. Only then has anything been read, as far as metrics go.
   bool still_at_hand(std::string_view key, std::string_view ns, const std::weak_ptr<const Record>& record) const;
   bool has_at_hand() const noexcept { return at_hand_; }
@@ -114,7 +114,7 @@ class SETGET_API Reader {
 
  private:
   explicit Reader(ReaderOptions options);
-  std::shared_ptr<const Record> shared_record(std::string_view key, std::string_view ns) const;
+  std::optional<std::shared_ptr<const Record>> shared_record(std::string_view key, std::string_view ns) const;
   ReaderOptions options_;
   bool async_gets_ = false;
   bool at_hand_ = false;

@@ -140,15 +140,13 @@ std::optional<GatewayResponse> GatewayCore::get_record_at_hand(const Call& call,
   auto question = record_question(call);
   if (!question) return std::nullopt;
   const auto& reader = pipeline().reader();
-  if (const auto record = reader.record_at_hand(question->key, question->ns)) {
-    auto response = record_response(call.request, *record, Tier::kStore, question->representation, reader.reads_through());
-    if (repeat != nullptr && response.status == 200 && question->representation == Representation::kPayload)
-      repeat->emplace(Repeat{.key = std::move(question->key), .ns = std::move(question->ns), .record = record, .flows = std::move(flows)});
-    return response;
-  }
-  const auto found = reader.find_at_hand(question->key, question->ns);
-  if (!found) return std::nullopt;
-  return record_answer(call.request, *found, question->representation, reader.reads_through());
+  const auto record = reader.record_at_hand(question->key, question->ns);
+  if (!record) return std::nullopt;
+  if (*record == nullptr) return record_answer(call.request, Found{}, question->representation, reader.reads_through());
+  auto response = record_response(call.request, **record, Tier::kStore, question->representation, reader.reads_through());
+  if (repeat != nullptr && response.status == 200 && question->representation == Representation::kPayload)
+    repeat->emplace(Repeat{.key = std::move(question->key), .ns = std::move(question->ns), .record = *record, .flows = std::move(flows)});
+  return response;
 }
 
 GatewayResponse GatewayCore::get_records(const Call& call) {

@@ -14,9 +14,11 @@ using detail::Misses;
 
 namespace {
 
+constexpr std::string_view kMissing = "missing";
+
 // Missing, found here or found there: what kReads counts.
 void count(Metrics& metrics, std::string_view result) { metrics.add(detail::metric::kReads, 1, {{"result", result}}); }
-void count(Metrics& metrics, const Found& found) { count(metrics, !found.record ? std::string_view("missing") : to_string(found.tier)); }
+void count(Metrics& metrics, const Found& found) { count(metrics, !found.record ? kMissing : to_string(found.tier)); }
 
 Result<std::vector<Found>> counted(Metrics& metrics, Result<std::vector<Found>>&& found) {
   if (found) {
@@ -152,23 +154,24 @@ std::optional<Found> Reader::find_at_hand(std::string_view key, std::string_view
   return found;
 }
 
-std::shared_ptr<const Record> Reader::shared_record(std::string_view key, std::string_view ns) const {
+std::optional<std::shared_ptr<const Record>> Reader::shared_record(std::string_view key, std::string_view ns) const {
   const auto now = options_.clock->now();
   auto lookup = options_.key_store.backend()->share_at_hand(ns, key, now);
-  if (lookup == nullptr || !detail::is_live(*lookup, now)) return nullptr;
+  if (lookup == nullptr || (through_ && lookup->status == Lookup::Status::kUnknown)) return std::nullopt;
+  if (!detail::is_live(*lookup, now)) return nullptr;
   const Record* record = &*lookup->record;
-  return {std::move(lookup), record};
+  return std::shared_ptr<const Record>(std::move(lookup), record);
 }
 
-std::shared_ptr<const Record> Reader::record_at_hand(std::string_view key, std::string_view ns) const {
+std::optional<std::shared_ptr<const Record>> Reader::record_at_hand(std::string_view key, std::string_view ns) const {
   auto record = shared_record(key, ns);
-  if (record != nullptr) count(*options_.metrics, to_string(Tier::kStore));
+  if (record) count(*options_.metrics, *record != nullptr ? to_string(Tier::kStore) : kMissing);
   return record;
 }
 
 bool Reader::still_at_hand(std::string_view key, std::string_view ns, const std::weak_ptr<const Record>& record) const {
   const auto now = shared_record(key, ns);
-  if (now == nullptr || now.owner_before(record) || record.owner_before(now)) return false;
+  if (!now || *now == nullptr || now->owner_before(record) || record.owner_before(*now)) return false;
   count(*options_.metrics, to_string(Tier::kStore));
   return true;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -43,9 +44,12 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   // Before anybody asks for capabilities().
   void keep_at_hand() { at_hand_ = true; }
   std::optional<setget::Lookup> get_at_hand(std::string_view ns, std::string_view key, setget::TimePoint now) override {
+    ++asked_at_hand_;
     if (!at_hand_ || key == "elsewhere") return std::nullopt;
     return inner()->get({.ns = ns, .keys = std::span(&key, 1), .now = now}).value().front();
   }
+  // How often either form was asked.
+  int asked_at_hand() const { return asked_at_hand_; }
   // One object for as long as the store says the same of the key.
   std::shared_ptr<const setget::Lookup> share_at_hand(std::string_view ns, std::string_view key, setget::TimePoint now) override {
     auto found = get_at_hand(ns, key, now);
@@ -139,6 +143,7 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const setget::Lookup>> shared_;
   bool at_once_ = false;
   bool at_hand_ = false;
+  std::atomic<int> asked_at_hand_ = 0;
   bool over_ = false;
   std::thread answerer_;
 };

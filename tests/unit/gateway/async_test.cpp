@@ -70,8 +70,10 @@ TEST_F(GatewayAsync, answers_what_is_at_hand_as_the_blocking_form_does) {
   ASSERT_TRUE(gateway_->has_at_hand());
   for (const auto& question : questions()) {
     SCOPED_TRACE(question.method + " " + question.target);
+    const auto asked = store_->asked_at_hand();
     const auto answer = gateway_->answer_at_hand({question.method, question.target, question.headers, {}, ns_});
     ASSERT_TRUE(answer);
+    EXPECT_EQ(store_->asked_at_hand(), asked + 1) << "a store counts who asks";
     expect_as_blocking(*answer, question);
   }
   // Everything else is for handle().

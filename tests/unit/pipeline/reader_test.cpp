@@ -160,7 +160,9 @@ TEST_F(ReaderThrough, what_is_at_hand_is_what_find_answers) {
   const auto through =
       Reader::create({.key_store = KeyStore(held), .archive = world_.archive, .read_through = true, .clock = world_.clock}).value();
   EXPECT_EQ(through->find_at_hand("k", {}).value().record->id, "x");
+  EXPECT_EQ(through->record_at_hand("k", {}).value()->id, "x");
   EXPECT_FALSE(through->find_at_hand("archived", {})) << "the archive may have it";
+  EXPECT_FALSE(through->record_at_hand("archived", {})) << "the archive may have it";
   EXPECT_FALSE(Reader::create({.key_store = world_.key_store}).value()->has_at_hand());
   EXPECT_EQ(held->waiting(), 0U);
 }
@@ -176,9 +178,10 @@ TEST_F(ReaderThrough, what_was_at_hand_is_the_same_until_it_changes) {
   const auto counted = [&](int reads) {
     return metrics->expose().find(R"(setget_reads_total{result="store"} )" + std::to_string(reads)) != std::string::npos;
   };
-  EXPECT_EQ(reader->record_at_hand("none", {}), nullptr);
-  EXPECT_EQ(reader->record_at_hand("elsewhere", {}), nullptr);
-  const auto record = reader->record_at_hand("k", {});
+  EXPECT_EQ(reader->record_at_hand("none", {}).value(), nullptr);
+  EXPECT_NE(metrics->expose().find(R"(setget_reads_total{result="missing"} 1)"), std::string::npos) << metrics->expose();
+  EXPECT_FALSE(reader->record_at_hand("elsewhere", {}));
+  const auto record = reader->record_at_hand("k", {}).value();
   ASSERT_NE(record, nullptr);
   EXPECT_EQ(record->id, "x");
   EXPECT_TRUE(counted(1)) << metrics->expose();
@@ -191,7 +194,7 @@ TEST_F(ReaderThrough, what_was_at_hand_is_the_same_until_it_changes) {
   ASSERT_TRUE(world_.ingress()->set(short_lived));
   drain(*worker);
   EXPECT_FALSE(reader->still_at_hand("k", {}, record));
-  const auto next = reader->record_at_hand("k", {});
+  const auto next = reader->record_at_hand("k", {}).value();
   ASSERT_NE(next, nullptr);
   EXPECT_GT(next->version, record->version);
   EXPECT_TRUE(reader->still_at_hand("k", {}, next));
