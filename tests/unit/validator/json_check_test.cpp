@@ -20,7 +20,7 @@ std::vector<std::string> check(std::string_view text, const Limits& limits = {})
   }
   return out;
 }
-using Found = std::vector<std::string>;
+using Findings = std::vector<std::string>;
 
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
@@ -49,7 +49,7 @@ TEST(JsonCheck, accepts_what_rfc_8259_allows) {
                            "1.7976931348623157e308",
                            "0e999999999999999999999",
                            "0.000e9999"}) {
-    EXPECT_EQ(check(text), Found{}) << text;
+    EXPECT_EQ(check(text), Findings{}) << text;
   }
 }
 
@@ -107,10 +107,10 @@ TEST(JsonCheck, refuses_broken_grammar_and_says_where) {
            {"/*c*/1", "/payload", 0},
            {"[1]//", "/payload", 3},
        }) {
-    EXPECT_EQ(check(text), Found{"json_syntax " + std::string(pointer) + " byte " + std::to_string(at)}) << text;
+    EXPECT_EQ(check(text), Findings{"json_syntax " + std::string(pointer) + " byte " + std::to_string(at)}) << text;
   }
-  EXPECT_EQ(check(std::string_view("[\"a\0b\"]", 7)), Found{"json_syntax /payload/0 byte 3"});
-  EXPECT_EQ(check(std::string_view("1\0", 2)), Found{"json_syntax /payload byte 1"});
+  EXPECT_EQ(check(std::string_view("[\"a\0b\"]", 7)), Findings{"json_syntax /payload/0 byte 3"});
+  EXPECT_EQ(check(std::string_view("1\0", 2)), Findings{"json_syntax /payload byte 1"});
 }
 
 TEST(JsonCheck, refuses_bytes_that_are_not_utf8_and_says_where) {
@@ -130,7 +130,7 @@ TEST(JsonCheck, refuses_bytes_that_are_not_utf8_and_says_where) {
            {"cut short", "\"ok\xE2\x82", 3},
            {"0xFF", "[1,\xFF]", 3},
        }) {
-    EXPECT_EQ(check(text), Found{"json_invalid_utf8 /payload byte " + std::to_string(at)}) << what;
+    EXPECT_EQ(check(text), Findings{"json_invalid_utf8 /payload byte " + std::to_string(at)}) << what;
     EXPECT_FALSE(is_utf8(text)) << what;
   }
 }
@@ -138,57 +138,57 @@ TEST(JsonCheck, refuses_bytes_that_are_not_utf8_and_says_where) {
 TEST(JsonCheck, bounds_the_depth) {
   Limits limits;
   limits.max_depth = 3;
-  EXPECT_EQ(check(nested(3), limits), Found{});
-  EXPECT_EQ(check(nested(4), limits), Found{"json_too_deep /payload/0/0/0 byte 3"});
-  EXPECT_EQ(check("{\"a\":[{\"b/~\":{}}]}", limits), Found{"json_too_deep /payload/a/0/b~1~0 byte 13"});
+  EXPECT_EQ(check(nested(3), limits), Findings{});
+  EXPECT_EQ(check(nested(4), limits), Findings{"json_too_deep /payload/0/0/0 byte 3"});
+  EXPECT_EQ(check("{\"a\":[{\"b/~\":{}}]}", limits), Findings{"json_too_deep /payload/a/0/b~1~0 byte 13"});
   // A bomb costs its size, not the stack.
   limits.max_depth = 10'000'000;
-  EXPECT_EQ(check(nested(1'000'000), limits), Found{});
+  EXPECT_EQ(check(nested(1'000'000), limits), Findings{});
 }
 
 TEST(JsonCheck, finds_duplicate_names_at_every_level) {
-  EXPECT_EQ(check(R"({"a":1,"b":2,"a":3})"), Found{"json_duplicate_name /payload/a byte 13"});
-  EXPECT_EQ(check(R"([{"x":{"a":1,"a":1}}])"), Found{"json_duplicate_name /payload/0/x/a byte 13"});
-  EXPECT_EQ(check(R"({"a":{"a":{"a":1}},"b":{"a":1}})"), Found{});
-  EXPECT_EQ(check(R"({"":1,"":2})"), Found{"json_duplicate_name /payload/ byte 6"});
+  EXPECT_EQ(check(R"({"a":1,"b":2,"a":3})"), Findings{"json_duplicate_name /payload/a byte 13"});
+  EXPECT_EQ(check(R"([{"x":{"a":1,"a":1}}])"), Findings{"json_duplicate_name /payload/0/x/a byte 13"});
+  EXPECT_EQ(check(R"({"a":{"a":{"a":1}},"b":{"a":1}})"), Findings{});
+  EXPECT_EQ(check(R"({"":1,"":2})"), Findings{"json_duplicate_name /payload/ byte 6"});
   Limits lax;
   lax.reject_duplicate_names = false;
-  EXPECT_EQ(check(R"({"a":1,"a":2})", lax), Found{});
+  EXPECT_EQ(check(R"({"a":1,"a":2})", lax), Findings{});
 }
 
 TEST(JsonCheck, compares_names_as_they_are_after_unescaping) {
-  EXPECT_EQ(check(R"({"a":1,"\u0061":2})"), Found{"json_duplicate_name /payload/a byte 7"});
+  EXPECT_EQ(check(R"({"a":1,"\u0061":2})"), Findings{"json_duplicate_name /payload/a byte 7"});
   EXPECT_EQ(check(R"({"\u0061":{"\n":1,"\u000A":1},"b":1,"\u0062":1})").size(), 2U);
-  EXPECT_EQ(check(R"({"\ud83d\ude00":1,"😀":2})"), Found{"json_duplicate_name /payload/😀 byte 18"});
-  EXPECT_EQ(check(R"({"a\/b":1,"a/b":2})"), Found{"json_duplicate_name /payload/a~1b byte 10"});
-  EXPECT_EQ(check(R"({"A":1,"a":2})"), Found{});
+  EXPECT_EQ(check(R"({"\ud83d\ude00":1,"😀":2})"), Findings{"json_duplicate_name /payload/😀 byte 18"});
+  EXPECT_EQ(check(R"({"a\/b":1,"a/b":2})"), Findings{"json_duplicate_name /payload/a~1b byte 10"});
+  EXPECT_EQ(check(R"({"A":1,"a":2})"), Findings{});
 }
 
 TEST(JsonCheck, finds_one_duplicate_among_very_many_names) {
   std::string text = "{";
   for (int i = 0; i < 200'000; ++i) text += "\"n" + std::to_string(i) + "\":0,";
   const auto at = text.size();
-  EXPECT_EQ(check(text + "\"n777\":0}"), Found{"json_duplicate_name /payload/n777 byte " + std::to_string(at)});
+  EXPECT_EQ(check(text + "\"n777\":0}"), Findings{"json_duplicate_name /payload/n777 byte " + std::to_string(at)});
 }
 
 TEST(JsonCheck, bounds_numbers_by_the_range_of_a_double) {
   for (const auto* text : {"1e999", "-1e400", "1.8e308", "17976931348623159e292", "1e99999999999999999999", "0.001e999"}) {
-    EXPECT_EQ(check(text), Found{"json_number_out_of_range /payload byte 0"}) << text;
+    EXPECT_EQ(check(text), Findings{"json_number_out_of_range /payload byte 0"}) << text;
   }
-  EXPECT_EQ(check("[0, " + std::string(400, '9') + "]"), Found{"json_number_out_of_range /payload/1 byte 4"});
-  EXPECT_EQ(check(std::string(400, '9') + ".5"), Found{"json_number_out_of_range /payload byte 0"});
-  EXPECT_EQ(check("0." + std::string(400, '0') + "1"), Found{});
-  EXPECT_EQ(check(std::string(300, '9')), Found{});
+  EXPECT_EQ(check("[0, " + std::string(400, '9') + "]"), Findings{"json_number_out_of_range /payload/1 byte 4"});
+  EXPECT_EQ(check(std::string(400, '9') + ".5"), Findings{"json_number_out_of_range /payload byte 0"});
+  EXPECT_EQ(check("0." + std::string(400, '0') + "1"), Findings{});
+  EXPECT_EQ(check(std::string(300, '9')), Findings{});
 }
 
 TEST(JsonCheck, refuses_inexact_integers_only_where_asked) {
   Limits strict;
   strict.reject_inexact_integers = true;
-  EXPECT_EQ(check("[9007199254740991,-9007199254740991,1e300,9007199254740993.5]", strict), Found{});
-  EXPECT_EQ(check("[9007199254740992]", strict), Found{"json_inexact_integer /payload/0 byte 1"});
+  EXPECT_EQ(check("[9007199254740991,-9007199254740991,1e300,9007199254740993.5]", strict), Findings{});
+  EXPECT_EQ(check("[9007199254740992]", strict), Findings{"json_inexact_integer /payload/0 byte 1"});
   EXPECT_EQ(check("[-9007199254740992,99999999999999999999]", strict),
-            (Found{"json_inexact_integer /payload/0 byte 1", "json_inexact_integer /payload/1 byte 19"}));
-  EXPECT_EQ(check("[9007199254740992,18446744073709551616]"), Found{});
+            (Findings{"json_inexact_integer /payload/0 byte 1", "json_inexact_integer /payload/1 byte 19"}));
+  EXPECT_EQ(check("[9007199254740992,18446744073709551616]"), Findings{});
 }
 
 TEST(JsonCheck, names_several_violations_of_one_document_up_to_its_limit) {
