@@ -88,11 +88,12 @@ class SETGET_API Gateway {
     std::string key{};
     std::string ns{};
     std::weak_ptr<const Record> record{};
-    std::shared_ptr<const Flows> flows{};  // by which the request was understood
+    std::weak_ptr<const Flows> flows{};  // by which the request was understood
   };
   // What handle() would answer, where the store has it at hand: a GET of one record that a cache of this process knows. Empty elsewhere,
   // and then nothing has happened. Never waits. For servers, before the completion form; pays only where has_at_hand().
-  // `repeat`, where given, is filled in where the answer is a record's payload with status 200; else it stays as it was.
+  // `repeat`, where given, is filled in where the answer is a record's payload with status 200 that the store keeps for the next one; else
+  // it stays as it was.
   std::optional<GatewayResponse> answer_at_hand(const GatewayRequest& request, std::optional<Repeat>* repeat = nullptr) noexcept;
   bool has_at_hand() const noexcept;
   // Whether answer_at_hand() would answer that request as it did then: status, headers and body. If so it counts as answered. Never waits.

@@ -126,7 +126,7 @@ std::optional<GatewayResponse> GatewayCore::answer_at_hand(const GatewayRequest&
 }
 
 bool GatewayCore::answers_the_same(const Repeat& repeat) const {
-  if (pipeline().ttl_policy().flows() != repeat.flows) return false;
+  if (pipeline().ttl_policy().flows() != repeat.flows.lock()) return false;
   return pipeline().reader().still_at_hand(repeat.key, repeat.ns, repeat.record);
 }
 

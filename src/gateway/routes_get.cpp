@@ -144,8 +144,10 @@ std::optional<GatewayResponse> GatewayCore::get_record_at_hand(const Call& call,
   if (!record) return std::nullopt;
   if (*record == nullptr) return record_answer(call.request, Found{}, question->representation, reader.reads_through());
   auto response = record_response(call.request, **record, Tier::kStore, question->representation, reader.reads_through());
-  if (repeat != nullptr && response.status == 200 && question->representation == Representation::kPayload)
-    repeat->emplace(Repeat{.key = std::move(question->key), .ns = std::move(question->ns), .record = *record, .flows = std::move(flows)});
+  // One that nobody else has is a copy, and never comes again.
+  const bool kept = record->use_count() > 1;
+  if (repeat != nullptr && kept && response.status == 200 && question->representation == Representation::kPayload)
+    repeat->emplace(Repeat{.key = std::move(question->key), .ns = std::move(question->ns), .record = *record, .flows = flows});
   return response;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/asio/post.hpp>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "http/hot_gets.hpp"
@@ -132,6 +133,8 @@ HttpConnection::Step HttpConnection::advance_header() {
       buffer_.consume(1);
     if (buffer_.size() != 0) {
       request_start_ = now_;
+      // Who stops the server closes what is idle: this is not any more.
+      if (phase_.load(std::memory_order_relaxed) == Phase::kIdle) enter(Phase::kHeader, shared_->options.header_timeout);
       if (answer_again()) return Step::kAgain;
       parser_.emplace();
       parser_->header_limit(static_cast<std::uint32_t>(shared_->options.max_header));
@@ -139,7 +142,6 @@ HttpConnection::Step HttpConnection::advance_header() {
     }
   }
   if (buffer_.size() != 0) {
-    if (phase_.load(std::memory_order_relaxed) == Phase::kIdle) enter(Phase::kHeader, shared_->options.header_timeout);
     error_code error;
     buffer_.consume(parser_->put(buffer_.data(), error));
     if (error && error != http::error::need_more) return refuse(error);
@@ -175,7 +177,7 @@ bool HttpConnection::answer_again() {
     hot->forget(head);
     worth_keeping = true;
   }
-  if (worth_keeping) asked_ = head;
+  if (worth_keeping && head.size() < HotGets::kLargest) asked_ = head;
   return false;
 }
 
@@ -397,12 +399,18 @@ HttpConnection::Step HttpConnection::respond(GatewayResponse response, bool head
     head_ += out_.view();
     out_ = Payload();
   }
-  if (repeat_ && response.status == 200 && keep_alive_ && out_.empty())
-    HotGets::of_this_thread()->keep({.head = std::move(asked_), .repeat = *std::move(repeat_), .response = head_});
+  if (repeat_ && response.status == 200 && keep_alive_ && out_.empty()) keep_as_hot();
   repeat_.reset();
   asked_.clear();
   send(Milliseconds(more));
   return Step::kAgain;
+}
+
+void HttpConnection::keep_as_hot() noexcept {
+  try {
+    HotGets::of_this_thread()->keep({.head = asked_, .repeat = *std::move(repeat_), .response = head_});
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the response goes out all the same
+  }
 }
 
 // What is in head_ and out_.
@@ -539,7 +547,8 @@ void HttpConnection::count_request(std::string_view method, int status) noexcept
   if (!metrics) return;
   const fmt::format_int code(status);
   metrics->add("setget_http_requests_total", 1, {{"method", method}, {"status", std::string_view(code.data(), code.size())}});
-  const std::chrono::duration<double> took = Steady::now() - request_start_;
+  now_ = Steady::now();  // the next of many that came together begins here
+  const std::chrono::duration<double> took = now_ - request_start_;
   metrics->observe("setget_http_request_seconds", took.count(), {{"method", method}});
 }
 

@@ -60,6 +60,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Step refuse(const boost::system::error_code& error);
   Step respond(GatewayResponse response, bool head_only, bool keep_alive);
   bool has_room_for(const Payload& body) noexcept;
+  void keep_as_hot() noexcept;
   void send(Milliseconds more);
   Step advance_write();
   Step finish_response();

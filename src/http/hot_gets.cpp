@@ -6,15 +6,14 @@
 namespace setget::inline v0::detail {
 namespace {
 
-constexpr std::size_t kPlaces = 4096;     // a power of two
-constexpr std::size_t kLargest = 16'384;  // none takes the room of many others
+constexpr std::size_t kPlaces = 4096;  // a power of two
 
 thread_local HotGets* current = nullptr;
 
 std::uint64_t hash_of(std::string_view head) noexcept { return std::hash<std::string_view>{}(head); }
 
 std::size_t size_of(const HotGets::Hot& hot) noexcept {
-  return sizeof hot + hot.head.size() + hot.repeat.key.size() + hot.repeat.ns.size() + hot.response.size();
+  return sizeof hot + hot.head.capacity() + hot.repeat.key.capacity() + hot.repeat.ns.capacity() + hot.response.capacity();
 }
 
 }  // namespace
@@ -56,6 +55,8 @@ void HotGets::forget(std::string_view head) noexcept {
 }
 
 void HotGets::keep(Hot hot) {
+  // A string that was used before can have room for far more than it holds.
+  for (auto* text : {&hot.head, &hot.repeat.key, &hot.repeat.ns, &hot.response}) text->shrink_to_fit();
   const auto more = size_of(hot);
   if (more > kLargest) return;
   const auto hash = hash_of(hot.head);

@@ -43,6 +43,7 @@ class HotGets {
   void keep(Hot hot);
 
   static constexpr std::size_t kMostBytes = std::size_t{8} << 20;
+  static constexpr std::size_t kLargest = 16'384;  // of one, all in all: none takes the room of many others
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:

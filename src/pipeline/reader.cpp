@@ -171,7 +171,7 @@ std::optional<std::shared_ptr<const Record>> Reader::record_at_hand(std::string_
 
 bool Reader::still_at_hand(std::string_view key, std::string_view ns, const std::weak_ptr<const Record>& record) const {
   const auto now = shared_record(key, ns);
-  if (!now || *now == nullptr || now->owner_before(record) || record.owner_before(*now)) return false;
+  if (!now || *now == nullptr || record.lock() != *now) return false;
   count(*options_.metrics, to_string(Tier::kStore));
   return true;
 }

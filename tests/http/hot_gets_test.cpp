@@ -142,6 +142,23 @@ TEST_F(HotGetsOverHttp, a_connection_that_is_to_close_closes) {
   }
 }
 
+TEST_F(HotGetsOverHttp, one_that_is_being_answered_is_not_idle_for_a_server_that_stops) {
+  std::vector<std::unique_ptr<RawClient>> idle;
+  for (int i = 0; i < 8; ++i) idle.push_back(std::make_unique<RawClient>(port()));
+  RawClient client(port());
+  set(client, "k", "1");
+  five_times(client, hot_get("k"));
+  std::jthread stopper;
+  store_->meanwhile([&] {
+    stopper = std::jthread([&] { EXPECT_TRUE(server_->stop(Deadline::in(Milliseconds(20'000)))); });
+    for (auto& one : idle) EXPECT_FALSE(one->read()) << "it was closed";
+  });
+  ASSERT_TRUE(client.send(hot_get("k")));
+  const auto response = client.read();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 200);
+}
+
 HotGets::Hot hot(const std::string& head, std::size_t bytes = 10) {
   return {.head = head, .repeat = {}, .response = std::string(bytes, 'x')};
 }
@@ -170,6 +187,18 @@ TEST(HotGets, finds_what_was_kept_and_only_that) {
   gets.forget("a");
   EXPECT_EQ(gets.find("a", worth_keeping), nullptr);
   EXPECT_EQ(gets.bytes(), 0U);
+}
+
+TEST(HotGets, keeps_no_room_that_it_does_not_need) {
+  HotGets gets;
+  auto roomy = hot("a");
+  for (auto* text : {&roomy.head, &roomy.repeat.key, &roomy.repeat.ns, &roomy.response}) text->reserve(1 << 20);
+  gets.keep(std::move(roomy));
+  bool worth_keeping = false;
+  const auto* kept = gets.find("a", worth_keeping);
+  ASSERT_NE(kept, nullptr) << "it is small";
+  EXPECT_LT(kept->head.capacity() + kept->response.capacity(), 1'000U);
+  EXPECT_LT(gets.bytes(), 1'000U);
 }
 
 TEST(HotGets, keeps_within_its_bound_and_goes_on) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -45,13 +46,27 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   void keep_at_hand() { at_hand_ = true; }
   std::optional<setget::Lookup> get_at_hand(std::string_view ns, std::string_view key, setget::TimePoint now) override {
     ++asked_at_hand_;
+    std::function<void()> meanwhile;
+    {
+      const std::lock_guard lock(mutex_);
+      meanwhile.swap(meanwhile_);
+    }
+    if (meanwhile) meanwhile();
     if (!at_hand_ || key == "elsewhere") return std::nullopt;
     return inner()->get({.ns = ns, .keys = std::span(&key, 1), .now = now}).value().front();
   }
+  // Called by the next one that asks, before it is answered.
+  void meanwhile(std::function<void()> what) {
+    const std::lock_guard lock(mutex_);
+    meanwhile_ = std::move(what);
+  }
+  // As a store does that keeps nothing to share: each time another object.
+  void share_copies() { copies_ = true; }
   // How often either form was asked.
   int asked_at_hand() const { return asked_at_hand_; }
   // One object for as long as the store says the same of the key.
   std::shared_ptr<const setget::Lookup> share_at_hand(std::string_view ns, std::string_view key, setget::TimePoint now) override {
+    if (copies_) return KeyStoreBackend::share_at_hand(ns, key, now);
     auto found = get_at_hand(ns, key, now);
     if (!found) return nullptr;
     const std::lock_guard lock(mutex_);
@@ -143,7 +158,9 @@ class HeldGets final : public setget::testing::ForwardingKeyStore {
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const setget::Lookup>> shared_;
   bool at_once_ = false;
   bool at_hand_ = false;
+  bool copies_ = false;
   std::atomic<int> asked_at_hand_ = 0;
+  std::function<void()> meanwhile_{};
   bool over_ = false;
   std::thread answerer_;
 };

@@ -86,6 +86,24 @@ TEST_F(GatewayAsync, answers_what_is_at_hand_as_the_blocking_form_does) {
   EXPECT_EQ(store_->waiting(), 0U);
 }
 
+TEST_F(GatewayAsync, tells_of_a_repeat_only_where_the_answer_can_come_again) {
+  set_now(envelope(R"("payload":{"n":1})"));
+  const GatewayRequest request{"GET", "/v1/records/order%2F42", {}, {}, ns_};
+  std::optional<Gateway::Repeat> repeat;
+  const auto flows = pipeline_->ttl_policy().flows();
+  const auto holders = flows.use_count();
+  ASSERT_TRUE(gateway_->answer_at_hand(request, &repeat));
+  ASSERT_TRUE(repeat);
+  EXPECT_TRUE(gateway_->answers_the_same(*repeat));
+  EXPECT_EQ(flows.use_count(), holders) << "what might come again would keep policies of the past";
+  ASSERT_TRUE(pipeline_->ttl_policy().reload({}));
+  EXPECT_FALSE(gateway_->answers_the_same(*repeat));
+  store_->share_copies();
+  repeat.reset();
+  ASSERT_TRUE(gateway_->answer_at_hand(request, &repeat));
+  EXPECT_FALSE(repeat) << "a copy is another object each time";
+}
+
 TEST_F(GatewayAsync, answers_at_once_what_needs_no_store) {
   for (const std::string target :
        {"/v1/records/", "/v1/records", "/v1/records/k?envelope=2", "/v1/records/k?other=1", "/nowhere", "/healthz"}) {

@@ -189,6 +189,8 @@ TEST_F(ReaderThrough, what_was_at_hand_is_the_same_until_it_changes) {
   EXPECT_TRUE(counted(2)) << metrics->expose();
   EXPECT_FALSE(reader->still_at_hand("none", {}, record));
   EXPECT_FALSE(reader->still_at_hand("k", {}, {})) << "nothing is no record";
+  const Record other;
+  EXPECT_FALSE(reader->still_at_hand("k", {}, std::shared_ptr<const Record>(record, &other))) << "it is the object that counts";
   auto short_lived = request("x", {"k"});
   short_lived.ttl = Ttl::after(Milliseconds(1'000));
   ASSERT_TRUE(world_.ingress()->set(short_lived));
