@@ -1,5 +1,8 @@
 #include "pipeline/archive_rules.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace setget::inline v0::detail {
 
 namespace {
@@ -28,6 +31,12 @@ ArchiveEntry ArchiveRules::record_entry(Record&& record) const {
   if (record.expires_at) entry.purge_at = TtlPolicy::expires_at(*record.expires_at, retention(record.account, record.flow));
   entry.record = std::move(record);
   return entry;
+}
+
+ArchiveEntry ArchiveRules::ended_entry(Record&& record, Revision revision, TimePoint now) const {
+  record.revision = std::max(record.revision, revision);
+  record.expires_at = std::min(record.expires_at.value_or(now), now);
+  return record_entry(std::move(record));
 }
 
 ArchiveEntry ArchiveRules::tombstone_entry(std::string ns, std::string id, Version version, Revision revision, TombstoneReason reason,

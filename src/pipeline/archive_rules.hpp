@@ -18,6 +18,8 @@ class ArchiveRules {
   bool short_lived(std::string_view account, std::string_view flow, const std::optional<TimePoint>& expires_at, TimePoint now) const;
   // Its expiry and the flow's retention; empty = kept for ever.
   ArchiveEntry record_entry(Record&& record) const;
+  // Of what the archive holds of a record that is over in the store: the same, over now at the latest.
+  ArchiveEntry ended_entry(Record&& record, Revision revision, TimePoint now) const;
   // Of an erased or superseded record; `known` is what the archive holds of it, for its flow's retention.
   ArchiveEntry tombstone_entry(std::string ns, std::string id, Version version, Revision revision, TombstoneReason reason,
                                const Record* known, TimePoint now) const;

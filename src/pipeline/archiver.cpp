@@ -290,8 +290,13 @@ class Run {
     auto known = state_.archived(ns, id, turn_.deadline());
     if (!known) return std::move(known).error();
     const Record* record = known->record ? &*known->record : nullptr;
-    // Expiry is no erase: the archive keeps an expired record for its retention. It only learns that a newer version came and went.
-    if (reason == TombstoneReason::kExpired && (record == nullptr || record->version >= version)) return {};
+    // Expiry is no erase: the archive keeps an expired record for its retention. It only learns that a newer version came and went, or
+    // that the one it has ended earlier than it knew.
+    if (reason == TombstoneReason::kExpired && (record == nullptr || record->version >= version)) {
+      if (record != nullptr && record->version == version && record->revision < revision && !record->expired(now))
+        entries_.push_back(rules_.ended_entry(*std::move(known->record), revision, now));
+      return {};
+    }
     entries_.push_back(rules_.tombstone_entry(std::move(ns), std::move(id), version, revision, reason, record, now));
     return {};
   }

@@ -36,7 +36,8 @@ class Verification {
   struct Candidate {
     std::string ns;
     std::string id;
-    // Of a tombstone in the store, which a lookup does not tell.
+    // Of the store's line, which a lookup does not tell.
+    bool tombstone = false;
     Version version = 0;
     Revision revision = 0;
     TombstoneReason reason = TombstoneReason::kErased;
@@ -195,6 +196,7 @@ class Verification {
     candidate.ns = line.ns;
     candidate.id = line.id;
     if (of_store) {
+      candidate.tombstone = line.tombstone;
       candidate.version = line.version;
       candidate.revision = line.revision;
       candidate.reason = line.reason;
@@ -338,18 +340,37 @@ class Verification {
       if (candidate.store.is == Is::kUnknown && candidate.archive.is == Is::kDamaged)
         return options_.prune ? remove(candidate) : Result<bool>(false);
       if (candidate.version == 0) return false;  // gone between two readings: the next verification sees its tombstone
-      entries.push_back(
-          rules_.tombstone_entry(candidate.ns, candidate.id, candidate.version, candidate.revision, candidate.reason, nullptr, now_));
+      auto ended = ended_entry(candidate);
+      if (!ended) return std::move(ended).error();
+      entries.push_back(*ended ? *std::move(*ended)
+                               : rules_.tombstone_entry(candidate.ns, candidate.id, candidate.version, candidate.revision, candidate.reason,
+                                                        nullptr, now_));
     }
     auto outcome = write(entries);
     const bool in_the_way = candidate.archive.is == Is::kDamaged && !outcome && !concerns_all(outcome.error());
     if (!outcome && !in_the_way) return std::move(outcome).error();
     if (outcome && *outcome == ArchiveWrite::kWritten) return true;
-    // The archive has this version with other content, or what it has is damaged: nothing but its removal lets the store's copy in.
+    // The archive has this version with other content, or what it has is damaged: nothing but its removal lets the store's copy in. Unless
+    // a run has brought a newer one since it was looked at.
+    auto there = state_.archive().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
+    if (!there && !detail::is_damage(there.error())) return std::move(there).error();
+    if ((there ? detail::state_of(*there, now_) : detail::damaged(there.error())) != candidate.archive) return false;
     if (auto removed = remove(candidate); !removed) return removed;
     outcome = write(entries);
     if (!outcome) return std::move(outcome).error();
     return *outcome == ArchiveWrite::kWritten;
+  }
+
+  // What has expired in the store was not erased there: the archive keeps it, as expired. Empty: it was erased, or nobody has it.
+  Result<std::optional<ArchiveEntry>> ended_entry(const Candidate& candidate) {
+    if (candidate.tombstone && candidate.reason != TombstoneReason::kExpired) return std::optional<ArchiveEntry>();
+    auto kept = state_.store().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = TimePoint{}, .deadline = turn_.deadline()});
+    if (!kept) return std::move(kept).error();
+    if (kept->record && kept->record->expired(now_)) return std::optional(rules_.record_entry(*std::move(kept->record)));
+    auto known = state_.archived(candidate.ns, candidate.id, turn_.deadline());
+    if (!known) return std::move(known).error();
+    if (!known->record || known->record->version != candidate.version) return std::optional<ArchiveEntry>();
+    return std::optional(rules_.ended_entry(*std::move(known->record), candidate.revision, now_));
   }
 
   Result<ArchiveWrite> write(const std::vector<ArchiveEntry>& entries) {

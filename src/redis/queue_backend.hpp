@@ -40,7 +40,8 @@ class Bell {
 // What this process knows of a queue; immutable but for the counters.
 struct KnownQueue {
   QueueInfo info{};
-  std::string id{};  // tells queues apart that had this name one after the other
+  std::string id{};    // tells queues apart that had this name one after the other
+  std::string word{};  // of the registry in which it was found
   std::shared_ptr<const Shards> shards{};
   std::shared_ptr<Bell> bell{};
   mutable std::atomic<std::uint32_t> next_send{0};
@@ -100,8 +101,10 @@ class RedisQueues final : public QueueBackend {
   struct Registered {
     std::uint32_t parts = 0;  // 0: there is no registry
     std::string text{};       // empty: no such queue
+    std::string word{};       // what this registry was given when it was made
   };
   std::string registry_key() const;
+  std::string registry_word_key() const;
   Result<Registered> look_up(std::string_view name, Deadline deadline);
   Result<QueuePtr> enter(std::string_view name, const QueueOptions& options, std::string_view id, std::uint32_t parts, Deadline deadline);
   Result<QueuePtr> remember(std::string_view name, const Registered& found);
@@ -134,7 +137,9 @@ class RedisQueues final : public QueueBackend {
     std::uint64_t number = 0;
     DeadLetter content{};
   };
+  // Without what their records hold.
   Result<std::vector<Letter>> letters(const QueuePtr& queue, Stamp after, std::size_t limit, Deadline deadline);
+  Result<std::vector<DeadLetter>> with_records(const KnownQueue& queue, std::vector<Letter> letters, Deadline deadline);
   // Up to `limit` letters that pass the filter, oldest first, given to `step` in portions of one part each.
   Result<std::size_t> for_each_letter(std::string_view name, const DeadLetterFilter& filter, std::size_t limit, Deadline deadline,
                                       const std::function<Result<std::size_t>(const QueuePtr&, std::span<const Letter>)>& step);

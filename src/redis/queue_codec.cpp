@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 namespace setget::inline v0::redis {
 
@@ -202,7 +204,7 @@ std::vector<std::string> option_fields(const QueueOptions& options) {
           std::to_string(options.dedup_window.count()),
           std::to_string(options.outcome_retention.count()),
           std::to_string(options.max_in_flight),
-          std::to_string(options.max_message_bytes)};
+          std::to_string(std::min<std::size_t>(options.max_message_bytes, std::numeric_limits<std::int64_t>::max()))};
 }
 
 std::optional<QueueOptions> parse_options(std::string_view text) {

@@ -11,7 +11,7 @@ namespace setget::inline v0::redis {
 
 namespace {
 
-constexpr std::size_t kPortion = 100;  // letters of one part at a time: their bodies come along
+constexpr std::size_t kPortion = 100;  // letters of one part at a time
 
 class Filter {
  public:
@@ -44,10 +44,8 @@ Result<std::vector<RedisQueues::Letter>> RedisQueues::letters(const QueuePtr& qu
   std::vector<Letter> found;
   for (std::uint32_t part = 0; part < queue->parts(); ++part) {
     const auto fields = (*replies)[part].elements();
-    for (std::size_t at = 2; at + 2 < fields.size(); at += 3) {
+    for (std::size_t at = 2; at + 1 < fields.size(); at += 2) {
       const auto info = fields[at + 1].elements();
-      auto record = decode_record(fields[at + 2].take_payload());
-      if (!record) return std::move(record).error();
       if (info.size() != 6) return Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
       Letter letter{.part = part, .number = static_cast<std::uint64_t>(fields[at].integer()), .content = {}};
       const auto origin = static_cast<Stamp>(info[5].integer());
@@ -57,9 +55,6 @@ Result<std::vector<RedisQueues::Letter>> RedisQueues::letters(const QueuePtr& qu
                                                  .number = letter.number,
                                                  .stamp = origin != 0 ? origin : letter.content.stamp,
                                                  .born = fields[1].text()});
-      letter.content.body = std::move(record->body);
-      letter.content.attributes = std::move(record->attributes);
-      letter.content.group = std::move(record->group);
       letter.content.reasons = decode_reasons(info[3].text());
       letter.content.history = decode_reasons(info[4].text());
       letter.content.receive_count = static_cast<std::uint32_t>(info[2].integer());
@@ -72,6 +67,32 @@ Result<std::vector<RedisQueues::Letter>> RedisQueues::letters(const QueuePtr& qu
   std::sort(found.begin(), found.end(), [](const Letter& a, const Letter& b) { return a.content.stamp < b.content.stamp; });
   if (found.size() > limit) found.resize(limit);
   return found;
+}
+
+// Each record in a reply of its own: together they could be larger than any reply may be. Who was redriven or purged meanwhile is left out.
+Result<std::vector<DeadLetter>> RedisQueues::with_records(const KnownQueue& queue, std::vector<Letter> letters, Deadline deadline) {
+  std::vector<RedisCommand> ask;
+  ask.reserve(letters.size());
+  for (const auto& letter : letters) {
+    RedisCommand one("HGET");
+    one.key(queue.shards->name(letter.part, queue.name() + ":b")).arg(static_cast<std::int64_t>(letter.number));
+    ask.push_back(std::move(one).idempotent());
+  }
+  std::vector<DeadLetter> out;
+  if (ask.empty()) return out;
+  auto replies = place_->client().pipeline(ask, deadline);
+  out.reserve(letters.size());
+  for (std::size_t i = 0; i < letters.size(); ++i) {
+    if (!replies[i]) return std::move(replies[i]).error();
+    if (replies[i]->is_nil()) continue;
+    auto record = decode_record(replies[i]->take_payload());
+    if (!record) return std::move(record).error();
+    auto& letter = out.emplace_back(std::move(letters[i].content));
+    letter.body = std::move(record->body);
+    letter.attributes = std::move(record->attributes);
+    letter.group = std::move(record->group);
+  }
+  return out;
 }
 
 Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request) {
@@ -88,21 +109,26 @@ Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request)
   }
   const Filter filter(request.filter);
   DeadLetterPage page;
-  for (;;) {
-    const auto portion = std::min(kPortion, request.limit - page.letters.size() + 1);
+  std::vector<Letter> chosen;
+  for (bool more = true; more && page.next.empty();) {
+    const auto portion = std::min(kPortion, request.limit - chosen.size() + 1);
     auto found = letters(*queue, after, portion, deadline);
     if (!found) return std::move(found).error();
+    more = found->size() == portion;
     for (auto& letter : *found) {
       after = letter.content.stamp;
       if (!filter.passes(letter.content)) continue;
-      if (page.letters.size() == request.limit) {
-        page.next = std::to_string(page.letters.back().stamp);
-        return page;
+      if (chosen.size() == request.limit) {
+        page.next = std::to_string(chosen.back().content.stamp);
+        break;
       }
-      page.letters.push_back(std::move(letter.content));
+      chosen.push_back(std::move(letter));
     }
-    if (found->size() < portion) return page;
   }
+  auto letters_of_page = with_records(**queue, std::move(chosen), deadline);
+  if (!letters_of_page) return std::move(letters_of_page).error();
+  page.letters = *std::move(letters_of_page);
+  return page;
 }
 
 Result<std::size_t> RedisQueues::for_each_letter(std::string_view name, const DeadLetterFilter& chosen, std::size_t limit,

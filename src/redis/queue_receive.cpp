@@ -242,7 +242,8 @@ class RedisReceiver {
     std::vector<std::string> tokens;
     const auto replies = ask(all, room(), {}, Mode{.dry = true, .strict = false}, tokens);
     std::vector<Head> heads;
-    const auto limit = static_cast<std::int64_t>(queue_->info.options.max_in_flight);
+    // As the parts know it: somebody may have changed it since this process looked.
+    std::int64_t limit = 0;
     std::int64_t in_flight = 0;
     for (const auto& share : all) {
       const auto& reply = replies[share.part];
@@ -253,7 +254,8 @@ class RedisReceiver {
       const auto fields = reply->elements();
       if (fields.size() < 6) continue;
       more_ = more_ || fields[3].integer() != 0;
-      in_flight += limit - fields[4].integer();
+      limit = std::max(limit, fields[2].integer());
+      in_flight += fields[2].integer() - fields[4].integer();
       for (std::size_t at = 6; at + 1 < fields.size(); at += 2) {
         heads.push_back({.stamp = static_cast<Stamp>(fields[at].integer()),
                          .bytes = static_cast<std::size_t>(fields[at + 1].integer()),

@@ -1,5 +1,7 @@
 // Which queues there are: one hash, "PREFIX:{q0}:queues" or alike, name -> "format id created options". Its field "" says how many parts
-// all queues of the store have: the first queue decides, because stamps of parts are apart by their number modulo that.
+// all queues of the store have: the first queue decides, because stamps of parts are apart by their number modulo that. Beside it stands
+// a random word that was written when the registry was made, so that a queue that is not entered was removed where the word is still the
+// same, and lost with the whole registry where it is another one.
 //
 // A queue is entered first and then installed in its parts; removed first and then dropped from them. So a part that does not know its
 // queue means that somebody is in between, or that its content is lost; the registry tells which.
@@ -16,7 +18,7 @@ namespace setget::inline v0::redis {
 
 namespace {
 
-// KEYS: the registry. ARGV: name, kind, options, now, parts, id. Answers {parts, entry}, or "kind".
+// KEYS: the registry, its word. ARGV: name, kind, options, now, parts, id, a word. Answers {parts, entry, word}, or "kind".
 const Script& enter_script() {
   static const Script script(R"lua(
 local registry, name = KEYS[1], ARGV[1]
@@ -35,7 +37,18 @@ if not parts then
 end
 entry = '1 ' .. id .. ' ' .. created .. ' ' .. ARGV[3]
 redis.call('HSET', registry, name, entry)
-return {parts, entry}
+redis.call('SETNX', KEYS[2], ARGV[7])
+return {parts, entry, redis.call('GET', KEYS[2])}
+)lua");
+  return script;
+}
+
+// KEYS: the registry. ARGV: name, id. A queue that was made anew meanwhile has another id and stays. Doing it twice is as good as once.
+const Script& leave_script() {
+  static const Script script(R"lua(
+local entry = redis.call('HGET', KEYS[1], ARGV[1])
+if entry and string.match(entry, '^%d+ (%S+) ') == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 'ok'
 )lua");
   return script;
 }
@@ -88,17 +101,22 @@ Result<Entry> parse_entry(std::string_view name, std::string_view text) {
 }  // namespace
 
 std::string RedisQueues::registry_key() const { return Shards(place_->prefix(), 1, 'q').name(0, "queues"); }
+std::string RedisQueues::registry_word_key() const { return Shards(place_->prefix(), 1, 'q').name(0, "queues:word"); }
 
 Result<RedisQueues::Registered> RedisQueues::look_up(std::string_view name, Deadline deadline) {
-  RedisCommand ask("HMGET");
-  ask.key(registry_key()).arg("").arg(name);
-  auto reply = place_->client().call(std::move(ask).idempotent(), deadline);
-  if (!reply) return std::move(reply).error();
+  std::vector<RedisCommand> ask;
+  ask.push_back(RedisCommand("GET").key(registry_word_key()).idempotent());
+  ask.push_back(RedisCommand("HMGET").key(registry_key()).arg("").arg(name).idempotent());
+  auto replies = place_->client().pipeline(ask, deadline);
+  for (auto& reply : replies) {
+    if (!reply) return std::move(reply).error();
+  }
   Registered found;
-  const auto fields = reply->elements();
+  const auto fields = replies[1]->elements();
   if (fields.size() != 2) return Error(ErrorCode::kCorrupted, "the registry of queues is not a hash").from(ErrorSource::kRedis, 0, {});
   found.parts = static_cast<std::uint32_t>(number(fields[0].text()).value_or(0));
   found.text = fields[1].text();
+  found.word = replies[0]->text();
   return found;
 }
 
@@ -113,6 +131,7 @@ Result<QueuePtr> RedisQueues::remember(std::string_view name, const Registered& 
   auto fresh = std::make_shared<KnownQueue>();
   fresh->info = std::move(entry->info);
   fresh->id = std::move(entry->id);
+  fresh->word = found.word;
   fresh->shards =
       known && known->parts() == found.parts ? known->shards : std::make_shared<const Shards>(place_->prefix(), found.parts, 'q');
   fresh->bell = known ? known->bell : std::make_shared<Bell>();
@@ -123,8 +142,9 @@ Result<QueuePtr> RedisQueues::remember(std::string_view name, const Registered& 
 Result<QueuePtr> RedisQueues::enter(std::string_view name, const QueueOptions& options, std::string_view id, std::uint32_t parts,
                                     Deadline deadline) {
   const auto fields = option_fields(options);
-  Script::Call call(enter_script(), 1);
-  call.key(registry_key()).arg(name).arg(fields[0]).arg(joined(fields)).arg(now()).arg(parts).arg(id);
+  Script::Call call(enter_script(), 2);
+  call.key(registry_key()).key(registry_word_key());
+  call.arg(name).arg(fields[0]).arg(joined(fields)).arg(now()).arg(parts).arg(id).arg(hex(place_->random().next()));
   // Doing it twice is as good as once.
   auto reply = run_script(place_->client(), call, deadline);
   for (std::size_t attempt = 0; !reply && maybe_executed(reply.error()) && attempt < 3 && !deadline.passed(); ++attempt) {
@@ -135,9 +155,11 @@ Result<QueuePtr> RedisQueues::enter(std::string_view name, const QueueOptions& o
   if (reply->text() == "kind") {
     return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", name)).at_field("kind");
   }
-  if (reply->elements().size() != 2) return parse_entry(name, "2").error();
-  return remember(name, {.parts = static_cast<std::uint32_t>(number(reply->elements()[0].text()).value_or(0)),
-                         .text = std::string(reply->elements()[1].text())});
+  const auto answer = reply->elements();
+  if (answer.size() != 3) return parse_entry(name, "2").error();
+  return remember(name, {.parts = static_cast<std::uint32_t>(number(answer[0].text()).value_or(0)),
+                         .text = std::string(answer[1].text()),
+                         .word = std::string(answer[2].text())});
 }
 
 Result<void> RedisQueues::install(const KnownQueue& queue, Deadline deadline) {
@@ -203,10 +225,19 @@ Result<void> RedisQueues::remove(std::string_view name, Deadline deadline) {
   auto queue = remember(name, *found);
   if (!queue) return std::move(queue).error();
   const auto before = place_->began();
-  auto gone = place_->client().call(RedisCommand("HDEL").key(registry_key()).arg(name).idempotent(), deadline);
+  Script::Call leave(leave_script(), 1);
+  leave.key(registry_key()).arg(name).arg((*queue)->id);
+  auto gone = run_script(place_->client(), leave, deadline);
+  for (std::size_t attempt = 0; !gone && maybe_executed(gone.error()) && attempt < 3 && !deadline.passed(); ++attempt) {
+    pause(attempt, deadline);
+    gone = run_script(place_->client(), leave, deadline);
+  }
   if (!gone) return std::move(gone).error();
   std::vector<Script::Call> calls;
-  for (std::uint32_t part = 0; part < (*queue)->parts(); ++part) calls.push_back(on_part(queue_scripts::drop(), **queue, part));
+  for (std::uint32_t part = 0; part < (*queue)->parts(); ++part) {
+    calls.push_back(on_part(queue_scripts::drop(), **queue, part));
+    calls.back().arg((*queue)->id);
+  }
   auto replies = run_scripts(place_->client(), calls, deadline);
   forget(name);
   (*queue)->bell->ring();
@@ -244,9 +275,11 @@ Result<void> RedisQueues::heal(const QueuePtr& queue, Deadline deadline) {
     const std::scoped_lock lock(mutex_);
     if (const auto at = ours_.find(queue->name()); at != ours_.end()) ours = at->second;
   }
-  if (found->text.empty() && (found->parts != 0 || !ours)) {
+  // The registry went too. (A store of before there was a word: only who finds nothing at all can tell.)
+  const bool lost = found->parts == 0 || (!queue->word.empty() && found->word != queue->word);
+  if (found->text.empty() && (!lost || !ours)) {
     // Removed by somebody; or lost, and not ours to make again.
-    if (found->parts == 0) {
+    if (lost) {
       place_->logger().log(LogLevel::kError, "the store's queues are gone (a flush, or a server that restarted without persistence)",
                            {{"queue", queue->name()}});
     }
@@ -259,7 +292,8 @@ Result<void> RedisQueues::heal(const QueuePtr& queue, Deadline deadline) {
                          "the store's queues are gone (a flush, or a server that restarted without persistence); the queue is made again, "
                          "and all messages it held are lost",
                          {{"queue", queue->name()}});
-    if (const auto facts = place_->known()) {
+    // Who makes the first queue again begins the epoch.
+    if (const auto facts = place_->known(); facts && found->parts == 0) {
       if (auto begun = place_->begin_epoch(facts->identity, deadline); !begun) return std::move(begun).error();
     }
     // Under its old id: parts on other servers may have kept what they hold.

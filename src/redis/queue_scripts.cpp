@@ -46,8 +46,10 @@ return 'ok'
 
 const Script& drop() {
   static const Script script(join({lua::kNames, lua::kWipe, R"lua(
-if call('EXISTS', M) == 0 then return 'none' end
-wipe()
+local id = call('HGET', M, 'id')
+if not id then return 'none' end
+-- One that was made anew meanwhile stays.
+if id == ARGV[1] then wipe() end
 return 'ok'
 )lua"}));
   return script;

@@ -156,7 +156,7 @@ if not born then return 'none' end
 local out = {'ok', born}
 for _, name in ipairs(call('ZRANGEBYSCORE', Y, '(' .. ARGV[1], '+inf', 'LIMIT', 0, tonumber(ARGV[2]))) do
   local info = cmsgpack.unpack(call('HGET', X, name))
-  out[#out + 1], out[#out + 2], out[#out + 3] = tonumber(name), {info[1], info[2], info[3], info[4], info[5], info[6]}, call('HGET', B, name)
+  out[#out + 1], out[#out + 2] = tonumber(name), {info[1], info[2], info[3], info[4], info[5], info[6]}
 end
 return out
 )lua"}));

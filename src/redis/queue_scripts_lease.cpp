@@ -30,11 +30,15 @@ if ARGV[7] == '1' then
     end
     if #out > 6 then return out end
   end
+elseif not dry and call('HEXISTS', T, token) == 1 then
+  -- It came so late that it was asked again meanwhile: what that leased is all that will be settled under this token.
+  return out
 end
 
 local more = wake(now, 512)
 local left = tonumber(ARGV[6] ~= '' and ARGV[6] or o[6]) - call('HLEN', L) - tonumber(call('HGET', M, 'fl') or 0)
 out[5] = left
+if dry then out[3] = tonumber(o[6]) end
 local asked = max
 if max > left then max = left end
 
@@ -148,7 +152,7 @@ end
 local stop = false
 while taken < max and not stop and buried < 1000 do
   local wanted = math.min(max - taken, 1000)
-  if account then wanted = math.min(wanted, floor(room / big) + 1) end
+  if account and not dry then wanted = math.min(wanted, floor(room / big) + 1) end
   local zs = call('ZRANGE', Z, 0, wanted - 1, 'WITHSCORES')
   local plain, rs = not fifo and #zs == 0 and not dry and (taken == 0 or out[1] == 'bare'), nil
   if plain then
@@ -197,7 +201,7 @@ while taken < max and not stop and buried < 1000 do
       for n = 1, #zs, 2 do names[#names + 1] = zs[n] end
       local zrecs = #names > 0 and call('HMGET', V, unpack(names)) or {}
       local ir, iz, before = 1, 1, buried
-      while taken < max do
+      while taken < max and buried < 1000 do
         local rstamp = recs[ir] and struct.unpack('>I8', recs[ir]) or math.huge
         local zstamp = names[iz] and tonumber(zs[2 * iz]) or math.huge
         local best, fstamp = 0, math.huge

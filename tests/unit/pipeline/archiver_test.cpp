@@ -181,6 +181,30 @@ TEST(Archiver, keeps_an_expired_record_for_its_flows_retention_and_an_erased_one
   EXPECT_EQ(world.archive_stats().records, 0u);
 }
 
+TEST(Archiver, learns_that_a_record_ended_earlier_than_it_knew) {
+  ArchiveWorld world;
+  auto lasting = request("x", {"k"}, R"("kept")");
+  lasting.ttl = Ttl::after(days(30));
+  world.set(lasting);
+  ASSERT_TRUE(world.archiver->run());
+  TouchRequest touch;
+  touch.id = "x";
+  touch.ttl = Ttl::after(std::chrono::minutes(1));
+  ASSERT_TRUE(world.door->touch(touch));
+  drain(*world.hands);
+  world.clock->advance(std::chrono::hours(25));
+  world.reclaim();  // so that the log tells of its end, and no more of the touch
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archived("x").status, Lookup::Status::kGone);
+  EXPECT_TRUE(world.archiver->verify().value().equal());
+  EXPECT_EQ(world.archive_stats().records, 1u) << "expiry is no erase";
+  const auto before = world.archive->get_by_id({.ns = {}, .id = "x", .now = TimePoint{}}).value();
+  EXPECT_EQ(before.record.value().payload.view(), R"("kept")");
+  world.clock->advance(days(31));
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().records, 0u) << "and its retention began then";
+}
+
 TEST(Archiver, stops_at_its_next_batch_when_it_is_cancelled) {
   ArchiveWorld world({}, 1);
   world.set_many(50);

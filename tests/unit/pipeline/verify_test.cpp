@@ -232,6 +232,33 @@ TEST_F(Verify, what_expired_or_was_forgotten_is_no_difference_on_either_side) {
   EXPECT_TRUE(world_.archiver->verify().value().equal());  // tombstones forgotten by the store
 }
 
+TEST_F(Verify, a_repair_keeps_what_expired_in_the_store_as_expired) {
+  for (const bool evicted : {false, true}) {
+    SCOPED_TRACE(evicted);
+    const std::string id = evicted ? "evicted" : "expired";
+    auto mortal = request(id, {id}, R"("kept")");
+    mortal.ttl = Ttl::after(days(5));
+    world_.set(mortal);
+    ASSERT_TRUE(world_.archiver->run());
+    auto longer = world_.archived(id).record.value();
+    longer.expires_at = world_.clock->now() + days(400);
+    put(longer);
+    world_.clock->advance(days(6));
+    if (evicted) {
+      world_.reclaim();
+      ASSERT_TRUE(world_.archiver->run());
+      put(longer);
+    }
+    const auto report = world_.archiver->verify({.repair = true}).value();
+    EXPECT_EQ(report.repaired, report.difference_count);
+    EXPECT_EQ(world_.archived(id).status, Lookup::Status::kGone);
+    const auto kept = world_.archive->get_by_id({.ns = {}, .id = id, .now = TimePoint{}}).value();
+    ASSERT_TRUE(kept.record) << "expiry is no erase";
+    EXPECT_EQ(kept.record->payload.view(), R"("kept")");
+    EXPECT_TRUE(world_.archiver->verify().value().equal());
+  }
+}
+
 TEST_F(Verify, looks_only_into_ranges_that_differ) {
   ArchiveWorld world;
   world.set_many(3000, "many");

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "redis/queue_scripts.hpp"
 #include "unit/redis_queue/queue_fixture.hpp"
 
 namespace redis_test {
@@ -156,6 +157,95 @@ TEST(RedisQueue, After_a_flush_its_maker_goes_on_loudly_and_others_are_told) {
     EXPECT_EQ(maker.log->errors.load(), errors) << "said once";
     expect_ledger(queue, 1, 1);
   }
+}
+
+TEST(RedisQueue, After_a_flush_every_queue_is_made_again_by_its_maker) {
+  for (const std::uint32_t partitions : {1U, 8U}) {
+    const auto prefix = fresh_prefix();
+    View one(server().uri(), prefix, partitions);
+    View other(server().uri(), prefix, partitions);
+    auto first = Queue::open(one.queues, "first").value();
+    auto second = Queue::open(one.queues, "second").value();
+    auto third = Queue::open(other.queues, "third").value();
+    auto removed = Queue::open(other.queues, "removed").value();
+    for (auto* queue : {&first, &second, &third, &removed}) (void)queue->send(message("lost")).value();
+    server().cli({"flushall"});
+    for (auto* queue : {&first, &second, &third}) {
+      const auto sent = queue->send(message("kept"));
+      EXPECT_TRUE(sent) << sent.error().describe();
+      EXPECT_EQ(queue->receive(10).value().size(), 1u);
+    }
+    EXPECT_GE(one.log->errors.load(), 2) << "each is said to have lost its messages";
+    EXPECT_GE(other.log->errors.load(), 1);
+    (void)removed.send(message("kept")).value();
+    one.queues->remove("removed").value();
+    EXPECT_EQ(removed.send(message("no")).error().code(), ErrorCode::kNotFound) << "this one was removed, and not lost";
+  }
+}
+
+// One call of a script on the queue's only part as its client makes it, by hand.
+void call(const View& view, const redis::Script& script, const std::string& queue, const std::vector<std::string>& arguments) {
+  redis::Script::Call one(script, 1);
+  one.key(redis::Shards(view.place->prefix(), 1, 'q').name(0, queue + ":"));
+  for (const auto& argument : arguments) one.arg(argument);
+  ASSERT_TRUE(redis::run_script(view.place->client(), one, Deadline::in(Milliseconds(30'000))));
+}
+
+std::string milliseconds_from_now(Milliseconds later) {
+  return std::to_string(std::chrono::floor<Milliseconds>(std::chrono::system_clock::now() + later).time_since_epoch().count());
+}
+
+TEST(RedisQueue, A_receive_that_arrives_after_it_was_asked_again_leases_nothing) {
+  const auto prefix = fresh_prefix();
+  View view(server().uri(), prefix);
+  for (const auto kind : {QueueKind::kStandard, QueueKind::kFifo}) {
+    const std::string name = kind == QueueKind::kFifo ? "fifo" : "plain";
+    auto queue = Queue::open(view.queues, name, {.kind = kind}).value();
+    for (int i = 0; i < 6; ++i) (void)queue.send(message("m")).value();
+    const auto receive = [&](const std::string& again) {
+      const std::string token(16, 't');
+      call(view, redis::queue_scripts::receive(), name, {milliseconds_from_now({}), token, "3", "8000000", "30000", "", again, "0", "0"});
+      return queue.stats().value().in_flight;
+    };
+    EXPECT_EQ(receive("1"), 3u);
+    EXPECT_EQ(receive("0"), 3u) << "the late copy";
+    EXPECT_EQ(queue.receive(10).value().size(), 3u);
+  }
+}
+
+TEST(RedisQueue, A_removal_that_arrives_late_leaves_the_queue_that_was_made_since) {
+  const auto prefix = fresh_prefix();
+  View view(server().uri(), prefix);
+  auto queue = Queue::open(view.queues, "q").value();
+  const auto key = redis::Shards(prefix, 1, 'q').name(0, "q:m");
+  const auto id = server().cli({"hget", key, "id"});
+  view.queues->remove("q").value();
+  auto again = Queue::open(view.queues, "q").value();
+  (void)again.send(message("kept")).value();
+  call(view, redis::queue_scripts::drop(), "q", {id});
+  EXPECT_EQ(again.stats().value().depth, 1u);
+  call(view, redis::queue_scripts::drop(), "q", {server().cli({"hget", key, "id"})});
+  EXPECT_EQ(server().cli({"exists", key}), "0");
+}
+
+TEST(RedisQueue, One_script_buries_no_more_than_a_thousand_of_a_group) {
+  const auto prefix = fresh_prefix();
+  View view(server().uri(), prefix);
+  auto queue = Queue::open(view.queues, "q", {.kind = QueueKind::kFifo, .retention = Milliseconds(1)}).value();
+  constexpr std::size_t kCount = 2'500;
+  for (std::size_t at = 0; at < kCount; at += 100) {
+    auto batch = batch_of(100);
+    for (auto& one : batch) one.group = "g";
+    for (const auto& sent : queue.send(batch).value()) (void)sent.value();
+  }
+  const auto shard = redis::Shards(prefix, 1, 'q');
+  const auto later = milliseconds_from_now(Milliseconds(60'000));
+  call(view, redis::queue_scripts::receive(), "q", {later, std::string(16, 't'), "10", "8000000", "30000", "", "0", "0", "0"});
+  const auto buried = std::stoul(server().cli({"hlen", shard.name(0, "q:x")}));
+  EXPECT_GE(buried, 1'000u);
+  EXPECT_LT(buried, 1'100u);
+  EXPECT_TRUE(queue.receive(10).value().empty());
+  EXPECT_EQ(queue.stats().value().dead_letters, kCount);
 }
 
 TEST(RedisQueue, A_part_that_lost_its_content_does_not_take_the_others_with_it) {

@@ -38,11 +38,11 @@ inline std::string fresh_prefix() {
 // One process's view of a store.
 struct View {
   std::shared_ptr<Log> log = std::make_shared<Log>();
+  std::shared_ptr<redis::Place> place;
   std::shared_ptr<QueueBackend> queues;
-  View(const std::string& uri, const std::string& prefix, std::uint32_t partitions = 1) {
-    auto place = redis::Place::open({.uri = uri, .prefix = prefix, .partitions = partitions, .logger = log});
-    queues = redis::make_queues(place.value());
-  }
+  View(const std::string& uri, const std::string& prefix, std::uint32_t partitions = 1)
+      : place(redis::Place::open({.uri = uri, .prefix = prefix, .partitions = partitions, .logger = log}).value()),
+        queues(redis::make_queues(place)) {}
 };
 
 inline OutgoingMessage message(std::string body, std::string group = {}, std::string dedup_id = {}) {

@@ -1,6 +1,7 @@
 // Several parts, several threads, several processes' views.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
 #include <set>
 #include <thread>
@@ -178,6 +179,66 @@ TEST(RedisQueue, What_is_sent_after_a_redrive_that_restamps_comes_after_it_in_ev
     EXPECT_GT(queue.send(message("later", "h" + std::to_string(round))).value().stamp, highest);
     for (const auto& one : queue.receive(31).value()) queue.ack(one).value();
   }
+}
+
+TEST(RedisQueue, What_somebody_else_made_of_its_limits_counts_at_once) {
+  const auto prefix = fresh_prefix();
+  View one(server().uri(), prefix, 16);
+  View other(server().uri(), prefix, 16);
+  auto queue = Queue::open(one.queues, "q", {.max_in_flight = 20'000}).value();
+  auto theirs = Queue::open(other.queues, "q", {.max_in_flight = 15}).value();
+  for (int i = 0; i < 40; ++i) (void)queue.send(message("m", "g" + std::to_string(i))).value();
+  EXPECT_EQ(queue.receive(10).value().size(), 10u) << "a lower limit is no reason to give nothing";
+  EXPECT_EQ(queue.receive(10).value().size(), 5u);
+  EXPECT_TRUE(theirs.receive(10).value().empty());
+}
+
+TEST(RedisQueue, A_limit_of_bytes_beyond_what_can_be_counted_is_none) {
+  View view(server().uri(), fresh_prefix());
+  auto queue = Queue::open(view.queues, "q", {.max_message_bytes = std::numeric_limits<std::size_t>::max()}).value();
+  (void)queue.send(message("m")).value();
+  EXPECT_EQ(view.queues->list().value().size(), 1u);
+  EXPECT_TRUE(view.queues->oldest_unfinished());
+  EXPECT_TRUE(view.queues->remove("q"));
+}
+
+TEST(RedisQueue, Small_receives_are_exact_though_a_large_message_was_sent_once) {
+  View view(server().uri(), fresh_prefix(), 4);
+  auto queue = Queue::open(view.queues, "q", {.kind = QueueKind::kStandard}).value();
+  for (int i = 0; i < 4; ++i) (void)queue.send(message(std::string(5'000'000, 'x'))).value();
+  for (std::size_t got = 0; got < 4;) {
+    const auto some = queue.receive(10).value();
+    ASSERT_FALSE(some.empty());
+    for (const auto& one : some) queue.ack(one).value();
+    got += some.size();
+  }
+  for (const auto& sent : queue.send(batch_of(20)).value()) (void)sent.value();
+  EXPECT_EQ(queue.receive(10).value().size(), 10u);
+}
+
+TEST(RedisQueue, Dead_letters_larger_than_a_reply_may_be_are_redriven_and_purged) {
+  const auto prefix = fresh_prefix();
+  View view(server().uri() + "?max_reply=2000000", prefix);
+  auto queue = Queue::open(view.queues, "q", {.kind = QueueKind::kStandard}).value();
+  constexpr std::size_t kCount = 6;
+  for (std::size_t i = 0; i < kCount; ++i) (void)queue.send(message(std::string(500'000, 'x'))).value();
+  const auto bury = [&] {
+    for (std::size_t done = 0; done < kCount;) {
+      for (const auto& one : queue.receive(1).value()) {
+        const std::vector<Settlement> settlements{{.receipt = one.receipt, .action = SettleAction::kDeadLetter, .reasons = {}}};
+        for (const auto& result : view.queues->settle({.queue = "q", .settlements = settlements}).value()) ASSERT_TRUE(result);
+        ++done;
+      }
+    }
+  };
+  bury();
+  const auto page = view.queues->dead_letters({.queue = "q", .limit = 4}).value();
+  ASSERT_EQ(page.letters.size(), 4u);
+  EXPECT_EQ(page.letters[3].body.size(), 500'000u);
+  EXPECT_EQ(view.queues->dead_letters({.queue = "q", .cursor = page.next}).value().letters.size(), 2u);
+  EXPECT_EQ(view.queues->redrive({.queue = "q"}).value(), kCount);
+  bury();
+  EXPECT_EQ(view.queues->purge({.queue = "q"}).value(), kCount);
 }
 
 TEST(RedisQueue, Names_and_bodies_are_any_bytes) {
