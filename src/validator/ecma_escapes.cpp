@@ -38,7 +38,9 @@ bool Translator::atom_escape(Atom& atom) {
     at_ += 2;
     out_.is_plain = false;
     atom.can_repeat = false;
-    // RE2's is ASCII, as ECMA's is; PCRE2's too, without the option for Unicode properties.
+    // RE2's is ASCII, as ECMA's is; PCRE2's too, without the option for Unicode properties. RE2 finds one that is
+    // none between the bytes of a character.
+    if (c == 'B') out_.needs_backtracking = true;
     atom.text = c == 'b' ? "\\b" : "\\B";
     return true;
   }
@@ -195,7 +197,8 @@ bool Translator::property(CharSet& set, std::string& properties, bool negated) {
   } else if (key.empty() || key == "General_Category" || key == "gc") {
     const auto found = category(value);
     if (!found && !key.empty()) return fail("not a general category of Unicode");
-    if (!found) out_.needs_backtracking = true;  // a binary property: only PCRE2 knows those
+    // A binary property: only PCRE2 knows those. For RE2 "other" does not include what is not assigned.
+    if (!found || *found == "C") out_.needs_backtracking = true;
     written = found ? (*found == "LC" ? "L&" : std::string(*found)) : std::string(value);
   } else if (key == "Script" || key == "sc") {
     written = (engine_ == Engine::kPcre2 ? "sc:" : "") + std::string(value);

@@ -207,7 +207,11 @@ Result<void> check_documents(Registry& registry, const Options& options) {
         others.push_back(registry.pointer_in_document(resource));
     }
     const auto own = [&](const Violation& one) {
-      return std::ranges::none_of(others, [&](const std::string& other) { return one.instance_location.starts_with(other); });
+      const std::string_view place = one.instance_location;
+      const auto within = [&](const std::string& other) {
+        return place.starts_with(other) && (place.size() == other.size() || place[other.size()] == '/');
+      };
+      return std::ranges::none_of(others, within);
     };
     const auto first = std::ranges::find_if(found->violations, own);
     if (first != found->violations.end())

@@ -72,9 +72,10 @@ class Pcre2Regex final : public Regex {
 
 pcre2_code* compile(const std::string& pattern, bool has_callouts, pcre2_compile_context* context, int& code) {
   PCRE2_SIZE at = 0;
-  auto options = PCRE2_UTF | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C;
+  // A repetition that gives nothing back would be one step however long it is, and that from each place where a match may begin.
+  auto options = PCRE2_UTF | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_POSSESS;
   // Callouts that refuse need every way to be tried, also those that end in the same.
-  if (has_callouts) options |= PCRE2_NO_AUTO_POSSESS | PCRE2_NO_START_OPTIMIZE | PCRE2_NO_DOTSTAR_ANCHOR;
+  if (has_callouts) options |= PCRE2_NO_START_OPTIMIZE | PCRE2_NO_DOTSTAR_ANCHOR;
   return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &code, &at, context);
 }
 

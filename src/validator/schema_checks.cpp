@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "validator/json_reader.hpp"
 #include "validator/schema_eval.hpp"
@@ -138,6 +141,8 @@ bool Eval::in_numbers(const ValueSet& set, const Number& number) {
   if (number.kind == 'd' && is_whole(number) && std::abs(number.real) < kWholeDoubles)
     return std::ranges::binary_search(set.integers, static_cast<std::int64_t>(number.real));
   const auto same = [&](const Number& one) { return compare(number, one) == 0; };
+  if (!spend(set.numbers.size() / 4)) return false;
+  if (number.kind == 'd' && !is_whole(number)) return std::ranges::any_of(set.numbers, same);
   return std::ranges::any_of(set.numbers, same) ||
          std::ranges::any_of(set.integers, [&](std::int64_t one) { return same(Number{.integer = one}); });
 }
@@ -167,13 +172,29 @@ bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, st
     }
     return true;
   }
+  // By name, of an object that is too large to be looked through for each.
+  std::vector<std::pair<std::string_view, std::size_t>> sorted;
+  const auto other_member = [&](std::string_view name) -> std::size_t {
+    constexpr std::size_t kFew = 32;
+    if (count_of(b, j) <= kFew) {
+      steps += kFew / 4;
+      return member(b, j, name);
+    }
+    if (sorted.empty()) {
+      each_member(b, j, [&](std::string_view its, std::size_t value) { sorted.emplace_back(its, value); });
+      std::ranges::stable_sort(sorted, {}, &std::pair<std::string_view, std::size_t>::first);
+      steps += 4 * sorted.size();
+    }
+    steps += 4;
+    const auto at = std::ranges::lower_bound(sorted, name, {}, &std::pair<std::string_view, std::size_t>::first);
+    return at != sorted.end() && at->first == name ? at->second : 0;
+  };
   // Often in the same order: look there first.
   for (; x < end; x = next_of(a.words, x + 1)) {
     const auto name = text_at(a, x);
     auto found = y < other_end && text_at(b, y) == name ? y + 1 : 0;
     if (found == 0) {
-      found = member(b, j, name);
-      steps += count_of(b, j) / 4;
+      found = other_member(name);
       if (found == 0) return false;
     }
     if (!equal_values(a, x + 1, b, found, steps)) return false;

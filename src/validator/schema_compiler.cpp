@@ -206,7 +206,8 @@ Result<void> Compiler::refuse_loops() {
   std::unordered_map<const Node*, int> state;  // 1: on the way, 2: done
   struct Frame {
     const Node* node;
-    std::size_t next;
+    std::vector<const Node*> targets;
+    std::size_t next = 0;
   };
   const auto targets = [](const Node& node) {
     std::vector<const Node*> out;
@@ -220,17 +221,17 @@ Result<void> Compiler::refuse_loops() {
   };
   for (const auto& start : program_->nodes) {
     if (start.ops.empty() || state[&start] != 0) continue;
-    std::vector<Frame> stack = {{&start, 0}};
+    std::vector<Frame> stack;
+    stack.push_back({.node = &start, .targets = targets(start)});
     state[&start] = 1;
     while (!stack.empty()) {
       auto& frame = stack.back();
-      const auto next = targets(*frame.node);
-      if (frame.next == next.size()) {
+      if (frame.next == frame.targets.size()) {
         state[frame.node] = 2;
         stack.pop_back();
         continue;
       }
-      const auto* target = next[frame.next++];
+      const auto* target = frame.targets[frame.next++];
       auto& known = state[target];
       if (known == 1) {
         return Error(ErrorCode::kInvalidArgument,
@@ -239,7 +240,7 @@ Result<void> Compiler::refuse_loops() {
       }
       if (known == 2) continue;
       known = 1;
-      stack.push_back({target, 0});
+      stack.push_back({.node = target, .targets = targets(*target)});
     }
   }
   return {};

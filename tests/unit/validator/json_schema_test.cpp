@@ -65,6 +65,64 @@ TEST(JsonSchema, keeps_numbers_exact) {
   EXPECT_FALSE(valid(R"({"multipleOf": 12345678901234567890123})", "24691357802469135780247"));
 }
 
+// Once from each place where a match may begin, and each time to the end: that is a step for each character, whoever counts them.
+TEST(JsonSchema, a_pattern_that_looks_at_everything_from_everywhere_ends_by_its_budget) {
+  const auto text_of = [](std::size_t size, char filler) {
+    std::string text = "\"";
+    text.append(size, filler);
+    return text.append("\"");
+  };
+  const auto budget_ends = [&](const std::string& pattern, char filler) {
+    const auto verdict = compiled("{\"pattern\": \"" + pattern + "\"}").is_valid(text_of(200'000, filler));
+    ASSERT_FALSE(verdict) << pattern;
+    EXPECT_EQ(verdict.error().code(), ErrorCode::kTooLarge);
+  };
+  budget_ends("\\\\s+x(?=y)", ' ');
+  budget_ends("\\\\p{Alphabetic}+:", 'a');
+  EXPECT_TRUE(valid(R"({"pattern": "^\\p{Alphabetic}+$"})", text_of(100'000, 'a'))) << "one look is none too many";
+}
+
+TEST(JsonSchema, patterns_take_other_for_what_is_not_assigned_too_and_boundaries_between_characters) {
+  EXPECT_FALSE(valid(R"({"pattern": "^\\P{C}*$"})", R"("\u0378")"));
+  EXPECT_TRUE(valid(R"({"pattern": "^\\p{Other}$"})", R"("\u0378")"));
+  EXPECT_FALSE(valid(R"({"pattern": "^[^\\p{C}]+$"})", R"("\u0378")"));
+  EXPECT_TRUE(valid(R"({"pattern": "^\\P{C}*$"})", R"("a\u00e9")"));
+  EXPECT_FALSE(valid(R"({"pattern": "\\B"})", R"("a\u00e9a")")) << "RE2 sees one between the bytes of é";
+  EXPECT_TRUE(valid(R"({"pattern": "\\B"})", R"("aa")"));
+}
+
+TEST(JsonSchema, a_resource_of_another_draft_excuses_none_beside_it) {
+  const auto schema = [](const std::string& name) {
+    return R"({"$defs": {")" + name +
+           R"(": {"$id": "http://x/", "$schema": "http://json-schema.org/draft-07/schema#"}, "ab": {"uniqueItems": "yes"}}})";
+  };
+  for (const auto* name : {"a", "c"}) {
+    const auto refused = json_schema::Validator::compile(schema(name));
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().field(), "#/$defs/ab/uniqueItems");
+  }
+}
+
+TEST(JsonSchema, large_objects_are_compared_and_wide_schemas_searched_for_loops_in_time) {
+  constexpr int kCount = 50'000;
+  std::string first;
+  std::string second;
+  for (int i = 0; i < kCount; ++i) {
+    first += (i == 0 ? "\"n" : ",\"n") + std::to_string(i) + "\":0";
+    second += (i == 0 ? "\"n" : ",\"n") + std::to_string(kCount - 1 - i) + "\":0";
+  }
+  const std::string unique = R"({"uniqueItems": true})";
+  EXPECT_FALSE(valid(unique, "[{" + first + "},{" + second + "}]"));
+  EXPECT_FALSE(valid(unique, "[{" + first + ",\"x\":1},{\"x\":1," + second + "}]"));
+  EXPECT_TRUE(valid(unique, "[{" + first + ",\"x\":1},{\"x\":2," + second + "}]"));
+  EXPECT_TRUE(valid(unique, "[{" + first + ",\"x\":1},{\"y\":1," + second + "}]"));
+  EXPECT_FALSE(valid("{\"const\": {" + first + "}}", "{" + second + ",\"x\":1}"));
+  EXPECT_TRUE(valid("{\"const\": {" + first + "}}", "{" + second + "}"));
+  std::string wide = R"({"allOf":[{})";
+  for (int i = 0; i < 100'000; ++i) wide += ",{}";
+  EXPECT_TRUE(json_schema::Validator::compile(wide + "]}"));
+}
+
 TEST(JsonSchema, names_the_place_of_a_broken_schema) {
   const auto broken = json_schema::Validator::compile(R"({"properties": {"a": {"type": "strin"}}})");
   ASSERT_FALSE(broken);
