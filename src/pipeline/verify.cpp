@@ -1,6 +1,7 @@
 #include <atomic>
 #include <future>
 #include <map>
+#include <utility>
 
 #include "core/range_digest.hpp"
 #include "core/scan_cursor.hpp"
@@ -354,7 +355,10 @@ class Verification {
     // a run has brought a newer one since it was looked at.
     auto there = state_.archive().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
     if (!there && !detail::is_damage(there.error())) return std::move(there).error();
-    if ((there ? detail::state_of(*there, now_) : detail::damaged(there.error())) != candidate.archive) return false;
+    const auto seen = there ? detail::state_of(*there, now_) : detail::damaged(there.error());
+    const auto& entry = entries.front();
+    const bool newer = std::pair(seen.version, seen.revision) > std::pair(entry.version, entry.revision);
+    if (candidate.archive.is == Is::kDamaged ? newer : seen != candidate.archive) return false;
     if (auto removed = remove(candidate); !removed) return removed;
     outcome = write(entries);
     if (!outcome) return std::move(outcome).error();
