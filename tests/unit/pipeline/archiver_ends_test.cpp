@@ -1,0 +1,90 @@
+// What ends: records that are not worth archiving, that expire, that are erased, and how long the archive keeps them.
+#include "archive_support.hpp"
+
+namespace {
+
+using namespace setget_test;
+
+TEST(Archiver, leaves_out_and_counts_what_ends_before_the_next_run_unless_its_flow_says_always) {
+  Flows flows;
+  flows.accounts["acme"].flows["keep"].archive = ArchiveMode::kAlways;
+  ArchiveWorld world(flows);
+  auto brief = request("brief", {"brief"});
+  brief.ttl = Ttl::after(std::chrono::hours(1));
+  world.set(brief);
+  auto kept = request("kept", {"kept"});
+  kept.flow = "keep";
+  kept.ttl = Ttl::after(std::chrono::hours(1));
+  world.set(kept);
+  auto lasting = request("lasting", {"lasting"});
+  lasting.ttl = Ttl::after(days(2));
+  world.set(lasting);
+  const auto report = world.archiver->run().value();
+  EXPECT_EQ(report.skipped_short_lived, 1u);
+  EXPECT_EQ(report.written, 2u);
+  EXPECT_EQ(world.archived("brief").status, Lookup::Status::kUnknown);
+  EXPECT_EQ(world.archived("kept").status, Lookup::Status::kFound);
+}
+
+TEST(Archiver, a_short_lived_version_still_replaces_the_older_one_in_the_archive) {
+  ArchiveWorld world;
+  world.set(request("x", {"k"}, R"("old")"));
+  ASSERT_TRUE(world.archiver->run());
+  auto brief = request("x", {"k"}, R"("brief")");
+  brief.ttl = Ttl::after(std::chrono::hours(1));
+  world.set(brief);
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archived("x").record.value().payload.view(), R"("brief")");
+  world.clock->advance(std::chrono::hours(1));
+  EXPECT_EQ(world.archived("x").status, Lookup::Status::kGone);
+}
+
+TEST(Archiver, keeps_an_expired_record_for_its_flows_retention_and_an_erased_one_as_a_tombstone) {
+  Flows flows;
+  flows.accounts["acme"].flows["orders"].archive_retention = Ttl::after(days(10));
+  ArchiveWorld world(flows);
+  auto mortal = request("mortal", {"m"});
+  mortal.ttl = Ttl::after(days(5));
+  world.set(mortal);
+  world.set(request("erased", {"e"}));
+  ASSERT_TRUE(world.archiver->run());
+  world.erase("erased");
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().tombstones, 1u);
+  world.clock->advance(days(9));
+  world.reclaim();  // the store evicts what expired; the archive is not told to forget it
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().records, 1u);
+  world.clock->advance(days(2));
+  EXPECT_EQ(world.archiver->run().value().purged, 1u);  // the tombstone: 10 days after the erase
+  EXPECT_EQ(world.archive_stats().records, 1u);
+  world.clock->advance(days(5));
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().records, 0u);
+}
+
+TEST(Archiver, learns_that_a_record_ended_earlier_than_it_knew) {
+  ArchiveWorld world;
+  auto lasting = request("x", {"k"}, R"("kept")");
+  lasting.ttl = Ttl::after(days(30));
+  world.set(lasting);
+  ASSERT_TRUE(world.archiver->run());
+  TouchRequest touch;
+  touch.id = "x";
+  touch.ttl = Ttl::after(std::chrono::minutes(1));
+  ASSERT_TRUE(world.door->touch(touch));
+  drain(*world.hands);
+  world.clock->advance(std::chrono::hours(25));
+  world.reclaim();  // so that the log tells of its end, and no more of the touch
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archived("x").status, Lookup::Status::kGone);
+  EXPECT_TRUE(world.archiver->verify().value().equal());
+  EXPECT_EQ(world.archive_stats().records, 1u) << "expiry is no erase";
+  const auto before = world.archive->get_by_id({.ns = {}, .id = "x", .now = TimePoint{}}).value();
+  EXPECT_EQ(before.record.value().payload.view(), R"("kept")");
+  world.clock->advance(days(31));
+  ASSERT_TRUE(world.archiver->run());
+  EXPECT_EQ(world.archive_stats().records, 0u) << "and its retention began then";
+}
+
+}  // namespace
