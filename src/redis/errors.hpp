@@ -24,6 +24,7 @@ enum class Trouble : int {
   kDown = 5,           // the server could not be reached, or is known to be down: nothing was sent
   kNotReplicated = 6,  // carried out, but too few replicas had it in time
   kOtherMaster = 7,    // carried out, but perhaps by a server that is not the master any more
+  kOtherQueue = 8,     // not carried out: the queue was changed, or made anew, since this process looked
   // Answers of the server: the command was not carried out.
   kMoved = 10,
   kAsk,

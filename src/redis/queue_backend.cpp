@@ -39,6 +39,11 @@ Error no_such_queue(std::string_view name) {
   return Error(ErrorCode::kNotFound, fmt::format("there is no queue named \"{}\"", name)).at_field("queue");
 }
 
+Error other_queue(std::string_view name) {
+  return Error(ErrorCode::kUnavailable, fmt::format("queue \"{}\" was changed or made anew at this moment; ask again", name))
+      .from(ErrorSource::kRedis, static_cast<int>(Trouble::kOtherQueue), {});
+}
+
 RedisQueues::LaneUse::LaneUse(RedisQueues& queues) : queues_(queues) {
   {
     const std::scoped_lock lock(queues_.mutex_);
@@ -104,13 +109,18 @@ RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls, 
   for (std::size_t i = 0; i < calls; ++i) open[i] = i;
   std::vector<bool> uncertain(calls, false);
   bool healed = false;
+  auto tag = queue->tag;
   for (std::size_t attempt = 0; !open.empty();) {
     std::vector<Script::Call> batch;
     batch.reserve(open.size());
-    for (const auto i : open) batch.push_back(make(i, uncertain[i]));
+    for (const auto i : open) {
+      batch.push_back(make(i, uncertain[i]));
+      batch.back().arg(tag);
+    }
     auto replies = run_scripts(place_->client(), batch, deadline);
     std::vector<std::size_t> again;
     bool missing = false;
+    bool other = false;
     bool lost = false;
     for (std::size_t k = 0; k < open.size(); ++k) {
       const auto i = open[k];
@@ -123,23 +133,30 @@ RedisQueues::Replies RedisQueues::run(const QueuePtr& queue, std::size_t calls, 
       } else if (reply->text() == "again") {
         if (!deadline.passed()) again.push_back(i);
         reply = Error(ErrorCode::kDeadlineExceeded, "too many leases end at this moment; ask again").from(ErrorSource::kRedis, 0, {});
-      } else if (reply->text() == "none") {
-        reply = no_such_queue(queue->name());
-        missing = true;
+      } else if (const auto said = reply->text(); said == "none" || said == "other") {
+        (said == "none" ? missing : other) = true;
+        reply = said == "none" ? no_such_queue(queue->name()) : other_queue(queue->name());
         if (!healed) again.push_back(i);
       } else if (reply->text() == "late") {
         reply = Error(ErrorCode::kDeadlineExceeded, "the answer came too late").from(ErrorSource::kRedis, 0, {});
       }
       answers[i] = std::move(reply);
     }
-    if (missing && !healed) {
+    if ((missing || other) && !healed) {
       healed = true;
-      if (auto done = heal(queue, deadline); !done) {
+      const auto end = [&](const Error& error, bool surely) {
         std::erase_if(again, [&](std::size_t i) {
-          const bool gone = !uncertain[i];
-          if (gone) answers[i] = done.error();
-          return gone;
+          if (uncertain[i] && !surely) return false;
+          answers[i] = error;
+          return true;
         });
+      };
+      if (auto fresh = heal(queue, missing, deadline); !fresh) {
+        end(fresh.error(), false);
+      } else if ((*fresh)->tag != tag) {
+        // Who asks has to look at it anew. What may have been carried out already is known to the lane, if the queue is still the same one.
+        end(other_queue(queue->name()), (*fresh)->id != queue->id);
+        tag = (*fresh)->tag;
       }
     }
     if (lost) pause(attempt++, deadline);

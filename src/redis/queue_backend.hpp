@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "redis/errors.hpp"
 #include "redis/place.hpp"
 #include "redis/queue_codec.hpp"
 #include "redis/script.hpp"
@@ -41,6 +42,7 @@ class Bell {
 struct KnownQueue {
   QueueInfo info{};
   std::string id{};    // tells queues apart that had this name one after the other
+  std::string tag{};   // id and options: what a part must hold, or this process knows an old one
   std::string word{};  // of the registry in which it was found
   std::shared_ptr<const Shards> shards{};
   std::shared_ptr<Bell> bell{};
@@ -101,6 +103,7 @@ class RedisQueues final : public QueueBackend {
   struct Registered {
     std::uint32_t parts = 0;  // 0: there is no registry
     std::string text{};       // empty: no such queue
+    std::string leaving{};    // the id of one that is being removed
     std::string word{};       // what this registry was given when it was made
   };
   std::string registry_key() const;
@@ -109,11 +112,19 @@ class RedisQueues final : public QueueBackend {
   Result<QueuePtr> enter(std::string_view name, const QueueOptions& options, std::string_view id, std::uint32_t parts, Deadline deadline);
   Result<QueuePtr> remember(std::string_view name, const Registered& found);
   Result<void> install(const KnownQueue& queue, Deadline deadline);
+  Result<void> drop(const KnownQueue& queue, Deadline deadline);
   // From memory, or from the registry.
   Result<QueuePtr> known(std::string_view name, Deadline deadline);
-  // A part said that it does not know the queue. Afterwards all parts know it, or there is no such queue.
-  Result<void> heal(const QueuePtr& queue, Deadline deadline);
-  void forget(std::string_view name);
+  // A part said that it does not know the queue; `missing`: that it knows none. Afterwards all parts know what is given back, or there is
+  // no such queue.
+  Result<QueuePtr> heal(const QueuePtr& queue, bool missing, Deadline deadline);
+  // Gives the bell of those who wait for it.
+  std::shared_ptr<Bell> forget(std::string_view name);
+  // For scripts of which twice is as good as once: again where answers are lost.
+  Result<std::vector<Reply>> run_steadily(std::span<const Script::Call> calls, Deadline deadline);
+  // What `step` answers for the queue; where that was changed or made anew since this process looked, for what it is now.
+  template <typename Step>
+  auto with_queue(std::string_view name, Deadline deadline, const Step& step) -> decltype(step(QueuePtr()));
 
   // Runs one script per call on parts of the queue. `make`(i, again): call i; `again` if it may have been carried out before. Repeats what
   // got no answer, and what the script has asked to repeat. One answer for each.
@@ -130,6 +141,16 @@ class RedisQueues final : public QueueBackend {
   // And KEYS[2], the stamp that was given last.
   static Script::Call on_part_with_stamps(const Script& script, const KnownQueue& queue, std::uint32_t part);
   std::int64_t now() const { return place_->now().time_since_epoch().count(); }
+
+  // What is unfinished in all parts, by rising stamp.
+  struct Peeked {
+    std::uint32_t part = 0;
+    std::uint64_t number = 0;
+    std::uint64_t frame = 0;  // the first of the frame it is in, 0: none
+    Message message{};        // without what its record holds
+  };
+  Result<std::vector<Peeked>> unfinished(const QueuePtr& queue, std::size_t limit, Deadline deadline);
+  Result<std::vector<Message>> with_records(const KnownQueue& queue, std::vector<Peeked> found, Deadline deadline);
 
   // Dead letters of all parts, by rising stamp.
   struct Letter {
@@ -157,5 +178,18 @@ class RedisQueues final : public QueueBackend {
 };
 
 Error no_such_queue(std::string_view name);
+// Nothing was done.
+Error other_queue(std::string_view name);
+
+template <typename Step>
+auto RedisQueues::with_queue(std::string_view name, Deadline deadline, const Step& step) -> decltype(step(QueuePtr())) {
+  constexpr int kMostChanges = 8;
+  for (int changes = 0;; ++changes) {
+    auto queue = known(name, deadline);
+    if (!queue) return std::move(queue).error();
+    auto answer = step(*queue);
+    if (answer || trouble_of(answer.error()) != Trouble::kOtherQueue || changes == kMostChanges || deadline.passed()) return answer;
+  }
+}
 
 }  // namespace setget::inline v0::redis

@@ -98,8 +98,6 @@ Result<std::vector<DeadLetter>> RedisQueues::with_records(const KnownQueue& queu
 Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request) {
   if (auto valid = check_positive("limit", request.limit); !valid) return std::move(valid).error();
   const auto deadline = request.deadline;
-  auto queue = known(request.queue, deadline);
-  if (!queue) return std::move(queue).error();
   // The cursor is the stamp of the last letter of the page before, in decimal.
   Stamp after = 0;
   if (!request.cursor.empty()) {
@@ -108,58 +106,61 @@ Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request)
     if (problem != std::errc() || stop != end) return Error(ErrorCode::kInvalidArgument, "not a cursor of dead letters").at_field("cursor");
   }
   const Filter filter(request.filter);
-  DeadLetterPage page;
-  std::vector<Letter> chosen;
-  for (bool more = true; more && page.next.empty();) {
-    const auto portion = std::min(kPortion, request.limit - chosen.size() + 1);
-    auto found = letters(*queue, after, portion, deadline);
-    if (!found) return std::move(found).error();
-    more = found->size() == portion;
-    for (auto& letter : *found) {
-      after = letter.content.stamp;
-      if (!filter.passes(letter.content)) continue;
-      if (chosen.size() == request.limit) {
-        page.next = std::to_string(chosen.back().content.stamp);
-        break;
+  return with_queue(request.queue, deadline, [&](const QueuePtr& queue) -> Result<DeadLetterPage> {
+    DeadLetterPage page;
+    std::vector<Letter> chosen;
+    bool more = true;
+    for (auto from = after; more && page.next.empty();) {
+      const auto portion = std::min(kPortion, request.limit - chosen.size() + 1);
+      auto found = letters(queue, from, portion, deadline);
+      if (!found) return std::move(found).error();
+      more = found->size() == portion;
+      for (auto& letter : *found) {
+        from = letter.content.stamp;
+        if (!filter.passes(letter.content)) continue;
+        if (chosen.size() == request.limit) {
+          page.next = std::to_string(chosen.back().content.stamp);
+          break;
+        }
+        chosen.push_back(std::move(letter));
       }
-      chosen.push_back(std::move(letter));
     }
-  }
-  auto letters_of_page = with_records(**queue, std::move(chosen), deadline);
-  if (!letters_of_page) return std::move(letters_of_page).error();
-  page.letters = *std::move(letters_of_page);
-  return page;
+    auto letters_of_page = with_records(*queue, std::move(chosen), deadline);
+    if (!letters_of_page) return std::move(letters_of_page).error();
+    page.letters = *std::move(letters_of_page);
+    return page;
+  });
 }
 
 Result<std::size_t> RedisQueues::for_each_letter(std::string_view name, const DeadLetterFilter& chosen, std::size_t limit,
                                                  Deadline deadline,
                                                  const std::function<Result<std::size_t>(const QueuePtr&, std::span<const Letter>)>& step) {
-  auto queue = known(name, deadline);
-  if (!queue) return std::move(queue).error();
   const Filter filter(chosen);
   std::size_t done = 0;
   Stamp after = 0;
-  while (done < limit) {
-    auto found = letters(*queue, after, kPortion, deadline);
-    if (!found) return std::move(found).error();
-    if (found->empty()) break;
-    after = found->back().content.stamp;
-    const bool last = found->size() < kPortion;
-    std::erase_if(*found, [&](const Letter& letter) { return !filter.passes(letter.content); });
-    if (found->size() > limit - done) found->erase(found->begin() + static_cast<std::ptrdiff_t>(limit - done), found->end());
-    std::stable_sort(found->begin(), found->end(), [](const Letter& a, const Letter& b) { return a.part < b.part; });
-    for (std::size_t from = 0; from < found->size();) {
-      auto end = from + 1;
-      while (end < found->size() && (*found)[end].part == (*found)[from].part) ++end;
-      auto moved = step(*queue, std::span(*found).subspan(from, end - from));
-      if (!moved) return std::move(moved).error();
-      done += *moved;
-      from = end;
+  return with_queue(name, deadline, [&](const QueuePtr& queue) -> Result<std::size_t> {
+    for (bool last = false; done < limit && !last;) {
+      auto found = letters(queue, after, kPortion, deadline);
+      if (!found) return std::move(found).error();
+      if (found->empty()) break;
+      const auto end_of_page = found->back().content.stamp;
+      last = found->size() < kPortion;
+      std::erase_if(*found, [&](const Letter& letter) { return !filter.passes(letter.content); });
+      if (found->size() > limit - done) found->erase(found->begin() + static_cast<std::ptrdiff_t>(limit - done), found->end());
+      std::stable_sort(found->begin(), found->end(), [](const Letter& a, const Letter& b) { return a.part < b.part; });
+      for (std::size_t from = 0; from < found->size();) {
+        auto end = from + 1;
+        while (end < found->size() && (*found)[end].part == (*found)[from].part) ++end;
+        auto moved = step(queue, std::span(*found).subspan(from, end - from));
+        if (!moved) return std::move(moved).error();
+        done += *moved;
+        from = end;
+      }
+      after = end_of_page;
     }
-    if (last) break;
-  }
-  (*queue)->bell->ring();
-  return done;
+    queue->bell->ring();
+    return done;
+  });
 }
 
 Result<std::size_t> RedisQueues::redrive(const RedriveDeadLetters& request) {

@@ -1,4 +1,4 @@
-// Questions about messages: status, counts, a look without a lease, the oldest unfinished stamp; and housekeeping.
+// Questions about messages: status, counts, the oldest unfinished stamp; and housekeeping.
 #include <algorithm>
 #include <charconv>
 
@@ -21,52 +21,54 @@ Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
   if (!name) return no_such_message();
   const auto deadline = request.latest();
   const auto end = std::min(request.wait.time(), std::max(deadline.time(), Deadline::Steady::now()) - kLastLook);
-  for (Milliseconds wait{1};; wait = std::min(wait * 2, kLongestWait)) {
-    auto queue = known(name->queue, deadline);
-    if (!queue) return queue.error().code() == ErrorCode::kNotFound ? no_such_message() : std::move(queue).error();
-    if (name->part >= (*queue)->parts()) return no_such_message();
-    const auto seen = (*queue)->bell->count();
-    auto answers = run(
-        *queue, 1,
-        [&](std::size_t, bool) {
-          auto call = on_part(queue_scripts::find(), **queue, name->part);
-          call.arg(static_cast<std::int64_t>(name->number));
-          return call;
-        },
-        deadline);
-    auto& answer = answers.front();
-    if (!answer) return answer.error().code() == ErrorCode::kNotFound ? no_such_message() : std::move(answer).error();
-    const auto fields = answer->elements();
-    if (fields.size() != 7) return not_the_answer();
-    if (fields[1].text() != name->born || fields[2].integer() < 0) return no_such_message();
-    MessageStatus status;
-    status.message_id = request.message_id;
-    status.outcome = static_cast<Outcome>(fields[2].integer());
-    status.stamp = fields[3].integer() != 0 ? static_cast<Stamp>(fields[3].integer()) : name->stamp;
-    status.receive_count = static_cast<std::uint32_t>(fields[4].integer());
-    status.reasons = decode_reasons(fields[5].text());
-    if (!fields[6].text().empty()) {
-      auto record = decode_record(fields[6].take_payload());
-      if (!record) return std::move(record).error();
-      status.body = std::move(record->body);
+  auto found = with_queue(name->queue, deadline, [&](const QueuePtr& queue) -> Result<MessageStatus> {
+    for (Milliseconds wait{1};; wait = std::min(wait * 2, kLongestWait)) {
+      if (name->part >= queue->parts()) return no_such_message();
+      const auto seen = queue->bell->count();
+      auto answers = run(
+          queue, 1,
+          [&](std::size_t, bool) {
+            auto call = on_part(queue_scripts::find(), *queue, name->part);
+            call.arg(static_cast<std::int64_t>(name->number));
+            return call;
+          },
+          deadline);
+      auto& answer = answers.front();
+      if (!answer) return std::move(answer).error();
+      const auto fields = answer->elements();
+      if (fields.size() != 7) return not_the_answer();
+      if (fields[1].text() != name->born || fields[2].integer() < 0) return no_such_message();
+      MessageStatus status;
+      status.message_id = request.message_id;
+      status.outcome = static_cast<Outcome>(fields[2].integer());
+      status.stamp = fields[3].integer() != 0 ? static_cast<Stamp>(fields[3].integer()) : name->stamp;
+      status.receive_count = static_cast<std::uint32_t>(fields[4].integer());
+      status.reasons = decode_reasons(fields[5].text());
+      if (!fields[6].text().empty()) {
+        auto record = decode_record(fields[6].take_payload());
+        if (!record) return std::move(record).error();
+        status.body = std::move(record->body);
+      }
+      if (status.outcome != Outcome::kPending || end <= Deadline::Steady::now()) return status;
+      queue->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));
     }
-    if (status.outcome != Outcome::kPending || end <= Deadline::Steady::now()) return status;
-    (*queue)->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));
-  }
+  });
+  if (!found && found.error().code() == ErrorCode::kNotFound) return no_such_message();
+  return found;
 }
 
 Result<QueueStats> RedisQueues::stats(std::string_view name, Deadline deadline) {
-  auto queue = known(name, deadline);
-  if (!queue) return std::move(queue).error();
   const auto at_time = now();
-  auto replies = on_all_parts(
-      *queue,
-      [&](std::uint32_t part) {
-        auto call = on_part(queue_scripts::stats(), **queue, part);
-        call.arg(at_time);
-        return call;
-      },
-      deadline);
+  auto replies = with_queue(name, deadline, [&](const QueuePtr& queue) {
+    return on_all_parts(
+        queue,
+        [&](std::uint32_t part) {
+          auto call = on_part(queue_scripts::stats(), *queue, part);
+          call.arg(at_time);
+          return call;
+        },
+        deadline);
+  });
   if (!replies) return std::move(replies).error();
   constexpr Outcome kCounted[] = {Outcome::kApplied, Outcome::kDuplicate, Outcome::kStale, Outcome::kExpired, Outcome::kPurged};
   QueueStats stats;
@@ -91,48 +93,6 @@ Result<QueueStats> RedisQueues::stats(std::string_view name, Deadline deadline) 
   stats.depth = stats.accepted > gone ? stats.accepted - gone : 0;
   if (oldest != 0) stats.oldest_age = std::max(TimePoint(Milliseconds(at_time)) - time_of(oldest), Milliseconds(0));
   return stats;
-}
-
-Result<std::vector<Message>> RedisQueues::peek(const PeekMessages& request) {
-  const auto deadline = request.deadline;
-  auto queue = known(request.queue, deadline);
-  if (!queue) return std::move(queue).error();
-  auto replies = on_all_parts(
-      *queue,
-      [&](std::uint32_t part) {
-        auto call = on_part(queue_scripts::peek(), **queue, part);
-        call.arg(static_cast<std::int64_t>(std::min<std::size_t>(request.limit, 1000)));
-        return call;
-      },
-      deadline);
-  if (!replies) return std::move(replies).error();
-  std::vector<Message> messages;
-  for (std::uint32_t part = 0; part < (*queue)->parts(); ++part) {
-    const auto fields = (*replies)[part].elements();
-    for (std::size_t at = 2; at + 5 < fields.size(); at += 6) {
-      auto record = decode_record(fields[at + 5].take_payload());
-      if (!record) return std::move(record).error();
-      const auto stamp = static_cast<Stamp>(fields[at + 1].integer());
-      const auto origin = static_cast<Stamp>(fields[at + 3].integer());
-      Message message;
-      message.message_id = message_id_of({.queue = request.queue,
-                                          .part = part,
-                                          .number = static_cast<std::uint64_t>(fields[at].integer()),
-                                          .stamp = origin != 0 ? origin : stamp,
-                                          .born = fields[1].text()});
-      message.body = std::move(record->body);
-      message.attributes = std::move(record->attributes);
-      message.group = std::move(record->group);
-      message.stamp = stamp;
-      message.sent_at = time_of(stamp);
-      message.receive_count = static_cast<std::uint32_t>(fields[at + 2].integer());
-      message.visible_at = TimePoint(Milliseconds(fields[at + 4].integer()));
-      messages.push_back(std::move(message));
-    }
-  }
-  std::sort(messages.begin(), messages.end(), [](const Message& a, const Message& b) { return a.stamp < b.stamp; });
-  if (messages.size() > request.limit) messages.resize(request.limit);
-  return messages;
 }
 
 // The parts give stamps on their own. So each of them is first told the highest stamp that any of them has given: from then on none gives
@@ -172,8 +132,10 @@ Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
   }
   Stamp oldest = last + 1;
   for (const auto& queue : queues) {
-    auto replies = on_all_parts(
-        queue, [&](std::uint32_t part) { return on_part(queue_scripts::oldest(), *queue, part); }, deadline);
+    auto replies = with_queue(queue->name(), deadline, [&](const QueuePtr& its) {
+      return on_all_parts(
+          its, [&](std::uint32_t part) { return on_part(queue_scripts::oldest(), *its, part); }, deadline);
+    });
     if (!replies) {
       if (replies.error().code() == ErrorCode::kNotFound) continue;
       return std::move(replies).error();
@@ -191,26 +153,25 @@ Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
 }
 
 Result<std::size_t> RedisQueues::maintain(const MaintainQueue& request) {
-  const auto deadline = request.deadline;
-  auto queue = known(request.queue, deadline);
-  if (!queue) return std::move(queue).error();
-  const auto at_time = now();
-  std::size_t steps = 0;
-  for (std::uint32_t part = 0; part < (*queue)->parts() && steps < request.max_steps; ++part) {
-    auto answers = run(
-        *queue, 1,
-        [&](std::size_t, bool) {
-          auto call = on_part(queue_scripts::maintain(), **queue, part);
-          call.arg(at_time).arg(static_cast<std::int64_t>(std::min<std::size_t>(request.max_steps - steps, 1000)));
-          return call;
-        },
-        deadline);
-    if (!answers[0]) return std::move(answers[0]).error();
-    if (answers[0]->elements().size() != 2) return not_the_answer();
-    steps += static_cast<std::size_t>(answers[0]->elements()[1].integer());
-  }
-  (*queue)->bell->ring();  // a dead letter may have freed its group
-  return steps;
+  return with_queue(request.queue, request.deadline, [&](const QueuePtr& queue) -> Result<std::size_t> {
+    const auto at_time = now();
+    std::size_t steps = 0;
+    for (std::uint32_t part = 0; part < queue->parts() && steps < request.max_steps; ++part) {
+      auto answers = run(
+          queue, 1,
+          [&](std::size_t, bool) {
+            auto call = on_part(queue_scripts::maintain(), *queue, part);
+            call.arg(at_time).arg(static_cast<std::int64_t>(std::min<std::size_t>(request.max_steps - steps, 1000)));
+            return call;
+          },
+          request.deadline);
+      if (!answers[0]) return std::move(answers[0]).error();
+      if (answers[0]->elements().size() != 2) return not_the_answer();
+      steps += static_cast<std::size_t>(answers[0]->elements()[1].integer());
+    }
+    queue->bell->ring();  // a dead letter may have freed its group
+    return steps;
+  });
 }
 
 }  // namespace setget::inline v0::redis

@@ -29,6 +29,11 @@ end
 local function stamp_of(name) return (struct.unpack('>I8', call('HGET', V, name))) end
 )lua";
 
+// Whoever calls means one queue with the options that he knows. Where a part holds another one, nothing is done.
+inline constexpr std::string_view kQueue = R"lua(
+if call('HGET', M, 'tag') ~= table.remove(ARGV) then return call('EXISTS', M) == 1 and 'other' or 'none' end
+)lua";
+
 inline constexpr std::string_view kWipe = R"lua(
 local function wipe()
   for _, group in ipairs(call('HKEYS', C)) do call('UNLINK', H .. 'w:' .. group) end

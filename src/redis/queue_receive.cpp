@@ -315,18 +315,17 @@ Result<std::vector<Message>> RedisQueues::receive(const ReceiveMessages& request
       return std::move(valid).error();
   }
   // Those in this process who wait are rung for; what others send, and what time brings, is asked for.
-  auto wait = kFirstWait;
   const auto deadline = request.latest();
   const auto end = std::min(request.wait.time(), std::max(deadline.time(), Deadline::Steady::now()) - kLastLook);
-  for (;;) {
-    auto queue = known(request.queue, deadline);
-    if (!queue) return std::move(queue).error();
-    const auto seen = (*queue)->bell->count();
-    auto taken = RedisReceiver(*this, *queue, request, deadline).receive();
-    if (!taken || !taken->empty() || end <= Deadline::Steady::now()) return taken;
-    (*queue)->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));
-    wait = (*queue)->bell->count() != seen ? kFirstWait : std::min(wait * 2, kLongestWait);
-  }
+  return with_queue(request.queue, deadline, [&](const QueuePtr& queue) -> Result<std::vector<Message>> {
+    for (auto wait = kFirstWait;;) {
+      const auto seen = queue->bell->count();
+      auto taken = RedisReceiver(*this, queue, request, deadline).receive();
+      if (!taken || !taken->empty() || end <= Deadline::Steady::now()) return taken;
+      queue->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));
+      wait = queue->bell->count() != seen ? kFirstWait : std::min(wait * 2, kLongestWait);
+    }
+  });
 }
 
 }  // namespace setget::inline v0::redis

@@ -3,12 +3,17 @@
 // a random word that was written when the registry was made, so that a queue that is not entered was removed where the word is still the
 // same, and lost with the whole registry where it is another one.
 //
-// A queue is entered first and then installed in its parts; removed first and then dropped from them. So a part that does not know its
-// queue means that somebody is in between, or that its content is lost; the registry tells which.
+// A queue is entered first and then installed in its parts. One that is removed is entered as leaving ("0 id"), then dropped from the
+// parts, then taken out, so that whoever got no further can be followed by somebody else. A part that does not know its queue means that
+// somebody is in between, or that its content is lost; the registry tells which.
+//
+// Whoever finds another queue in a part asks the registry afterwards. If that names his own, the other was there before and can be
+// replaced; never the other way round, however long a call was on its way.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 
 #include "redis/errors.hpp"
 #include "redis/queue_backend.hpp"
@@ -25,7 +30,7 @@ local registry, name = KEYS[1], ARGV[1]
 local parts = redis.call('HGET', registry, '')
 local id, created = ARGV[6], ARGV[4]
 local entry = redis.call('HGET', registry, name)
-if entry then
+if entry and string.sub(entry, 1, 2) ~= '0 ' then
   local format, its, at, kind = string.match(entry, '^(%d+) (%S+) (%d+) (%d+) ')
   if format ~= '1' then return 'format' end
   if kind ~= ARGV[2] then return 'kind' end
@@ -43,15 +48,25 @@ return {parts, entry, redis.call('GET', KEYS[2])}
   return script;
 }
 
-// KEYS: the registry. ARGV: name, id. A queue that was made anew meanwhile has another id and stays. Doing it twice is as good as once.
+// KEYS: the registry. ARGV: name, id. A queue that was made anew meanwhile has another id and stays.
 const Script& leave_script() {
   static const Script script(R"lua(
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
-if entry and string.match(entry, '^%d+ (%S+) ') == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+if entry and string.match(entry, '^%d+ (%S+) ') == ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], '0 ' .. ARGV[2]) end
 return 'ok'
 )lua");
   return script;
 }
+const Script& left_script() {
+  static const Script script(R"lua(
+if redis.call('HGET', KEYS[1], ARGV[1]) == '0 ' .. ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 'ok'
+)lua");
+  return script;
+}
+
+// Of an entry.
+constexpr std::string_view kLeaving = "0 ";
 
 Result<void> check_name(std::string_view name) {
   const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -69,6 +84,9 @@ std::optional<std::int64_t> number(std::string_view text) {
   if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
+
+bool good_count(std::uint32_t parts) { return parts != 0 && parts <= 256 && (parts & (parts - 1)) == 0; }
+Error damaged_registry() { return Error(ErrorCode::kCorrupted, "the registry of queues is damaged").from(ErrorSource::kRedis, 0, {}); }
 
 struct Entry {
   std::string id;
@@ -115,22 +133,22 @@ Result<RedisQueues::Registered> RedisQueues::look_up(std::string_view name, Dead
   const auto fields = replies[1]->elements();
   if (fields.size() != 2) return Error(ErrorCode::kCorrupted, "the registry of queues is not a hash").from(ErrorSource::kRedis, 0, {});
   found.parts = static_cast<std::uint32_t>(number(fields[0].text()).value_or(0));
-  found.text = fields[1].text();
   found.word = replies[0]->text();
+  const auto text = fields[1].text();
+  (text.starts_with(kLeaving) ? found.leaving : found.text) = text.starts_with(kLeaving) ? text.substr(kLeaving.size()) : text;
   return found;
 }
 
 Result<QueuePtr> RedisQueues::remember(std::string_view name, const Registered& found) {
   auto entry = parse_entry(name, found.text);
   if (!entry) return std::move(entry).error();
-  if (found.parts == 0 || found.parts > 256 || (found.parts & (found.parts - 1)) != 0) {
-    return Error(ErrorCode::kCorrupted, "the registry of queues is damaged").from(ErrorSource::kRedis, 0, {});
-  }
+  if (!good_count(found.parts)) return damaged_registry();
   const std::scoped_lock lock(mutex_);
   auto& known = queues_[std::string(name)];
   auto fresh = std::make_shared<KnownQueue>();
   fresh->info = std::move(entry->info);
   fresh->id = std::move(entry->id);
+  fresh->tag = fmt::format("{} {}", fresh->id, joined(option_fields(fresh->info.options)));
   fresh->word = found.word;
   fresh->shards =
       known && known->parts() == found.parts ? known->shards : std::make_shared<const Shards>(place_->prefix(), found.parts, 'q');
@@ -145,13 +163,9 @@ Result<QueuePtr> RedisQueues::enter(std::string_view name, const QueueOptions& o
   Script::Call call(enter_script(), 2);
   call.key(registry_key()).key(registry_word_key());
   call.arg(name).arg(fields[0]).arg(joined(fields)).arg(now()).arg(parts).arg(id).arg(hex(place_->random().next()));
-  // Doing it twice is as good as once.
-  auto reply = run_script(place_->client(), call, deadline);
-  for (std::size_t attempt = 0; !reply && maybe_executed(reply.error()) && attempt < 3 && !deadline.passed(); ++attempt) {
-    pause(attempt, deadline);
-    reply = run_script(place_->client(), call, deadline);
-  }
-  if (!reply) return std::move(reply).error();
+  auto replies = run_steadily({&call, 1}, deadline);
+  if (!replies) return std::move(replies).error();
+  const auto* reply = &replies->front();
   if (reply->text() == "kind") {
     return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", name)).at_field("kind");
   }
@@ -162,25 +176,73 @@ Result<QueuePtr> RedisQueues::enter(std::string_view name, const QueueOptions& o
                          .word = std::string(answer[2].text())});
 }
 
-Result<void> RedisQueues::install(const KnownQueue& queue, Deadline deadline) {
-  const auto fields = option_fields(queue.info.options);
-  std::vector<Script::Call> calls;
-  for (std::uint32_t part = 0; part < queue.parts(); ++part) {
-    auto call = on_part(queue_scripts::install(), queue, part);
-    call.arg(queue.id).arg(fmt::format("{:08x}", static_cast<std::uint32_t>(place_->random().next())));
-    call.arg(queue.info.created_at.time_since_epoch().count());
-    for (const auto& field : fields) call.arg(field);
-    calls.push_back(std::move(call));
-  }
+Result<std::vector<Reply>> RedisQueues::run_steadily(std::span<const Script::Call> calls, Deadline deadline) {
   for (std::size_t attempt = 0;; ++attempt) {
     std::optional<Error> failed;
+    std::vector<Reply> answers;
     for (auto& reply : run_scripts(place_->client(), calls, deadline)) {
-      if (!reply) failed = std::move(reply).error();
+      if (!reply) {
+        failed = std::move(reply).error();
+      } else {
+        answers.push_back(*std::move(reply));
+      }
     }
-    if (!failed) return {};
+    if (!failed) return answers;
     if (!maybe_executed(*failed) || attempt == 3 || deadline.passed()) return *std::move(failed);
     pause(attempt, deadline);
   }
+}
+
+Result<void> RedisQueues::install(const KnownQueue& queue, Deadline deadline) {
+  const auto fields = option_fields(queue.info.options);
+  std::vector<std::string> replaced(queue.parts());
+  std::vector<std::uint32_t> open(queue.parts());
+  std::iota(open.begin(), open.end(), 0U);
+  for (;;) {
+    std::vector<Script::Call> calls;
+    for (const auto part : open) {
+      auto& call = calls.emplace_back(on_part(queue_scripts::install(), queue, part));
+      call.arg(queue.id).arg(replaced[part]).arg(fmt::format("{:08x}", static_cast<std::uint32_t>(place_->random().next())));
+      call.arg(queue.tag).arg(queue.info.created_at.time_since_epoch().count());
+      for (const auto& field : fields) call.arg(field);
+    }
+    std::vector<std::uint32_t> again;
+    if (!calls.empty()) {
+      auto answers = run_steadily(calls, deadline);
+      if (!answers) return std::move(answers).error();
+      for (std::size_t i = 0; i < open.size(); ++i) {
+        const auto other = (*answers)[i].elements();
+        if (other.size() != 2) continue;
+        replaced[open[i]] = other[1].text();
+        again.push_back(open[i]);
+      }
+    }
+    auto found = look_up(queue.name(), deadline);
+    if (!found) return std::move(found).error();
+    std::string its;
+    if (!found->text.empty()) {
+      auto entry = parse_entry(queue.name(), found->text);
+      if (!entry) return std::move(entry).error();
+      its = std::move(entry->id);
+    }
+    if (its != queue.id) {
+      // It was removed on the way.
+      if (auto done = drop(queue, deadline); !done) return done;
+      return other_queue(queue.name());
+    }
+    if (again.empty()) return {};
+    open = std::move(again);
+  }
+}
+
+Result<void> RedisQueues::drop(const KnownQueue& queue, Deadline deadline) {
+  std::vector<Script::Call> calls;
+  for (std::uint32_t part = 0; part < queue.parts(); ++part) {
+    calls.push_back(on_part(queue_scripts::drop(), queue, part));
+    calls.back().arg(queue.id);
+  }
+  if (auto done = run_steadily(calls, deadline); !done) return std::move(done).error();
+  return {};
 }
 
 Result<QueueInfo> RedisQueues::create(const CreateQueue& request) {
@@ -191,9 +253,14 @@ Result<QueueInfo> RedisQueues::create(const CreateQueue& request) {
   const auto wanted = place_->options().partitions;
   const auto parts = wanted != 0 ? wanted : place_->clustered() ? 16U : 1U;
   const auto before = place_->began();
-  auto queue = enter(request.name, request.options, hex(place_->random().next()), parts, deadline);
-  if (!queue) return std::move(queue).error();
-  if (auto done = install(**queue, deadline); !done) return std::move(done).error();
+  Result<QueuePtr> queue = QueuePtr();
+  for (;;) {
+    queue = enter(request.name, request.options, hex(place_->random().next()), parts, deadline);
+    if (!queue) return std::move(queue).error();
+    auto done = install(**queue, deadline);
+    if (done) break;
+    if (trouble_of(done.error()) != Trouble::kOtherQueue || deadline.passed()) return std::move(done).error();
+  }
   if (auto sure = confirm(**queue, before, deadline); !sure) return std::move(sure).error();
   const std::scoped_lock lock(mutex_);
   ours_.insert_or_assign(std::string(request.name), request.options);
@@ -206,7 +273,7 @@ Result<std::vector<QueueInfo>> RedisQueues::list(Deadline deadline) {
   std::vector<QueueInfo> infos;
   const auto fields = reply->elements();
   for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
-    if (fields[i].text().empty()) continue;
+    if (fields[i].text().empty() || fields[i + 1].text().starts_with(kLeaving)) continue;
     auto entry = parse_entry(fields[i].text(), fields[i + 1].text());
     if (!entry) return std::move(entry).error();
     infos.push_back(std::move(entry->info));
@@ -218,39 +285,45 @@ Result<std::vector<QueueInfo>> RedisQueues::list(Deadline deadline) {
 Result<void> RedisQueues::remove(std::string_view name, Deadline deadline) {
   auto found = look_up(name, deadline);
   if (!found) return std::move(found).error();
-  if (found->text.empty()) {
+  if (found->text.empty() && found->leaving.empty()) {
     forget(name);
     return no_such_queue(name);
   }
-  auto queue = remember(name, *found);
-  if (!queue) return std::move(queue).error();
+  KnownQueue queue;
+  queue.info.name = name;
+  queue.id = found->leaving;
+  if (queue.id.empty()) {
+    auto entry = parse_entry(name, found->text);
+    if (!entry) return std::move(entry).error();
+    queue.id = std::move(entry->id);
+  }
+  if (!good_count(found->parts)) return damaged_registry();
+  queue.shards = std::make_shared<const Shards>(place_->prefix(), found->parts, 'q');
   const auto before = place_->began();
-  Script::Call leave(leave_script(), 1);
-  leave.key(registry_key()).arg(name).arg((*queue)->id);
-  auto gone = run_script(place_->client(), leave, deadline);
-  for (std::size_t attempt = 0; !gone && maybe_executed(gone.error()) && attempt < 3 && !deadline.passed(); ++attempt) {
-    pause(attempt, deadline);
-    gone = run_script(place_->client(), leave, deadline);
-  }
-  if (!gone) return std::move(gone).error();
-  std::vector<Script::Call> calls;
-  for (std::uint32_t part = 0; part < (*queue)->parts(); ++part) {
-    calls.push_back(on_part(queue_scripts::drop(), **queue, part));
-    calls.back().arg((*queue)->id);
-  }
-  auto replies = run_scripts(place_->client(), calls, deadline);
-  forget(name);
-  (*queue)->bell->ring();
-  for (auto& reply : replies) {
-    if (!reply) return std::move(reply).error();
-  }
-  return confirm(**queue, before, deadline);
+  const auto registry = registry_key();
+  const auto say = [&](const Script& script) -> Result<void> {
+    Script::Call call(script, 1);
+    call.key(registry).arg(name).arg(queue.id);
+    if (auto done = run_steadily({&call, 1}, deadline); !done) return std::move(done).error();
+    return {};
+  };
+  if (auto done = say(leave_script()); !done) return done;
+  const auto bell = forget(name);
+  if (bell) bell->ring();
+  if (auto done = drop(queue, deadline); !done) return done;
+  if (auto done = say(left_script()); !done) return done;
+  return confirm(queue, before, deadline);
 }
 
-void RedisQueues::forget(std::string_view name) {
+std::shared_ptr<Bell> RedisQueues::forget(std::string_view name) {
   const std::scoped_lock lock(mutex_);
-  if (const auto at = queues_.find(name); at != queues_.end()) queues_.erase(at);
+  std::shared_ptr<Bell> bell;
+  if (const auto at = queues_.find(name); at != queues_.end()) {
+    bell = at->second->bell;
+    queues_.erase(at);
+  }
   if (const auto at = ours_.find(name); at != ours_.end()) ours_.erase(at);
+  return bell;
 }
 
 Result<QueuePtr> RedisQueues::known(std::string_view name, Deadline deadline) {
@@ -265,7 +338,7 @@ Result<QueuePtr> RedisQueues::known(std::string_view name, Deadline deadline) {
   return remember(name, *found);
 }
 
-Result<void> RedisQueues::heal(const QueuePtr& queue, Deadline deadline) {
+Result<QueuePtr> RedisQueues::heal(const QueuePtr& queue, bool missing, Deadline deadline) {
   auto turn = take_turn(healing_, deadline);
   if (!turn) return std::move(turn).error();
   auto found = look_up(queue->name(), deadline);
@@ -300,16 +373,16 @@ Result<void> RedisQueues::heal(const QueuePtr& queue, Deadline deadline) {
     fresh = enter(queue->name(), *ours, queue->id, queue->parts(), deadline);
   } else {
     fresh = remember(queue->name(), *found);
-    place_->logger().log(LogLevel::kError, "a part of the queue had no content (a lost server, or a queue that was made at this moment)",
-                         {{"queue", queue->name()}});
+    if (fresh && (*fresh)->tag != queue->tag) {
+      place_->logger().log(LogLevel::kInfo, "another process changed the queue, or made it anew", {{"queue", queue->name()}});
+    } else if (missing) {
+      place_->logger().log(LogLevel::kError, "a part of the queue had no content (a lost server, or a queue that was made at this moment)",
+                           {{"queue", queue->name()}});
+    }
   }
   if (!fresh) return std::move(fresh).error();
-  if (auto done = install(**fresh, deadline); !done) return done;
-  if ((*fresh)->parts() != queue->parts()) {
-    return Error(ErrorCode::kUnavailable, fmt::format("queue \"{}\" was made anew with other parts; ask again", queue->name()))
-        .from(ErrorSource::kRedis, 0, {});
-  }
-  return {};
+  if (auto done = install(**fresh, deadline); !done) return std::move(done).error();
+  return fresh;
 }
 
 }  // namespace setget::inline v0::redis

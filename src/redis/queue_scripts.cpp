@@ -1,8 +1,9 @@
 // What a part of a queue consists of. Messages are called by their number in the part (1, 2, 3 …), which is as dense as an array. H is
 // KEYS[1]:
 //
-//   m    hash: options, `id` of the queue, `born` (of this part's content), `seq` last number, `low` below which all is finished or in u,
-//        `big` longest record, `o1` … `o6` how many ended so, `fl` by how much more messages are leased than `l` has entries
+//   m    hash: options, `id` of the queue, `tag` (id and options in one), `born` (of this part's content), `seq` last number, `low` below
+//        which all is finished or in u, `big` longest record, `o1` … `o6` how many ended so, `fl` by how much more messages are leased than
+//        `l` has entries
 //   h    hash: number -> header: stamp (8 bytes), length of the body (4), group (of FIFO queues): unfinished messages and dead letters
 //   b    hash: number -> record (queue_codec.hpp). Redis' Lua hashes every byte of every string that it meets, about a nanosecond each: so
 //        scripts do without records where they can, and a receive fetches them afterwards
@@ -35,10 +36,13 @@ namespace setget::inline v0::redis::queue_scripts {
 const Script& install() {
   static const Script script(join({lua::kNames, lua::kWipe, R"lua(
 local id = call('HGET', M, 'id')
-if id and id ~= ARGV[1] then wipe() end
-call('HSETNX', M, 'born', ARGV[2])
-call('HSET', M, 'format', 1, 'id', ARGV[1], 'created', ARGV[3], 'kind', ARGV[4], 'vt', ARGV[5], 'delay', ARGV[6], 'ret', ARGV[7],
-  'maxr', ARGV[8], 'dw', ARGV[9], 'or', ARGV[10], 'mif', ARGV[11], 'mmb', ARGV[12])
+if id and id ~= ARGV[1] then
+  if id ~= ARGV[2] then return {'other', id} end
+  wipe()
+end
+call('HSETNX', M, 'born', ARGV[3])
+call('HSET', M, 'format', 1, 'id', ARGV[1], 'tag', ARGV[4], 'created', ARGV[5], 'kind', ARGV[6], 'vt', ARGV[7], 'delay', ARGV[8],
+  'ret', ARGV[9], 'maxr', ARGV[10], 'dw', ARGV[11], 'or', ARGV[12], 'mif', ARGV[13], 'mmb', ARGV[14])
 return 'ok'
 )lua"}));
   return script;
@@ -56,11 +60,10 @@ return 'ok'
 }
 
 const Script& send() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kGroups, lua::kLanes, lua::kStamps, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kGroups, lua::kLanes, lua::kStamps, R"lua(
 local now, lane, number, largest, longest, count = tonumber(ARGV[1]), ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]),
   tonumber(ARGV[9])
 local o = call('HMGET', M, 'born', 'kind', 'delay', 'dw', 'seq', 'big', 'mmb')
-if not o[1] then return 'none' end
 local before = answered(lane, number)
 if before then return before end
 if largest > tonumber(o[7]) then return {'large', o[7]} end
@@ -216,8 +219,7 @@ return out
 }
 
 const Script& pin() {
-  static const Script script(join({lua::kNames, R"lua(
-if call('EXISTS', M) == 0 then return 'none' end
+  static const Script script(join({lua::kNames, lua::kQueue, R"lua(
 local now, till, part, id, token, wrong = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local since = ARGV[1]
 local entry = call('HGET', P, id)
@@ -236,9 +238,8 @@ return {tonumber(part), token, tonumber(since)}
 }
 
 const Script& refuse() {
-  static const Script script(join({lua::kNames, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, R"lua(
 local born = call('HGET', M, 'born')
-if not born then return 'none' end
 local entry = call('HGET', I, ARGV[3])
 local refused = ''
 if entry then

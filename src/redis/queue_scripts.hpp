@@ -6,11 +6,17 @@
 namespace setget::inline v0::redis::queue_scripts {
 
 // KEYS[1] of all: the head of the queue's names in the part, "PREFIX:{TAG}:QUEUE:". Those that give stamps also get KEYS[2], the stamp that
-// was given last in this part. All answer "none" where the part does not know the queue. `now` is in ms since 1970, numbers are decimal.
+// was given last in this part. `now` is in ms since 1970, numbers are decimal.
 
-// id, born, now, kind, visibility, delay, retention, max_receives, dedup_window, outcome_retention, max_in_flight, max_message_bytes.
+// id, id of the queue to replace or "", born, tag, now, kind, visibility, delay, retention, max_receives, dedup_window, outcome_retention,
+// max_in_flight, max_message_bytes. Answers {"other", id} where the part holds a queue that is neither.
 const Script& install();
+// id. "none" where there is no queue.
 const Script& drop();
+
+// All that follow but raise() get the tag of the queue that is meant as one more argument at the end. They answer "none" where the part has
+// no queue, "other" where it is another one or has other options, and do nothing then.
+
 // now, after, part, parts, lane, number, largest, longest, count; then of each message: delay, group, dedup id, record, and
 // where there are several parts its place in the batch and the token of its pin.
 const Script& send();
@@ -31,7 +37,7 @@ const Script& stats();
 const Script& oldest();
 // KEYS[1]: a part's last stamp. stamp. No later stamp of this part will be this one or less.
 const Script& raise();
-// limit.
+// limit. Of each message: number, stamp, receives, origin, until when it is leased, and the first of its frame or 0.
 const Script& peek();
 // after, limit: dead letters by stamp.
 const Script& dead();

@@ -45,9 +45,8 @@ end
 }  // namespace
 
 const Script& find() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kOutcomes, R"lua(
 local born = call('HGET', M, 'born')
-if not born then return 'none' end
 local name = ARGV[1]
 local rec = call('HGET', B, name)
 if rec then
@@ -80,8 +79,7 @@ return {'ok', born, byte % 8, stamp, receives, reasons, ''}
 }
 
 const Script& stats() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, kOldest, R"lua(
-if call('EXISTS', M) == 0 then return 'none' end
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, kOldest, R"lua(
 if wake(tonumber(ARGV[1]), 2000) then return 'again' end
 local oldest, accepted = oldest_of()
 local leased = call('HLEN', L) + tonumber(call('HGET', M, 'fl') or 0)
@@ -93,8 +91,7 @@ return out
 }
 
 const Script& oldest() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, kOldest, R"lua(
-if call('EXISTS', M) == 0 then return 'none' end
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kOutcomes, kOldest, R"lua(
 return {'ok', (oldest_of())}
 )lua"}));
   return script;
@@ -109,27 +106,25 @@ return 'ok'
 }
 
 const Script& peek() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, kWalk, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kOutcomes, kWalk, R"lua(
 local born = call('HGET', M, 'born')
-if not born then return 'none' end
 local limit = tonumber(ARGV[1])
 local out = {'ok', born}
 local function show(name)
-  local rec = call('HGET', B, name)
-  if not rec then return end
+  local header = call('HGET', V, name)
+  if not header then return end
   local note, lease, visible, receives = note_of(name), call('HGET', L, name), 0, nil
   if lease then visible, receives = tonumber(sub(lease, 17, 31)), tonumber(sub(lease, 32, 36)) end
-  out[#out + 1], out[#out + 2], out[#out + 3] = tonumber(name), stamp_of(name), receives or note[1]
-  out[#out + 1], out[#out + 2], out[#out + 3] = note[4], visible, rec
+  out[#out + 1], out[#out + 2], out[#out + 3] = tonumber(name), struct.unpack('>I8', header), receives or note[1]
+  out[#out + 1], out[#out + 2], out[#out + 3] = note[4], visible, 0
 end
 -- As many of a frame as are asked for; none of them is finished.
 local function show_frame(frame, most)
   local lease = call('HGET', L, frame.entry)
-  each_record(call('HGET', A, frame.name), function(k, record)
-    if k >= most then return end
+  for k = 0, math.min(frame.count, most) - 1 do
     out[#out + 1], out[#out + 2], out[#out + 3] = frame.first + k, frame.stamp + k * frame.step, lease and 1 or 0
-    out[#out + 1], out[#out + 2], out[#out + 3] = 0, lease and tonumber(sub(lease, 17, 31)) or 0, record
-  end)
+    out[#out + 1], out[#out + 2], out[#out + 3] = 0, lease and tonumber(sub(lease, 17, 31)) or 0, frame.first
+  end
   return math.min(frame.count, most)
 end
 local more, low, last
@@ -150,9 +145,8 @@ return out
 }
 
 const Script& dead() {
-  static const Script script(join({lua::kNames, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, R"lua(
 local born = call('HGET', M, 'born')
-if not born then return 'none' end
 local out = {'ok', born}
 for _, name in ipairs(call('ZRANGEBYSCORE', Y, '(' .. ARGV[1], '+inf', 'LIMIT', 0, tonumber(ARGV[2]))) do
   local info = cmsgpack.unpack(call('HGET', X, name))
@@ -164,8 +158,7 @@ return out
 }
 
 const Script& redrive() {
-  static const Script script(join({lua::kNames, lua::kGroups, lua::kStamps, R"lua(
-if call('EXISTS', M) == 0 then return 'none' end
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kGroups, lua::kStamps, R"lua(
 local now, restamp = tonumber(ARGV[1]), ARGV[5] == '1'
 local moved, last = 0, 0
 for n = 6, #ARGV do
@@ -196,8 +189,7 @@ return {'ok', moved, last}
 }
 
 const Script& purge() {
-  static const Script script(join({lua::kNames, lua::kOutcomes, R"lua(
-if call('EXISTS', M) == 0 then return 'none' end
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kOutcomes, R"lua(
 local moved = 0
 for n = 2, #ARGV do
   local name = ARGV[n]
@@ -219,10 +211,9 @@ return {'ok', moved}
 }
 
 const Script& maintain() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, kWalk, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, kWalk, R"lua(
 local now, max = tonumber(ARGV[1]), tonumber(ARGV[2])
 local o = call('HMGET', M, 'born', 'ret', 'or')
-if not o[1] then return 'none' end
 if wake(now, 1000) then return 'again' end
 local keep, remembered = tonumber(o[2]), tonumber(o[3])
 local steps = 0

@@ -5,11 +5,10 @@
 namespace setget::inline v0::redis::queue_scripts {
 
 const Script& receive() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, R"lua(
 local now, token, max, room = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local dry, strict = ARGV[8] == '1', ARGV[9] == '1'
 local o = call('HMGET', M, 'born', 'kind', 'vt', 'ret', 'maxr', 'mif', 'big')
-if not o[1] then return 'none' end
 local fifo, keep, poison, big = o[2] == '1', tonumber(o[4]), tonumber(o[5]), tonumber(o[7] or 0)
 local ends = now + tonumber(ARGV[5] ~= '' and ARGV[5] or o[3])
 local odd = {}
@@ -254,10 +253,9 @@ return out
 }
 
 const Script& settle() {
-  static const Script script(join({lua::kNames, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, lua::kLanes, R"lua(
+  static const Script script(join({lua::kNames, lua::kQueue, lua::kFrames, lua::kOutcomes, lua::kGroups, lua::kLeases, lua::kLanes, R"lua(
 local now, lane, number = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local kind = call('HGET', M, 'kind')
-if not kind then return 'none' end
 local before = answered(lane, number)
 if before then return before end
 if wake(now, 1000) then return 'again' end

@@ -287,17 +287,17 @@ class RedisSender {
 };
 
 Result<std::vector<Result<SentMessage>>> RedisQueues::send(const SendMessages& request) {
-  auto queue = known(request.queue, request.deadline);
-  if (!queue) return std::move(queue).error();
-  if (request.messages.empty()) return std::vector<Result<SentMessage>>{};
-  auto results = RedisSender(*this, *queue, request).send();
-  (*queue)->bell->ring();
-  // What concerns no single message is the whole call's error.
-  const auto whole = [](const Result<SentMessage>& result) {
-    return !result && (result.error().code() == ErrorCode::kNotFound || result.error().source() == ErrorSource::kRedis);
-  };
-  if (std::all_of(results.begin(), results.end(), whole)) return std::move(results.front()).error();
-  return results;
+  return with_queue(request.queue, request.deadline, [&](const QueuePtr& queue) -> Result<std::vector<Result<SentMessage>>> {
+    if (request.messages.empty()) return std::vector<Result<SentMessage>>{};
+    auto results = RedisSender(*this, queue, request).send();
+    queue->bell->ring();
+    // What concerns no single message is the whole call's error.
+    const auto whole = [](const Result<SentMessage>& result) {
+      return !result && (result.error().code() == ErrorCode::kNotFound || result.error().source() == ErrorSource::kRedis);
+    };
+    if (std::all_of(results.begin(), results.end(), whole)) return std::move(results.front()).error();
+    return results;
+  });
 }
 
 }  // namespace setget::inline v0::redis

@@ -92,71 +92,70 @@ void add_groups(Script::Call& call, std::span<const Settlement> settlements, std
 }  // namespace
 
 Result<std::vector<Result<void>>> RedisQueues::settle(const SettleMessages& request) {
-  auto known_queue = known(request.queue, request.deadline);
-  if (!known_queue) return std::move(known_queue).error();
-  const auto& queue = *known_queue;
-  const auto settlements = request.settlements;
-  std::vector<Result<void>> results(settlements.size(), Result<void>());
-  std::vector<Receipt> receipts(settlements.size());
-  std::vector<std::vector<std::size_t>> waiting(queue->parts());
-  for (std::size_t i = 0; i < settlements.size(); ++i) {
-    if (auto valid = check(settlements[i]); !valid) {
-      results[i] = std::move(valid);
-      continue;
-    }
-    const auto receipt = parse_receipt(settlements[i].receipt);
-    if (!receipt || receipt->queue != queue->name() || receipt->part >= queue->parts()) {
-      results[i] = lease_lost();
-      continue;
-    }
-    receipts[i] = *receipt;
-    waiting[receipt->part].push_back(i);
-  }
-  LaneUse lane(*this);
-  const auto at_time = now();
-  bool any = false;
-  bool answered = false;
-  std::optional<Error> failed;
-  for (std::size_t from = 0;; from += kMostMessages) {
-    std::vector<Work> round;
-    for (std::uint32_t part = 0; part < queue->parts(); ++part) {
-      const auto& its = waiting[part];
-      if (from >= its.size()) continue;
-      const auto first = its.begin() + static_cast<std::ptrdiff_t>(from);
-      round.push_back({.part = part, .which = {first, first + static_cast<std::ptrdiff_t>(std::min(kMostMessages, its.size() - from))}});
-    }
-    if (round.empty()) break;
-    any = true;
-    ++lane->number;
-    auto answers = run_surely(
-        queue, round.size(),
-        [&](std::size_t i, bool) {
-          auto call = on_part(queue_scripts::settle(), *queue, round[i].part);
-          call.arg(at_time).arg(lane->id).arg(static_cast<std::int64_t>(lane->number));
-          add_groups(call, settlements, receipts, round[i].which);
-          return call;
-        },
-        request.deadline);
-    for (std::size_t i = 0; i < round.size(); ++i) {
-      const auto codes = answers[i] && answers[i]->elements().size() == 2 ? answers[i]->elements()[1].text() : std::string_view();
-      if (answers[i] && codes.size() != round[i].which.size()) {
-        answers[i] = Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
+  return with_queue(request.queue, request.deadline, [&](const QueuePtr& queue) -> Result<std::vector<Result<void>>> {
+    const auto settlements = request.settlements;
+    std::vector<Result<void>> results(settlements.size(), Result<void>());
+    std::vector<Receipt> receipts(settlements.size());
+    std::vector<std::vector<std::size_t>> waiting(queue->parts());
+    for (std::size_t i = 0; i < settlements.size(); ++i) {
+      if (auto valid = check(settlements[i]); !valid) {
+        results[i] = std::move(valid);
+        continue;
       }
-      if (!answers[i]) failed = answers[i].error();
-      answered = answered || answers[i];
-      for (std::size_t k = 0; k < round[i].which.size(); ++k) {
-        auto& result = results[round[i].which[k]];
-        if (!answers[i]) {
-          result = answers[i].error();
-        } else if (codes[k] != '1') {
-          result = lease_lost();
+      const auto receipt = parse_receipt(settlements[i].receipt);
+      if (!receipt || receipt->queue != queue->name() || receipt->part >= queue->parts()) {
+        results[i] = lease_lost();
+        continue;
+      }
+      receipts[i] = *receipt;
+      waiting[receipt->part].push_back(i);
+    }
+    LaneUse lane(*this);
+    const auto at_time = now();
+    bool any = false;
+    bool answered = false;
+    std::optional<Error> failed;
+    for (std::size_t from = 0;; from += kMostMessages) {
+      std::vector<Work> round;
+      for (std::uint32_t part = 0; part < queue->parts(); ++part) {
+        const auto& its = waiting[part];
+        if (from >= its.size()) continue;
+        const auto first = its.begin() + static_cast<std::ptrdiff_t>(from);
+        round.push_back({.part = part, .which = {first, first + static_cast<std::ptrdiff_t>(std::min(kMostMessages, its.size() - from))}});
+      }
+      if (round.empty()) break;
+      any = true;
+      ++lane->number;
+      auto answers = run_surely(
+          queue, round.size(),
+          [&](std::size_t i, bool) {
+            auto call = on_part(queue_scripts::settle(), *queue, round[i].part);
+            call.arg(at_time).arg(lane->id).arg(static_cast<std::int64_t>(lane->number));
+            add_groups(call, settlements, receipts, round[i].which);
+            return call;
+          },
+          request.deadline);
+      for (std::size_t i = 0; i < round.size(); ++i) {
+        const auto codes = answers[i] && answers[i]->elements().size() == 2 ? answers[i]->elements()[1].text() : std::string_view();
+        if (answers[i] && codes.size() != round[i].which.size()) {
+          answers[i] = Error(ErrorCode::kCorrupted, "not the answer of this script").from(ErrorSource::kRedis, 0, {});
+        }
+        if (!answers[i]) failed = answers[i].error();
+        answered = answered || answers[i];
+        for (std::size_t k = 0; k < round[i].which.size(); ++k) {
+          auto& result = results[round[i].which[k]];
+          if (!answers[i]) {
+            result = answers[i].error();
+          } else if (codes[k] != '1') {
+            result = lease_lost();
+          }
         }
       }
     }
-  }
-  queue->bell->ring();
-  if (any && !answered && failed) return *std::move(failed);
-  return results;
+    queue->bell->ring();
+    if (any && !answered && failed) return *std::move(failed);
+    return results;
+  });
 }
 
 }  // namespace setget::inline v0::redis

@@ -3,7 +3,6 @@
 
 #include <set>
 
-#include "redis/queue_scripts.hpp"
 #include "unit/redis_queue/queue_fixture.hpp"
 
 namespace redis_test {
@@ -183,18 +182,6 @@ TEST(RedisQueue, After_a_flush_every_queue_is_made_again_by_its_maker) {
   }
 }
 
-// One call of a script on the queue's only part as its client makes it, by hand.
-void call(const View& view, const redis::Script& script, const std::string& queue, const std::vector<std::string>& arguments) {
-  redis::Script::Call one(script, 1);
-  one.key(redis::Shards(view.place->prefix(), 1, 'q').name(0, queue + ":"));
-  for (const auto& argument : arguments) one.arg(argument);
-  ASSERT_TRUE(redis::run_script(view.place->client(), one, Deadline::in(Milliseconds(30'000))));
-}
-
-std::string milliseconds_from_now(Milliseconds later) {
-  return std::to_string(std::chrono::floor<Milliseconds>(std::chrono::system_clock::now() + later).time_since_epoch().count());
-}
-
 TEST(RedisQueue, A_receive_that_arrives_after_it_was_asked_again_leases_nothing) {
   const auto prefix = fresh_prefix();
   View view(server().uri(), prefix);
@@ -204,28 +191,15 @@ TEST(RedisQueue, A_receive_that_arrives_after_it_was_asked_again_leases_nothing)
     for (int i = 0; i < 6; ++i) (void)queue.send(message("m")).value();
     const auto receive = [&](const std::string& again) {
       const std::string token(16, 't');
-      call(view, redis::queue_scripts::receive(), name, {milliseconds_from_now({}), token, "3", "8000000", "30000", "", again, "0", "0"});
+      const auto tag = server().cli({"hget", redis::Shards(prefix, 1, 'q').name(0, name + ":m"), "tag"});
+      call(view, redis::queue_scripts::receive(), name,
+           {milliseconds_from_now({}), token, "3", "8000000", "30000", "", again, "0", "0", tag});
       return queue.stats().value().in_flight;
     };
     EXPECT_EQ(receive("1"), 3u);
     EXPECT_EQ(receive("0"), 3u) << "the late copy";
     EXPECT_EQ(queue.receive(10).value().size(), 3u);
   }
-}
-
-TEST(RedisQueue, A_removal_that_arrives_late_leaves_the_queue_that_was_made_since) {
-  const auto prefix = fresh_prefix();
-  View view(server().uri(), prefix);
-  auto queue = Queue::open(view.queues, "q").value();
-  const auto key = redis::Shards(prefix, 1, 'q').name(0, "q:m");
-  const auto id = server().cli({"hget", key, "id"});
-  view.queues->remove("q").value();
-  auto again = Queue::open(view.queues, "q").value();
-  (void)again.send(message("kept")).value();
-  call(view, redis::queue_scripts::drop(), "q", {id});
-  EXPECT_EQ(again.stats().value().depth, 1u);
-  call(view, redis::queue_scripts::drop(), "q", {server().cli({"hget", key, "id"})});
-  EXPECT_EQ(server().cli({"exists", key}), "0");
 }
 
 TEST(RedisQueue, One_script_buries_no_more_than_a_thousand_of_a_group) {
@@ -240,7 +214,8 @@ TEST(RedisQueue, One_script_buries_no_more_than_a_thousand_of_a_group) {
   }
   const auto shard = redis::Shards(prefix, 1, 'q');
   const auto later = milliseconds_from_now(Milliseconds(60'000));
-  call(view, redis::queue_scripts::receive(), "q", {later, std::string(16, 't'), "10", "8000000", "30000", "", "0", "0", "0"});
+  const auto tag = server().cli({"hget", shard.name(0, "q:m"), "tag"});
+  call(view, redis::queue_scripts::receive(), "q", {later, std::string(16, 't'), "10", "8000000", "30000", "", "0", "0", "0", tag});
   const auto buried = std::stoul(server().cli({"hlen", shard.name(0, "q:x")}));
   EXPECT_GE(buried, 1'000u);
   EXPECT_LT(buried, 1'100u);

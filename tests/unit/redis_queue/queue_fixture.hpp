@@ -11,6 +11,7 @@
 
 #include "redis/place.hpp"
 #include "redis/queue.hpp"
+#include "redis/queue_scripts.hpp"
 #include "redis/shards.hpp"
 #include "support/redis_server.hpp"
 
@@ -44,6 +45,19 @@ struct View {
       : place(redis::Place::open({.uri = uri, .prefix = prefix, .partitions = partitions, .logger = log}).value()),
         queues(redis::make_queues(place)) {}
 };
+
+// One call of a script on the queue's only part as its client makes it, by hand.
+inline redis::Reply call(const View& view, const redis::Script& script, const std::string& queue,
+                         const std::vector<std::string>& arguments) {
+  redis::Script::Call one(script, 1);
+  one.key(redis::Shards(view.place->prefix(), 1, 'q').name(0, queue + ":"));
+  for (const auto& argument : arguments) one.arg(argument);
+  return redis::run_script(view.place->client(), one, Deadline::in(Milliseconds(30'000))).value();
+}
+
+inline std::string milliseconds_from_now(Milliseconds later) {
+  return std::to_string(std::chrono::floor<Milliseconds>(std::chrono::system_clock::now() + later).time_since_epoch().count());
+}
 
 inline OutgoingMessage message(std::string body, std::string group = {}, std::string dedup_id = {}) {
   OutgoingMessage out;
