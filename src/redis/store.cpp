@@ -221,37 +221,65 @@ Result<void> RedisStore::find_again(Deadline deadline) {
   return prepare(*facts, deadline);
 }
 
+// One MGET for each part: all that a part has is of one moment.
 Result<std::vector<std::optional<Payload>>> RedisStore::load_entries(std::span<const std::string> names, Deadline deadline) {
+  return load_together(names, names.size(), deadline);
+}
+
+Result<std::vector<std::optional<Payload>>> RedisStore::load_in_pieces(std::span<const std::string> names, Deadline deadline) {
+  return load_together(names, kPieceNames, deadline);
+}
+
+Result<std::vector<std::optional<Payload>>> RedisStore::load_together(std::span<const std::string> names, std::size_t most,
+                                                                      Deadline deadline) {
   std::vector<std::optional<Payload>> out(names.size());
-  // One MGET for each part.
   std::map<std::uint32_t, std::vector<std::size_t>> by_part;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto [ns, bytes] = split_qualified(names[i]);
     by_part[shards_->of(ns, bytes)].push_back(i);
   }
   std::vector<RedisCommand> commands;
-  std::vector<const std::vector<std::size_t>*> whose;
-  for (const auto& [shard, numbers] : by_part) {
-    RedisCommand command("MGET");
-    bool first = true;
-    for (const auto i : numbers) {
-      const auto [ns, bytes] = split_qualified(names[i]);
-      const auto name = entry_name(shards_->head(shard), ns, bytes);
-      std::exchange(first, false) ? command.key(name) : command.arg(name);
+  std::vector<std::span<const std::size_t>> whose;
+  for (const auto& [shard, of_part] : by_part) {
+    for (std::span<const std::size_t> left(of_part); !left.empty(); left = left.subspan(whose.back().size())) {
+      const auto numbers = left.first(std::min(most, left.size()));
+      RedisCommand command("MGET");
+      bool first = true;
+      for (const auto i : numbers) {
+        const auto [ns, bytes] = split_qualified(names[i]);
+        const auto name = entry_name(shards_->head(shard), ns, bytes);
+        std::exchange(first, false) ? command.key(name) : command.arg(name);
+      }
+      commands.push_back(std::move(command).idempotent());
+      whose.push_back(numbers);
     }
-    commands.push_back(std::move(command).idempotent());
-    whose.push_back(&numbers);
   }
   auto replies = place_->client().pipeline(commands, deadline);
   for (std::size_t c = 0; c < replies.size(); ++c) {
     if (!replies[c]) return std::move(replies[c]).error();
     auto values = replies[c]->elements();
-    if (values.size() != whose[c]->size()) return Error(ErrorCode::kCorrupted, "MGET answered with another number of values");
+    if (values.size() != whose[c].size()) return Error(ErrorCode::kCorrupted, "MGET answered with another number of values");
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if (!values[i].is_nil()) out[(*whose[c])[i]] = values[i].take_payload();
+      if (!values[i].is_nil()) out[whose[c][i]] = values[i].take_payload();
     }
   }
   return out;
+}
+
+Result<std::vector<std::size_t>> RedisStore::sizes_of(std::span<const std::string> names, Deadline deadline) {
+  std::vector<RedisCommand> commands;
+  commands.reserve(names.size());
+  for (const auto& name : names) {
+    const auto [ns, bytes] = split_qualified(name);
+    commands.push_back(RedisCommand("STRLEN").key(entry_name(shards_->head(shards_->of(ns, bytes)), ns, bytes)).idempotent());
+  }
+  std::vector<std::size_t> sizes;
+  sizes.reserve(names.size());
+  for (auto& reply : place_->client().pipeline(commands, deadline)) {
+    if (!reply) return std::move(reply).error();
+    sizes.push_back(static_cast<std::size_t>(std::max<std::int64_t>(0, reply->integer())));
+  }
+  return sizes;
 }
 
 void BodyCoder::store(const ApplyEntry& entry, IdentityPart& identity) {
@@ -260,6 +288,19 @@ void BodyCoder::store(const ApplyEntry& entry, IdentityPart& identity) {
   identity.content = content_digest(entry.command);
   identity.body = entry.encoded;
 }
+
+namespace {
+constexpr std::string_view kDictionary = "dictionary";
+}
+
+Error without_dictionary(std::uint32_t number) {
+  return Error(
+             ErrorCode::kUnavailable,
+             fmt::format("the record's dictionary {} has just been replaced: read it again; if it stays so, the store has lost it", number))
+      .at_field(std::string(kDictionary));
+}
+
+bool is_without_dictionary(const Error& error) noexcept { return error.code() == ErrorCode::kUnavailable && error.field() == kDictionary; }
 
 Result<Payload> BodyCoder::load(const IdentityPart& identity, Deadline) {
   auto loaded = try_load(identity);

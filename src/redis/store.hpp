@@ -80,6 +80,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline);
 
   Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline) override;
+  // Where they need not be of one moment: a few in a reply, because all of them could be more than one may be.
+  Result<std::vector<std::optional<Payload>>> load_in_pieces(std::span<const std::string> names, Deadline deadline);
 
   // Empty: no cache, or the store has not been found yet.
   std::optional<AnswerCache::Counts> cache_counts() const {
@@ -158,6 +160,10 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   static Result<Record> record_from(const Payload& encoded, const IdentityPart& identity);
   Result<Record> record_of(const IdentityPart& identity, Deadline deadline);
   Result<std::vector<std::optional<Payload>>> load_dictionaries(std::span<const std::uint32_t> numbers, Deadline deadline);
+  static constexpr std::size_t kPieceNames = 16;  // of load_in_pieces()
+  Result<std::vector<std::optional<Payload>>> load_together(std::span<const std::string> names, std::size_t most, Deadline deadline);
+  // Bytes of entries, 0 where there is none.
+  Result<std::vector<std::size_t>> sizes_of(std::span<const std::string> names, Deadline deadline);
   Result<std::vector<std::optional<Entry>>> decoded_entries(std::span<const std::string> names, Deadline deadline);
   Result<std::vector<Index>> indexes_of(const ListRecords& request);
   bool covers(const std::optional<PlaceView>& after) const;
@@ -188,6 +194,11 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
                                                              Deadline deadline);
   static bool goes_on(const LogWalk::Place& place, std::span<const LogPiece> pieces);
   Result<std::vector<Picked>> pick(LogWalk& walk, Position from, std::span<LogPiece> pieces, std::size_t limit);
+  struct PickedEntries {
+    std::vector<std::size_t> which{};  // of each line: which of the entries
+    std::vector<std::optional<Entry>> entries{};
+  };
+  Result<PickedEntries> entries_of(std::span<const Picked> picked, std::size_t max_bytes, Deadline deadline);
   Result<std::optional<ChangeBatch>> read_changes(const ReadChanges& request, const CursorState& state, Deadline deadline);
   // The content that this object last saw a cursor in; see CursorState::replaced.
   void remember_cursor(std::string_view name, std::uint64_t epoch);
@@ -203,6 +214,11 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<void> trim_log(const Reclaim& request, std::uint32_t shard, std::optional<Position> passed, Reclaimed& done);
   Result<void> raise_floor(std::uint32_t shard, Stamp floor, Deadline deadline);
   Result<void> forget_gone(const Reclaim& request, std::uint32_t shard, Reclaimed& done);
+  struct Expired {
+    std::string name{};
+    std::size_t bytes = 0;  // of its entry
+  };
+  Result<std::vector<Expired>> expired_among(std::span<const std::string> names, TimePoint cutoff, Deadline deadline);
   Result<std::size_t> evict_names(std::span<const std::string> names, TimePoint cutoff, Deadline deadline);
   Result<std::size_t> forget_names(std::span<const std::string> names, std::span<const std::string> scores, Stamp floor, Deadline deadline);
 

@@ -25,4 +25,8 @@ class BodyCoder {
   virtual Result<Payload> load(const IdentityPart& identity, Deadline deadline);
 };
 
+// The dictionary that a body needs is not there: it was replaced after the body was read, or the store has lost it.
+Error without_dictionary(std::uint32_t number);
+bool is_without_dictionary(const Error& error) noexcept;
+
 }  // namespace setget::inline v0::redis

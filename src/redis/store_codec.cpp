@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kTogether = 32;  // records that are encoded anew in one step
 constexpr std::size_t kMostTries = 50;
+constexpr std::size_t kLostAfter = 5;                 // tries until a dictionary that is not there counts as lost
 constexpr std::size_t kMostSampleBytes = 128u << 10;  // of one record: its first so many
 
 using State = IdentitySlot::State;
@@ -81,6 +82,7 @@ Result<void> RedisStore::walk_entries(std::string_view ns, Deadline deadline, co
       if (at == std::string_view::npos) continue;
       const auto name = element.text().substr(at + 4);
       const auto [its_ns, bytes] = split_qualified(name);
+      if (its_ns != ns) continue;  // another one's name can look like this one's pattern
       by_part[shards_->of(its_ns, bytes)].emplace_back(name);
     }
     for (auto& [shard, names] : by_part) {
@@ -115,10 +117,13 @@ Result<std::uint64_t> RedisStore::recode(std::uint32_t shard, std::span<const st
       if (!live(*entry) || !which(*entry->identity)) continue;
       auto& identity = *entry->identity;
       auto body = coder_->load(identity, deadline);
-      if (!body && body.error().code() == ErrorCode::kUnavailable) {
+      if (!body && is_without_dictionary(body.error())) {
+        // Replaced since the entry was read; or lost, and then nobody can encode it anew.
+        if (tries >= kLostAfter) continue;
         again = true;
         break;
       }
+      if (!body && body.error().code() == ErrorCode::kCorrupted) continue;
       if (!body) return std::move(body).error();
       auto command = decode_command(*body);
       if (!command) return std::move(command).error();

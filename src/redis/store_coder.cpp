@@ -74,9 +74,7 @@ Result<Payload> Coder::load(const IdentityPart& identity, Deadline deadline) {
   auto fetched = fetch(identity.dictionary, deadline);
   if (!fetched) return std::move(fetched).error();
   if (*fetched != nullptr) return expand(identity.body.view(), fetched->get());
-  return Error(ErrorCode::kUnavailable,
-               fmt::format("the record's dictionary {} has just been replaced: read it again; if it stays so, the store has lost it",
-                           identity.dictionary));
+  return without_dictionary(identity.dictionary);
 }
 
 void Coder::learn(std::uint32_t number, std::string_view bytes) { (void)keep(number, bytes); }

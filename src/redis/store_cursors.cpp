@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "redis/errors.hpp"
@@ -284,12 +285,17 @@ Result<void> RedisStore::commit_cursor(std::string_view name, Position position,
 
 Result<std::vector<std::string>> RedisStore::cursor_names(Deadline deadline) {
   if (auto parts = shards(deadline); !parts) return std::move(parts).error();
-  auto reply = place_->client().call(RedisCommand("HKEYS").key(shards_->name(0, "r")).idempotent(), deadline);
-  if (!reply) return std::move(reply).error();
-  std::vector<std::string> names;
-  for (const auto& name : reply->elements()) names.emplace_back(name.text());
-  std::ranges::sort(names);
-  return names;
+  // Of all parts: whoever opened or dropped a cursor may not have come to each, and it holds the log where it is.
+  std::vector<RedisCommand> commands;
+  for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
+    commands.push_back(RedisCommand("HKEYS").key(shards_->name(shard, "r")).idempotent());
+  }
+  std::set<std::string> names;
+  for (auto& reply : place_->client().pipeline(commands, deadline)) {
+    if (!reply) return std::move(reply).error();
+    for (const auto& name : reply->elements()) names.emplace(name.text());
+  }
+  return std::vector<std::string>(names.begin(), names.end());
 }
 
 Result<std::vector<Position>> RedisStore::cursor_positions(std::string_view name, Deadline deadline) {

@@ -113,6 +113,7 @@ class RedisStore::Fresh {
     rest.add("UNWATCH", 1);
     rest.add("HINCRBY", 4).arg({head_, "c"}).arg("keys").arg(claimed_);
     rest.add("HINCRBY", 4).arg({head_, "c"}).arg("records").arg(-overtaken_);
+    for (const auto& [number, uses] : unused_) rest.add("HINCRBY", 4).arg({head_, "u"}).arg(static_cast<std::int64_t>(number)).arg(-uses);
     auto replies = connection.pipeline(rest, false, request_.deadline);
     return replies ? Result<void>() : Result<void>(std::move(replies).error());
   }
@@ -127,6 +128,7 @@ class RedisStore::Fresh {
     std::size_t bytes = 0;
     std::vector<std::pair<std::size_t, std::size_t>> claims{};  // one for each MSETNX: the first of its entries, and behind the last
     std::vector<std::int64_t> claimed{};                        // how many keys each claims
+    std::vector<std::uint32_t> dictionaries{};                  // of each entry that was written, 0: none
     bool any() const noexcept { return !entries.empty(); }
   };
 
@@ -233,6 +235,7 @@ class RedisStore::Fresh {
       identity.reach = one.stamp;
       if (one.listed) identity.index = c.account + "/" + c.flow;
       store_.coder_->store(one, identity);
+      piece.dictionaries.push_back(identity.dictionary);
       if (identity.dictionary != 0) ++uses[identity.dictionary];
       if (c.keys.contains(c.id)) {
         auto& key = stored.key.emplace().slot;
@@ -313,6 +316,7 @@ class RedisStore::Fresh {
       const auto& one = entry(piece.entries[at]);
       if (answers[at].is_nil() || answers[at].is_error()) {
         ++overtaken_;
+        if (const auto dictionary = piece.dictionaries[at]; dictionary != 0) ++unused_[dictionary];
         if (one.command.keys.contains(one.command.id)) --claimed_;
         continue;
       }
@@ -329,8 +333,9 @@ class RedisStore::Fresh {
   std::vector<std::size_t> chosen_;
   std::size_t at_ = 0;
   std::size_t known_ = 0;
-  std::int64_t overtaken_ = 0;  // records that were counted and not written
-  std::int64_t claimed_ = 0;    // keys that were claimed and are not counted yet
+  std::int64_t overtaken_ = 0;                    // records that were counted and not written
+  std::int64_t claimed_ = 0;                      // keys that were claimed and are not counted yet
+  std::map<std::uint32_t, std::int64_t> unused_;  // dictionaries that were counted for records that were not written
 };
 
 Result<void> RedisStore::apply_fresh(const ApplyCommands& request, std::vector<std::optional<Result<ApplyResult>>>& results,

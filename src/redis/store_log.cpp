@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <deque>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include "redis/errors.hpp"
@@ -142,6 +143,33 @@ Result<std::vector<RedisStore::Picked>> RedisStore::pick(LogWalk& walk, Position
   return picked;
 }
 
+// As many from the front as their entries have at most `max_bytes`, and one in any case. One that changed often is read once.
+Result<RedisStore::PickedEntries> RedisStore::entries_of(std::span<const Picked> picked, std::size_t max_bytes, Deadline deadline) {
+  PickedEntries out;
+  std::vector<std::string> names;
+  std::unordered_map<std::string_view, std::size_t> known;
+  for (const auto& one : picked) {
+    const auto [at, first] = known.try_emplace(one.line.name, names.size());
+    if (first) names.emplace_back(one.line.name);
+    out.which.push_back(at->second);
+  }
+  // So few are never too much.
+  if (names.size() > kPieceNames) {
+    auto sizes = sizes_of(names, deadline);
+    if (!sizes) return std::move(sizes).error();
+    std::size_t bytes = 0;
+    std::size_t fitting = 0;
+    while (fitting < names.size() && (fitting == 0 || bytes + (*sizes)[fitting] <= max_bytes)) bytes += (*sizes)[fitting++];
+    names.resize(fitting);
+    // They came to be in the order of the lines.
+    out.which.erase(std::ranges::find_if(out.which, [&](std::size_t name) { return name >= fitting; }), out.which.end());
+  }
+  auto entries = decoded_entries(names, deadline);
+  if (!entries) return std::move(entries).error();
+  out.entries = *std::move(entries);
+  return out;
+}
+
 // Empty: the log was trimmed while it was read.
 Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& request, const CursorState& state, Deadline deadline) {
   auto turn = take_turn(walking_, deadline);
@@ -169,13 +197,11 @@ Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& r
   }
   auto picked = pick(*walk, batch.next, pieces, request.limit);
   if (!picked) return std::move(picked).error();
-  std::vector<std::string> names;
-  for (const auto& one : *picked) names.emplace_back(one.line.name);
-  auto entries = decoded_entries(names, deadline);
-  if (!entries) return std::move(entries).error();
+  auto read = entries_of(*picked, request.max_bytes, deadline);
+  if (!read) return std::move(read).error();
   std::size_t bytes = 0;
-  for (std::size_t i = 0; i < picked->size(); ++i) {
-    auto change = change_of(batch.next + 1, (*picked)[i].line, (*entries)[i], deadline);
+  for (std::size_t i = 0; i < read->which.size(); ++i) {
+    auto change = change_of(batch.next + 1, (*picked)[i].line, read->entries[read->which[i]], deadline);
     if (!change) return std::move(change).error();
     if (*change && (*change)->record) {
       const auto size = (*change)->record->payload.size();

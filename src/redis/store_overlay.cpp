@@ -179,9 +179,10 @@ Result<bool> Overlay::lists_or_lost(std::string_view ns, std::string_view id, st
   if (!record) return std::move(record).error();
   const auto& identity = (*record)->now.identity;
   if (!is_live(identity)) return false;
-  auto encoded = coder_.load(*identity, deadline_);
+  auto encoded = readable_body(*identity);
   if (!encoded) return std::move(encoded).error();
-  auto command = decode_command(*encoded);
+  if (!*encoded) return true;  // it may, and nobody takes from it what cannot be known
+  auto command = decode_command(**encoded);
   if (!command) return std::move(command).error();
   return command->keys.contains(key);
 }
@@ -191,11 +192,21 @@ Result<std::vector<std::string>> Overlay::current_keys(std::string_view ns, std:
   if (!record) return std::move(record).error();
   const auto& identity = (*record)->now.identity;
   if (!is_live(identity)) return std::vector<std::string>();
-  auto encoded = coder_.load(*identity, deadline_);
+  auto encoded = readable_body(*identity);
   if (!encoded) return std::move(encoded).error();
-  auto command = decode_command(*encoded);
+  if (!*encoded) return std::vector<std::string>();
+  auto command = decode_command(**encoded);
   if (!command) return std::move(command).error();
   return strings(command->keys);
+}
+
+// A record that nobody can read must still be replaced, erased and evicted. That its dictionary was replaced only a moment ago, and its
+// entry with it, is no danger: what is written is checked against the entry that was read.
+Result<std::optional<Payload>> Overlay::readable_body(const IdentityPart& identity) {
+  auto body = coder_.load(identity, deadline_);
+  if (body) return std::optional(*std::move(body));
+  if (body.error().code() == ErrorCode::kCorrupted || is_without_dictionary(body.error())) return std::optional<Payload>();
+  return std::move(body).error();
 }
 
 Result<void> Overlay::settle_pending(std::string_view ns, const std::vector<std::string>& keys) {

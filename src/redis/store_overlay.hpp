@@ -162,6 +162,9 @@ class Overlay final : public ModelTransaction {
   }
   void effect(SideEffect::Kind kind, std::string_view ns, std::string_view bytes, std::uint64_t score);
   void expire_later(std::string_view ns, std::string_view id, const IdentitySlot& slot, TimePoint now);
+  void expire_again(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot);
+  // The body of a live record; empty where nobody can read it any more.
+  Result<std::optional<Payload>> readable_body(const IdentityPart& identity);
   void unlist(std::string_view ns, std::string_view id, IdentityPart& identity);
   Result<void> keep_state(std::string_view name, const IdentityPart& identity, TimePoint at, bool left);
 

@@ -9,6 +9,23 @@
 
 namespace setget::inline v0::redis {
 
+namespace {
+
+// What stands for a body that cannot be read.
+Payload unknown_body(std::string_view ns, std::string_view id, const IdentityPart& identity) {
+  Command command;
+  command.kind = CommandKind::kSet;
+  command.ns = ns;
+  command.id = id;
+  const auto index = identity.index.value_or("");
+  const auto slash = std::min(index.find('/'), index.size());
+  command.account = index.substr(0, slash);
+  command.flow = index.substr(std::min(slash + 1, index.size()));
+  return encode_command(command);
+}
+
+}  // namespace
+
 Result<IdentitySlot> Overlay::load_identity(std::string_view ns, std::string_view id) {
   auto found = row(ns, id);
   if (!found) return std::move(found).error();
@@ -21,7 +38,11 @@ Result<Payload> Overlay::load_encoded(std::string_view ns, std::string_view id, 
   if (!found) return std::move(found).error();
   const auto& identity = (*found)->now.identity;
   if (!is_live(identity)) return Error(ErrorCode::kInternal, "the body of a record that is not there");
-  return coder_.load(*identity, deadline_);
+  auto body = readable_body(*identity);
+  if (!body) return std::move(body).error();
+  if (*body) return **std::move(body);
+  // Nobody knows what it held: its keys lead to it until they are set anew, and give nothing once it is replaced.
+  return unknown_body(ns, id, *identity);
 }
 
 Result<KeySlot> Overlay::load_key(std::string_view ns, std::string_view key) {
@@ -97,7 +118,14 @@ void Overlay::unlist(std::string_view ns, std::string_view id, IdentityPart& ide
   identity.index.reset();
 }
 
-Result<void> Overlay::store_record(const ApplyEntry& entry, const IdentitySlot&, IdentitySlot& slot) {
+// A live record that expires has its name in the bucket that its expiry and stamp say. Where that is the same as before, it is there.
+void Overlay::expire_again(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot) {
+  const auto bucket = [](const IdentitySlot& one) { return bucket_number(*one.expires_at, time_of(one.stamp)); };
+  const bool waits = before.state == IdentitySlot::State::kLive && before.expires_at && slot.expires_at && bucket(before) == bucket(slot);
+  if (!waits) expire_later(ns, id, slot, time_of(slot.stamp));
+}
+
+Result<void> Overlay::store_record(const ApplyEntry& entry, const IdentitySlot& before, IdentitySlot& slot) {
   const auto& c = entry.command;
   auto found = row(c.ns, c.id);
   if (!found) return std::move(found).error();
@@ -107,7 +135,7 @@ Result<void> Overlay::store_record(const ApplyEntry& entry, const IdentitySlot&,
   auto& identity = *changed.now.identity;
   if (history_at_ && entry.history && !identity.history && identity.slot.state == IdentitySlot::State::kLive) {
     // Its history begins with what was there; of another flow only that it was.
-    auto body = coder_.load(identity, deadline_);
+    auto body = load_encoded(c.ns, c.id, identity.slot);
     if (!body) return std::move(body).error();
     const auto old = decode_command(*body);
     if (!old) return old.error();
@@ -121,7 +149,7 @@ Result<void> Overlay::store_record(const ApplyEntry& entry, const IdentitySlot&,
   identity.reach = std::max(identity.reach, slot.stamp);
   identity.lost_keys = {};
   coder_.store(entry, identity);
-  expire_later(c.ns, c.id, slot, time_of(slot.stamp));
+  expire_again(c.ns, c.id, before, slot);
   if (entry.listed) {
     identity.index = c.account + "/" + c.flow;
     effects_.push_back({.kind = SideEffect::Kind::kListed,
@@ -148,7 +176,7 @@ Result<void> Overlay::update_slot(std::string_view ns, std::string_view id, cons
   identity.reach = std::max(identity.reach, slot.stamp);
   if (lost_keys != nullptr) identity.lost_keys = *lost_keys;
   if (slot.state == IdentitySlot::State::kLive) {
-    if (before.expires_at != slot.expires_at) expire_later(ns, id, slot, time_of(slot.stamp));
+    expire_again(ns, id, before, slot);
   } else {
     effect(SideEffect::Kind::kGarbage, ns, id, std::max(slot.stamp, slot.touch_stamp));
   }
@@ -238,9 +266,11 @@ Result<void> Overlay::keep_state(std::string_view name, const IdentityPart& iden
   state.meta.revision = slot.revision;
   Payload body;
   if (slot.state == IdentitySlot::State::kLive) {
-    auto loaded = coder_.load(identity, deadline_);
+    auto loaded = readable_body(identity);
     if (!loaded) return std::move(loaded).error();
-    body = *std::move(loaded);
+    const auto [ns, id] = split_qualified(name);
+    left = left || !*loaded;
+    body = *loaded ? **std::move(loaded) : unknown_body(ns, id, identity);
     state.meta.stamp = slot.stamp;
     state.meta.expires_at = slot.expires_at;
     state.meta.ttl_rule = slot.ttl_rule;

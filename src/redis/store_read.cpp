@@ -22,6 +22,13 @@ using State = IdentitySlot::State;
 constexpr std::size_t kWindow = 150'000;
 constexpr std::size_t kWindowBytes = std::size_t{6} << 20;
 
+// Whether an index, "account/flow", is one of those that a list asks for.
+bool concerns(const ListRecords& request, std::string_view index) {
+  const auto slash = std::min(index.find('/'), index.size());
+  return (request.account.empty() || index.substr(0, slash) == request.account) &&
+         (request.flow.empty() || index.substr(std::min(slash + 1, index.size())) == request.flow);
+}
+
 bool live(const std::optional<Entry>& entry) { return entry && entry->identity && entry->identity->slot.state == State::kLive; }
 
 }  // namespace
@@ -43,7 +50,7 @@ Result<Record> RedisStore::record_from(const Payload& encoded, const IdentityPar
 }
 
 Result<std::vector<std::optional<Entry>>> RedisStore::decoded_entries(std::span<const std::string> names, Deadline deadline) {
-  auto loaded = load_entries(names, deadline);
+  auto loaded = load_in_pieces(names, deadline);
   if (!loaded) return std::move(loaded).error();
   std::vector<std::optional<Entry>> out(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -143,10 +150,7 @@ Result<std::vector<RedisStore::Index>> RedisStore::indexes_of(const ListRecords&
     for (const auto& member : replies[shard]->elements()) {
       const auto text = member.text();
       const auto slash = text.find('/');
-      if (slash == std::string_view::npos) continue;
-      if (!request.account.empty() && text.substr(0, slash) != request.account) continue;
-      if (!request.flow.empty() && text.substr(slash + 1) != request.flow) continue;
-      indexes.push_back({shard, std::string(text)});
+      if (slash != std::string_view::npos && concerns(request, text)) indexes.push_back({shard, std::string(text)});
     }
   }
   return indexes;
@@ -198,7 +202,8 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
       const auto id = split_qualified(names[i]).bytes;
       page.next = encode_scan_cursor(identity_hash(request.ns, id), request.ns, id);
       const auto& entry = (*entries)[i];
-      if (!live(entry) || !entry->identity->index) continue;
+      // What an index says is older than the entry: the record may have gone to another account or flow since.
+      if (!live(entry) || !entry->identity->index || !concerns(request, *entry->identity->index)) continue;
       const auto& slot = entry->identity->slot;
       if (slot.expires_at && *slot.expires_at <= request.now) continue;
       auto record = record_of(*entry->identity, request.deadline);

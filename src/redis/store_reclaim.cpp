@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_set>
 #include <utility>
 
 #include "redis/store_names.hpp"
@@ -14,6 +15,8 @@ namespace setget::inline v0::redis {
 namespace {
 
 constexpr std::size_t kChunk = 128;
+constexpr std::int64_t kHeadBytes = 160;                    // more than heads have, but for many lost keys
+constexpr std::size_t kEvictBytes = std::size_t{32} << 20;  // of entries that are evicted at once
 // A bucket of which only a part is due is looked at again and again, so only while it is small.
 constexpr std::int64_t kSmallBucket = 4096;
 
@@ -127,6 +130,47 @@ Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names,
   });
 }
 
+// Without what they hold, each once, in their order.
+Result<std::vector<RedisStore::Expired>> RedisStore::expired_among(std::span<const std::string> names, TimePoint cutoff,
+                                                                   Deadline deadline) {
+  std::vector<std::string> wanted;
+  std::vector<RedisCommand> commands;
+  std::unordered_set<std::string_view> known;
+  for (const auto& name : names) {
+    if (!known.insert(name).second) continue;
+    wanted.push_back(name);
+    const auto [ns, id] = split_qualified(name);
+    const auto key = entry_name(shards_->head(shards_->of(ns, id)), ns, id);
+    commands.push_back(RedisCommand("GETRANGE").key(key).arg(std::int64_t{0}).arg(kHeadBytes - 1).idempotent());
+    commands.push_back(RedisCommand("STRLEN").key(key).idempotent());
+  }
+  std::vector<Expired> expired;
+  if (wanted.empty()) return expired;
+  auto replies = place_->client().pipeline(commands, deadline);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    auto& head = replies[2 * i];
+    auto& size = replies[2 * i + 1];
+    if (!head) return std::move(head).error();
+    if (!size) return std::move(size).error();
+    if (head->text().empty()) continue;
+    auto identity = decode_identity(head->text());
+    // A head that is longer than that is read whole.
+    if (!identity) {
+      auto entry = decoded_entries({&wanted[i], 1}, deadline);
+      // What is damaged stays: it must not hold up what is not.
+      if (!entry && entry.error().code() == ErrorCode::kCorrupted) continue;
+      if (!entry) return std::move(entry).error();
+      if (!entry->front()) continue;
+      identity = std::move(entry->front()->identity);
+    }
+    if (!*identity || (*identity)->slot.state != IdentitySlot::State::kLive) continue;
+    const auto& expires_at = (*identity)->slot.expires_at;
+    if (!expires_at || *expires_at > cutoff) continue;
+    expired.push_back({.name = std::move(wanted[i]), .bytes = static_cast<std::size_t>(std::max<std::int64_t>(0, size->integer()))});
+  }
+  return expired;
+}
+
 Result<void> RedisStore::reclaim_expired(const Reclaim& request, std::uint32_t shard, Reclaimed& done) {
   const auto deadline = request.deadline;
   const auto cutoff = request.now - request.grace;
@@ -152,32 +196,36 @@ Result<void> RedisStore::reclaim_expired(const Reclaim& request, std::uint32_t s
       if (size->integer() > kSmallBucket) continue;
     }
     for (std::size_t at = 0; done.steps < request.max_steps;) {
+      // Of a bucket that ends, each name is a step, whatever became of its record. One that goes on is looked at every time.
+      const auto room = request.max_steps - done.steps;
+      const auto chunk = whole ? std::min(kChunk, room) : kChunk;
       auto piece = client.call(
-          RedisCommand("LRANGE").key(list).arg(static_cast<std::int64_t>(at)).arg(static_cast<std::int64_t>(at + kChunk) - 1).idempotent(),
+          RedisCommand("LRANGE").key(list).arg(static_cast<std::int64_t>(at)).arg(static_cast<std::int64_t>(at + chunk) - 1).idempotent(),
           deadline);
       if (!piece) return std::move(piece).error();
       auto names = texts(*piece);
-      const bool last = names.size() < kChunk;
-      auto entries = decoded_entries(names, deadline);
-      if (!entries) return std::move(entries).error();
-      std::vector<std::string> expired;
-      for (std::size_t i = 0; i < names.size(); ++i) {
-        const auto& entry = (*entries)[i];
-        if (!entry || !entry->identity || entry->identity->slot.state != IdentitySlot::State::kLive) continue;
-        const auto& expires_at = entry->identity->slot.expires_at;
-        if (!expires_at || *expires_at > cutoff || std::ranges::find(expired, names[i]) != expired.end()) continue;
-        if (done.steps + expired.size() == request.max_steps) {
-          names.resize(i);
-          break;
-        }
-        expired.push_back(names[i]);
+      const bool last = names.size() < chunk;
+      auto due_names = expired_among(names, cutoff, deadline);
+      if (!due_names) return std::move(due_names).error();
+      auto& expired = *due_names;
+      if (expired.size() > room) {
+        names.resize(static_cast<std::size_t>(std::ranges::find(names, expired[room].name) - names.begin()));
+        expired.resize(room);
       }
-      if (!expired.empty()) {
-        auto evicted = evict_names(expired, cutoff, deadline);
+      // Whoever evicts them reads them whole.
+      for (std::size_t from = 0; from < expired.size();) {
+        std::vector<std::string> some;
+        std::size_t bytes = 0;
+        do {
+          bytes += expired[from].bytes;
+          some.push_back(std::move(expired[from++].name));
+        } while (from < expired.size() && bytes + expired[from].bytes <= kEvictBytes);
+        auto evicted = evict_names(some, cutoff, deadline);
         if (!evicted) return std::move(evicted).error();
         done.expired += *evicted;
-        done.steps += *evicted;
+        if (!whole) done.steps += *evicted;
       }
+      if (whole) done.steps += names.size();
       if (whole) {
         Script::Call call(shorten_script(), 2);
         call.key(list).key(shards_->name(shard, "x")).arg(name).arg(static_cast<std::int64_t>(names.size()));

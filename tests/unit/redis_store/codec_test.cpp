@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
 #include <future>
 #include <memory>
 #include <string>
@@ -335,6 +336,100 @@ TEST_P(Codec, A_lost_dictionary_is_said_and_not_waited_for) {
   const auto found = reader.key_store().backend()->get({.keys = {&view, 1}, .now = system_clock()->now()});
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code(), ErrorCode::kCorrupted);
+}
+
+TEST_P(Codec, What_lost_its_dictionary_can_still_be_replaced_erased_and_evicted) {
+  {
+    auto database = open();
+    set(database, 0, kSamples, "Jane Doe");
+    reclaim(database);
+    set(database, 1000, 20, "Jane Doe");
+    Command command;
+    command.kind = CommandKind::kSet;
+    command.id = id_of(2000);
+    const std::vector<std::string> keys = {key_of(2000)};
+    command.keys = KeyList(std::span<const std::string>(keys));
+    command.account = "acme";
+    command.flow = "orders";
+    command.payload = document(2000, "Jane Doe");
+    auto one = entry(command);
+    one.expires_at = system_clock()->now() + Milliseconds(60'000);
+    apply(database, {one});
+  }
+  ASSERT_GT(dictionary_count(), 0u);
+  server_->cli({"EVAL", "for _, key in ipairs(redis.call('KEYS', 'app:*:d:*')) do redis.call('DEL', key) end", "0"});
+  auto database = open();
+  set(database, 1000, 5, "John Roe");
+  for (std::uint64_t n = 1000; n < 1005; ++n) expect(database, n, "John Roe");
+  erase(database, 1005, 5);
+  const auto key = key_of(1007);
+  const std::string_view view = key;
+  const auto gone = database.key_store().backend()->get({.keys = {&view, 1}, .now = system_clock()->now()}).value();
+  EXPECT_NE(gone.front().status, Lookup::Status::kFound);
+  const auto later = system_clock()->now() + Milliseconds(3'600'000);
+  EXPECT_EQ(database.key_store().backend()->reclaim({.now = later}).value().expired, 1u);
+  const auto retrained = database.retrain("", "acme", "orders");
+  ASSERT_TRUE(retrained) << retrained.error().describe();
+  set(database, 1010, 10, "John Roe");
+  for (std::uint64_t n = 1010; n < 1020; ++n) expect(database, n, "John Roe");
+}
+
+TEST_P(Codec, A_dictionary_counts_the_records_that_use_it_also_where_writers_meet) {
+  auto one = open();
+  set(one, 0, kSamples, "Jane Doe");
+  reclaim(one);
+  set(one, 500, 1, "Jane Doe");  // both know the dictionary from here on
+  auto other = open();
+  for (int round = 0; round < 20; ++round) {
+    std::vector<ApplyEntry> entries;
+    for (std::uint64_t n = 0; n < 500; ++n) {
+      Command command;
+      command.kind = CommandKind::kSet;
+      command.id = id_of(10'000 + static_cast<std::uint64_t>(round) * 500 + n);
+      const std::vector<std::string> keys = {command.id};
+      command.keys = KeyList(std::span<const std::string>(keys));
+      command.account = "acme";
+      command.flow = "orders";
+      command.payload = document(n, "Jane Doe");
+      entries.push_back(entry(command));
+    }
+    // A message that was redelivered.
+    std::barrier together(2);
+    std::jthread first([&] {
+      together.arrive_and_wait();
+      (void)one.key_store().backend()->apply({.entries = entries, .now = system_clock()->now()});
+    });
+    std::jthread second([&] {
+      together.arrive_and_wait();
+      (void)other.key_store().backend()->apply({.entries = entries, .now = system_clock()->now()});
+    });
+  }
+  const auto sum = server_->cli({"EVAL",
+                                 "local uses, records = 0, 0 "
+                                 "for _, key in ipairs(redis.call('KEYS', 'app:*:u')) do "
+                                 "for _, count in ipairs(redis.call('HVALS', key)) do uses = uses + count end end "
+                                 "return uses",
+                                 "0"});
+  EXPECT_EQ(sum, std::to_string(20 * 500 + 1));
+}
+
+TEST_P(Codec, A_dictionary_holds_no_text_of_another_namespace_whatever_ids_look_like) {
+  auto database = open();
+  std::vector<ApplyEntry> entries;
+  for (std::uint64_t n = 0; n < kSamples; ++n) {
+    Command command;
+    command.kind = CommandKind::kSet;
+    command.ns = "other";
+    command.id = "x}:e:mine/" + std::to_string(n);
+    const std::vector<std::string> keys = {key_of(n)};
+    command.keys = KeyList(std::span<const std::string>(keys));
+    command.account = "acme";
+    command.flow = "orders";
+    command.payload = document(n, "Jane Doe");
+    entries.push_back(entry(command));
+  }
+  apply(database, entries);
+  EXPECT_EQ(database.retrain("mine", "acme", "orders").value().samples, 0u);
 }
 
 #endif
