@@ -22,7 +22,9 @@ namespace setget::inline v0::mongo {
 
 namespace {
 
+// Of the server.
 constexpr int kNeverConfirmed = 100;  // the replica set has too few members for the write concern
+constexpr int kRefusedByValidator = 121;
 
 }  // namespace
 
@@ -153,15 +155,11 @@ class History::Writing {
   }
 
   Result<void> insert(const std::vector<PlannedState>& planned) {
-    std::vector<const PlannedState*> left;
-    for (const auto& one : planned) left.push_back(&one);
-    if (auto written = write_pieces(left); !written) return written;
+    std::vector<const PlannedState*> fitting;
     std::vector<const PlannedState*> too_large;
-    for (const auto& one : planned) {
-      if (!one.fits()) too_large.push_back(&one);
-    }
-    std::erase_if(left, [](const PlannedState* one) { return !one->fits(); });
-    if (auto sent = send(left); !sent) return sent;
+    for (const auto& one : planned) (one.fits() ? fitting : too_large).push_back(&one);
+    if (auto written = write_pieces(fitting); !written) return written;
+    if (auto sent = send(std::move(fitting)); !sent) return sent;
     if (auto looked = leave_missing(too_large); !looked) return looked;
     for (const auto* one : too_large) {
       const Error why(ErrorCode::kTooLarge, "a state of a history does not fit into a document of MongoDB");
@@ -192,10 +190,18 @@ class History::Writing {
     return {};
   }
 
-  // An error that says something of what was sent, and nothing of the connection, the server or the time.
+  // An error that says something of what was sent, and nothing of the server, the user or the time.
   static bool of_a_document(const Error& error) {
-    return !worth_another_try(error) && error.code() != ErrorCode::kDeadlineExceeded && error.code() != ErrorCode::kOutOfSpace &&
-           error.native_code() != kNeverConfirmed;
+    switch (error.code()) {
+      case ErrorCode::kTooLarge:
+      case ErrorCode::kConflict:
+      case ErrorCode::kInternal:
+        return true;
+      case ErrorCode::kFailedPrecondition:
+        return error.native_code() == kRefusedByValidator;
+      default:
+        return false;
+    }
   }
 
   Result<void> send_together(std::span<const PlannedState* const> states) {
@@ -239,6 +245,9 @@ class History::Writing {
                                  .last_at = now,
                                  .state_at = state.at};
     if (auto kept = put_state_in_quarantine(place_, client_, entry, one.link.document, deadline_); !kept) return kept;
+    if (!one.pieces.empty()) {
+      if (auto dropped = drop_pieces(one); !dropped) return dropped;
+    }
     const auto documents = place_.collection(client_, place_.history());
     for (const bool with_keys : {true, false}) {
       const auto place = place_of(one, why.message(), with_keys);
@@ -284,13 +293,17 @@ class History::Writing {
     return {};
   }
 
-  Result<void> write_pieces(const PlannedState& state) {
-    const auto size = place_.options().max_inline_bytes;
+  Result<void> drop_pieces(const PlannedState& state) {
     const auto pieces = place_.collection(client_, place_.history_chunks());
     bson_error_t error{};
-    if (!mongoc_collection_delete_many(pieces.get(), pieces_of(state.link.document).raw(), nullptr, nullptr, &error)) {
-      return call_error(error, deadline_);
-    }
+    if (mongoc_collection_delete_many(pieces.get(), pieces_of(state.link.document).raw(), nullptr, nullptr, &error)) return {};
+    return call_error(error, deadline_);
+  }
+
+  Result<void> write_pieces(const PlannedState& state) {
+    if (auto dropped = drop_pieces(state); !dropped) return dropped;
+    const auto size = place_.options().max_inline_bytes;
+    const auto pieces = place_.collection(client_, place_.history_chunks());
     Document upsert;
     upsert.add("upsert", true);
     for (std::size_t at = 0, number = 0; at < state.pieces.size(); at += size, ++number) {
@@ -300,6 +313,7 @@ class History::Writing {
       if (state.drop_at) piece.add_date("purge_at", *state.drop_at + kGrace);
       Document filter;
       filter.add_utf8("_id", id);
+      bson_error_t error{};
       if (!mongoc_collection_replace_one(pieces.get(), filter.raw(), piece.raw(), upsert.raw(), nullptr, &error)) {
         return call_error(error, deadline_);
       }

@@ -122,23 +122,26 @@ TEST_P(MongoHistoryDamage, a_state_that_no_document_can_hold_is_in_quarantine_an
 // A unique index that somebody made on the collection refuses one state of a batch.
 TEST_P(MongoHistoryDamage, a_state_that_the_server_refuses_is_in_quarantine_and_the_others_are_written) {
   auto with = options();
+  with.max_inline_bytes = 1024;
+  const std::string one(2500, '1');
   Moving world(with);
   ASSERT_TRUE(world.archive.command(R"({"createIndexes": ")" + with.collection +
                                     R"(.history", "indexes": [{"key": {"content": 1}, "name": "theirs", "unique": true}]})"));
-  for (int i = 0; i < 5; ++i) world.set("r" + std::to_string(i), 10 + i, "one");
+  for (int i = 0; i < 5; ++i) world.set("r" + std::to_string(i), 10 + i, one);
   world.set("r2", 20, "two");
-  world.set("r3", 21, "one");  // as it was
+  world.set("r3", 21, one);  // as it was
   world.set("r4", 22, "two");
   ASSERT_EQ(world.move().value(), 8u);
   EXPECT_EQ(world.refused, (std::map<std::string, ErrorCode>{{"r3", ErrorCode::kConflict}}));
-  EXPECT_EQ(world.said("r3", 20), "one");
+  EXPECT_EQ(world.said("r3", 20), one);
   EXPECT_EQ(world.said("r3", 21), "corrupted");
   EXPECT_EQ(world.said("r2", 25), "two");
   EXPECT_EQ(world.said("r4", 25), "two");
   EXPECT_EQ(world.scan(25),
-            (std::map<std::string, std::string>{{"r0", "one"}, {"r1", "one"}, {"r2", "two"}, {"r3", "damaged"}, {"r4", "two"}}));
+            (std::map<std::string, std::string>{{"r0", one}, {"r1", one}, {"r2", "two"}, {"r3", "damaged"}, {"r4", "two"}}));
   ASSERT_EQ(world.archive->quarantined({}).value().entries.size(), 1u);
   EXPECT_EQ(world.archive->quarantined({}).value().entries[0].state_at, moment(21));
+  EXPECT_EQ(world.archive.count(".history.chunks"), 5 * 3) << "and no piece of it stays";
   EXPECT_EQ(world.move().value(), 0u);
 }
 
