@@ -74,7 +74,10 @@ Result<std::vector<RangeDigest>> ArchiveBackend::digest(const DigestArchive& req
           return found.error();
         if (found && !found->record) continue;  // gone meanwhile
         item.content = found ? content_digest(*found->record) : kDamaged;
-        if (found) item.stamp = found->record->stamp, item.ttl_rule = found->record->ttl_rule;
+        if (found) {
+          item.stamp = found->record->stamp;
+          item.ttl_rule = found->record->ttl_rule;
+        }
       }
       detail::range_of(*ranges, item.hash).add(entry_digest(item));
     }

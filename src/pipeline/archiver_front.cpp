@@ -71,7 +71,7 @@ Result<NightlyReport> Archiver::nightly(const NightlyOptions& options, Deadline 
   if (!ran) return std::move(ran).error();
   NightlyReport report{.run = *std::move(ran), .verify = {}};
   if (options.verify_sample == 0) return report;
-  auto checkpoint = state_->archive().load_checkpoint_within(turn->get()->soon());
+  auto checkpoint = state_->archive().load_checkpoint_within((**turn).soon());
   if (!checkpoint) return std::move(checkpoint).error();
   const VerifyOptions share{.deep = true, .deep_sample = options.verify_sample, .deep_turn = *checkpoint ? (*checkpoint)->verify_turn : 0};
   auto verified = verify_within(**turn, share);
