@@ -45,9 +45,9 @@ struct Link {
 
 // A state about to be written.
 struct PlannedState {
-  const ArchivedState* given = nullptr;
   Document whole{};
   Link link{};
+  const ArchivedState* given = nullptr;
   std::string ident{};
   Payload pieces{};  // a body that is too large for the document
   std::optional<TimePoint> drop_at{};

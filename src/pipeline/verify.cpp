@@ -356,15 +356,15 @@ class Verification {
     if (outcome && *outcome == ArchiveWrite::kWritten) return true;
     // The archive has this version with other content, or what it has is damaged: nothing but its removal lets the store's copy in. Unless
     // a run has brought a newer one since it was looked at: what has another tag by then stays.
-    auto tag = tag_of(candidate);
-    if (!tag) return std::move(tag).error();
+    const auto tag = tag_of(candidate);
+    if (!tag) return tag.error();
     auto there = state_.archive().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
     if (!there && !detail::is_damage(there.error())) return std::move(there).error();
     const auto seen = there ? detail::state_of(*there, now_) : detail::damaged(there.error());
     const auto& entry = entries.front();
     const bool newer = std::pair(seen.version, seen.revision) > std::pair(entry.version, entry.revision);
     if (candidate.archive.is == Is::kDamaged ? newer : seen != candidate.archive) return false;
-    if (auto removed = remove(candidate, *std::move(tag)); !removed || !*removed) return removed;
+    if (auto removed = remove(candidate, *tag); !removed || !*removed) return removed;
     outcome = write(entries);
     if (!outcome) return std::move(outcome).error();
     return *outcome == ArchiveWrite::kWritten;
@@ -394,17 +394,17 @@ class Verification {
 
   // What only the archive has, if it is that still. The tag comes before the look: what anybody brings after it stays.
   Result<bool> prune(Candidate& candidate) {
-    auto tag = tag_of(candidate);
-    if (!tag) return std::move(tag).error();
+    const auto tag = tag_of(candidate);
+    if (!tag) return tag.error();
     const auto store = candidate.store;
     const auto archive = candidate.archive;
     if (auto read = read_both(candidate); !read) return std::move(read).error();
     if (candidate.store != store || candidate.archive != archive) return false;
-    return remove(candidate, *std::move(tag));
+    return remove(candidate, *tag);
   }
 
-  Result<bool> remove(const Candidate& candidate, std::string tag) {
-    const TaggedDocument document{.ns = candidate.ns, .id = candidate.id, .tag = std::move(tag)};
+  Result<bool> remove(const Candidate& candidate, const std::string& tag) {
+    const TaggedDocument document{.ns = candidate.ns, .id = candidate.id, .tag = tag};
     auto removed = state_.archive().remove_tagged({.documents = std::span(&document, 1), .deadline = turn_.deadline()});
     if (!removed) return std::move(removed).error();
     return *removed > 0;
