@@ -20,7 +20,7 @@ std::unique_ptr<Archiver> rival_of(ArchiveWorld& world) {
 // Of the ids that set_many() gives, one that the archive has.
 std::string archived_one(ArchiveWorld& world, int count) {
   for (int i = 0; i < count; ++i) {
-    const auto id = "r" + std::to_string(i);
+    auto id = "r" + std::to_string(i);
     if (world.archived(id).status == Lookup::Status::kFound) return id;
   }
   ADD_FAILURE() << "nothing was archived";
