@@ -1,8 +1,10 @@
 // Histories of which one state is damaged, or could never be written: that state's reads say so, and nothing else is held up.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "mongo/trial.hpp"
 

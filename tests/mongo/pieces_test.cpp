@@ -1,7 +1,9 @@
 // Payloads in pieces: whose they are. Each write has its own, and no other write touches them.
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "mongo/names.hpp"
 #include "mongo/trial.hpp"

@@ -1,6 +1,9 @@
 // A copy of everything, and a cursor that somebody else moves while it is under way.
 #include "archive_support.hpp"
 
+#include <functional>
+#include <utility>
+
 #include <setget/memory.hpp>
 
 namespace {
