@@ -276,15 +276,16 @@ int quarantine(Context& context) {
         put_bytes(line, "id", entry.id);
         line["version"] = entry.version;
         line["revision"] = entry.revision;
-        line["kind"] = entry.tombstone ? "tombstone" : "record";
+        const auto* const kind = entry.state_at ? "state" : entry.tombstone ? "tombstone" : "record";
+        line["kind"] = kind;
+        if (entry.state_at) line["state_at"] = iso(*entry.state_at);
         put_bytes(line, "reason", entry.reason);
         line["attempts"] = entry.attempts;
         line["since"] = iso(entry.since);
         line["last_at"] = iso(entry.last_at);
         if (!context.common.json) {
           std::printf("%s%s  %s, %llu tries since %s: %s\n", entry.ns.empty() ? "" : (entry.ns + "/").c_str(), shown(entry.id).c_str(),
-                      entry.tombstone ? "tombstone" : "record", static_cast<unsigned long long>(entry.attempts), iso(entry.since).c_str(),
-                      shown(entry.reason).c_str());
+                      kind, static_cast<unsigned long long>(entry.attempts), iso(entry.since).c_str(), shown(entry.reason).c_str());
         }
         list.push_back(std::move(line));
       }

@@ -57,6 +57,9 @@ struct ArchiveCheckpoint {
   std::string last_error{};
   bool full_copy = false;     // a copy of the whole store is under way
   std::string scan_cursor{};  // how far it came; empty = at the beginning
+  // Where the cursor of the change log stood when that copy began. Who finds it further on begins anew: what changed in between behind the
+  // scan is in no entry that is still to come.
+  std::optional<Position> copy_from{};
   // One runner at a time: whoever runs raises the fence, and renews `runner_until` with each save. See save_checkpoint().
   std::uint64_t fence = 0;
   std::string runner{};
@@ -106,6 +109,9 @@ struct QuarantinedEntry {
   std::uint64_t attempts = 0;  // so far, over all runs
   TimePoint since{};
   TimePoint last_at{};
+  // Not of what the identity is, but of a state in its history, and since when that was in force. write_history() puts it there, nothing
+  // tries it again (the store has it no more), and it leaves with the place that the history keeps for it.
+  std::optional<TimePoint> state_at{};
 };
 
 struct WriteArchive {
@@ -134,6 +140,7 @@ struct ReclaimArchive {
   std::size_t max_steps = 1000;
   // Beyond it the states of histories that ended first are dropped, whatever their age; those in force stay. 0 = no limit.
   std::uint64_t max_history_bytes = 0;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 // A state and how long it is kept once another one is in force, or it has expired; a tombstone from its beginning. Empty = for ever.
 struct ArchivedState {
@@ -148,12 +155,17 @@ struct WriteHistory {
   std::string_view of{};
   TimePoint since{};
   Deadline deadline = Deadline::in(Milliseconds(30'000));
+  // Asked of a state that the archive cannot take for itself (too large, or the server refuses that document), before the batch counts as
+  // written. A value: the archive puts it into its quarantine, and an empty place into the history, of which reads say that it is damaged;
+  // the others go on. An error, or nothing to ask: the call ends with it.
+  std::function<Result<void>(const ArchivedState& state, const Error& why)> refused{};
 };
 struct GetHistory {
   std::string_view ns{};
   std::string_view key{};  // either this
   std::string_view id{};   // or, where `key` is empty, this
   TimePoint at{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct HistoryLookup {
   enum class Status : std::uint8_t {
@@ -171,6 +183,8 @@ struct ScanHistory {
   std::string cursor{};
   std::size_t limit = 500;
   TimePoint at{};
+  // A state that is damaged, or was never taken, is passed over and told in SummaryPage::damaged; else it ends the scan with kCorrupted.
+  bool over_damaged = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct ArchiveId {
@@ -178,12 +192,23 @@ struct ArchiveId {
   std::string id{};
 };
 struct ListQuarantine {
-  std::string cursor{};  // as scans have them
+  std::string cursor{};  // of the page before
   std::size_t limit = 100;
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct QuarantinePage {
   std::vector<QuarantinedEntry> entries{};  // in the order of scans
   std::string next{};                       // cursor; empty at the end
+};
+// A document as it was seen: see ArchiveBackend::tag().
+struct TaggedDocument {
+  std::string ns{};
+  std::string id{};
+  std::string tag{};
+};
+struct RemoveTagged {
+  std::span<const TaggedDocument> documents{};
+  Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 
 class SETGET_API ArchiveBackend {
@@ -220,16 +245,32 @@ class SETGET_API ArchiveBackend {
   virtual Result<std::vector<RangeDigest>> digest(const DigestArchive& request);
   // Histories, for point-in-time reads. A state begins at its `at`. It ends where one of its identity begins that was applied after it,
   // which may be before it began: then it never was in force. (Others' claims are accepted later and applied before at times.) Idempotent:
-  // positions that were written from `source` already are passed over. All or nothing. Returns how many were new. kUnsupported by default,
-  // as the next two.
+  // positions that were written from `source` already are passed over. All or nothing, but for states that the archive cannot take (see
+  // WriteHistory::refused), which count as written. Returns how many were new. kUnsupported by default, as the next two.
   virtual Result<std::size_t> write_history(const WriteHistory& request);
-  // What a get at `at` would have found, to the millisecond: of states that begin in the same one, the last.
+  // What a get at `at` would have found, to the millisecond: of states that begin in the same one, the last. kCorrupted where that state is
+  // damaged or was never taken.
   virtual Result<HistoryLookup> get_history(const GetHistory& request);
   // Every record that was in force at `at` and had not expired then, in the order of scans; all of them with their records.
   virtual Result<SummaryPage> scan_history(const ScanHistory& request);
   // ArchiveStats::history_of alone: the first run of every process asks for it, and what stats() counts may take long. Default: from
   // stats().
   virtual Result<std::string> history_of();
+
+  // What tells the document that is there now from every other that was there or will be, damaged or not. Empty: there is none. Default:
+  // version and revision, by get_by_id().
+  virtual Result<std::string> tag(const GetById& request);
+  // As remove(), of documents that still have their tag at that moment: one that somebody replaced meanwhile stays. Default: looks once
+  // more and removes, in two steps.
+  virtual Result<std::size_t> remove_tagged(const RemoveTagged& request);
+
+  // The verbs above that have no deadline, with one. Default: without it.
+  virtual Result<std::optional<ArchiveCheckpoint>> load_checkpoint_within(Deadline deadline);
+  virtual Result<void> save_checkpoint_within(const ArchiveCheckpoint& checkpoint, Deadline deadline);
+  virtual Result<ArchiveStats> stats_within(Deadline deadline);
+  virtual Result<void> quarantine_within(std::span<const QuarantinedEntry> entries, Deadline deadline);
+  virtual Result<std::size_t> release_within(std::span<const ArchiveId> ids, Deadline deadline);
+  virtual Result<std::string> history_of_within(Deadline deadline);
 };
 
 }  // namespace setget::inline v0

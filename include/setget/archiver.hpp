@@ -227,7 +227,7 @@ class SETGET_API Archiver {
   explicit Archiver(std::unique_ptr<State> state);
   Result<ArchiveRunReport> run_within(detail::ArchiveTurn& turn, const ArchiveRunOptions& options);
   Result<VerifyReport> verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options);
-  void note_verified(const VerifyOptions& options, const VerifyReport& report, bool nightly);
+  void note_verified(const VerifyOptions& options, const VerifyReport& report, bool nightly, Deadline deadline);
   std::unique_ptr<State> state_;
 };
 

@@ -155,6 +155,9 @@ struct Summary {
   std::string flow{};
   std::optional<Record> record{};  // where asked for, and not a tombstone
   Digest content{};                // content_digest(record); zero for tombstones
+  // Of the record, whether it comes along or not.
+  Stamp stamp = 0;
+  TtlRule ttl_rule = TtlRule::kDefault;
 };
 
 // What stands in the way of a scan and cannot be read.
@@ -185,8 +188,8 @@ struct RangeDigest {
   }
   friend bool operator==(const RangeDigest&, const RangeDigest&) = default;
 };
-// Over identity, version, revision, expiry and content (which has keys and payload) of a record's line. Stored nowhere; the same for every
-// backend of a release.
+// Over identity, version, revision, stamp, expiry and its rule, and content (which has keys and payload) of a record's line. Stored
+// nowhere; the same for every backend of a release.
 SETGET_API Digest entry_digest(const Summary& summary);
 
 struct ListPage {

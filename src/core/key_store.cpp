@@ -26,6 +26,34 @@ Result<std::string> ArchiveBackend::history_of() {
   if (!all) return std::move(all).error();
   return std::move(all->history_of);
 }
+
+Result<std::string> ArchiveBackend::tag(const GetById& request) {
+  auto at_any_time = request;
+  at_any_time.now = TimePoint{};
+  const auto found = get_by_id(at_any_time);
+  if (!found && found.error().code() == ErrorCode::kCorrupted) return std::string("damaged");
+  if (!found) return found.error();
+  if (found->status == Lookup::Status::kUnknown) return std::string();
+  if (!found->record) return std::string("gone");
+  return std::to_string(found->record->version) + "." + std::to_string(found->record->revision);
+}
+
+Result<std::size_t> ArchiveBackend::remove_tagged(const RemoveTagged& request) {
+  std::vector<ArchiveId> unchanged;
+  for (const auto& document : request.documents) {
+    const auto found = tag({.ns = document.ns, .id = document.id, .now = {}, .deadline = request.deadline});
+    if (!found) return found.error();
+    if (!found->empty() && *found == document.tag) unchanged.push_back({.ns = document.ns, .id = document.id});
+  }
+  return unchanged.empty() ? Result<std::size_t>(std::size_t{0}) : remove(unchanged);
+}
+
+Result<std::optional<ArchiveCheckpoint>> ArchiveBackend::load_checkpoint_within(Deadline) { return load_checkpoint(); }
+Result<void> ArchiveBackend::save_checkpoint_within(const ArchiveCheckpoint& checkpoint, Deadline) { return save_checkpoint(checkpoint); }
+Result<ArchiveStats> ArchiveBackend::stats_within(Deadline) { return stats(); }
+Result<void> ArchiveBackend::quarantine_within(std::span<const QuarantinedEntry> entries, Deadline) { return quarantine(entries); }
+Result<std::size_t> ArchiveBackend::release_within(std::span<const ArchiveId> ids, Deadline) { return release(ids); }
+Result<std::string> ArchiveBackend::history_of_within(Deadline) { return history_of(); }
 Result<HistoryBatch> KeyStoreBackend::history(const ReadHistory&) { return no_history("store"); }
 Result<void> KeyStoreBackend::confirm_history(std::span<const OutboxPlace>, Deadline) { return no_history("store"); }
 Result<std::vector<Result<bool>>> KeyStoreBackend::begin_history(std::span<const BeginHistory>, Deadline) { return no_history("store"); }

@@ -17,11 +17,13 @@ constexpr Digest kDamaged{.high = ~std::uint64_t{0}, .low = ~std::uint64_t{0}};
 
 Digest entry_digest(const Summary& summary) {
   std::string bytes;
-  bytes.reserve(summary.ns.size() + summary.id.size() + 64);
+  bytes.reserve(summary.ns.size() + summary.id.size() + 72);
   detail::put_bytes(bytes, summary.ns);
   detail::put_bytes(bytes, summary.id);
   put_number(bytes, summary.version);
   put_number(bytes, summary.revision);
+  put_number(bytes, summary.stamp);
+  bytes.push_back(static_cast<char>(summary.ttl_rule));
   bytes.push_back(summary.expires_at ? '\1' : '\0');
   if (summary.expires_at) put_number(bytes, static_cast<std::uint64_t>(summary.expires_at->time_since_epoch().count()));
   put_number(bytes, summary.content.high);
@@ -72,6 +74,10 @@ Result<std::vector<RangeDigest>> ArchiveBackend::digest(const DigestArchive& req
           return found.error();
         if (found && !found->record) continue;  // gone meanwhile
         item.content = found ? content_digest(*found->record) : kDamaged;
+        if (found) {
+          item.stamp = found->record->stamp;
+          item.ttl_rule = found->record->ttl_rule;
+        }
       }
       detail::range_of(*ranges, item.hash).add(entry_digest(item));
     }

@@ -24,7 +24,10 @@ struct Document {
   // record it replaced: its keys are gone, they do not fall back to an earlier holder.
   std::vector<std::string> keys;
   Stamp stamp = 0;
+  std::uint64_t written = 0;  // a number that no other write has
 };
+
+std::string tag_of(const Document& document) { return std::to_string(document.written); }
 
 std::vector<std::string> held_keys(const Record& record) {
   std::vector<std::string> keys;
@@ -109,6 +112,24 @@ class MemoryArchive final : public ArchiveBackend {
     for (const auto& [ns, id] : ids) {
       const auto found = documents_.find(IdentityView(ns, id));
       if (found == documents_.end()) continue;
+      erase(&*found);
+      ++removed;
+    }
+    return removed;
+  }
+
+  Result<std::string> tag(const GetById& request) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = documents_.find(IdentityView(request.ns, request.id));
+    return found == documents_.end() ? std::string() : tag_of(found->second);
+  }
+
+  Result<std::size_t> remove_tagged(const RemoveTagged& request) override {
+    const std::lock_guard lock(mutex_);
+    std::size_t removed = 0;
+    for (const auto& [ns, id, tag] : request.documents) {
+      const auto found = documents_.find(IdentityView(ns, id));
+      if (found == documents_.end() || tag_of(found->second) != tag) continue;
       erase(&*found);
       ++removed;
     }
@@ -222,6 +243,7 @@ class MemoryArchive final : public ArchiveBackend {
     }
     auto& document = at->second;
     document.entry = entry;
+    document.written = ++writes_;
     if (!entry.tombstone) {
       document.content = content_digest(entry.record);
       document.keys = held_keys(entry.record);
@@ -254,6 +276,8 @@ class MemoryArchive final : public ArchiveBackend {
     summary.account = entry.record.account;
     summary.flow = entry.record.flow;
     summary.content = row.second.content;
+    summary.stamp = entry.record.stamp;
+    summary.ttl_rule = entry.record.ttl_rule;
     if (with_record && !entry.tombstone) summary.record = entry.record;
     return summary;
   }
@@ -269,6 +293,8 @@ class MemoryArchive final : public ArchiveBackend {
     summary.account = record.account;
     summary.flow = record.flow;
     summary.content = content_digest(record);
+    summary.stamp = record.stamp;
+    summary.ttl_rule = record.ttl_rule;
     summary.record = record;
     return summary;
   }
@@ -306,6 +332,7 @@ class MemoryArchive final : public ArchiveBackend {
   std::map<IdentityName, QuarantinedEntry, IdentityLess> quarantine_;
   ArchiveHistory history_;
   std::optional<ArchiveCheckpoint> checkpoint_;
+  std::uint64_t writes_ = 0;
   std::uint64_t tombstones_ = 0;
   std::uint64_t bytes_ = 0;
 };

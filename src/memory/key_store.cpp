@@ -391,6 +391,10 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     summary.version = identity.slot.version;
     summary.revision = identity.slot.revision;
     summary.expires_at = identity.slot.expires_at;
+    if (!summary.tombstone) {
+      summary.stamp = identity.slot.stamp;
+      summary.ttl_rule = identity.slot.ttl_rule;
+    }
     return summary;
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/turns.hpp"
 #include "mongo/chunks.hpp"
 #include "mongo/history.hpp"
 #include "mongo/names.hpp"
@@ -23,6 +24,10 @@ Document one_of(std::span<const std::string> ids) {
   filter.add("_id", in);
   return filter;
 }
+
+// Tags: this and the mark of the document's state, or that it has none that is text.
+constexpr char kMarked = '=';
+constexpr std::string_view kUnmarked = "-";
 
 class MongoArchive final : public ArchiveBackend {
  public:
@@ -45,7 +50,7 @@ class MongoArchive final : public ArchiveBackend {
 
   Result<std::size_t> reclaim(const ReclaimArchive& request) override {
     reader_.forget_ahead();
-    const auto deadline = place_->clients().own_deadline();
+    const auto deadline = request.deadline;
     const auto from = place_->call(deadline, [&](mongoc_client_t* client) { return load_purge_from(*place_, client, deadline); });
     if (!from) return from.error();
     const bool may_be_due = *from && **from <= request.now;
@@ -65,29 +70,73 @@ class MongoArchive final : public ArchiveBackend {
 
   Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
     reader_.forget_ahead();
-    const auto deadline = place_->clients().own_deadline();
+    const auto deadline = own_deadline();
     std::size_t removed = 0;
     for (std::size_t at = 0; at < ids.size(); at += place_->options().batch) {
       std::vector<std::string> names;
       for (const auto& id : ids.subspan(at, std::min(place_->options().batch, ids.size() - at))) names.push_back(document_id(id.ns, id.id));
-      auto done = place_->call(deadline, [&](mongoc_client_t* client) -> Result<std::size_t> {
-        // Before their documents: a process that dies in between leaves a document that says what it lacks.
-        for (const auto& name : names) {
-          if (auto dropped = drop_pieces(*place_, client, name, deadline); !dropped) return std::move(dropped).error();
-        }
-        return erase(client, one_of(names), deadline);
-      });
+      auto done = place_->call(deadline, [&](mongoc_client_t* client) { return remove_those(client, one_of(names), deadline); });
       if (!done) return done;
       removed += *done;
     }
     return removed;
   }
 
-  Result<std::optional<ArchiveCheckpoint>> load_checkpoint() override { return mongo::load_checkpoint(*place_); }
-  Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override { return mongo::save_checkpoint(*place_, checkpoint); }
+  Result<std::string> tag(const GetById& request) override {
+    return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<std::string> {
+      Document filter;
+      filter.add_utf8("_id", document_id(request.ns, request.id));
+      Document fields;
+      fields.add("state.mark", std::int32_t{1});
+      Document options;
+      options.add("projection", fields);
+      auto tag = place_->find_one(client, place_->documents(), filter, options, false, request.deadline,
+                                  [](const bson_t* document) -> Result<std::string> {
+                                    const auto mark = find(document, "state.mark");
+                                    const auto text = mark ? mark->text() : std::nullopt;
+                                    return text ? kMarked + std::string(*text) : std::string(kUnmarked);
+                                  });
+      if (!tag) return std::move(tag).error();
+      return std::move(*tag).value_or(std::string());
+    });
+  }
 
-  Result<ArchiveStats> stats() override {
-    const auto deadline = place_->clients().own_deadline();
+  // The mark is in the filter: the server compares it in the step that removes.
+  Result<std::size_t> remove_tagged(const RemoveTagged& request) override {
+    reader_.forget_ahead();
+    std::size_t removed = 0;
+    for (const auto& [ns, id, tag] : request.documents) {
+      Document filter;
+      filter.add_utf8("_id", document_id(ns, id));
+      if (tag.starts_with(kMarked)) {
+        filter.add_utf8("state.mark", std::string_view(tag).substr(1));
+      } else if (tag == kUnmarked) {
+        Document any_text;
+        any_text.add_utf8("$gte", "");
+        Document none;
+        none.add("$not", any_text);
+        filter.add("state.mark", none);
+      } else {
+        continue;
+      }
+      auto done = place_->call(request.deadline, [&](mongoc_client_t* client) { return remove_those(client, filter, request.deadline); });
+      if (!done) return done;
+      removed += *done;
+    }
+    return removed;
+  }
+
+  Result<std::optional<ArchiveCheckpoint>> load_checkpoint() override { return load_checkpoint_within(own_deadline()); }
+  Result<std::optional<ArchiveCheckpoint>> load_checkpoint_within(Deadline deadline) override {
+    return mongo::load_checkpoint(*place_, deadline);
+  }
+  Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override { return save_checkpoint_within(checkpoint, own_deadline()); }
+  Result<void> save_checkpoint_within(const ArchiveCheckpoint& checkpoint, Deadline deadline) override {
+    return mongo::save_checkpoint(*place_, checkpoint, deadline);
+  }
+
+  Result<ArchiveStats> stats() override { return stats_within(own_deadline()); }
+  Result<ArchiveStats> stats_within(Deadline deadline) override {
     return place_->call(deadline, [&](mongoc_client_t* client) -> Result<ArchiveStats> {
       Document all;
       all.add_utf8("count", place_->documents());
@@ -119,19 +168,27 @@ class MongoArchive final : public ArchiveBackend {
 
   Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return reader_.digest(request); }
 
-  Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return put_in_quarantine(*place_, entries); }
+  Result<void> quarantine(std::span<const QuarantinedEntry> entries) override { return quarantine_within(entries, own_deadline()); }
+  Result<void> quarantine_within(std::span<const QuarantinedEntry> entries, Deadline deadline) override {
+    return put_in_quarantine(*place_, entries, deadline);
+  }
   Result<QuarantinePage> quarantined(const ListQuarantine& request) override { return list_quarantine(*place_, request); }
-  Result<std::size_t> release(std::span<const ArchiveId> ids) override { return release_from_quarantine(*place_, ids); }
+  Result<std::size_t> release(std::span<const ArchiveId> ids) override { return release_within(ids, own_deadline()); }
+  Result<std::size_t> release_within(std::span<const ArchiveId> ids, Deadline deadline) override {
+    return release_from_quarantine(*place_, ids, deadline);
+  }
 
   Result<std::size_t> write_history(const WriteHistory& request) override { return history_.write(request); }
   Result<HistoryLookup> get_history(const GetHistory& request) override { return history_.get(request); }
   Result<SummaryPage> scan_history(const ScanHistory& request) override { return history_.scan(request); }
-  Result<std::string> history_of() override {
-    const auto deadline = place_->clients().own_deadline();
+  Result<std::string> history_of() override { return history_of_within(own_deadline()); }
+  Result<std::string> history_of_within(Deadline deadline) override {
     return place_->call(deadline, [&](mongoc_client_t* client) { return history_.of(client, deadline); });
   }
 
  private:
+  Deadline own_deadline() const { return place_->clients().own_deadline(); }
+
   Result<std::size_t> erase(mongoc_client_t* client, const Document& filter, Deadline deadline) {
     const auto documents = place_->collection(client, place_->documents());
     Reply reply;
@@ -147,14 +204,15 @@ class MongoArchive final : public ArchiveBackend {
     Document filter;
     filter.add("record.purge_at", due);
     Document fields;
-    fields.add("body.pieces", std::int32_t{1});
+    for (const auto* name : {"body.pieces", "body.mark"}) fields.add(name, std::int32_t{1});
     Document options;
     options.add("projection", fields).add("limit", static_cast<std::int64_t>(limit));
     std::vector<std::string> ids;
-    std::vector<std::string> with_pieces;
+    std::vector<BodyName> with_pieces;
     auto found = place_->find(client, place_->documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
       ids.push_back(text_or_empty(document, "_id"));
-      if (integer_or(document, "body.pieces", 0) > 0) with_pieces.push_back(ids.back());
+      if (integer_or(document, "body.pieces", 0) > 0)
+        with_pieces.push_back({.id = ids.back(), .mark = text_or_empty(document, "body.mark")});
       return {};
     });
     if (!found) return std::move(found).error();
@@ -163,23 +221,35 @@ class MongoArchive final : public ArchiveBackend {
     those.add("record.purge_at", due);  // one that was rewritten meanwhile stays
     auto erased = erase(client, those, deadline);
     if (!erased) return erased;
-    for (const auto& id : with_pieces) {
-      Document again;
-      again.add_utf8("_id", id);
-      bool there = false;
-      auto looked = place_->find(client, place_->documents(), again, Document(), false, deadline, [&](const bson_t*) -> Result<void> {
-        there = true;
-        return {};
-      });
-      if (looked && !there) looked = drop_pieces(*place_, client, id, deadline);
-      if (!looked) return std::move(looked).error();
-    }
+    if (with_pieces.empty()) return ids.size();
+    if (auto dropped = drop_pieces(*place_, client, with_pieces, deadline); !dropped) return std::move(dropped).error();
     return ids.size();
+  }
+
+  // Pieces go after their documents: a write that brings the next ones meanwhile keeps them. What a process leaves that dies in between is
+  // swept up later.
+  Result<std::size_t> remove_those(mongoc_client_t* client, const Document& filter, Deadline deadline) {
+    Document fields;
+    for (const auto* name : {"body.pieces", "body.mark"}) fields.add(name, std::int32_t{1});
+    Document options;
+    options.add("projection", fields);
+    std::vector<BodyName> with_pieces;
+    auto found = place_->find(client, place_->documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
+      if (integer_or(document, "body.pieces", 0) > 0)
+        with_pieces.push_back({.id = text_or_empty(document, "_id"), .mark = text_or_empty(document, "body.mark")});
+      return {};
+    });
+    if (!found) return std::move(found).error();
+    auto erased = erase(client, filter, deadline);
+    if (!erased || with_pieces.empty()) return erased;
+    if (auto dropped = drop_pieces(*place_, client, with_pieces, deadline); !dropped) return std::move(dropped).error();
+    return erased;
   }
 
   // A few pieces at each reclaim, so that what crashes left goes in the end.
   Result<void> sweep(Deadline deadline) {
-    const std::lock_guard lock(sweeping_);
+    const auto turn = sweeping_.take(deadline);
+    if (!turn) return Error(ErrorCode::kDeadlineExceeded, "another call still sweeps up pieces");
     return place_->call(deadline, [&](mongoc_client_t* client) { return sweep_pieces(*place_, client, sweep_position_, 100, deadline); });
   }
 
@@ -202,7 +272,7 @@ class MongoArchive final : public ArchiveBackend {
   Writer writer_;
   Reader reader_;
   History history_;
-  std::mutex sweeping_;
+  setget::detail::Turns sweeping_;
   std::string sweep_position_;
 };
 

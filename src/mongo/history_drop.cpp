@@ -9,6 +9,7 @@
 #include "mongo/history.hpp"
 #include "mongo/history_codec.hpp"
 #include "mongo/history_names.hpp"
+#include "mongo/state_documents.hpp"
 
 namespace setget::inline v0::mongo {
 
@@ -96,16 +97,18 @@ Result<void> History::look_after(mongoc_client_t* client, const Known& known, Ti
 }
 
 Result<std::size_t> History::reclaim(const ReclaimArchive& request, std::size_t limit) {
-  const auto deadline = place_->clients().own_deadline();
+  const auto deadline = request.deadline;
   return place_->call(deadline, [&](mongoc_client_t* client) -> Result<std::size_t> {
     auto there = known(client, deadline);
     if (!there) return std::move(there).error();
     if (!*there) return std::size_t{0};
     if (auto looked = look_after(client, **there, request.now, deadline); !looked) return std::move(looked).error();
     auto old = drop_old(client, request.now, limit, deadline);
-    if (!old || request.max_history_bytes == 0) return old;
-    auto first = drop_first(client, request.max_history_bytes, limit - *old, deadline);
+    if (!old) return old;
+    auto first = request.max_history_bytes == 0 ? Result<std::size_t>(std::size_t{0})
+                                                : drop_first(client, request.max_history_bytes, limit - *old, deadline);
     if (!first) return first;
+    if (auto released = release_dropped_states(*place_, client, deadline); !released) return std::move(released).error();
     return *old + *first;
   });
 }

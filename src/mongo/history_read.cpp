@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "core/past_holder.hpp"
-#include "core/scan_cursor.hpp"
+#include "mongo/cursors.hpp"
 #include "mongo/errors.hpp"
 #include "mongo/history.hpp"
 #include "mongo/history_codec.hpp"
@@ -16,17 +16,16 @@ namespace {
 using Kind = HistoryState::Kind;
 using Status = HistoryLookup::Status;
 
-Document not_later(TimePoint at) {
+// By what they are not, so that what is damaged there, and may be what is asked for, comes along.
+Document unless(const char* comparison, TimePoint at) {
+  Document bound;
+  bound.add_date(comparison, at);
   Document out;
-  out.add_date("$lte", at);
+  out.add("$not", bound);
   return out;
 }
-
-Document later(TimePoint at) {
-  Document out;
-  out.add_date("$gt", at);
-  return out;
-}
+Document unless_later(TimePoint at) { return unless("$gt", at); }
+Document unless_by_then(TimePoint at) { return unless("$lte", at); }
 
 // What no answer is made of.
 Document without_keys() {
@@ -62,10 +61,42 @@ Result<HistoryLookup> answer_of(const Place& place, mongoc_client_t* client, Sto
   return HistoryLookup{.status = Status::kFound, .record = *std::move(record)};
 }
 
+// Whether the answer would be another one without the claims of which nobody knows whether they list the key.
+bool holds_by_chance(std::span<const detail::PastClaim> claims, const std::vector<bool>& sure, const detail::PastHolder& holder,
+                     TimePoint at) {
+  std::vector<detail::PastClaim> certain;
+  std::vector<std::size_t> which;
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    if (!sure[i]) continue;
+    certain.push_back(claims[i]);
+    which.push_back(i);
+  }
+  if (certain.size() == claims.size()) return false;
+  const auto without = detail::past_holder(certain, at);
+  return without.status != holder.status || (holder.status == Status::kFound && which[without.claim] != holder.claim);
+}
+
+Summary summary_of(Record&& record) {
+  Summary summary;
+  summary.hash = identity_hash(record.ns, record.id);
+  summary.ns = record.ns;
+  summary.id = record.id;
+  summary.version = record.version;
+  summary.revision = record.revision;
+  summary.expires_at = record.expires_at;
+  summary.account = record.account;
+  summary.flow = record.flow;
+  summary.content = content_digest(record);
+  summary.stamp = record.stamp;
+  summary.ttl_rule = record.ttl_rule;
+  summary.record = std::move(record);
+  return summary;
+}
+
 }  // namespace
 
 Result<HistoryLookup> History::get(const GetHistory& request) {
-  const auto deadline = place_->clients().own_deadline();
+  const auto deadline = request.deadline;
   return place_->call(deadline, [&](mongoc_client_t* client) -> Result<HistoryLookup> {
     auto found = request.key.empty() ? by_id(client, request, deadline) : by_key(client, request, deadline);
     if (!found || (found->status != Status::kGone && found->status != Status::kUnknown)) return found;
@@ -79,7 +110,8 @@ Result<HistoryLookup> History::get(const GetHistory& request) {
 
 Result<HistoryLookup> History::by_id(mongoc_client_t* client, const GetHistory& request, Deadline deadline) {
   Document filter;
-  filter.add_utf8("ident", document_id(request.ns, request.id)).add("since", not_later(request.at)).add("until", later(request.at));
+  filter.add_utf8("ident", document_id(request.ns, request.id));
+  filter.add("since", unless_later(request.at)).add("until", unless_by_then(request.at));
   Document order;
   order.add("since", std::int32_t{-1}).add("position", std::int32_t{-1});
   Document options;
@@ -91,15 +123,20 @@ Result<HistoryLookup> History::by_id(mongoc_client_t* client, const GetHistory& 
 }
 
 Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory& request, Deadline deadline) {
+  Document keys;
+  keys.push_text(0, request.key).push_text(1, kAnyKey);
+  Document in;
+  in.add_array("$in", keys);
   Document filter;
-  filter.add_text("ns", request.ns).add_text("keys", request.key);
+  filter.add_text("ns", request.ns).add("keys", in);
   Document fields;
-  for (const auto* name : {"format", "ident", "kind", "reason", "stamp", "position", "since", "until", "lost"}) {
+  for (const auto* name : {"format", "ident", "kind", "reason", "stamp", "position", "since", "until", "lost", "any_key"}) {
     fields.add(name, std::int32_t{1});
   }
   Document options;
   options.add("projection", fields).add("batchSize", place_->batch_size(false));
   std::vector<detail::PastClaim> claims;
+  std::vector<bool> sure;  // of each whether it lists the key
   struct InForce {
     std::size_t claim = 0;
     std::string document{};
@@ -120,6 +157,7 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
                       .open = state->until == kForever,
                       .record = record,
                       .lost = record ? state->meta.lost_keys.contains(request.key) : state->reason == TombstoneReason::kSuperseded});
+    sure.push_back(!state->any_key);
     if (!state->in_force(request.at)) return {};
     auto& known = in_force[state->ident];
     // Two while a batch is written: of those the one that came later.
@@ -131,6 +169,9 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
   if (!found) return std::move(found).error();
   for (const auto& [ident, one] : in_force) claims[one.claim].in_force = true;
   const auto holder = detail::past_holder(claims, request.at);
+  if (holds_by_chance(claims, sure, holder, request.at)) {
+    return corrupted("a state of a history that was refused when it was to be written may have had the key");
+  }
   if (holder.status != Status::kFound) return HistoryLookup{.status = holder.status, .record = {}};
   const auto held = std::ranges::find_if(in_force, [&](const auto& one) { return one.second.claim == holder.claim; });
   Document it;
@@ -147,14 +188,18 @@ Result<HistoryLookup> History::by_key(mongoc_client_t* client, const GetHistory&
 Result<SummaryPage> History::scan(const ScanHistory& request) {
   Document filter;
   if (!request.cursor.empty()) {
-    const auto cursor = detail::decode_scan_cursor(request.cursor);
-    if (!cursor) return cursor.error();
+    const auto name = name_in(request.cursor);
+    if (!name) return name.error();
     Document behind;
-    behind.add_utf8("$gt", document_id(cursor->hash, cursor->ns, cursor->id));
+    behind.add_utf8("$gt", *name);
     filter.add("ident", behind);
   }
-  filter.add("since", not_later(request.at)).add("until", later(request.at)).add("live_until", later(request.at));
-  filter.add("kind", static_cast<std::int32_t>(Kind::kRecord));
+  filter.add("since", unless_later(request.at)).add("until", unless_by_then(request.at)).add("live_until", unless_by_then(request.at));
+  Document others;
+  others.add("0", static_cast<std::int32_t>(Kind::kTombstone)).add("1", static_cast<std::int32_t>(Kind::kNotKept));
+  Document none_of;
+  none_of.add_array("$nin", others);
+  filter.add("kind", none_of);
   const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
   Document order;
   order.add("ident", std::int32_t{1}).add("since", std::int32_t{-1}).add("position", std::int32_t{-1});
@@ -163,37 +208,42 @@ Result<SummaryPage> History::scan(const ScanHistory& request) {
   options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1)).add("projection", without_keys());
   options.add("batchSize", place_->batch_size(true));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
+    SummaryPage page;
+    const auto pass_over = [&](const std::string& ident, const std::string& document, Error error) -> Result<void> {
+      if (!request.over_damaged || !is_damage(error)) return error;
+      page.damaged.push_back(damaged_item(identity_in(ident) ? ident : document, error));
+      return {};
+    };
     std::vector<StoredState> states;
-    bool more = false;
+    std::size_t seen = 0;
+    std::string last;
+    // What has no text there sorts before or behind all that have one: cursors go on behind the last of these.
+    auto at = request.cursor.empty() ? cursor_before_all() : request.cursor;
     auto found =
         place_->find(client, place_->history(), filter, options, false, request.deadline, [&](const bson_t* document) -> Result<void> {
-          auto state = read_state(document);
-          if (!state) return std::move(state).error();
+          if (++seen > limit) return {};
+          const auto ident = text_or_empty(document, "ident");
           // A state whose end is not written yet (history_write.cpp) comes behind the one that follows it.
-          if (!states.empty() && states.back().ident == state->ident) return {};
-          more = states.size() == limit;
-          if (!more) states.push_back(*std::move(state));
+          if (!ident.empty() && ident == last) return {};
+          if (!ident.empty()) at = cursor_behind(last = ident);
+          auto state = read_state(document);
+          if (!state) return pass_over(ident, text_or_empty(document, "_id"), std::move(state).error());
+          states.push_back(*std::move(state));
           return {};
         });
     if (!found) return std::move(found).error();
-    SummaryPage page;
     for (auto& state : states) {
-      if (auto whole = read_pieces(*place_, client, state, request.deadline); !whole) return std::move(whole).error();
-      auto record = record_of(std::move(state));
-      if (!record) return std::move(record).error();
-      auto& summary = page.items.emplace_back();
-      summary.hash = identity_hash(record->ns, record->id);
-      summary.ns = record->ns;
-      summary.id = record->id;
-      summary.version = record->version;
-      summary.revision = record->revision;
-      summary.expires_at = record->expires_at;
-      summary.account = record->account;
-      summary.flow = record->flow;
-      summary.content = content_digest(*record);
-      summary.record = *std::move(record);
+      const auto ident = state.ident;
+      const auto document = state.document;
+      auto whole = read_pieces(*place_, client, state, request.deadline);
+      auto record = whole ? record_of(std::move(state)) : Result<Record>(std::move(whole).error());
+      if (record) {
+        page.items.push_back(summary_of(*std::move(record)));
+      } else if (auto passed = pass_over(ident, document, std::move(record).error()); !passed) {
+        return std::move(passed).error();
+      }
     }
-    if (more) page.next = detail::encode_scan_cursor(page.items.back().hash, page.items.back().ns, page.items.back().id);
+    if (seen > limit) page.next = std::move(at);
     return page;
   });
 }

@@ -1,9 +1,12 @@
 // A batch of states: what is known of their source and of the states before them; inserts; the ends of those before; how far it came. Each
 // step repeats without harm: a state has the same document whenever it is sent, an end is written once, and only when all of it is there
-// does the batch count as written. So a crash, a lost answer, or two processes that move the same outbox change nothing.
+// does the batch count as written. A state that cannot be taken for itself has its place there, which says so. So a crash, a lost answer,
+// or two processes that move the same outbox change nothing.
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -13,8 +16,17 @@
 #include "mongo/history_codec.hpp"
 #include "mongo/history_names.hpp"
 #include "mongo/names.hpp"
+#include "mongo/state_documents.hpp"
 
 namespace setget::inline v0::mongo {
+
+namespace {
+
+// Of the server.
+constexpr int kNeverConfirmed = 100;  // the replica set has too few members for the write concern
+constexpr int kRefusedByValidator = 121;
+
+}  // namespace
 
 class History::Writing {
  public:
@@ -73,8 +85,11 @@ class History::Writing {
       wanted.insert(document_id(given->state.ns, given->state.id));
       first = std::min(first, given->state.at);
     }
+    // What does not say when it ends has not ended.
+    Document before;
+    before.add_date("$lt", first);
     Document not_before;
-    not_before.add_date("$gte", first);
+    not_before.add("$not", before);
     for (auto at = wanted.begin(); at != wanted.end();) {
       Document ids;
       for (std::size_t count = 0; at != wanted.end() && count < limit(); ++at, ++count) ids.push_text(count, *at);
@@ -90,13 +105,14 @@ class History::Writing {
       options.add("projection", fields).add("batchSize", place_.batch_size(false));
       auto found = place_.find(client_, place_.history(), filter, options, false, deadline_, [&](const bson_t* document) -> Result<void> {
         auto state = read_state(document);
-        if (!state) return std::move(state).error();
+        // A newer version's is that version's matter.
+        if (!state && state.error().code() == ErrorCode::kUnsupported) return {};
+        auto link = state ? link_of(*std::move(state)) : link_of_damaged(document);
         for (const auto& [part, position] : positions_before_) {
           const auto mine = part_name(request_.source, part);
-          if (state->document.starts_with(mine) && state->document > state_name(mine, position)) return {};
+          if (link.document.starts_with(mine) && link.document > state_name(mine, position)) return {};
         }
-        const auto ident = state->ident;
-        links_[ident].push_back(link_of(*std::move(state)));
+        links_[text_or_empty(document, "ident")].push_back(std::move(link));
         return {};
       });
       if (!found) return found;
@@ -120,9 +136,6 @@ class History::Writing {
       const auto before = std::ranges::max_element(links, {}, [](const Link& one) { return std::pair(one.until, one.since); });
       auto name = state_name(part_name(request_.source, given->state.part), given->state.position);
       auto one = plan_state(*given, std::move(name), before == links.end() ? nullptr : &*before, place_.options().max_inline_bytes);
-      if (!one.whole.whole() || one.whole.bytes() > kMaxDocument) {
-        return Error(ErrorCode::kTooLarge, "a state of a history does not fit into a document of MongoDB").at_field("keys");
-      }
       // What was in force then, or would have been later: what was accepted later and applied before never was.
       for (auto& earlier : links) {
         if (earlier.until <= one.link.since) continue;
@@ -142,38 +155,113 @@ class History::Writing {
   }
 
   Result<void> insert(const std::vector<PlannedState>& planned) {
-    std::vector<const PlannedState*> left;
-    for (const auto& one : planned) {
-      if (auto done = write_pieces(one); !done) return done;
-      left.push_back(&one);
+    std::vector<const PlannedState*> fitting;
+    std::vector<const PlannedState*> too_large;
+    for (const auto& one : planned) (one.fits() ? fitting : too_large).push_back(&one);
+    if (auto written = write_pieces(fitting); !written) return written;
+    if (auto sent = send(std::move(fitting)); !sent) return sent;
+    if (auto looked = leave_missing(too_large); !looked) return looked;
+    for (const auto* one : too_large) {
+      const Error why(ErrorCode::kTooLarge, "a state of a history does not fit into a document of MongoDB");
+      if (auto done = put_place(*one, why); !done) return done;
     }
-    const auto states = place_.collection(client_, place_.history());
-    for (int round = 0; !left.empty(); ++round) {
-      Document options;
-      options.add("ordered", false);
-      const BulkHandle bulk(mongoc_collection_create_bulk_operation_with_opts(states.get(), options.raw()));
-      bson_error_t error{};
-      for (const auto* one : left) {
-        if (!mongoc_bulk_operation_insert_with_opts(bulk.get(), one->whole.raw(), nullptr, &error)) return call_error(error, deadline_);
-      }
-      Reply reply;
-      const bool done = mongoc_bulk_operation_execute(bulk.get(), reply.fill(), &error) != 0;
-      std::int64_t bytes = 0;
-      for (const auto* one : left) bytes += one->bytes;
-      if (done) {
-        history_.note_bytes(bytes);
-        return {};
-      }
+    return {};
+  }
+
+  // Together while that brings some of them there. What is left then is sent one by one: each error is one state's.
+  Result<void> send(std::vector<const PlannedState*> left) {
+    for (auto before = left.size() + 1; !left.empty() && left.size() < before;) {
+      before = left.size();
+      auto sent = send_together(left);
+      if (sent) return {};
+      if (!of_a_document(sent.error())) return sent;
       // Some were there, and the server may have stopped at the first of them.
-      if (static_cast<std::int32_t>(error.code) != kDuplicateKey || round > static_cast<int>(planned.size())) {
-        return call_error(error, deadline_);
-      }
       if (auto looked = leave_missing(left); !looked) return looked;
+    }
+    for (const auto* one : left) {
+      auto sent = send_together(std::span(&one, 1));
+      if (sent) continue;
+      if (!of_a_document(sent.error())) return sent;
+      std::vector<const PlannedState*> missing{one};
+      if (auto looked = leave_missing(missing); !looked) return looked;
+      if (missing.empty()) continue;
+      if (auto put = put_place(*one, sent.error()); !put) return put;
+    }
+    return {};
+  }
+
+  // An error that says something of what was sent, and nothing of the server, the user or the time.
+  static bool of_a_document(const Error& error) {
+    switch (error.code()) {
+      case ErrorCode::kTooLarge:
+      case ErrorCode::kConflict:
+      case ErrorCode::kInternal:
+        return true;
+      case ErrorCode::kFailedPrecondition:
+        return error.native_code() == kRefusedByValidator;
+      default:
+        return false;
+    }
+  }
+
+  Result<void> send_together(std::span<const PlannedState* const> states) {
+    const auto documents = place_.collection(client_, place_.history());
+    Document options;
+    options.add("ordered", false);
+    const BulkHandle bulk(mongoc_collection_create_bulk_operation_with_opts(documents.get(), options.raw()));
+    bson_error_t error{};
+    std::int64_t bytes = 0;
+    for (const auto* one : states) {
+      if (!mongoc_bulk_operation_insert_with_opts(bulk.get(), one->whole.raw(), nullptr, &error)) return call_error(error, deadline_);
+      bytes += one->bytes;
+    }
+    Reply reply;
+    if (mongoc_bulk_operation_execute(bulk.get(), reply.fill(), &error) != 0) {
+      history_.note_bytes(bytes);
+      return {};
+    }
+    // Written, and not confirmed as it must be: nothing that another way of sending it would mend.
+    if (error.domain == MONGOC_ERROR_WRITE_CONCERN)
+      return server_error(error.code == kNeverConfirmed ? kNeverConfirmed : 64, error.message);
+    return call_error(error, deadline_);
+  }
+
+  // A state that cannot be taken leaves its place, and a line in the quarantine before that: what has a place counts as written. Where not
+  // even the place can be written, nothing can, and the outbox keeps all.
+  Result<void> put_place(const PlannedState& one, const Error& why) {
+    if (!request_.refused) return why;
+    if (auto noted = request_.refused(*one.given, why); !noted) return noted;
+    const auto& state = one.given->state;
+    const auto now = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
+    const QuarantinedEntry entry{.ns = state.ns,
+                                 .id = state.id,
+                                 .version = state.version,
+                                 .revision = state.revision,
+                                 .tombstone = state.kind == HistoryState::Kind::kTombstone,
+                                 .tombstone_reason = state.reason,
+                                 .reason = why.describe(),
+                                 .attempts = 1,
+                                 .since = now,
+                                 .last_at = now,
+                                 .state_at = state.at};
+    if (auto kept = put_state_in_quarantine(place_, client_, entry, one.link.document, deadline_); !kept) return kept;
+    if (!one.pieces.empty()) {
+      if (auto dropped = drop_pieces(one); !dropped) return dropped;
+    }
+    const auto documents = place_.collection(client_, place_.history());
+    for (const bool with_keys : {true, false}) {
+      const auto place = place_of(one, why.message(), with_keys);
+      if (with_keys && (!place.whole() || place.bytes() > kMaxDocument)) continue;
+      bson_error_t error{};
+      if (mongoc_collection_insert_one(documents.get(), place.raw(), nullptr, nullptr, &error)) break;
+      auto failed = call_error(error, deadline_);
+      if (!with_keys || !of_a_document(failed)) return failed;
     }
     return {};
   }
 
   Result<void> leave_missing(std::vector<const PlannedState*>& left) {
+    if (left.empty()) return {};
     Document ids;
     for (std::size_t i = 0; i < left.size(); ++i) ids.push_text(i, left[i]->link.document);
     Document in;
@@ -193,7 +281,27 @@ class History::Writing {
     return found;
   }
 
+  // Of those states that are not there yet: what is there is as it was written, whole. What an attempt left that cut otherwise, or did not
+  // come to its end, goes first.
+  Result<void> write_pieces(std::vector<const PlannedState*> states) {
+    std::erase_if(states, [](const PlannedState* one) { return one->pieces.empty(); });
+    if (states.empty()) return {};
+    if (auto looked = leave_missing(states); !looked) return looked;
+    for (const auto* one : states) {
+      if (auto done = write_pieces(*one); !done) return done;
+    }
+    return {};
+  }
+
+  Result<void> drop_pieces(const PlannedState& state) {
+    const auto pieces = place_.collection(client_, place_.history_chunks());
+    bson_error_t error{};
+    if (mongoc_collection_delete_many(pieces.get(), pieces_of(state.link.document).raw(), nullptr, nullptr, &error)) return {};
+    return call_error(error, deadline_);
+  }
+
   Result<void> write_pieces(const PlannedState& state) {
+    if (auto dropped = drop_pieces(state); !dropped) return dropped;
     const auto size = place_.options().max_inline_bytes;
     const auto pieces = place_.collection(client_, place_.history_chunks());
     Document upsert;
@@ -222,8 +330,10 @@ class History::Writing {
       bson_error_t error{};
       for (std::size_t count = 0; at != ends.end() && count < limit(); ++at, ++count) {
         const auto& link = at->second;
+        Document by_then;
+        by_then.add_date("$lte", link.until);
         Document not_yet;
-        not_yet.add_date("$gt", link.until);
+        not_yet.add("$not", by_then);
         Document filter;
         filter.add_utf8("_id", link.document).add("until", not_yet);
         Document fields;

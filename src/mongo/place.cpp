@@ -19,7 +19,8 @@ Place::Place(std::shared_ptr<Clients> clients)
 
 Result<void> Place::ready(Deadline deadline) {
   if (ready_.load(std::memory_order_acquire)) return {};
-  const std::lock_guard lock(making_);
+  const auto turn = making_.take(deadline);
+  if (!turn) return Error(ErrorCode::kDeadlineExceeded, "the deadline passed while another call asked the server what the archive has");
   if (ready_.load(std::memory_order_acquire)) return {};
   auto made = clients_->call(deadline, [&](mongoc_client_t* client) { return make(client, deadline); });
   if (made) ready_.store(true, std::memory_order_release);

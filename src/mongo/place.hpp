@@ -5,11 +5,11 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/turns.hpp"
 #include "mongo/clients.hpp"
 
 namespace setget::inline v0::mongo {
@@ -104,7 +104,7 @@ class Place {
   std::string state_;
   std::string history_;
   std::string history_chunks_;
-  std::mutex making_;
+  setget::detail::Turns making_;
   std::atomic<bool> ready_{false};
   std::atomic<bool> history_ready_{false};
   mutable std::atomic<int> fewer_{0};  // answers that were too large so far

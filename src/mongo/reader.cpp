@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/scan_cursor.hpp"
 #include "mongo/chunks.hpp"
+#include "mongo/cursors.hpp"
 #include "mongo/errors.hpp"
 #include "mongo/names.hpp"
 
@@ -113,32 +113,8 @@ Result<Lookup> Reader::get_by_id(const GetById& request) {
 
 namespace {
 
-// Cursors of scans are those of every store; behind a document whose _id is none of the archive's it is this, and that.
-constexpr char kNameAsItIs = '=';
-
-std::string cursor_behind(const std::string& name) {
-  const auto identity = identity_in(name);
-  return identity ? detail::encode_scan_cursor(identity->hash, identity->ns, identity->id) : kNameAsItIs + name;
-}
-
-// The _id that a cursor goes on behind.
-Result<std::string> name_in(const std::string& cursor) {
-  if (cursor.starts_with(kNameAsItIs)) return cursor.substr(1);
-  const auto from = detail::decode_scan_cursor(cursor);
-  if (!from) return from.error();
-  return document_id(from->hash, from->ns, from->id);
-}
-
 // True if the error is of one document that was asked to be passed over.
-bool passes_over(const ScanArchive& request, const Error& error) {
-  return request.over_damaged && (error.code() == ErrorCode::kCorrupted || error.code() == ErrorCode::kUnsupported);
-}
-
-DamagedItem damaged_item(const std::string& name, const Error& error) {
-  DamagedItem item{.name = name, .reason = std::string(error.message())};
-  if (auto identity = identity_in(name)) item = {identity->hash, std::move(identity->ns), std::move(identity->id), {}, item.reason};
-  return item;
-}
+bool passes_over(const ScanArchive& request, const Error& error) { return request.over_damaged && is_damage(error); }
 
 void fill_in(Summary& item, Record&& record) {
   item.account = record.account;
@@ -296,7 +272,7 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
   SummaryPage page;
   std::vector<std::pair<std::size_t, Stored>> large;
   // What has no text for an _id sorts before or behind all that have one: cursors go on behind the last of these.
-  auto at = request.cursor.empty() ? std::string(1, kNameAsItIs) : request.cursor;
+  auto at = request.cursor.empty() ? cursor_before_all() : request.cursor;
   auto more = documents.more(request.deadline);
   for (std::size_t seen = 0; more && *more && seen < limit; ++seen, more = documents.more(request.deadline)) {
     auto [name, stored] = documents.take();

@@ -1,11 +1,12 @@
 #include "mongo/state_documents.hpp"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
-#include "core/scan_cursor.hpp"
 #include "mongo/codec.hpp"
+#include "mongo/cursors.hpp"
 #include "mongo/errors.hpp"
 #include "mongo/names.hpp"
 
@@ -14,7 +15,7 @@ namespace {
 
 constexpr const char* kCheckpoint = "checkpoint";
 constexpr const char* kPurge = "purge";
-const std::string kQuarantine = "quarantine ";  // then the document's _id
+const std::string kQuarantine = "quarantine ";  // then the document's _id, and of a state in its history a blank and the state's
 
 Document by_id(const std::string& id) {
   Document filter;
@@ -62,6 +63,7 @@ Document quarantine_document(const std::string& id, const QuarantinedEntry& entr
   out.add("tombstone_reason", static_cast<std::int32_t>(entry.tombstone_reason));
   out.add_text("reason", entry.reason).add("attempts", entry.attempts);
   out.add_date("since", entry.since).add_date("last_at", entry.last_at);
+  if (entry.state_at) out.add_date("state_at", *entry.state_at);
   return out;
 }
 
@@ -78,6 +80,7 @@ QuarantinedEntry quarantined_from(const bson_t* document) {
   entry.attempts = number(document, "attempts");
   entry.since = time(document, "since");
   entry.last_at = time(document, "last_at");
+  if (find(document, "state_at")) entry.state_at = time(document, "state_at");
   return entry;
 }
 
@@ -142,8 +145,7 @@ Result<void> lower_purge_from(Place& place, mongoc_client_t* client, TimePoint p
   return upsert(place, client, mongoc_collection_update_one, kPurge, update, deadline);
 }
 
-Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
-  const auto deadline = place.clients().own_deadline();
+Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place, Deadline deadline) {
   using Answer = std::optional<ArchiveCheckpoint>;
   return place.call(deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     Answer out;
@@ -163,6 +165,7 @@ Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
           const auto full_copy = find(document, "full_copy");
           checkpoint.full_copy = full_copy && full_copy->truth().value_or(false);
           checkpoint.scan_cursor = text_or_empty(document, "scan_cursor");
+          if (find(document, "copy_from")) checkpoint.copy_from = number(document, "copy_from");
           checkpoint.fence = number(document, "fence");
           checkpoint.runner = text_or_empty(document, "runner");
           checkpoint.runner_until = time(document, "runner_until");
@@ -179,7 +182,7 @@ Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place) {
   });
 }
 
-Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint) {
+Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint, Deadline deadline) {
   Document document;
   document.add_utf8("_id", kCheckpoint).add("format", kFormat);
   document.add_text("source", checkpoint.source.uuid).add("epoch", checkpoint.source.epoch);
@@ -188,6 +191,7 @@ Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint) 
   document.add("records_written", checkpoint.records_written).add("tombstones_written", checkpoint.tombstones_written);
   document.add("skipped_short_lived", checkpoint.skipped_short_lived).add_text("last_error", checkpoint.last_error);
   document.add("full_copy", checkpoint.full_copy).add_text("scan_cursor", checkpoint.scan_cursor);
+  if (checkpoint.copy_from) document.add("copy_from", *checkpoint.copy_from);
   document.add("fence", checkpoint.fence).add_text("runner", checkpoint.runner).add_date("runner_until", checkpoint.runner_until);
   const auto owner = owner_of(checkpoint.fence, checkpoint.runner);
   document.add_text("owner", owner).add_array("history", history_of(checkpoint));
@@ -203,7 +207,6 @@ Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint) 
   ways.add("0", first).add("1", second).add("2", third);
   auto filter = by_id(kCheckpoint);
   filter.add_array("$or", ways);
-  const auto deadline = place.clients().own_deadline();
   return place.call(deadline, [&](mongoc_client_t* client) -> Result<void> {
     Document upsert;
     upsert.add("upsert", true);
@@ -216,8 +219,7 @@ Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint) 
   });
 }
 
-Result<void> put_in_quarantine(Place& place, std::span<const QuarantinedEntry> entries) {
-  const auto deadline = place.clients().own_deadline();
+Result<void> put_in_quarantine(Place& place, std::span<const QuarantinedEntry> entries, Deadline deadline) {
   return place.call(deadline, [&](mongoc_client_t* client) -> Result<void> {
     for (const auto& entry : entries) {
       const auto id = kQuarantine + document_id(entry.ns, entry.id);
@@ -231,38 +233,36 @@ Result<void> put_in_quarantine(Place& place, std::span<const QuarantinedEntry> e
 Result<QuarantinePage> list_quarantine(Place& place, const ListQuarantine& request) {
   std::string behind;
   if (!request.cursor.empty()) {
-    const auto cursor = detail::decode_scan_cursor(request.cursor);
-    if (!cursor) return cursor.error();
-    behind = document_id(cursor->hash, cursor->ns, cursor->id);
+    auto name = name_in(request.cursor);
+    if (!name) return std::move(name).error();
+    behind = *std::move(name);
   }
   const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
   Document order;
   order.add("_id", std::int32_t{1});
   Document options;
   options.add("sort", order).add("limit", static_cast<std::int64_t>(limit + 1));
-  const auto deadline = place.clients().own_deadline();
+  const auto deadline = request.deadline;
   return place.call(deadline, [&](mongoc_client_t* client) -> Result<QuarantinePage> {
     QuarantinePage page;
     bool more = false;
+    std::string last;
     auto found =
         place.find(client, place.state(), quarantine_behind(behind), options, false, deadline, [&](const bson_t* document) -> Result<void> {
           more = page.entries.size() == limit;
           if (more) return {};
           if (auto known = check_format(document, "quarantine"); !known) return known;
           page.entries.push_back(quarantined_from(document));
+          last = text_or_empty(document, "_id").substr(kQuarantine.size());
           return {};
         });
     if (!found) return std::move(found).error();
-    if (more) {
-      const auto& last = page.entries.back();
-      page.next = detail::encode_scan_cursor(identity_hash(last.ns, last.id), last.ns, last.id);
-    }
+    if (more) page.next = cursor_behind(last);
     return page;
   });
 }
 
-Result<std::size_t> release_from_quarantine(Place& place, std::span<const ArchiveId> ids) {
-  const auto deadline = place.clients().own_deadline();
+Result<std::size_t> release_from_quarantine(Place& place, std::span<const ArchiveId> ids, Deadline deadline) {
   return place.call(deadline, [&](mongoc_client_t* client) -> Result<std::size_t> {
     const auto states = place.collection(client, place.state());
     std::size_t released = 0;
@@ -275,6 +275,48 @@ Result<std::size_t> release_from_quarantine(Place& place, std::span<const Archiv
     }
     return released;
   });
+}
+
+Result<void> put_state_in_quarantine(Place& place, mongoc_client_t* client, const QuarantinedEntry& entry, const std::string& state,
+                                     Deadline deadline) {
+  const auto id = kQuarantine + document_id(entry.ns, entry.id) + " " + state;
+  auto document = quarantine_document(id, entry);
+  document.add_utf8("state", state);
+  return upsert(place, client, mongoc_collection_replace_one, id, document, deadline);
+}
+
+Result<void> release_dropped_states(Place& place, mongoc_client_t* client, Deadline deadline) {
+  std::map<std::string, std::string> kept;  // state -> its document in quarantine
+  auto filter = quarantine_behind("");
+  Document some_text;
+  some_text.add_utf8("$gt", "");
+  filter.add("state", some_text);
+  Document states;
+  auto found = place.find(client, place.state(), filter, Document(), false, deadline, [&](const bson_t* document) -> Result<void> {
+    states.push_text(kept.size(), text_or_empty(document, "state"));
+    kept.emplace(text_or_empty(document, "state"), text_or_empty(document, "_id"));
+    return {};
+  });
+  if (!found || kept.empty()) return found;
+  Document in;
+  in.add_array("$in", states);
+  Document those;
+  those.add("_id", in);
+  Document fields;
+  fields.add("_id", std::int32_t{1});
+  Document options;
+  options.add("projection", fields);
+  found = place.find(client, place.history(), those, options, false, deadline, [&](const bson_t* document) -> Result<void> {
+    kept.erase(text_or_empty(document, "_id"));
+    return {};
+  });
+  if (!found || kept.empty()) return found;
+  const auto documents = place.collection(client, place.state());
+  for (const auto& [state, id] : kept) {
+    bson_error_t error{};
+    if (!mongoc_collection_delete_one(documents.get(), by_id(id).raw(), nullptr, nullptr, &error)) return call_error(error, deadline);
+  }
+  return {};
 }
 
 Result<std::uint64_t> count_quarantine(Place& place, mongoc_client_t* client, Deadline deadline) {

@@ -285,7 +285,7 @@ Result<void> Writer::carry_out(std::vector<Work>& works, Deadline deadline) {
     if (auto done = Bulk(*this, client, works, deadline).go(insert_first); !done) return done;
     for (const auto& work : works) {
       if (work.old_pieces.value_or(0) == 0 && work.document.pieces.empty()) continue;
-      if (auto dropped = drop_old_pieces(*place_, client, work.document.id, deadline); !dropped) return dropped;
+      if (auto dropped = drop_left_over(*place_, client, work.document, deadline); !dropped) return dropped;
     }
     return {};
   });

@@ -15,12 +15,17 @@ bool concerns_all(const Error& error) { return error.code() == ErrorCode::kCance
 
 Result<void> ArchiveQuarantine::load() {
   known_.clear();
+  states_ = 0;
   if (!options_.archive->capabilities().quarantine) return {};
   std::string cursor;
   do {
-    auto page = options_.archive->quarantined({.cursor = cursor, .limit = 500});
+    auto page = options_.archive->quarantined({.cursor = cursor, .limit = 500, .deadline = turn_.soon()});
     if (!page) return std::move(page).error();
     for (auto& entry : page->entries) {
+      if (entry.state_at) {
+        ++states_;
+        continue;
+      }
       Name name(entry.ns, entry.id);
       known_.insert_or_assign(std::move(name), std::move(entry));
     }
@@ -104,7 +109,7 @@ Result<void> ArchiveQuarantine::keep(const std::vector<ArchiveEntry>& entries, c
   std::size_t fresh = 0;
   for (const auto& [name, entry] : all) fresh += known_.contains(name) ? 0 : 1;
   const auto& first = results[refused.front()].error();
-  if (fresh > 0 && known_.size() + fresh > options_.max_quarantined) {
+  if (fresh > 0 && size() + fresh > options_.max_quarantined) {
     return Error(first.code(),
                  fmt::format("the archive refuses more than {} changes, such as one with: {}", options_.max_quarantined, first.message()))
         .from(first.source(), first.native_code(), first.native_text());
@@ -112,7 +117,7 @@ Result<void> ArchiveQuarantine::keep(const std::vector<ArchiveEntry>& entries, c
   std::vector<QuarantinedEntry> list;
   list.reserve(all.size());
   for (const auto& [name, entry] : all) list.push_back(entry);
-  if (auto put = options_.archive->quarantine(list); !put) return put;
+  if (auto put = options_.archive->quarantine_within(list, turn_.soon()); !put) return put;
   options_.logger->log(LogLevel::kError, "the archive refuses changes; they are kept in its quarantine",
                        {{"count", std::to_string(list.size())}, {"reason", first.message()}});
   for (auto& [name, entry] : all) known_.insert_or_assign(name, std::move(entry));
@@ -121,7 +126,7 @@ Result<void> ArchiveQuarantine::keep(const std::vector<ArchiveEntry>& entries, c
 
 Result<void> ArchiveQuarantine::release(const std::vector<ArchiveId>& ids) {
   if (ids.empty()) return {};
-  if (auto released = options_.archive->release(ids); !released) return std::move(released).error();
+  if (auto released = options_.archive->release_within(ids, turn_.soon()); !released) return std::move(released).error();
   for (const auto& id : ids) known_.erase(Name(id.ns, id.id));
   return {};
 }

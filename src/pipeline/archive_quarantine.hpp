@@ -20,7 +20,7 @@ class ArchiveQuarantine {
   // What is there from earlier runs.
   Result<void> load();
   std::vector<QuarantinedEntry> entries() const;
-  std::size_t size() const noexcept { return known_.size(); }
+  std::size_t size() const noexcept { return known_.size() + states_; }
 
   // After a write. Refused entries are written again, twice; what is still refused is put into quarantine, and its result stays an error.
   // What was written after all leaves it. An error stops the run: nothing may be kept, there is too much, or the trouble is not an entry's.
@@ -39,6 +39,7 @@ class ArchiveQuarantine {
   const ArchiverOptions& options_;
   ArchiveTurn& turn_;
   std::map<Name, QuarantinedEntry> known_;
+  std::size_t states_ = 0;  // of histories, which count and cannot be tried again
 };
 
 }  // namespace setget::inline v0::detail

@@ -29,7 +29,7 @@ class Run {
       // Best effort: the error itself goes to the caller.
       checkpoint_.last_error = done.error().describe();
       finish();
-      (void)state_.archive().save_checkpoint(checkpoint_);
+      (void)state_.archive().save_checkpoint_within(checkpoint_, detail::farewell(turn_.deadline()));
       return std::move(done).error();
     }
     report_.position = checkpoint_.position;
@@ -38,9 +38,9 @@ class Run {
 
  private:
   Result<void> prepare(bool adopt) {
-    auto identity = state_.store().identity();
+    auto identity = state_.store().identity(turn_.soon());
     if (!identity) return std::move(identity).error();
-    auto loaded = state_.archive().load_checkpoint();
+    auto loaded = state_.archive().load_checkpoint_within(turn_.soon());
     if (!loaded) return std::move(loaded).error();
     auto& metrics = *state_.options.metrics;
     if (*loaded && (*loaded)->source != *identity) {
@@ -87,7 +87,7 @@ class Run {
     ++checkpoint_.fence;
     checkpoint_.last_error = refused.describe();
     finish();
-    (void)state_.archive().save_checkpoint(checkpoint_);
+    (void)state_.archive().save_checkpoint_within(checkpoint_, turn_.soon());
   }
 
   // From here on every save of another runner that thinks it is its turn is refused.
@@ -103,7 +103,7 @@ class Run {
   Result<void> confirm() {
     confirmed_at_ = state_.options.clock->now();
     checkpoint_.runner_until = confirmed_at_ + state_.options.lease;
-    return turn_.busy_with([&] { return state_.archive().save_checkpoint(checkpoint_); });
+    return turn_.busy_with([&] { return state_.archive().save_checkpoint_within(checkpoint_, turn_.soon()); });
   }
 
   // Where nothing is confirmed for a while.
@@ -128,12 +128,15 @@ class Run {
   void begin_full_copy() {
     checkpoint_.full_copy = true;
     checkpoint_.scan_cursor.clear();
+    checkpoint_.copy_from.reset();
     checkpoint_.position = 0;
   }
 
   Result<void> copy() {
     if (auto ready = check_cursor(); !ready) return ready;
-    if (auto moved = state_.move_history(turn_.deadline(), &checkpoint_.source); !moved) return std::move(moved).error();
+    // What is wrong with a history holds up no record: the others are copied before the run fails with it.
+    const auto moved = state_.move_history(turn_.deadline(), &checkpoint_.source);
+    if (!moved && holds_up_all(moved.error())) return moved.error();
     if (auto tried = try_quarantined(); !tried) return tried;
     if (checkpoint_.full_copy) {
       if (auto done = copy_all(); !done) return done;
@@ -147,11 +150,16 @@ class Run {
       if (auto again = copy_all(); !again) return again;
       if (auto again = copy_log(); !again) return again;
     }
-    return purge();
+    return moved ? purge() : Result<void>(moved.error());
+  }
+
+  // An archive or a store that is away, and the end of the time.
+  static bool holds_up_all(const Error& error) {
+    return error.code() == ErrorCode::kUnavailable || error.code() == ErrorCode::kCancelled || error.code() == ErrorCode::kDeadlineExceeded;
   }
 
   Result<std::optional<CursorInfo>> cursor() {
-    auto all = state_.store().cursors();
+    auto all = state_.store().cursors(turn_.soon());
     if (!all) return std::move(all).error();
     for (auto& one : *all) {
       if (one.name == state_.options.cursor) return std::optional<CursorInfo>(std::move(one));
@@ -176,7 +184,7 @@ class Run {
       if (auto saved = confirm(); !saved) return saved;
     }
     if (usable) return {};
-    auto opened = state_.store().open_cursor({.name = state_.options.cursor, .from_now = true});
+    auto opened = state_.store().open_cursor({.name = state_.options.cursor, .from_now = true, .deadline = turn_.soon()});
     if (!opened) return std::move(opened).error();
     return {};
   }
@@ -188,11 +196,42 @@ class Run {
     return std::async(std::launch::async | std::launch::deferred, std::move(read));
   }
 
-  // Changes made while the scan runs are behind the cursor, and come with the log.
+  // Changes made while the scan runs are behind the cursor, and come with the log. So they do where the copy goes on that another run
+  // began, unless somebody has moved the cursor meanwhile: another archive that follows the same one, say.
+  Result<void> begin_or_go_on() {
+    const auto found = cursor();
+    if (!found) return found.error();
+    if (!*found) return Error(ErrorCode::kFailedPrecondition, "the archiver's cursor was dropped while it was in use");
+    const auto at = (*found)->position;
+    if (!checkpoint_.scan_cursor.empty() && !(checkpoint_.copy_from && at <= *checkpoint_.copy_from)) {
+      state_.options.logger->log(LogLevel::kWarning, "the archiver's cursor was moved while everything was copied; the copy begins anew",
+                                 {{"cursor", state_.options.cursor}});
+      begin_full_copy();
+    }
+    if (checkpoint_.scan_cursor.empty()) checkpoint_.copy_from = at;
+    return {};
+  }
+
+  // Once all was read. What the log holds since then is what is missing still; whether it is there copy_log() sees.
+  Result<void> end_full_copy() {
+    const auto found = cursor();
+    if (!found) return found.error();
+    const auto at = *found ? (*found)->position : *checkpoint_.copy_from;
+    if (at > *checkpoint_.copy_from) {
+      begin_full_copy();
+      return Error(ErrorCode::kConflict,
+                   "somebody else moved the archiver's cursor while everything was copied; the next run copies it again")
+          .at_field("cursor");
+    }
+    report_.reconciled = checkpoint_.last_success_at != TimePoint{};  // not a first copy that goes on
+    checkpoint_.full_copy = false;
+    checkpoint_.copy_from.reset();
+    checkpoint_.position = at;
+    return {};
+  }
+
   Result<void> copy_all() {
-    auto at = cursor();
-    if (!at) return std::move(at).error();
-    if (!*at) return Error(ErrorCode::kFailedPrecondition, "the archiver's cursor was dropped while it was in use");
+    if (auto ready = begin_or_go_on(); !ready) return ready;
     if (auto known = expect_everything(); !known) return known;
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     const auto read = [this](const std::string& cursor, std::size_t limit) {
@@ -221,9 +260,7 @@ class Run {
       if (auto written = write(page->items.size()); !written) return written;
       checkpoint_.scan_cursor = std::move(page->next);
       if (checkpoint_.scan_cursor.empty()) {
-        report_.reconciled = checkpoint_.last_success_at != TimePoint{};  // not a first copy that goes on
-        checkpoint_.full_copy = false;
-        checkpoint_.position = (*at)->position;
+        if (auto ended = end_full_copy(); !ended) return ended;
       }
       if (auto saved = confirm(); !saved) return saved;
       if (auto rested = rest(page->items.size()); !rested) return rested;
@@ -234,8 +271,11 @@ class Run {
 
   Result<ChangeBatch> changes_after(Position position) {
     return turn_.busy_with([&] {
-      return state_.store().changes(
-          {.cursor = state_.options.cursor, .after = position, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+      return state_.store().changes({.cursor = state_.options.cursor,
+                                     .after = position,
+                                     .limit = state_.options.batch,
+                                     .max_bytes = state_.options.batch_bytes,
+                                     .deadline = turn_.soon()});
     });
   }
 
@@ -261,7 +301,7 @@ class Run {
       if (batch->next != checkpoint_.position) {
         checkpoint_.position = batch->next;
         if (auto saved = confirm(); !saved) return saved;
-        if (auto moved = state_.store().commit_cursor(state_.options.cursor, batch->next); !moved) return moved;
+        if (auto moved = state_.store().commit_cursor(state_.options.cursor, batch->next, turn_.soon()); !moved) return moved;
       }
       state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
       if (auto rested = rest(batch->changes.size()); !rested) return rested;
@@ -346,7 +386,7 @@ class Run {
     progress_.full_copy = true;
     progress_.total = 0;
     if (!checkpoint_.scan_cursor.empty()) return {};
-    auto stats = state_.store().stats();
+    auto stats = state_.store().stats(turn_.soon());
     if (!stats) return std::move(stats).error();
     progress_.total = report_.read + stats->records + stats->tombstones;
     return {};
@@ -412,8 +452,10 @@ class Run {
     do {
       if (auto on = turn_.go_on(); !on) return on;
       if (auto kept = renew(); !kept) return kept;
-      auto purged = state_.archive().reclaim(
-          {.now = state_.options.clock->now(), .max_steps = kSteps, .max_history_bytes = state_.options.history_bytes});
+      auto purged = state_.archive().reclaim({.now = state_.options.clock->now(),
+                                              .max_steps = kSteps,
+                                              .max_history_bytes = state_.options.history_bytes,
+                                              .deadline = turn_.soon()});
       if (!purged) return std::move(purged).error();
       done = *purged;
       report_.purged += done;
@@ -421,7 +463,7 @@ class Run {
     checkpoint_.last_success_at = state_.options.clock->now();
     checkpoint_.last_error.clear();
     finish();
-    return state_.archive().save_checkpoint(checkpoint_);
+    return state_.archive().save_checkpoint_within(checkpoint_, turn_.soon());
   }
 
   State& state_;

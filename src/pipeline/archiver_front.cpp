@@ -71,12 +71,12 @@ Result<NightlyReport> Archiver::nightly(const NightlyOptions& options, Deadline 
   if (!ran) return std::move(ran).error();
   NightlyReport report{.run = *std::move(ran), .verify = {}};
   if (options.verify_sample == 0) return report;
-  auto checkpoint = state_->archive().load_checkpoint();
+  auto checkpoint = state_->archive().load_checkpoint_within((**turn).soon());
   if (!checkpoint) return std::move(checkpoint).error();
   const VerifyOptions share{.deep = true, .deep_sample = options.verify_sample, .deep_turn = *checkpoint ? (*checkpoint)->verify_turn : 0};
   auto verified = verify_within(**turn, share);
   if (!verified) return std::move(verified).error();
-  note_verified(share, *verified, true);
+  note_verified(share, *verified, true, deadline);
   report.verify = *std::move(verified);
   return report;
 }
@@ -86,13 +86,13 @@ Result<VerifyReport> Archiver::verify(const VerifyOptions& options, Deadline dea
   auto turn = detail::ArchiveTurn::begin(*state_, deadline);
   if (!turn) return std::move(turn).error();
   auto report = verify_within(**turn, options);
-  if (report) note_verified(options, *report, false);
+  if (report) note_verified(options, *report, false, deadline);
   return report;
 }
 
 // Differences stay noted until they are known to be mended: a verification that reads less than all payloads may not see what another one
 // saw. Best effort, for what it says is in the report as well; and not while another archiver is at work, whose checkpoint it is then.
-void Archiver::note_verified(const VerifyOptions& options, const VerifyReport& report, bool nightly) {
+void Archiver::note_verified(const VerifyOptions& options, const VerifyReport& report, bool nightly, Deadline deadline) {
   const auto& own = state_->options;
   const auto now = own.clock->now();
   const auto left = report.difference_count - report.repaired;
@@ -102,7 +102,7 @@ void Archiver::note_verified(const VerifyOptions& options, const VerifyReport& r
     own.logger->log(LogLevel::kInfo, "archive and store agree", {{"compared", std::to_string(report.compared)}});
   }
   own.metrics->set(metric::kArchiveVerified, std::chrono::duration<double>(now.time_since_epoch()).count(), {});
-  auto loaded = state_->archive().load_checkpoint();
+  auto loaded = state_->archive().load_checkpoint_within(detail::farewell(deadline));
   if (loaded && *loaded) {
     auto& checkpoint = **loaded;
     const bool whole = options.deep && options.deep_sample == 1;
@@ -114,7 +114,7 @@ void Archiver::note_verified(const VerifyOptions& options, const VerifyReport& r
     checkpoint.last_verified_at = now;
     if (left > 0 || whole) checkpoint.last_differences = left;
     if (nightly) ++checkpoint.verify_turn;
-    if (auto saved = state_->archive().save_checkpoint(checkpoint); saved)
+    if (auto saved = state_->archive().save_checkpoint_within(checkpoint, detail::farewell(deadline)); saved)
       return;
     else
       loaded = std::move(saved).error();

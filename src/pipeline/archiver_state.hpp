@@ -39,18 +39,20 @@ struct Archiver::State {
   // As the archive's scan_history(), and each record with the keys that it had at that moment.
   Result<SummaryPage> scan_past(const ScanHistory& request);
   // Takes off `lost_keys` what a claim took that came later than `at`: a state says what it had lost when it was applied.
-  Result<void> as_it_was(Record& record, TimePoint at);
+  Result<void> as_it_was(Record& record, TimePoint at, Deadline deadline);
   // `source`: the store's identity where the caller has settled that the archive is this store's; else it is looked at here.
   Result<std::uint64_t> move_history(Deadline deadline, const StoreIdentity* source);
   // Both with `moving` held. The outbox, batch by batch.
   Result<std::uint64_t> drain_outbox(Deadline deadline, const StoreIdentity& source);
+  // Of a state that the archive cannot take: whether it may go into quarantine, and the outbox go on. An error where that is full.
+  Result<void> let_go(const ArchivedState& state, const Error& why, Deadline deadline);
   // Where these flows keep other histories than those before: puts what is there under history, and then says so in the archive. Goes on
   // where the deadline stopped it.
   Result<std::uint64_t> begin_histories(const std::shared_ptr<const Flows>& flows, Deadline deadline, const StoreIdentity& source);
   // What the store has now under a key or an identity, expired or not.
   Result<Lookup> as_it_is(const PastGet& request, Deadline deadline);
   // The store's identity; kFailedPrecondition where the archive is another store's.
-  Result<StoreIdentity> own_archive();
+  Result<StoreIdentity> own_archive(Deadline deadline);
   // How long a state is kept once it has ended; empty = for ever.
   static std::optional<Milliseconds> age_of(const Flows& flows, const HistoryState& state);
 
@@ -72,6 +74,11 @@ struct Archiver::State {
 };
 
 namespace detail {
+
+// Of one call among the many of a run, which may take hours: none may hold it for so long.
+inline Deadline soon(Deadline deadline) { return Deadline::at(std::min(deadline.time(), Deadline::in(Milliseconds(30'000)).time())); }
+// For the last word of a run whose deadline may have ended it.
+inline Deadline farewell(Deadline deadline) { return soon(deadline.then(Milliseconds(1'000))); }
 
 // What a budget allows: how long after its beginning work may go on that has read `records` and was busy for `worked`. Pure.
 struct ArchiveBudget {
@@ -167,6 +174,8 @@ class ArchiveTurn {
   };
 
   Deadline deadline() const noexcept { return deadline_; }
+  // See detail::soon().
+  Deadline soon() const { return detail::soon(deadline_); }
 
  private:
   ArchiveTurn(Turns::Turn busy, std::mutex& mutex, std::condition_variable& wake, const std::uint64_t& cancels,

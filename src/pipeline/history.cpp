@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "core/moment.hpp"
+#include "pipeline/archive_pages.hpp"
 #include "pipeline/archiver_state.hpp"
 
 namespace setget::inline v0 {
@@ -128,7 +129,7 @@ Result<std::uint64_t> Archiver::State::move_history(Deadline deadline, const Sto
   // What was under history once may still be erased or touched: a look now and then, and in every run.
   constexpr unsigned kIdle = 60;
   if (source == nullptr && flows == begun && !flows->keeps_history() && ++idle_moves % kIdle != 0) return std::uint64_t{0};
-  auto waiting = store().history({.after = 0, .limit = 1, .max_bytes = 1});
+  auto waiting = store().history({.after = 0, .limit = 1, .max_bytes = 1, .deadline = detail::soon(deadline)});
   if (!waiting) return std::move(waiting).error();
   const bool nothing = waiting->states.empty();
   // Nothing to ask of the archive.
@@ -137,7 +138,7 @@ Result<std::uint64_t> Archiver::State::move_history(Deadline deadline, const Sto
   if (source != nullptr) {
     ours = *source;
   } else {
-    auto own = own_archive();
+    auto own = own_archive(detail::soon(deadline));
     // Of another store, whose past this one is to be given, say.
     if (!own && nothing && own.error().field() == "identity") return std::uint64_t{0};
     if (!own) return std::move(own).error();
@@ -155,7 +156,8 @@ Result<std::uint64_t> Archiver::State::drain_outbox(Deadline deadline, const Sto
   std::uint64_t moved = 0;
   const auto flows = options.policy->flows();
   while (true) {
-    auto batch = store().history({.after = 0, .limit = options.batch, .max_bytes = options.batch_bytes});
+    auto batch =
+        store().history({.after = 0, .limit = options.batch, .max_bytes = options.batch_bytes, .deadline = detail::soon(deadline)});
     if (!batch) return std::move(batch).error();
     if (batch->states.empty()) return moved;
     if (deadline.passed()) return Error(ErrorCode::kDeadlineExceeded, "the deadline passed while the outbox was moved");
@@ -166,7 +168,12 @@ Result<std::uint64_t> Archiver::State::drain_outbox(Deadline deadline, const Sto
       archived.keep = age_of(*flows, state);
       archived.state = std::move(state);
     }
-    auto written = archive().write_history({.source = source, .states = states, .of = {}, .since = {}, .deadline = deadline});
+    auto written = archive().write_history({.source = source,
+                                            .states = states,
+                                            .of = {},
+                                            .since = {},
+                                            .deadline = deadline,
+                                            .refused = [&](const auto& state, const Error& why) { return let_go(state, why, deadline); }});
     if (!written) return std::move(written).error();
     moved += *written;
     std::vector<OutboxPlace> places;
@@ -174,9 +181,26 @@ Result<std::uint64_t> Archiver::State::drain_outbox(Deadline deadline, const Sto
       if (places.empty() || places.back().part != state.part) places.push_back({.part = state.part});
       places.back().position = state.position;
     }
-    if (auto confirmed = store().confirm_history(places); !confirmed) return std::move(confirmed).error();
+    if (auto confirmed = store().confirm_history(places, detail::soon(deadline)); !confirmed) return std::move(confirmed).error();
     if (batch->at_end) return moved;
   }
+}
+
+Result<void> Archiver::State::let_go(const ArchivedState& archived, const Error& why, Deadline deadline) {
+  if (options.max_quarantined == 0) return why;
+  const auto& state = archived.state;
+  auto there = archive().quarantined({.cursor = {}, .limit = options.max_quarantined, .deadline = detail::soon(deadline)});
+  if (!there) return std::move(there).error();
+  const bool known = std::ranges::any_of(
+      there->entries, [&](const auto& one) { return one.ns == state.ns && one.id == state.id && one.state_at == state.at; });
+  if (!known && there->entries.size() >= options.max_quarantined) {
+    return Error(why.code(),
+                 fmt::format("the archive refuses more than {} changes, such as one with: {}", options.max_quarantined, why.message()))
+        .from(why.source(), why.native_code(), why.native_text());
+  }
+  options.logger->log(LogLevel::kError, "the archive refuses a state of a history; it is lost, and kept in the quarantine as such",
+                      {{"id", state.id}, {"version", std::to_string(state.version)}, {"reason", why.message()}});
+  return {};
 }
 
 Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<const Flows>& flows, Deadline deadline,
@@ -184,7 +208,7 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
   std::uint64_t moved = 0;
   if (flows == begun) return moved;
   const auto of = kept_flows(*flows);
-  auto known_of = archive().history_of();
+  auto known_of = archive().history_of_within(detail::soon(deadline));
   if (!known_of) return std::move(known_of).error();
   if (*known_of == of || (of == kNoFlows && known_of->empty())) {
     begun = flows;
@@ -208,7 +232,7 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
       entries.push_back({.ns = std::move(item.ns), .id = std::move(item.id), .version = item.version});
     }
     if (!entries.empty()) {
-      auto results = store().begin_history(entries);
+      auto results = store().begin_history(entries, detail::soon(deadline));
       if (!results) return std::move(results).error();
       const auto failed = std::find_if(results->begin(), results->end(), [](const auto& one) { return !one; });
       if (failed != results->end() && failed->error().code() != ErrorCode::kResourceExhausted) return std::move(*failed).error();
@@ -227,10 +251,10 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
 }
 
 // As a run: the histories of one store must not mix with those of another.
-Result<StoreIdentity> Archiver::State::own_archive() {
-  auto identity = store().identity();
+Result<StoreIdentity> Archiver::State::own_archive(Deadline deadline) {
+  auto identity = store().identity(deadline);
   if (!identity) return std::move(identity).error();
-  auto checkpoint = archive().load_checkpoint();
+  auto checkpoint = archive().load_checkpoint_within(deadline);
   if (!checkpoint) return std::move(checkpoint).error();
   if (*checkpoint && (*checkpoint)->source != *identity) {
     return Error(ErrorCode::kFailedPrecondition, detail::same_store((*checkpoint)->source, *identity)).at_field("identity");
@@ -247,11 +271,11 @@ std::optional<Milliseconds> Archiver::State::age_of(const Flows& flows, const Hi
   return age.is_never ? std::nullopt : std::optional(age.length);
 }
 
-Result<void> Archiver::State::as_it_was(Record& record, TimePoint at) {
+Result<void> Archiver::State::as_it_was(Record& record, TimePoint at, Deadline deadline) {
   if (record.lost_keys.empty()) return {};
   std::vector<std::string> lost;
   for (const auto key : record.lost_keys) {
-    auto holder = archive().get_history({.ns = record.ns, .key = key, .id = {}, .at = at});
+    auto holder = archive().get_history({.ns = record.ns, .key = key, .id = {}, .at = at, .deadline = deadline});
     if (!holder) return std::move(holder).error();
     if (!holder->record || holder->record->id != record.id) lost.emplace_back(key);
   }
@@ -264,8 +288,14 @@ Result<SummaryPage> Archiver::State::scan_past(const ScanHistory& request) {
   if (!page) return page;
   for (auto& item : page->items) {
     if (!item.record) continue;
-    if (auto done = as_it_was(*item.record, request.at); !done) return std::move(done).error();
+    auto done = as_it_was(*item.record, request.at, request.deadline);
+    if (done) continue;
+    if (!request.over_damaged || !detail::is_damage(done.error())) return std::move(done).error();
+    page->damaged.push_back({.hash = item.hash, .ns = item.ns, .id = item.id, .name = {}, .reason = std::string(done.error().message())});
+    item.record.reset();
   }
+  // What it had then of its keys is not known: it is told as damaged, and not as a record.
+  std::erase_if(page->items, [](const Summary& item) { return !item.record; });
   return page;
 }
 
@@ -284,10 +314,11 @@ Result<std::optional<Record>> Archiver::get_at(const PastGet& request, Deadline 
   using Answer = std::optional<Record>;
   if (auto known = state_->check_moment(request.at); !known) return std::move(known).error();
   if (auto moved = state_->move_history(deadline, nullptr); !moved) return std::move(moved).error();
-  auto found = state_->archive().get_history({.ns = request.ns, .key = request.key, .id = request.id, .at = request.at});
+  auto found =
+      state_->archive().get_history({.ns = request.ns, .key = request.key, .id = request.id, .at = request.at, .deadline = deadline});
   if (!found) return std::move(found).error();
   if (found->status == HistoryLookup::Status::kFound) {
-    if (auto done = state_->as_it_was(*found->record, request.at); !done) return std::move(done).error();
+    if (auto done = state_->as_it_was(*found->record, request.at, deadline); !done) return std::move(done).error();
     return Answer(std::move(found->record));
   }
   if (found->status == HistoryLookup::Status::kNotKept) return refused("the record that was there then is of a flow without history");

@@ -51,7 +51,9 @@ class Restoration {
 
  private:
   Result<SummaryPage> read(const std::string& cursor, std::size_t limit) {
-    if (options_.at) return state_.scan_past({.cursor = cursor, .limit = limit, .at = *options_.at, .deadline = turn_.deadline()});
+    if (options_.at) {
+      return state_.scan_past({.cursor = cursor, .limit = limit, .at = *options_.at, .over_damaged = true, .deadline = turn_.deadline()});
+    }
     return detail::scan_over_damage(state_.archive(),
                                     {.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
   }
@@ -95,7 +97,7 @@ class Restoration {
     if (!options_.at) return {};
     if (auto known = state_.check_moment(*options_.at); !known) return known;
     if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
-    auto stats = state_.archive().stats();
+    auto stats = state_.archive().stats_within(turn_.soon());
     if (!stats) return std::move(stats).error();
     return detail::check_reach(stats->history_from, *options_.at);
   }
@@ -104,11 +106,11 @@ class Restoration {
     auto page = state_.store().scan({.cursor = {}, .limit = 1, .deadline = turn_.deadline()});
     if (!page) return std::move(page).error();
     if (!options_.resume) report_.into_empty_store = page->items.empty();
-    auto stats = state_.store().stats();
+    auto stats = state_.store().stats(turn_.soon());
     if (!stats) return std::move(stats).error();
     // Not below the floor, where the store knows nothing any more; and no stamp twice, also if this goes on where another run stopped.
     last_stamp_ = std::max<Stamp>(stats->floor, stamp_at(progress_.started_at + Milliseconds(1))) + report_.considered;
-    auto identity = state_.store().identity();
+    auto identity = state_.store().identity(turn_.soon());
     if (!identity) return std::move(identity).error();
     if (!options_.resume) progress_.store = *identity;
     if (progress_.store != *identity) {
@@ -119,7 +121,7 @@ class Restoration {
 
   // Places in one archive are none in another. One that no run had given an id may have got it since.
   Result<void> look_at_archive() {
-    auto checkpoint = state_.archive().load_checkpoint();
+    auto checkpoint = state_.archive().load_checkpoint_within(turn_.soon());
     if (!checkpoint) return std::move(checkpoint).error();
     auto id = *checkpoint ? std::move((*checkpoint)->archive_id) : std::string();
     if (!options_.resume || progress_.archive.empty()) progress_.archive = id;

@@ -49,12 +49,12 @@ class Verification {
   };
 
   Result<void> check_checkpoint() {
-    auto loaded = state_.archive().load_checkpoint();
+    auto loaded = state_.archive().load_checkpoint_within(turn_.soon());
     if (!loaded) return std::move(loaded).error();
     if (!*loaded || (*loaded)->full_copy) {
       return Error(ErrorCode::kFailedPrecondition, "the archive does not hold a whole copy yet: run it first");
     }
-    auto identity = state_.store().identity();
+    auto identity = state_.store().identity(turn_.soon());
     if (!identity) return std::move(identity).error();
     if ((*loaded)->source != *identity) {
       return Error(ErrorCode::kFailedPrecondition, detail::same_store((*loaded)->source, *identity)).at_field("identity");
@@ -67,7 +67,7 @@ class Verification {
   Result<void> compare_ranges() {
     constexpr std::uint64_t kEntries = 256;
     constexpr std::uint64_t kRanges = 65536;
-    const auto stats = state_.store().stats();
+    const auto stats = state_.store().stats(turn_.soon());
     if (!stats) return stats.error();
     const auto starts = detail::even_ranges(stats->records, kEntries, kRanges);
     // Both sides at once: each waits for its own server. Where one fails the other stops.
@@ -245,7 +245,7 @@ class Verification {
 
   Result<void> settle_candidates() {
     if (candidates_.empty()) return {};
-    auto loaded = state_.archive().load_checkpoint();
+    auto loaded = state_.archive().load_checkpoint_within(turn_.soon());
     if (!loaded) return std::move(loaded).error();
     if (!*loaded) return Error(ErrorCode::kConflict, "the archive's checkpoint went away during the verification");
     const auto confirmed = (*loaded)->position;
@@ -289,8 +289,11 @@ class Verification {
   Result<void> mark_pending(Open& open, Position after) {
     while (true) {
       if (auto on = turn_.go_on(); !on) return on;
-      auto batch = state_.store().changes(
-          {.cursor = state_.options.cursor, .after = after, .limit = state_.options.batch, .max_bytes = state_.options.batch_bytes});
+      auto batch = state_.store().changes({.cursor = state_.options.cursor,
+                                           .after = after,
+                                           .limit = state_.options.batch,
+                                           .max_bytes = state_.options.batch_bytes,
+                                           .deadline = turn_.soon()});
       if (!batch) return std::move(batch).error();
       for (const auto& change : batch->changes) {
         const auto found = open.find(std::pair<std::string_view, std::string_view>(change.ns, change.id));
@@ -329,7 +332,7 @@ class Verification {
       case Difference::Kind::kNewerInArchive:
         return false;  // the store has lost something: the archive is the better copy
       case Difference::Kind::kOnlyInArchive:
-        return options_.prune ? remove(candidate) : Result<bool>(false);
+        return options_.prune ? prune(candidate) : Result<bool>(false);
       default:
         break;
     }
@@ -339,7 +342,7 @@ class Verification {
     } else {
       // Nothing tells what it was.
       if (candidate.store.is == Is::kUnknown && candidate.archive.is == Is::kDamaged)
-        return options_.prune ? remove(candidate) : Result<bool>(false);
+        return options_.prune ? prune(candidate) : Result<bool>(false);
       if (candidate.version == 0) return false;  // gone between two readings: the next verification sees its tombstone
       auto ended = ended_entry(candidate);
       if (!ended) return std::move(ended).error();
@@ -352,14 +355,16 @@ class Verification {
     if (!outcome && !in_the_way) return std::move(outcome).error();
     if (outcome && *outcome == ArchiveWrite::kWritten) return true;
     // The archive has this version with other content, or what it has is damaged: nothing but its removal lets the store's copy in. Unless
-    // a run has brought a newer one since it was looked at.
+    // a run has brought a newer one since it was looked at: what has another tag by then stays.
+    const auto tag = tag_of(candidate);
+    if (!tag) return tag.error();
     auto there = state_.archive().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
     if (!there && !detail::is_damage(there.error())) return std::move(there).error();
     const auto seen = there ? detail::state_of(*there, now_) : detail::damaged(there.error());
     const auto& entry = entries.front();
     const bool newer = std::pair(seen.version, seen.revision) > std::pair(entry.version, entry.revision);
     if (candidate.archive.is == Is::kDamaged ? newer : seen != candidate.archive) return false;
-    if (auto removed = remove(candidate); !removed) return removed;
+    if (auto removed = remove(candidate, *tag); !removed || !*removed) return removed;
     outcome = write(entries);
     if (!outcome) return std::move(outcome).error();
     return *outcome == ArchiveWrite::kWritten;
@@ -383,9 +388,24 @@ class Verification {
     return std::move(written->front());
   }
 
-  Result<bool> remove(const Candidate& candidate) {
-    const ArchiveId id{.ns = candidate.ns, .id = candidate.id};
-    auto removed = state_.archive().remove(std::span(&id, 1));
+  Result<std::string> tag_of(const Candidate& candidate) {
+    return state_.archive().tag({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
+  }
+
+  // What only the archive has, if it is that still. The tag comes before the look: what anybody brings after it stays.
+  Result<bool> prune(Candidate& candidate) {
+    const auto tag = tag_of(candidate);
+    if (!tag) return tag.error();
+    const auto store = candidate.store;
+    const auto archive = candidate.archive;
+    if (auto read = read_both(candidate); !read) return std::move(read).error();
+    if (candidate.store != store || candidate.archive != archive) return false;
+    return remove(candidate, *tag);
+  }
+
+  Result<bool> remove(const Candidate& candidate, const std::string& tag) {
+    const TaggedDocument document{.ns = candidate.ns, .id = candidate.id, .tag = tag};
+    auto removed = state_.archive().remove_tagged({.documents = std::span(&document, 1), .deadline = turn_.deadline()});
     if (!removed) return std::move(removed).error();
     return *removed > 0;
   }

@@ -26,6 +26,8 @@ SideState state_of(const Summary& summary, TimePoint now) {
   }
   state.is = Is::kLive;
   state.expires_at = summary.expires_at;
+  state.stamp = summary.stamp;
+  state.ttl_rule = summary.ttl_rule;
   // Where the record itself was read, its bytes count and not what the side remembers of them.
   state.content = summary.record ? content_digest(*summary.record) : summary.content;
   return state;
@@ -48,6 +50,8 @@ SideState state_of(const Lookup& lookup, TimePoint now) {
   if (lookup.record->expired(now)) return state;
   state.is = Is::kLive;
   state.expires_at = lookup.record->expires_at;
+  state.stamp = lookup.record->stamp;
+  state.ttl_rule = lookup.record->ttl_rule;
   state.content = content_digest(*lookup.record);
   return state;
 }
@@ -63,9 +67,17 @@ std::optional<DifferenceFound> compare(const SideState& store, const SideState& 
                              fmt::format("store has {}, archive has {}", at(store), at(archive))};
     }
     if (store.content != archive.content) return DifferenceFound{Kind::kContent, fmt::format("the bytes of {} differ", at(store))};
+    if (store.stamp != archive.stamp) {
+      return DifferenceFound{Kind::kContent,
+                             fmt::format("store accepted {} at stamp {}, archive at {}", at(store), store.stamp, archive.stamp)};
+    }
     if (store.expires_at != archive.expires_at) {
       return DifferenceFound{Kind::kExpiry,
                              fmt::format("store expires it at {}, archive at {}", when(store.expires_at), when(archive.expires_at))};
+    }
+    if (store.ttl_rule != archive.ttl_rule) {
+      return DifferenceFound{Kind::kExpiry, fmt::format("the expiry of {} is by the rule \"{}\" in the store, \"{}\" in the archive",
+                                                        at(store), to_string(store.ttl_rule), to_string(archive.ttl_rule))};
     }
     return std::nullopt;
   }

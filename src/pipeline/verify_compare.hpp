@@ -15,6 +15,8 @@ struct SideState {
   Version version = 0;  // kGone: 0 where the side did not say
   Revision revision = 0;
   std::optional<TimePoint> expires_at;
+  Stamp stamp = 0;  // kLive: of the record, as the rule that gave its expiry
+  TtlRule ttl_rule = TtlRule::kDefault;
   Digest content;
   std::string damage;  // kDamaged: what is wrong
   friend bool operator==(const SideState&, const SideState&) = default;

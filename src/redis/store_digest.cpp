@@ -73,6 +73,8 @@ Result<std::vector<RangeDigest>> RedisStore::digest(const DigestRecords& request
     line.revision = identity.slot.revision;
     line.expires_at = identity.slot.expires_at;
     line.content = content;
+    line.stamp = identity.slot.stamp;
+    line.ttl_rule = identity.slot.ttl_rule;
     if (setget::detail::counts(line, request.now)) gathering.add(line.hash, entry_digest(line));
   };
   const auto read_whole = [&]() -> Result<void> {

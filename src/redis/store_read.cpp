@@ -309,6 +309,8 @@ Result<Summary> RedisStore::summary_of(const PlaceView& place, const IdentityPar
   summary.revision = slot.revision;
   summary.expires_at = slot.expires_at;
   if (summary.tombstone) return summary;
+  summary.stamp = slot.stamp;
+  summary.ttl_rule = slot.ttl_rule;
   auto record = record_of(identity, request.deadline);
   if (!record) return std::move(record).error();
   summary.account = record->account;

@@ -108,6 +108,28 @@ class SqliteArchive final : public ArchiveBackend {
     });
   }
 
+  Result<std::string> tag(const GetById& request) override {
+    return engine_->read_one(Reads::kGets,
+                             [&](Connection& db) -> Result<std::string> { return tag_of_document(db, request.ns, request.id); });
+  }
+
+  Result<std::size_t> remove_tagged(const RemoveTagged& request) override {
+    return engine_->write(
+        [&](WriteTxn& txn) -> Result<std::size_t> {
+          ArchiveDelta delta;
+          std::size_t removed = 0;
+          for (const auto& document : request.documents) {
+            if (document.tag.empty() || tag_of_document(txn.db(), document.ns, document.id) != document.tag) continue;
+            const auto dropped = drop_document(txn.db(), document.ns, document.id, delta);
+            if (!dropped) return dropped.error();
+            removed += *dropped ? 1 : 0;
+          }
+          add_totals(txn.db(), delta);
+          return removed;
+        },
+        request.deadline);
+  }
+
   Result<std::optional<ArchiveCheckpoint>> load_checkpoint() override {
     return engine_->read_one([](Connection& db) -> Result<std::optional<ArchiveCheckpoint>> {
       auto row = db.query("SELECT checkpoint FROM archive_state WHERE one = 1");

@@ -13,8 +13,9 @@ using detail::put_varint;
 
 namespace {
 
-// 1: until the scan cursor. 2: behind it the runner, the history of runs, the archive's id and its last verification.
-constexpr std::uint8_t kCheckpointFormat = 2;
+// 1: until the scan cursor. 2: behind it the runner, the history of runs, the archive's id and its last verification. 3: behind these where
+// the cursor stood when the copy began.
+constexpr std::uint8_t kCheckpointFormat = 3;
 
 Error damaged(std::string_view what, std::size_t position) {
   return Error(ErrorCode::kCorrupted, "the archive's " + std::string(what) + " is damaged").at_position(position);
@@ -55,6 +56,8 @@ std::string encode_checkpoint(const ArchiveCheckpoint& checkpoint) {
   put_varint(out, checkpoint.verify_turn);
   put_time(out, checkpoint.last_verified_at);
   put_varint(out, checkpoint.last_differences);
+  put_varint(out, checkpoint.copy_from ? 1 : 0);
+  put_varint(out, checkpoint.copy_from.value_or(0));
   return out;
 }
 
@@ -105,6 +108,11 @@ Result<ArchiveCheckpoint> decode_checkpoint(std::string_view bytes) {
     checkpoint.verify_turn = number(0);
     checkpoint.last_verified_at = as_time(number(0));
     checkpoint.last_differences = number(0);
+  }
+  if (whole && *format >= 3) {
+    const bool known = number(0) == 1;
+    const auto from = number(0);
+    if (known) checkpoint.copy_from = from;
   }
   if (!whole || reader.left() != 0) return damaged("checkpoint", reader.position());
   return checkpoint;

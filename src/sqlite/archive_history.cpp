@@ -106,10 +106,15 @@ Result<void> add_state(Connection& db, const ArchivedState& given) {
 }
 
 // The columns of what answers a read, in the order of Column.
-#define SETGET_STATE "s.kind, s.reason, s.version, s.revision, s.stamp, s.expires_at, s.ttl_rule, s.lost, s.sum, s.body"
-enum Column : int { kKind, kReason, kVersion, kRevision, kStamp, kExpiresAt, kTtlRule, kLost, kSum, kBody };
+#define SETGET_STATE "s.kind, s.reason, s.version, s.revision, s.stamp, s.expires_at, s.ttl_rule, s.lost, s.sum, s.body, s.ns, s.id"
+enum Column : int { kKind, kReason, kVersion, kRevision, kStamp, kExpiresAt, kTtlRule, kLost, kSum, kBody, kNs, kId };
 
 Result<Record> record_of(const Query& row) {
+  // An error and no exception: it is this state's trouble, and a scan may go on behind it.
+  if (checksum_of(row.blob(kBody)) != row.integer(kSum)) {
+    return Error(ErrorCode::kCorrupted,
+                 "a state of the history of '" + row.text(kNs) + "/" + row.text(kId) + "' is damaged: its payload is not what was written");
+  }
   StoredMeta meta;
   meta.version = row.number(kVersion);
   meta.revision = row.number(kRevision);
@@ -119,7 +124,7 @@ Result<Record> record_of(const Query& row) {
   auto lost = unpack_keys(row.blob(kLost));
   if (!lost) return std::move(lost).error();
   meta.lost_keys = *std::move(lost);
-  return make_record(checked_body(row.blob(kBody), row.integer(kSum)), meta);
+  return make_record(Payload::copy(row.blob(kBody)), meta);
 }
 
 Result<HistoryLookup> answer_of(const Query& row, TimePoint at) {
@@ -259,13 +264,18 @@ Result<SummaryPage> scan_states(Connection& db, const ScanHistory& request) {
                       "s.until > ?4) AND s.kind = 1 AND (s.expires_at IS NULL OR s.expires_at > ?4) ORDER BY s.h, s.ns, s.id LIMIT ?5");
   row.with(from.hash, std::string_view(from.ns), std::string_view(from.id), at, limit + 1);
   SummaryPage page;
-  while (row.step()) {
-    if (page.items.size() == limit) {
-      const auto& last = page.items.back();
-      page.next = detail::encode_scan_cursor(last.hash, last.ns, last.id);
+  for (std::size_t rows = 0; row.step(); ++rows) {
+    if (rows == limit) {
+      page.next = detail::encode_scan_cursor(from.hash, from.ns, from.id);
       break;
     }
+    from = {.hash = identity_hash(row.blob(kNs), row.blob(kId)), .ns = row.text(kNs), .id = row.text(kId)};
     auto record = record_of(row);
+    if (!record && request.over_damaged) {
+      page.damaged.push_back(
+          {.hash = from.hash, .ns = from.ns, .id = from.id, .name = {}, .reason = std::string(record.error().message())});
+      continue;
+    }
     if (!record) return std::move(record).error();
     Summary summary;
     summary.hash = identity_hash(record->ns, record->id);
@@ -277,6 +287,8 @@ Result<SummaryPage> scan_states(Connection& db, const ScanHistory& request) {
     summary.account = record->account;
     summary.flow = record->flow;
     summary.content = content_digest(*record);
+    summary.stamp = record->stamp;
+    summary.ttl_rule = record->ttl_rule;
     summary.record = *std::move(record);
     page.items.push_back(std::move(summary));
   }

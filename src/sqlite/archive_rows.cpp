@@ -1,5 +1,7 @@
 #include "sqlite/archive_rows.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -253,6 +255,8 @@ Result<Summary> summary_of(const Query& row, bool with_record) {
   const auto content = as_digest(row.blob(kContent));
   if (!content) return damaged(summary.ns, summary.id, "its digest is missing");
   summary.content = *content;
+  summary.stamp = row.number(kStamp);
+  summary.ttl_rule = static_cast<TtlRule>(row.integer(kTtlRule));
   if (with_record) {
     auto record = record_of(row);
     if (!record) return std::move(record).error();
@@ -301,6 +305,12 @@ Result<bool> drop_document(Connection& db, std::string_view ns, std::string_view
   }
   drop_damaged(db, damaged, tombstone, delta);
   return true;
+}
+
+std::string tag_of_document(Connection& db, std::string_view ns, std::string_view id) {
+  auto row = db.query("SELECT version, revision, row, hex(content) FROM archive_doc WHERE h = ? AND ns = ? AND id = ?");
+  row.with(identity_hash(ns, id), ns, id);
+  return row.step() ? fmt::format("{}.{}.{}.{}", row.number(0), row.number(1), row.integer(2), row.text(3)) : std::string();
 }
 
 Result<std::size_t> purge_documents(Connection& db, TimePoint now, std::size_t limit, ArchiveDelta& delta) {

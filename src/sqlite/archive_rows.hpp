@@ -23,6 +23,8 @@ struct ArchiveDelta {
 Result<ArchiveWrite> put_document(Connection& db, const ArchiveEntry& entry, ArchiveDelta& delta);
 // False if there is none.
 Result<bool> drop_document(Connection& db, std::string_view ns, std::string_view id, ArchiveDelta& delta);
+// See ArchiveBackend::tag().
+std::string tag_of_document(Connection& db, std::string_view ns, std::string_view id);
 // What purge_at has passed, the longest overdue first, at most `limit`. Returns how many.
 Result<std::size_t> purge_documents(Connection& db, TimePoint now, std::size_t limit, ArchiveDelta& delta);
 void add_totals(Connection& db, const ArchiveDelta& delta);

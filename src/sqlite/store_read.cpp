@@ -129,6 +129,8 @@ Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
       item.revision = ident.slot.revision;
       if (!item.tombstone) {
         item.expires_at = ident.slot.expires_at;
+        item.stamp = ident.slot.stamp;
+        item.ttl_rule = ident.slot.ttl_rule;
         auto record = record_of(body_of(db, row_of(ident.slot)), meta_of(ident));
         item.account = record.account;
         item.flow = record.flow;

@@ -272,6 +272,9 @@ void scans_of_store_and_archive_agree(Trial& t) {
       EXPECT_EQ(store.items[i].id, archive.items[i].id);
       EXPECT_EQ(store.items[i].content, archive.items[i].content);
       EXPECT_EQ(store.items[i].version, archive.items[i].version);
+      EXPECT_NE(store.items[i].stamp, 0u);
+      EXPECT_EQ(store.items[i].stamp, archive.items[i].stamp);
+      EXPECT_EQ(store.items[i].ttl_rule, archive.items[i].ttl_rule);
     }
     EXPECT_EQ(store.next, archive.next) << "cursors are interchangeable";
     cursor = store.next;
@@ -352,6 +355,26 @@ void removing_leaves_no_trace(Trial& t) {
   EXPECT_EQ(write(t, document(t, "a", {"k"}, 1)), ArchiveWrite::kWritten);
 }
 
+void removes_what_has_its_tag_still_and_nothing_that_came_after(Trial& t) {
+  const auto tag = [&](std::string_view id) { return t.archive().tag({.ns = {}, .id = id, .now = t.now()}).value(); };
+  EXPECT_EQ(tag("a"), "");
+  write(t, document(t, "a", {"k"}, 5));
+  write(t, gravestone("b", 5));
+  write(t, document(t, "c", {"l"}, 5, 1));
+  std::vector<TaggedDocument> seen;
+  for (const auto* id : {"a", "b", "c"}) seen.push_back({.ns = {}, .id = id, .tag = tag(id)});
+  for (const auto& one : seen) EXPECT_FALSE(one.tag.empty());
+  EXPECT_EQ(tag("c"), seen[2].tag);
+  write(t, document(t, "c", {"l"}, 5, 2));
+  seen.push_back({.ns = {}, .id = "nobody", .tag = ""});
+  seen.push_back({.ns = "other", .id = "a", .tag = seen[0].tag});
+  EXPECT_EQ(t.archive().remove_tagged({.documents = seen}).value(), 2u);
+  EXPECT_EQ(by_id(t, "a").status, Lookup::Status::kUnknown);
+  EXPECT_EQ(by_id(t, "b").status, Lookup::Status::kUnknown);
+  EXPECT_EQ(by_id(t, "c").record.value().revision, 2u);
+  EXPECT_EQ(t.archive().remove_tagged({.documents = seen}).value(), 0u);
+}
+
 ArchiveCheckpoint example(Trial& t) {
   ArchiveCheckpoint checkpoint;
   checkpoint.source = {.uuid = "0b5c", .epoch = 7};
@@ -365,6 +388,7 @@ ArchiveCheckpoint example(Trial& t) {
   checkpoint.last_error = std::string("no\0space", 8);
   checkpoint.full_copy = true;
   checkpoint.scan_cursor = "where it was";
+  checkpoint.copy_from = 1234567890000;
   checkpoint.fence = 4;
   checkpoint.runner = "host 1 a";
   checkpoint.runner_until = t.now() + Milliseconds(60'000);
@@ -392,6 +416,7 @@ void expect_example(Trial& t, const std::optional<ArchiveCheckpoint>& loaded, co
   EXPECT_EQ(loaded->last_error, saved.last_error);
   EXPECT_EQ(loaded->full_copy, saved.full_copy);
   EXPECT_EQ(loaded->scan_cursor, saved.scan_cursor);
+  EXPECT_EQ(loaded->copy_from, saved.copy_from);
   EXPECT_EQ(loaded->fence, saved.fence);
   EXPECT_EQ(loaded->runner, saved.runner);
   EXPECT_EQ(loaded->runner_until, saved.runner_until);
@@ -409,6 +434,7 @@ void the_checkpoint_is_kept(Trial& t) {
   expect_example(t, t.archive().load_checkpoint().value(), checkpoint);
   checkpoint.position = 7;
   checkpoint.full_copy = false;
+  checkpoint.copy_from.reset();
   t.archive().save_checkpoint(checkpoint).value();
   expect_example(t, t.archive().load_checkpoint().value(), checkpoint);
 }
@@ -522,6 +548,7 @@ const std::array kCases{
     SETGET_CASE(range_digests_say_what_is_live_with_and_without_reading_payloads),
     SETGET_CASE(range_digests_refuse_ranges_that_do_not_rise_from_zero),
     SETGET_CASE(removing_leaves_no_trace),
+    SETGET_CASE(removes_what_has_its_tag_still_and_nothing_that_came_after),
     SETGET_CASE(the_checkpoint_is_kept),
     SETGET_CASE(a_checkpoint_is_replaced_by_its_runner_or_a_greater_fence_only),
     Case{"what_was_refused_is_in_quarantine_until_it_is_released", what_was_refused_is_in_quarantine_until_it_is_released,

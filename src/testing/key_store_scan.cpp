@@ -142,6 +142,8 @@ void a_scan_gives_every_record_and_tombstone_in_order(Trial& t) {
     EXPECT_EQ(item.flow, "orders");
     ASSERT_TRUE(item.record);
     EXPECT_EQ(item.content, content_digest(*item.record));
+    EXPECT_EQ(item.stamp, item.record->stamp);
+    EXPECT_EQ(item.ttl_rule, item.record->ttl_rule);
     EXPECT_EQ(item.version, item.record->version);
     EXPECT_EQ(item.revision, item.id == "r3" ? 1u : 0u);
     EXPECT_EQ(item.expires_at, item.record->expires_at);
@@ -152,6 +154,8 @@ void a_scan_gives_every_record_and_tombstone_in_order(Trial& t) {
     for (std::size_t i = 0; i < all.size(); ++i) {
       EXPECT_EQ(pages[i].id, all[i].id);
       EXPECT_EQ(pages[i].content, all[i].content) << "the digest is given without the record too";
+      EXPECT_EQ(pages[i].stamp, all[i].stamp);
+      EXPECT_EQ(pages[i].ttl_rule, all[i].ttl_rule);
       EXPECT_FALSE(pages[i].record);
     }
   }

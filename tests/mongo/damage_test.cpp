@@ -34,9 +34,11 @@ TEST_P(MongoDamage, verify_finds_what_somebody_changed_in_the_database_and_mends
   world.change("r7", R"({"$unset": {"held": ""}})");
   world.change("r8", R"({"$set": {"ns": "elsewhere"}})");
   world.change("r9", R"({"$set": {"held.keys": ["k/9", "l/8"]}})");
-  const std::map<std::string, Kind> shallow{{"r5", Kind::kContent},  {"r33", Kind::kExpiry}, {"r44", Kind::kContent},
-                                            {"r45", Kind::kContent}, {"r6", Kind::kContent}, {"r7", Kind::kContent},
-                                            {"r8", Kind::kContent},  {"r9", Kind::kContent}};
+  world.change("r12", R"({"$set": {"held.stamp": {"$numberLong": "1790000000000000"}}})");
+  world.change("r13", R"({"$set": {"body.ttl_rule": 3}})");
+  const std::map<std::string, Kind> shallow{
+      {"r5", Kind::kContent}, {"r33", Kind::kExpiry}, {"r44", Kind::kContent}, {"r45", Kind::kContent}, {"r6", Kind::kContent},
+      {"r7", Kind::kContent}, {"r8", Kind::kContent}, {"r9", Kind::kContent},  {"r12", Kind::kContent}, {"r13", Kind::kExpiry}};
   EXPECT_EQ(world.verify({}), shallow);
   // What nobody but people reads is nobody's loss.
   world.change("r11", R"({"$set": {"record": {"account": 7}}})");

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
+#include <thread>
 
 #include "mongo/trial.hpp"
 
@@ -131,6 +133,60 @@ TEST_P(MongoFaults, a_server_that_says_nothing_holds_nobody_beyond_the_deadline)
     ASSERT_TRUE(eventually([&] { return archive->load_checkpoint().has_value(); }));
   }
   EXPECT_EQ(written(archive->write({.entries = documents(5, 3)}).value()), 5u);
+}
+
+// Every verb that a run calls, and what is asked of the past.
+TEST_P(MongoFaults, no_verb_holds_its_caller_beyond_the_callers_deadline) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
+  const auto checkpoint = ArchiveCheckpoint{.source = {.uuid = "s", .epoch = 1}};
+  const std::vector<QuarantinedEntry> refused{{.ns = {}, .id = "q", .version = 1}};
+  const std::vector<ArchiveId> ids{{.ns = {}, .id = "q"}};
+  const std::vector<TaggedDocument> tagged{{.ns = {}, .id = "r1", .tag = "=none"}};
+  using Verb = std::pair<const char*, std::function<ErrorCode(Deadline)>>;
+  const std::vector<Verb> verbs{
+      {"get_history",
+       [&](Deadline by) { return archive->get_history({.ns = {}, .key = "k", .id = {}, .at = {}, .deadline = by}).error().code(); }},
+      {"reclaim", [&](Deadline by) { return archive->reclaim({.now = TimePoint{}, .deadline = by}).error().code(); }},
+      {"load_checkpoint", [&](Deadline by) { return archive->load_checkpoint_within(by).error().code(); }},
+      {"save_checkpoint", [&](Deadline by) { return archive->save_checkpoint_within(checkpoint, by).error().code(); }},
+      {"stats", [&](Deadline by) { return archive->stats_within(by).error().code(); }},
+      {"quarantine", [&](Deadline by) { return archive->quarantine_within(refused, by).error().code(); }},
+      {"quarantined", [&](Deadline by) { return archive->quarantined({.deadline = by}).error().code(); }},
+      {"release", [&](Deadline by) { return archive->release_within(ids, by).error().code(); }},
+      {"tag", [&](Deadline by) { return archive->tag({.ns = {}, .id = "r1", .now = {}, .deadline = by}).error().code(); }},
+      {"remove", [&](Deadline by) { return archive->remove_tagged({.documents = tagged, .deadline = by}).error().code(); }},
+      {"history_of", [&](Deadline by) { return archive->history_of_within(by).error().code(); }},
+  };
+  for (const auto& [name, call] : verbs) {
+    proxy().stall(Way::kToClient, true);
+    const auto start = Deadline::Steady::now();
+    const auto code = call(Deadline::in(Milliseconds(300)));
+    EXPECT_LT(since(start), Milliseconds(300 + 1'000 + 500)) << name;
+    EXPECT_TRUE(code == ErrorCode::kDeadlineExceeded || code == ErrorCode::kUnavailable) << name << " " << to_string(code);
+    proxy().heal();
+    proxy().reset_all();
+    ASSERT_TRUE(eventually([&] { return archive->load_checkpoint().has_value(); })) << name;
+  }
+}
+
+TEST_P(MongoFaults, who_waits_for_another_call_to_look_at_the_server_waits_until_its_own_deadline) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(1, 1)}).value()), 1u);
+  auto place = archive.behind();
+  ASSERT_TRUE(place->clients().call(Deadline::in(Milliseconds(20'000)), [](mongoc_client_t*) { return Result<void>(); }));
+  proxy().stall(Way::kToClient, true);
+  const auto before = proxy().passed(Way::kToServer);
+  std::thread patient([&] { EXPECT_FALSE(place->ready(Deadline::in(Milliseconds(4'000)))); });
+  EXPECT_TRUE(proxy().wait_for(Way::kToServer, before + 1, Deadline::in(Milliseconds(20'000)))) << "it has asked";
+  const auto start = Deadline::Steady::now();
+  const auto hurried = place->ready(Deadline::in(Milliseconds(200)));
+  EXPECT_LT(since(start), Milliseconds(1'500));
+  EXPECT_EQ(hurried.error().code(), ErrorCode::kDeadlineExceeded);
+  patient.join();
+  proxy().heal();
+  proxy().reset_all();
+  EXPECT_TRUE(place->ready(Deadline::in(Milliseconds(20'000))));
 }
 
 TEST_P(MongoFaults, a_server_that_trickles_holds_nobody_beyond_the_deadline) {

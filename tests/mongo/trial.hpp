@@ -34,11 +34,15 @@ class Archive {
   std::shared_ptr<mongo::Place> behind() const {
     return std::make_shared<mongo::Place>(std::make_shared<mongo::Clients>(mongo::read_uri(options_).value(), options_));
   }
-  // How many documents a collection has.
-  std::int64_t count(const std::string& suffix = {}) const {
+  // How many documents a collection has, or those of them that `query` finds.
+  std::int64_t count(const std::string& suffix = {}) const { return count_of(suffix, "{}"); }
+  std::int64_t count_of(const std::string& suffix, const std::string& query) const {
     const auto place = behind();
     mongo::Document command;
     command.add_utf8("count", options_.collection + suffix);
+    bson_t* made = bson_new_from_json(reinterpret_cast<const std::uint8_t*>(query.data()), static_cast<ssize_t>(query.size()), nullptr);
+    if (query != "{}") bson_append_document(command.out(), "query", -1, made);
+    bson_destroy(made);
     return place->clients()
         .call(Deadline::in(Milliseconds(20'000)),
               [&](mongoc_client_t* client) -> Result<std::int64_t> {

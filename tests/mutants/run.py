@@ -53,6 +53,11 @@ MONGO = "src/mongo/writer.cpp"
 MONGO_DOCUMENT = "src/mongo/codec.cpp"
 MONGO_NAMES = "src/mongo/names.cpp"
 MONGO_READER = "src/mongo/reader.cpp"
+MONGO_CURSORS = "src/mongo/cursors.cpp"
+MONGO_PIECES = "src/mongo/chunks.cpp"
+MONGO_HISTORY = "src/mongo/history_write.cpp"
+MONGO_ARCHIVE = "src/mongo/archive.cpp"
+ARCHIVER = "src/pipeline/archiver.cpp"
 
 # A test that takes longer than this has noticed.
 LIMIT = 60
@@ -429,11 +434,11 @@ MUTANTS = [
             "unit_mongo", "MongoNames.*"),
     in_unit("mongo_names", "a document's name is taken for that of another identity", 10, MONGO_NAMES,
             " || identity_hash(*ns, *id) != *hash", "", "unit_mongo", "MongoNames.*"),
-    in_unit("mongo_damage", "a scan ends at what is damaged", 10, MONGO_READER, "return request.over_damaged && (", "return false && (",
+    in_unit("mongo_damage", "a scan ends at what is damaged", 10, MONGO_READER, "return request.over_damaged && is_damage", "return false && is_damage",
             "mongo_archive", "*damaged*"),
     in_unit("mongo_damaged_pieces", "a scan gives a line without its record where pieces are missing", 10, MONGO_READER,
             "  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record; });\n", "", "mongo_archive", "*damaged*"),
-    in_unit("mongo_strays", "a scan does not get past what is none of the archive's", 10, MONGO_READER, ": kNameAsItIs + name;",
+    in_unit("mongo_strays", "a scan does not get past what is none of the archive's", 10, MONGO_CURSORS, ": kNameAsItIs + name;",
             ": detail::cursor_before(0);", "mongo_archive", "*damaged*"),
     in_unit("mongo_own_error", "a document of no format stops the bulk that it is in", 10, MONGO,
             "if (at != asked.end()) decide(", "if (auto known = check_format_of(found); !known) return known;\n      if (at != asked.end()) decide(",
@@ -444,6 +449,15 @@ MUTANTS = [
             "false &&", "mongo_faults", "MongoScripted.*"),
     in_unit("mongo_silence", "documents of which the server says nothing count as written", 10, MONGO,
             "if (static_cast<std::size_t>(made) != sent.size()) return look_at(sent);", "", "mongo_faults", "MongoScripted.*"),
+    in_unit("mongo_piece_names", "two writes of one version share their pieces", 10, MONGO_PIECES, "return fmt::format(\"{} {}\", id, mark);",
+            "return fmt::format(\"{} {}\", id, order_in(mark));", "mongo_archive", "*MongoPieces*"),
+    in_unit("mongo_place", "a state that is refused leaves no place in its history", 2, MONGO_HISTORY,
+            "if (mongoc_collection_insert_one(documents.get(), place.raw(), nullptr, nullptr, &error)) break;", "break;", "mongo_archive",
+            "*MongoHistoryDamage*"),
+    in_unit("mongo_tagged", "what was replaced since it was seen is removed", 10, MONGO_ARCHIVE,
+            "filter.add_utf8(\"state.mark\", std::string_view(tag).substr(1));", "", "conformance_mongo_test", "*removes_what_has_its_tag*"),
+    in_unit("archiver_overtaken", "a copy goes on though its cursor was moved", 10, ARCHIVER, "at <= *checkpoint_.copy_from)", "true)", "unit_pipeline",
+            "ArchiverCopy.*"),
 ]
 
 

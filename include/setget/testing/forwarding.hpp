@@ -121,6 +121,9 @@ class SETGET_API ForwardingArchive : public ArchiveBackend {
   Result<HistoryLookup> get_history(const GetHistory& request) override { return inner_->get_history(request); }
   Result<SummaryPage> scan_history(const ScanHistory& request) override { return inner_->scan_history(request); }
   Result<std::string> history_of() override { return inner_->history_of(); }
+  Result<std::string> tag(const GetById& request) override { return inner_->tag(request); }
+  Result<std::size_t> remove_tagged(const RemoveTagged& request) override { return inner_->remove_tagged(request); }
+  // The verbs with a deadline are left to those without, so that who overrides one of these meets every call of it.
 
  private:
   std::shared_ptr<ArchiveBackend> inner_;

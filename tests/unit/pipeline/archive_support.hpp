@@ -46,12 +46,12 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
     if (checkpoints_left > 0) --checkpoints_left;
     return ForwardingArchive::save_checkpoint(checkpoint);
   }
-  Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
-    for (const auto& one : ids) {
+  Result<std::size_t> remove_tagged(const RemoveTagged& request) override {
+    for (const auto& one : request.documents) {
       damaged_records.erase(one.id);
       damaged_lines.erase(one.id);
     }
-    return ForwardingArchive::remove(ids);
+    return ForwardingArchive::remove_tagged(request);
   }
   Result<Lookup> get_by_id(const GetById& request) override {
     if (damaged_records.contains(request.id) || damaged_lines.contains(request.id)) return damaged(request.id);

@@ -301,9 +301,9 @@ class Rotten final : public setget::testing::ForwardingArchive {
     }
     return ForwardingArchive::write(request);
   }
-  Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
+  Result<std::size_t> remove_tagged(const RemoveTagged& request) override {
     rewritten = true;
-    return ForwardingArchive::remove(ids);
+    return ForwardingArchive::remove_tagged(request);
   }
   std::string bad{};
   bool rewritten = false;
@@ -335,6 +335,62 @@ TEST_F(Verify, a_sample_reads_everything_once_in_as_many_days) {
   }
   EXPECT_EQ(found_on, 1);
   EXPECT_EQ(archiver->verify({.deep = true, .deep_sample = 0}).error().code(), ErrorCode::kInvalidArgument);
+}
+
+// Not of the payload, and yet of the record: who had a key first, and what a new policy may change.
+TEST_F(Verify, finds_a_wrong_stamp_and_a_wrong_rule_and_mends_them) {
+  auto stamp = world_.archived("r1").record.value();
+  ++stamp.stamp;
+  put(stamp);
+  auto rule = world_.archived("r2").record.value();
+  ASSERT_NE(rule.ttl_rule, TtlRule::kMessage);
+  rule.ttl_rule = TtlRule::kMessage;
+  put(rule);
+  const std::vector<std::pair<std::string, Kind>> expected{{"r1", Kind::kContent}, {"r2", Kind::kExpiry}};
+  for (const bool deep : {false, true}) EXPECT_EQ(found(world_.archiver->verify({.deep = deep}).value()), expected) << deep;
+  EXPECT_EQ(world_.archiver->verify({.repair = true}).value().repaired, 2u);
+  EXPECT_TRUE(world_.archiver->verify().value().equal());
+}
+
+// Between the last look at a document and its removal a run brings a newer one.
+class Brought final : public setget::testing::ForwardingArchive {
+ public:
+  using ForwardingArchive::ForwardingArchive;
+  Result<std::size_t> remove(std::span<const ArchiveId> ids) override {
+    bring();
+    return ForwardingArchive::remove(ids);
+  }
+  Result<std::size_t> remove_tagged(const RemoveTagged& request) override {
+    bring();
+    return ForwardingArchive::remove_tagged(request);
+  }
+  std::vector<ArchiveEntry> newer{};
+
+ private:
+  void bring() {
+    const auto now = std::exchange(newer, {});
+    EXPECT_TRUE(now.empty() || inner()->write({.entries = now}));
+  }
+};
+
+TEST_F(Verify, removes_nothing_that_came_after_its_last_look) {
+  const auto brought = std::make_shared<Brought>(world_.archive);
+  world_.archive = brought;
+  const auto archiver = world_.make_archiver();
+  auto stray = world_.archived("r6").record.value();
+  stray.id = "stray";
+  auto other_bytes = world_.archived("r3").record.value();
+  for (auto* record : {&stray, &other_bytes}) {
+    record->payload = R"("tampered")";
+    put(*record);
+    ++record->version;
+    record->payload = R"("newer")";
+    brought->newer = {entry_of(*record)};
+    const auto report = archiver->verify({.repair = true, .prune = record == &stray}).value();
+    EXPECT_TRUE(brought->newer.empty()) << "nothing was to be removed";
+    EXPECT_EQ(world_.archived(record->id).record.value().payload.view(), R"("newer")") << record->id;
+    EXPECT_EQ(report.repaired, 0u);
+  }
 }
 
 TEST(VerifyAlone, refuses_to_call_an_archive_equal_that_was_never_filled) {

@@ -88,6 +88,37 @@ TEST_F(SqliteArchive, a_scan_goes_on_over_what_is_damaged_and_it_can_be_removed)
   EXPECT_EQ(get("kb").value().at(0).status, Lookup::Status::kFound);
 }
 
+TEST_F(SqliteArchive, a_scan_of_the_past_goes_on_over_a_state_that_is_damaged) {
+  std::vector<ArchivedState> states;
+  for (const auto* id : {"a", "b", "c", "d"}) {
+    auto& state = states.emplace_back().state;
+    state.position = states.size();
+    state.at = kNow;
+    state.id = id;
+    state.version = 1;
+    state.record = document(id, {std::string("k") + id}, 1).record;
+  }
+  ASSERT_EQ(archive().write_history({.source = {.uuid = "s", .epoch = 1}, .states = states}).value(), 4u);
+  damage("UPDATE archive_state_kept SET body = x'ff' WHERE row = 2; UPDATE archive_state_kept SET lost = x'ff' WHERE row = 4");
+  for (const std::size_t limit : {1u, 2u, 10u}) {
+    std::vector<std::string> healthy;
+    std::vector<std::string> damaged;
+    std::string cursor;
+    do {
+      const auto page = archive().scan_history({.cursor = cursor, .limit = limit, .at = kNow, .over_damaged = true}).value();
+      for (const auto& item : page.items) healthy.push_back(item.id);
+      for (const auto& item : page.damaged) damaged.push_back(item.id);
+      cursor = page.next;
+    } while (!cursor.empty());
+    std::ranges::sort(healthy);
+    std::ranges::sort(damaged);
+    EXPECT_EQ(healthy, (std::vector<std::string>{"a", "c"}));
+    EXPECT_EQ(damaged, (std::vector<std::string>{"b", "d"}));
+  }
+  EXPECT_EQ(archive().scan_history({.at = kNow}).error().code(), ErrorCode::kCorrupted);
+  EXPECT_EQ(archive().get_history({.ns = {}, .key = "kb", .id = {}, .at = kNow}).error().code(), ErrorCode::kCorrupted);
+}
+
 TEST_F(SqliteArchive, a_payload_that_is_missing_is_an_error_and_not_an_absence) {
   write(document("a", {"k"}, 1));
   damage("DELETE FROM archive_body");
