@@ -1,0 +1,80 @@
+// What a hostile schema or document may cost: memory in proportion to the schema, work within a budget. Counted, not timed, wherever
+// something can be counted.
+#include <setget/json_schema.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+#include "unit/validator/allocations.hpp"
+
+namespace {
+
+using namespace setget::json_schema;
+using setget::ErrorCode;
+
+std::string listed(int count, const std::function<std::string(int)>& item) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all += (i > 0 ? "," : "") + item(i);
+  return all;
+}
+
+// Bytes that compiling a schema allocates; 0 under a sanitizer.
+std::size_t bytes_to_compile(const std::string& schema, const Options& options = {}) {
+  const auto before = allocated_bytes();
+  const auto compiled = Validator::compile(schema, options);
+  const auto after = allocated_bytes();
+  EXPECT_TRUE(compiled) << compiled.error().describe();
+  return after.value_or(0) - before.value_or(0);
+}
+
+// `schema(n)` is about n times a few bytes: four times as large must not take sixteen times the memory.
+void grows_no_faster_than(const std::function<std::string(int)>& schema, int n) {
+  if (!allocated_bytes()) GTEST_SKIP() << "a sanitizer has its own operator new";
+  bytes_to_compile(schema(1));  // the metaschema, once per process
+  const auto small = bytes_to_compile(schema(n));
+  const auto large = bytes_to_compile(schema(4 * n));
+  EXPECT_LT(large, 6 * small) << small << " bytes for " << schema(n).size() << ", " << large << " for " << schema(4 * n).size();
+}
+
+std::string users_of(const std::string& big, int users) {
+  return R"({"$defs": {"big": )" + big + R"(}, "properties": {)" +
+         listed(users, [](int i) { return "\"" + std::to_string(i) + R"(": {"allOf": [{"$ref": "#/$defs/big"}, {"minLength": 1}]})"; }) +
+         "}}";
+}
+
+TEST(JsonSchemaLimits, a_union_that_many_schemas_refer_to_is_not_copied_into_each) {
+  grows_no_faster_than([](int n) { return users_of(R"({"anyOf": [)" + listed(n, [](int) { return "{}"; }) + "]}", n); }, 1000);
+}
+
+TEST(JsonSchemaLimits, long_names_that_many_schemas_refer_to_are_not_copied_into_each) {
+  const auto schema = [](int n) {
+    return R"({"$defs": {"big": {"required": [")" + std::string(static_cast<std::size_t>(n) * 100, 'x') + R"("]}}, "properties": {)" +
+           listed(n, [](int i) { return "\"" + std::to_string(i) + R"(": {"allOf": [{"$ref": "#/$defs/big"}, {"required": ["a"]}]})"; }) +
+           "}}";
+  };
+  grows_no_faster_than(schema, 500);
+}
+
+TEST(JsonSchemaLimits, what_many_parts_say_of_any_name_is_not_repeated_for_each_name) {
+  const auto schema = [](int n) {
+    return R"({"allOf": [)" +
+           listed(n,
+                  [](int i) {
+                    return R"({"properties": {")" + std::to_string(i) +
+                           R"(": {"minLength": 1}}, "additionalProperties": {"maxLength": 9}})";
+                  }) +
+           "]}";
+  };
+  grows_no_faster_than(schema, 500);
+  const auto validator = Validator::compile(schema(2000));
+  ASSERT_TRUE(validator) << validator.error().describe();
+  EXPECT_TRUE(*validator->is_valid(R"({"7": "a", "x": ""})"));
+  EXPECT_FALSE(*validator->is_valid(R"({"7": "", "x": ""})"));
+  EXPECT_FALSE(*validator->is_valid(R"({"x": "0123456789"})"));
+}
+
+}  // namespace
