@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -79,6 +80,8 @@ class Registry {
   Result<const Place*> follow(Resource* resource, std::string_view pointer, std::string_view reference, const Resource& from);
   // As member(), for many names of one large object.
   std::size_t member_of(std::uint32_t document, std::size_t object, std::string_view name);
+  // Counts a resource's URI against what URIs may take; refused(what) is the error where it is too much.
+  Result<void> admit_uri(std::string_view uri, const std::function<Error(std::string_view)>& refused);
   Resource* new_resource(std::uint32_t document, std::size_t at, UriReference uri, const Dialect& dialect);
 
   const json_schema::Options& options_;
@@ -94,6 +97,8 @@ class Registry {
   // Of large objects that references lead through, by document and place: the first value under each name.
   std::unordered_map<std::uint64_t, std::unordered_map<std::string_view, std::size_t>> names_;
   std::size_t metaschema_depth_ = 0;
+  std::size_t schema_bytes_ = 0;  // of all documents, and of the URIs in them
+  std::size_t uri_bytes_ = 0;
 };
 
 }  // namespace setget::inline v0::detail::schema

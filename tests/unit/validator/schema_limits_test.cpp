@@ -77,4 +77,38 @@ TEST(JsonSchemaLimits, what_many_parts_say_of_any_name_is_not_repeated_for_each_
   EXPECT_FALSE(*validator->is_valid(R"({"x": "0123456789"})"));
 }
 
+void is_too_large(const std::string& schema, std::string_view field, const Options& options = {}) {
+  const auto refused = Validator::compile(schema, options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kTooLarge) << refused.error().describe();
+  EXPECT_EQ(refused.error().field(), field);
+}
+
+// `base`: of the root. Each of the other resources has it in its own URI.
+std::string resources(const std::string& base, int count) {
+  return R"({"$id": ")" + base + R"(", "$defs": {)" +
+         listed(count, [](int i) { return "\"" + std::to_string(i) + R"(": {"$id": "r)" + std::to_string(i) + "\"}"; }) + "}}";
+}
+
+TEST(JsonSchemaLimits, a_uri_is_of_bounded_length) {
+  is_too_large(resources("http://x/" + std::string(100'000, 'a') + "/", 1), "#/$id");
+  is_too_large(R"({"items": {"$id": "http://x/)" + std::string(100'000, 'a') + "\"}}", "#/items/$id");
+  const auto based = Validator::compile("true", {.base_uri = "http://x/" + std::string(100'000, 'a')});
+  ASSERT_FALSE(based);
+  EXPECT_EQ(based.error().code(), ErrorCode::kTooLarge);
+  EXPECT_LT(based.error().message().size(), 1000U);
+  EXPECT_TRUE(Validator::compile(resources("http://x/" + std::string(8000, 'a') + "/", 1)));
+}
+
+TEST(JsonSchemaLimits, uris_of_many_resources_take_no_more_than_a_multiple_of_the_schema) {
+  const auto base = "http://x/" + std::string(8000, 'a') + "/";
+  const auto refused = Validator::compile(resources(base, 800));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kTooLarge);
+  const auto field = refused.error().field();
+  EXPECT_TRUE(field.starts_with(base + "#/$defs/") && field.ends_with("/$id")) << field;
+  EXPECT_TRUE(Validator::compile(resources(base, 100)));
+  EXPECT_TRUE(Validator::compile(resources("http://json-schema.org/a/path/of/usual/length/", 20'000)));
+}
+
 }  // namespace
