@@ -7,7 +7,7 @@
 namespace setget::inline v0::detail::schema {
 
 bool Translator::back_reference(Atom& atom, std::uint64_t which) {
-  if (which > names_.size()) return fail("a reference to a group that is not there");
+  if (which > groups_) return fail("a reference to a group that is not there");
   out_.needs_backtracking = true;
   out_.is_plain = false;
   has_references_ = true;
@@ -17,16 +17,16 @@ bool Translator::back_reference(Atom& atom, std::uint64_t which) {
 }
 
 // Of groups of one name only one has matched; the others stand for nothing, which always matches.
-bool Translator::named_reference(Atom& atom, std::string_view name) {
+bool Translator::named_reference(Atom& atom, const std::string& name) {
+  const auto known = numbers_.find(name);
+  if (known == numbers_.end()) return fail("a reference to a group that is not there");
+  if (engine_ == Engine::kNone) return true;
+  if (known->second.size() > 64) return fail("a reference to more than 64 groups of one name");
   std::string all;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < names_.size(); ++i) {
-    if (names_[i] != name) continue;
-    if (++count > 64) return fail("a reference to more than 64 groups of one name");
-    if (!back_reference(atom, i + 1)) return false;
+  for (const auto number : known->second) {
+    if (!back_reference(atom, number)) return false;
     all += atom.text;
   }
-  if (all.empty()) return fail("a reference to a group that is not there");
   atom.text = engine_ == Engine::kPcre2 ? "(?:" + all + ")" : all;
   return true;
 }

@@ -17,10 +17,12 @@ void Translator::count_groups() {
       in_class = false;
     } else if (in_[i] == '(' && !in_class) {
       if (i + 1 == in_.size() || in_[i + 1] != '?') {
-        names_.emplace_back();
+        ++groups_;
       } else if (in_.substr(i, 3) == "(?<" && i + 3 < in_.size() && in_[i + 3] != '=' && in_[i + 3] != '!') {
-        const auto end = in_.find('>', i);
-        names_.emplace_back(in_.substr(i + 3, end == std::string_view::npos ? 0 : end - i - 3));
+        ++groups_;
+        const auto from = i + 3;
+        while (i + 1 < in_.size() && in_[i + 1] != '>' && in_[i + 1] != '(') ++i;  // "(" is of no name
+        if (i + 1 < in_.size() && in_[i + 1] == '>') numbers_[std::string(in_.substr(from, i + 1 - from))].push_back(groups_);
       }
     }
   }
@@ -80,7 +82,7 @@ bool Translator::look_behind_apart(Atom& atom, bool negative, std::size_t depth)
     out_.can_be_apart = false;
     return true;
   }
-  has_groups_apart_ = has_groups_apart_ || !within.names_.empty();
+  has_groups_apart_ = has_groups_apart_ || within.groups_ > 0;
   out_.behind.push_back({.pattern = (saved.ignore_case ? "(?i:" : "(?:") + translated->pattern + ")", .negative = negative});
   atom.text = fmt::format("(?C{})", out_.behind.size());
   return true;
@@ -108,18 +110,23 @@ bool Translator::modifiers(std::string& opening) {
 }
 
 bool Translator::may_name(const std::string& name) {
-  const auto apart = [&](const std::vector<Alternative>& other) {
-    const auto length = std::min(way_.size(), other.size());
-    for (std::size_t i = 0; i < length && way_[i].disjunction == other[i].disjunction; ++i) {
-      if (way_[i].number != other[i].number) return true;
-    }
-    return false;
-  };
-  for (const auto& [known, way] : named_) {
-    if (known == name && !apart(way)) return false;
-  }
-  named_.emplace_back(name, way_);
+  // The last one speaks for those before it: what is met by this group and not by the last contains neither, for they come in order.
+  const auto [known, is_first] = named_.try_emplace(name, here_);
+  if (!is_first && !are_apart(known->second, here_)) return false;
+  known->second = here_;
   return true;
+}
+
+// Whether they stand in different alternatives of some disjunction.
+bool Translator::are_apart(std::size_t one, std::size_t other) const {
+  const auto& all = alternatives_;
+  while (all[one].depth > all[other].depth) one = all[one].outer;
+  while (all[other].depth > all[one].depth) other = all[other].outer;
+  while (all[one].disjunction != all[other].disjunction) {
+    one = all[one].outer;
+    other = all[other].outer;
+  }
+  return one != other;
 }
 
 bool Translator::group_name(std::string& name) {

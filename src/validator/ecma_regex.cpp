@@ -116,6 +116,6 @@ Result<std::unique_ptr<const Regex>> Regex::compile(std::string_view pattern, co
   return with_callouts ? std::move(with_callouts) : std::move(regex);
 }
 
-bool is_ecma_regex(std::string_view pattern) { return translate(pattern, Engine::kRe2).has_value(); }
+bool is_ecma_regex(std::string_view pattern) { return translate(pattern, Engine::kNone).has_value(); }
 
 }  // namespace setget::inline v0::detail::schema

@@ -7,7 +7,7 @@
 namespace setget::inline v0::detail::schema {
 
 Result<Translated> Translator::run() {
-  out_.is_plain = true;
+  out_.is_plain = engine_ == Engine::kRe2;
   count_groups();
   std::string text;
   if (!disjunction(text, 0)) return error();
@@ -19,15 +19,19 @@ Result<Translated> Translator::run() {
 
 bool Translator::disjunction(std::string& text, std::size_t depth) {
   if (depth > 200) return fail("groups nested deeper than 200");
-  way_.push_back({.disjunction = disjunctions_++});
+  const auto outer = here_;
+  const auto number = disjunctions_++;
   while (true) {
+    here_ = alternatives_.size();
+    alternatives_.push_back({.outer = outer, .disjunction = number, .depth = depth});
     if (!alternative(text, depth)) return false;
-    if (peek() != '|' || !more()) return way_.pop_back(), true;
+    if (peek() != '|' || !more()) break;
     ++at_;
-    ++way_.back().number;
     text += '|';
     out_.is_plain = false;
   }
+  here_ = outer;
+  return true;
 }
 
 bool Translator::alternative(std::string& text, std::size_t depth) {
@@ -36,7 +40,8 @@ bool Translator::alternative(std::string& text, std::size_t depth) {
     if (!term(atom, depth)) return false;
     PlainItem item;
     if (!quantifier(atom, item)) return false;
-    text += atom.text;
+    // Without an engine nothing is gathered: each group would be copied once for each that it stands in.
+    if (engine_ != Engine::kNone) text += atom.text;
     if (out_.is_plain && atom.is_set) {
       item.set = atom.set;
       if (out_.at_end) out_.is_plain = false;
@@ -164,6 +169,7 @@ bool Translator::quantifier(Atom& atom, PlainItem& item) {
 }
 
 void Translator::repeat(std::string& text, std::uint64_t least, std::uint64_t most, bool lazy) {
+  if (engine_ == Engine::kNone) return;
   constexpr std::uint64_t kOnce = 1000;
   constexpr std::uint64_t kLargest = 60'000;
   const auto counted = [&](std::uint64_t from, std::uint64_t to) {
@@ -174,7 +180,9 @@ void Translator::repeat(std::string& text, std::uint64_t least, std::uint64_t mo
     return (is_one(text) ? text : "(?:" + text + ")") + quantity + (lazy ? "?" : "");
   };
   const auto top = most == UINT64_MAX ? least : most;
-  if (engine_ == Engine::kPcre2 || top <= kOnce || top > kLargest || text.size() * (top / kOnce) > (1U << 16)) {
+  const auto longer = top <= kLargest ? text.size() * (top / kOnce) : 0;
+  if (engine_ == Engine::kRe2) expanded_ += longer;
+  if (engine_ == Engine::kPcre2 || top <= kOnce || top > kLargest || longer > (1U << 16) || expanded_ > (1U << 20)) {
     if (engine_ == Engine::kRe2 && top > kOnce) out_.needs_backtracking = true;
     text = counted(least, most);
     return;

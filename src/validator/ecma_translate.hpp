@@ -13,7 +13,8 @@
 
 namespace setget::inline v0::detail::schema {
 
-enum class Engine : std::uint8_t { kRe2, kPcre2 };
+// kNone: nothing is written, only read: whether it is a pattern, in time linear in its length.
+enum class Engine : std::uint8_t { kNone, kRe2, kPcre2 };
 
 struct PlainItem {
   CharSet set{};

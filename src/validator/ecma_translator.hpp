@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -54,7 +55,7 @@ class Translator {
     at_ += text.size();
     return true;
   }
-  // Capturing groups and their names, for references to those that come later.
+  // Capturing groups by number and name, for references to those that come later.
   void count_groups();
   bool disjunction(std::string& text, std::size_t depth);
   bool alternative(std::string& text, std::size_t depth);
@@ -80,7 +81,8 @@ class Translator {
   bool group_name(std::string& name);
   // Whether a group of this name may stand here: not where another of that name can match too (ECMA-262 of 2025).
   bool may_name(const std::string& name);
-  bool named_reference(Atom& atom, std::string_view name);
+  bool are_apart(std::size_t one, std::size_t other) const;
+  bool named_reference(Atom& atom, const std::string& name);
   bool back_reference(Atom& atom, std::uint64_t which);
   bool atom_escape(Atom& atom);
   // An escape that stands for characters: \d, \p{…}, \n, \u0041, \-. `at_` is on the backslash.
@@ -94,21 +96,25 @@ class Translator {
   std::string_view in_;
   Engine engine_;
   bool behind_apart_;
+  std::size_t expanded_ = 0;  // bytes that repetitions were written out as
   bool has_references_ = false;
   bool has_groups_apart_ = false;
   std::size_t at_ = 0;
   Translated out_;
   std::string problem_;
   Flags flags_;
-  std::vector<std::string> names_;  // of capturing groups; empty for those without
-  // The alternatives that lead to a place, the outermost first.
+  std::size_t groups_ = 0;                                             // that capture
+  std::unordered_map<std::string, std::vector<std::size_t>> numbers_;  // of those with a name
+  // What stands between the bars of a disjunction.
   struct Alternative {
+    std::size_t outer = 0;  // the one that the disjunction is a part of
     std::size_t disjunction = 0;
-    std::size_t number = 0;
+    std::size_t depth = 0;
   };
-  std::vector<Alternative> way_;
+  std::vector<Alternative> alternatives_;
+  std::size_t here_ = 0;  // the innermost of them
   std::size_t disjunctions_ = 0;
-  std::vector<std::pair<std::string, std::vector<Alternative>>> named_;  // groups so far, and the ways to them
+  std::unordered_map<std::string, std::size_t> named_;  // where the last group of a name stands
 };
 
 }  // namespace setget::inline v0::detail::schema

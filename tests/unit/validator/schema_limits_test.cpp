@@ -2,6 +2,7 @@
 // something can be counted.
 #include <setget/json_schema.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -109,6 +110,37 @@ TEST(JsonSchemaLimits, uris_of_many_resources_take_no_more_than_a_multiple_of_th
   EXPECT_TRUE(field.starts_with(base + "#/$defs/") && field.ends_with("/$id")) << field;
   EXPECT_TRUE(Validator::compile(resources(base, 100)));
   EXPECT_TRUE(Validator::compile(resources("http://json-schema.org/a/path/of/usual/length/", 20'000)));
+}
+
+std::string repeated(std::size_t times, std::string_view text) {
+  std::string all;
+  for (std::size_t i = 0; i < times; ++i) all += text;
+  return all;
+}
+std::string in_quotes(const std::string& text) { return '"' + text + '"'; }
+
+// Each of these took minutes or gigabytes: names were looked for from every group, and every group compared with every other.
+TEST(JsonSchemaLimits, a_text_is_found_to_be_a_pattern_or_none_in_time_linear_in_it) {
+  const auto validator = Validator::compile(R"({"format": "regex"})", {.assert_formats = true});
+  ASSERT_TRUE(validator);
+  const auto began = std::chrono::steady_clock::now();
+  constexpr std::size_t kMany = 150'000;
+  EXPECT_FALSE(*validator->is_valid(in_quotes(repeated(8 * kMany, "(?<"))));
+  EXPECT_FALSE(*validator->is_valid(in_quotes(repeated(kMany, "(?<a") + ">")));
+  EXPECT_TRUE(*validator->is_valid(in_quotes(repeated(kMany, "(?<a>)|") + "\\\\k<a>")));
+  std::string named;
+  for (std::size_t i = 0; i < kMany; ++i) named += "(?<a" + std::to_string(i) + ">)\\\\k<a" + std::to_string(i) + ">";
+  EXPECT_TRUE(*validator->is_valid(in_quotes(named)));
+  EXPECT_FALSE(*validator->is_valid(in_quotes(named + "(?<a7>)")));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(20));
+  if (!allocated_bytes()) return;
+  const auto compiled = Validator::compile(R"({"pattern": ")" + repeated(1000, "((a{60000}){60000})") + "\"}");
+  ASSERT_FALSE(compiled);
+  EXPECT_EQ(compiled.error().code(), ErrorCode::kTooLarge);
+  const auto before = *allocated_bytes();
+  EXPECT_TRUE(*validator->is_valid(in_quotes(repeated(1000, "((a{60000}){60000})"))));
+  EXPECT_TRUE(*validator->is_valid(in_quotes(repeated(190, "(") + repeated(10'000, "a") + repeated(190, ")"))));
+  EXPECT_LT(*allocated_bytes() - before, 10u << 20);
 }
 
 }  // namespace
