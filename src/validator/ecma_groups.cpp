@@ -56,10 +56,12 @@ bool Translator::group(Atom& atom, std::size_t depth) {
     opening = "(";
   }
   std::string inner;
+  const auto outer = std::exchange(extent_, Extent{});
   if (!disjunction(inner, depth + 1)) return false;
   if (!more() || peek() != ')') return fail("unterminated group");
   ++at_;
   flags_ = saved;
+  atom.extent = std::exchange(extent_, outer);
   atom.text = opening + inner + closing;
   return true;
 }

@@ -102,8 +102,11 @@ Result<std::unique_ptr<const Regex>> Regex::compile(std::string_view pattern, co
   if (!linear) return linear.error();
   if (auto plain = PlainRegex::make(*linear)) return plain;
   if (!linear->needs_backtracking) {
-    // What RE2 does not know (a script's short name, a category) PCRE2 may.
-    if (auto regex = make_re2(linear->pattern, limits)) return regex;
+    auto regex = make_re2(*linear, limits);
+    if (regex) return regex;
+    // What RE2 does not know (a script's short name, a category) PCRE2 may. Not what is too large for it: that would have a verdict for
+    // some texts and exceed its steps for others, unless there is but one way to go.
+    if (regex.error().code() == ErrorCode::kTooLarge && !linear->is_one_way) return regex;
   }
   const auto bounded = translate(pattern, Engine::kPcre2);
   if (!bounded) return bounded.error();

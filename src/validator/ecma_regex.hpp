@@ -26,9 +26,17 @@ class Regex {
   virtual ~Regex() = default;
   // Anywhere in the text, which is UTF-8.
   virtual RegexMatch search(std::string_view text) const = 0;
+  // What a search takes of the budget of an evaluation.
+  std::uint64_t steps(std::size_t size) const noexcept { return 1 + size * weight_ / 16; }
 
   // Errors: kInvalidArgument (position in the pattern), kTooLarge, kUnsupported (a property of Unicode that no engine knows).
   static Result<std::unique_ptr<const Regex>> compile(std::string_view pattern, const RegexLimits& limits);
+
+ protected:
+  void set_weight(std::uint64_t per_16_bytes) noexcept { weight_ = per_16_bytes; }
+
+ private:
+  std::uint64_t weight_ = 1;
 };
 
 // Whether it is a pattern of ECMA-262 with the flag u; what the format "regex" asks.

@@ -5,6 +5,11 @@
 #include "validator/ecma_translator.hpp"
 
 namespace setget::inline v0::detail::schema {
+namespace {
+
+constexpr std::uint64_t kMostPositions = std::uint64_t{1} << 30;
+
+}  // namespace
 
 Result<Translated> Translator::run() {
   out_.is_plain = engine_ == Engine::kRe2;
@@ -14,6 +19,8 @@ Result<Translated> Translator::run() {
   if (at_ < in_.size()) return fail("unmatched ')'"), error();
   out_.can_be_apart = out_.can_be_apart && !(has_references_ && has_groups_apart_);
   out_.pattern = std::move(text);
+  out_.is_one_way = out_.at_start && choices_ <= 1;
+  out_.positions = out_.at_start && !is_endless_ ? 0 : extent_.positions;
   return std::move(out_);
 }
 
@@ -27,6 +34,7 @@ bool Translator::disjunction(std::string& text, std::size_t depth) {
     if (!alternative(text, depth)) return false;
     if (peek() != '|' || !more()) break;
     ++at_;
+    ++choices_;
     text += '|';
     out_.is_plain = false;
   }
@@ -37,9 +45,15 @@ bool Translator::disjunction(std::string& text, std::size_t depth) {
 bool Translator::alternative(std::string& text, std::size_t depth) {
   while (more() && peek() != '|' && peek() != ')') {
     Atom atom;
+    const auto before = choices_;
     if (!term(atom, depth)) return false;
+    const auto within = choices_ - before;
     PlainItem item;
     if (!quantifier(atom, item)) return false;
+    // Repeated, what is chosen within it is chosen each time.
+    if (item.max > 1) choices_ += within;
+    extent_.repeats = std::max(extent_.repeats, atom.extent.repeats);
+    extent_.positions = std::min(extent_.positions + atom.extent.positions, kMostPositions);
     // Without an engine nothing is gathered: each group would be copied once for each that it stands in.
     if (engine_ != Engine::kNone) text += atom.text;
     if (out_.is_plain && atom.is_set) {
@@ -164,13 +178,17 @@ bool Translator::quantifier(Atom& atom, PlainItem& item) {
   const bool lazy = take("?");
   item.min = least;
   item.max = most;
-  repeat(atom.text, least, most, lazy);
+  if (least != most) ++choices_;
+  is_endless_ = is_endless_ || most == UINT64_MAX;
+  repeat(atom, least, most, lazy);
   return true;
 }
 
-void Translator::repeat(std::string& text, std::uint64_t least, std::uint64_t most, bool lazy) {
+void Translator::repeat(Atom& atom, std::uint64_t least, std::uint64_t most, bool lazy) {
   if (engine_ == Engine::kNone) return;
-  constexpr std::uint64_t kOnce = 1000;
+  auto& text = atom.text;
+  auto& extent = atom.extent;
+  const auto once = std::max<std::uint64_t>(1, 1000 / extent.repeats);
   constexpr std::uint64_t kLargest = 60'000;
   const auto counted = [&](std::uint64_t from, std::uint64_t to) {
     auto quantity = to == UINT64_MAX ? fmt::format("{{{},}}", from) : fmt::format("{{{},{}}}", from, to);
@@ -180,19 +198,21 @@ void Translator::repeat(std::string& text, std::uint64_t least, std::uint64_t mo
     return (is_one(text) ? text : "(?:" + text + ")") + quantity + (lazy ? "?" : "");
   };
   const auto top = most == UINT64_MAX ? least : most;
-  const auto longer = top <= kLargest ? text.size() * (top / kOnce) : 0;
+  const auto longer = top <= kLargest ? text.size() * (top / once) : 0;
+  extent.positions = std::min(extent.positions * std::clamp<std::uint64_t>(top, 1, kLargest), kMostPositions);
+  extent.repeats *= std::clamp<std::uint64_t>(top, 1, once);
   if (engine_ == Engine::kRe2) expanded_ += longer;
-  if (engine_ == Engine::kPcre2 || top <= kOnce || top > kLargest || longer > (1U << 16) || expanded_ > (1U << 20)) {
-    if (engine_ == Engine::kRe2 && top > kOnce) out_.needs_backtracking = true;
+  if (engine_ == Engine::kPcre2 || top <= once || top > kLargest || longer > (1U << 16) || expanded_ > (1U << 20)) {
+    out_.is_long = out_.is_long || top > once;
     text = counted(least, most);
     return;
   }
   std::string all = "(?:";
-  for (auto left = least; left > 0; left -= std::min(left, kOnce)) all += counted(std::min(left, kOnce), std::min(left, kOnce));
+  for (auto left = least; left > 0; left -= std::min(left, once)) all += counted(std::min(left, once), std::min(left, once));
   if (most == UINT64_MAX) {
     all += counted(0, UINT64_MAX);
   } else {
-    for (auto left = most - least; left > 0; left -= std::min(left, kOnce)) all += counted(0, std::min(left, kOnce));
+    for (auto left = most - least; left > 0; left -= std::min(left, once)) all += counted(0, std::min(left, once));
   }
   text = all + ")";
 }

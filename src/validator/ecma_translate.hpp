@@ -32,6 +32,9 @@ struct Translated {
   std::string pattern{};
   bool needs_backtracking = false;  // look-around, back-references, or what RE2 does not know
   bool is_plain = false;            // ^?, items, $?
+  bool is_long = false;             // too long to be written out for RE2, which repeats no more than 1000 times
+  bool is_one_way = false;          // begins at the start and has but one choice to make: how often one of its parts is repeated
+  std::uint64_t positions = 0;      // places in it that a match may have reached at once; 0 where they pass as the text does
   bool at_start = false;
   bool at_end = false;
   std::vector<PlainItem> items{};

@@ -21,12 +21,19 @@ namespace setget::inline v0::detail::schema {
 // The short name of a general category of Unicode, whichever name it is called by.
 std::optional<std::string_view> category(std::string_view name);
 
+// How much of it there is once repetitions with a number are written out.
+struct Extent {
+  std::uint64_t repeats = 1;    // the most numbers of repetitions within each other, multiplied
+  std::uint64_t positions = 0;  // sets and other single steps
+};
+
 // One atom: a set, or sets and properties of Unicode that the engine knows, or something else (a group, an assertion).
 struct Atom {
   std::string text{};
   CharSet set{};
   bool is_set = false;  // `set` says all
   bool can_repeat = true;
+  Extent extent{.positions = 1};
 };
 
 class Translator {
@@ -69,8 +76,8 @@ class Translator {
   bool number(std::uint64_t& value);
   bool braces(std::uint64_t& least, std::uint64_t& most);
   bool quantifier(Atom& atom, PlainItem& item);
-  // RE2 repeats at most 1000 times: more is written as a sequence.
-  void repeat(std::string& text, std::uint64_t least, std::uint64_t most, bool lazy);
+  // RE2 repeats at most 1000 times, repetitions within each other multiplied: more is written as a sequence.
+  void repeat(Atom& atom, std::uint64_t least, std::uint64_t most, bool lazy);
   // Whether a quantifier after it concerns all of it.
   static bool is_one(const std::string& text);
   bool group(Atom& atom, std::size_t depth);
@@ -97,6 +104,9 @@ class Translator {
   Engine engine_;
   bool behind_apart_;
   std::size_t expanded_ = 0;  // bytes that repetitions were written out as
+  Extent extent_{};           // of the innermost disjunction so far
+  std::size_t choices_ = 0;   // how often something is repeated, which alternative is taken
+  bool is_endless_ = false;   // something is repeated without end
   bool has_references_ = false;
   bool has_groups_apart_ = false;
   std::size_t at_ = 0;

@@ -31,7 +31,7 @@ bool Eval::counted_length_holds(const StringPart& part, std::string_view text) c
 }
 
 bool Eval::pattern(const Regex& regex, std::string_view text) {
-  if (!spend(1 + text.size() / 16)) return false;
+  if (!spend(regex.steps(text.size()))) return false;
   switch (regex.search(text)) {
     case RegexMatch::kYes:
       return true;

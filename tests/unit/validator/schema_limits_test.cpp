@@ -143,4 +143,46 @@ TEST(JsonSchemaLimits, a_text_is_found_to_be_a_pattern_or_none_in_time_linear_in
   EXPECT_LT(*allocated_bytes() - before, 10u << 20);
 }
 
+// PCRE2 would take them, and then go over its steps on some of the texts.
+TEST(JsonSchemaLimits, a_pattern_too_large_for_re2_is_refused_by_name) {
+  const std::string large = R"j({"items": {"pattern": "(?:[\\p{L}\\p{N}]{1,1000}x)*y"}})j";
+  is_too_large(large, "#/items/pattern");
+  const auto refused = Validator::compile(large);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("8388608 bytes (max_pattern_memory)"), std::string::npos);
+  EXPECT_TRUE(Validator::compile(large, {.limits = {.max_pattern_memory = 64u << 20}}));
+  const auto one_way = Validator::compile(R"j({"pattern": "^[\\p{L}\\p{N}]{1,1000}$"})j");
+  ASSERT_TRUE(one_way) << "here PCRE2 has no choice but of one number";
+  EXPECT_TRUE(*one_way->is_valid(in_quotes(repeated(1000, "a"))));
+  EXPECT_FALSE(*one_way->is_valid(in_quotes(repeated(1001, "a"))));
+}
+
+TEST(JsonSchemaLimits, repetitions_within_repetitions_are_searched_in_linear_time) {
+  const auto validator = Validator::compile(R"j({"pattern": "(?:[ab]{1,63}){2,100}(?:c{30}){40}d"})j");
+  ASSERT_TRUE(validator) << validator.error().describe();
+  EXPECT_TRUE(*validator->is_valid(in_quotes("ab" + repeated(1200, "c") + "d")));
+  EXPECT_FALSE(*validator->is_valid(in_quotes("a" + repeated(1200, "c") + "d")));
+  EXPECT_FALSE(*validator->is_valid(in_quotes("ab" + repeated(1199, "c") + "d")));
+  const auto verdict = validator->is_valid(in_quotes(repeated(10'000, "ab")));
+  ASSERT_TRUE(verdict) << verdict.error().describe();
+  EXPECT_FALSE(*verdict);
+}
+
+// Where there are too many states for an automaton RE2 goes on without one, at the cost of all of them for each byte.
+TEST(JsonSchemaLimits, a_search_is_counted_by_what_it_may_have_to_look_at) {
+  std::string text;
+  std::uint32_t random = 1;
+  for (int i = 0; i < 50'000; ++i) text += ((random = random * 1664525 + 1013904223) >> 31) != 0 ? 'a' : 'b';
+  const auto verdict_of = [&](const std::string& pattern) {
+    const auto validator = Validator::compile(R"({"pattern": ")" + pattern + "\"}", {.limits = {.max_steps = 1'000'000}});
+    return validator ? validator->is_valid(in_quotes(text)) : validator.error();
+  };
+  const auto many = verdict_of("(?:a|b)*a(?:a|b){1000}c");
+  ASSERT_FALSE(many);
+  EXPECT_EQ(many.error().code(), ErrorCode::kTooLarge);
+  const auto few = verdict_of("^(?:a+|b+)*$");
+  ASSERT_TRUE(few) << few.error().describe();
+  EXPECT_TRUE(*few);
+}
+
 }  // namespace
