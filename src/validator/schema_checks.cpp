@@ -92,9 +92,9 @@ bool Eval::bound_holds(const Bound& bound, const Number& number, int sign) {
 }
 
 bool Eval::multiple_holds(const Bound& bound, const Number& number) {
-  std::uint64_t work = 0;
-  const bool holds = is_multiple(number, bound.number, work);
-  return spend(work / 8) && holds;
+  const auto answer = is_multiple(number, bound.number, steps_);
+  if (answer == Multiple::kOverBudget) halt(Stop::kSteps);
+  return answer == Multiple::kYes;
 }
 
 bool Eval::any_number(const NumberPart& part, std::size_t at) {

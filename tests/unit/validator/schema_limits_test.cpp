@@ -185,4 +185,19 @@ TEST(JsonSchemaLimits, a_search_is_counted_by_what_it_may_have_to_look_at) {
   EXPECT_TRUE(*few);
 }
 
+TEST(JsonSchemaLimits, long_division_is_counted_before_it_is_done) {
+  const auto digits = [](std::size_t count) { return "1" + repeated(count - 2, "3") + "7"; };
+  const auto validator = Validator::compile(R"({"multipleOf": )" + digits(200'000) + "}");
+  ASSERT_TRUE(validator);
+  const auto began = std::chrono::steady_clock::now();
+  const auto verdict = validator->is_valid(digits(200'001));
+  ASSERT_FALSE(verdict);
+  EXPECT_EQ(verdict.error().code(), ErrorCode::kTooLarge);
+  EXPECT_FALSE(*validator->is_valid(digits(199'999))) << "less than its divisor";
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+  const auto small = Validator::compile(R"({"multipleOf": )" + digits(30) + "}");
+  EXPECT_TRUE(*small->is_valid(digits(30) + "e1000"));
+  EXPECT_FALSE(*small->is_valid(digits(60)));
+}
+
 }  // namespace
