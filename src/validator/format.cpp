@@ -183,6 +183,8 @@ bool is_relative_json_pointer(std::string_view text) noexcept {
   return text == "#" || is_json_pointer(text);
 }
 
+std::uint64_t format_weight(FormatCheck check) noexcept { return check == is_ecma_regex ? 256 : 4; }
+
 FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcept {
   using json_schema::Draft;
   struct Known {
