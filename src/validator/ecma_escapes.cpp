@@ -11,6 +11,10 @@ bool Translator::back_reference(Atom& atom, std::uint64_t which) {
   out_.needs_backtracking = true;
   out_.is_plain = false;
   has_references_ = true;
+  atom.extent.can_be_empty = true;
+  const auto& group = captures_[which];
+  references_.push_back(
+      {.group = which, .at = at_, .is_early = !group.is_closed, .is_sure = group.is_closed && is_within(here_, group.home)});
   atom.text = fmt::format("\\g{{{}}}", which);
   if (engine_ == Engine::kPcre2) atom.text = "(?:" + atom.text + ")";
   return true;

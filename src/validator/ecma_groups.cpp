@@ -28,11 +28,42 @@ void Translator::count_groups() {
   }
 }
 
+bool Translator::is_within(std::size_t alternative, std::size_t outer) const {
+  if (outer == kNowhere) return false;
+  while (alternatives_[alternative].depth > alternatives_[outer].depth) alternative = alternatives_[alternative].outer;
+  return alternative == outer;
+}
+
+void Translator::repeat_captures(std::size_t groups, std::size_t references, const Atom& atom, const PlainItem& times) {
+  // ECMA-262 takes no repetition of nothing beyond those that must be; PCRE2 takes one, and the groups are then empty.
+  const bool ends_empty = atom.extent.can_be_empty && times.max > 1 && times.max > times.min;
+  for (auto number = groups + 1; number <= opened_; ++number) {
+    auto& capture = captures_[number];
+    capture.may_be_old = capture.may_be_old || ends_empty || (times.max > 1 && capture.home != here_);
+    if (ends_empty || times.min == 0) capture.home = kNowhere;
+  }
+  for (auto i = references; i < references_.size() && times.max > 1; ++i) {
+    const auto& one = references_[i];
+    if (one.is_early && one.group > groups && one.group <= opened_) captures_[one.group].may_be_old = true;
+  }
+}
+
+bool Translator::references_hold() {
+  for (const auto& one : references_) {
+    if (one.is_sure || !captures_[one.group].may_be_old) continue;
+    at_ = one.at;
+    code_ = ErrorCode::kUnsupported;
+    return fail("a reference to a group that has not matched in each repetition of what it stands in");
+  }
+  return true;
+}
+
 bool Translator::group(Atom& atom, std::size_t depth) {
   out_.is_plain = false;
   const auto saved = flags_;
   std::string opening = "(?:";
   std::string closing = ")";
+  bool captures = false;
   ++at_;
   if (take("?:")) {
   } else if (take("?=")) {
@@ -49,12 +80,14 @@ bool Translator::group(Atom& atom, std::size_t depth) {
     std::string name;
     if (!group_name(name)) return false;
     if (!may_name(name)) return fail("two groups of one name");
-    if (engine_ == Engine::kPcre2) opening = "(";
+    captures = true;
   } else if (peek() == '?') {
     if (!modifiers(opening)) return false;
-  } else if (engine_ == Engine::kPcre2) {
-    opening = "(";
+  } else {
+    captures = true;
   }
+  if (captures && engine_ == Engine::kPcre2) opening = "(";
+  const auto number = captures ? ++opened_ : 0;
   std::string inner;
   const auto outer = std::exchange(extent_, Extent{});
   if (!disjunction(inner, depth + 1)) return false;
@@ -62,6 +95,7 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   ++at_;
   flags_ = saved;
   atom.extent = std::exchange(extent_, outer);
+  if (captures) captures_[number] = {.home = here_, .is_closed = true};
   atom.text = opening + inner + closing;
   return true;
 }

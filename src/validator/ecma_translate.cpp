@@ -14,9 +14,11 @@ constexpr std::uint64_t kMostPositions = std::uint64_t{1} << 30;
 Result<Translated> Translator::run() {
   out_.is_plain = engine_ == Engine::kRe2;
   count_groups();
+  captures_.resize(groups_ + 1);
   std::string text;
   if (!disjunction(text, 0)) return error();
   if (at_ < in_.size()) return fail("unmatched ')'"), error();
+  if (engine_ == Engine::kPcre2 && !references_hold()) return error();
   out_.can_be_apart = out_.can_be_apart && !(has_references_ && has_groups_apart_);
   out_.pattern = std::move(text);
   out_.is_one_way = out_.at_start && choices_ <= 1;
@@ -28,6 +30,8 @@ bool Translator::disjunction(std::string& text, std::size_t depth) {
   if (depth > 200) return fail("groups nested deeper than 200");
   const auto outer = here_;
   const auto number = disjunctions_++;
+  const auto groups = opened_;
+  const auto first = alternatives_.size();
   while (true) {
     here_ = alternatives_.size();
     alternatives_.push_back({.outer = outer, .disjunction = number, .depth = depth});
@@ -38,20 +42,30 @@ bool Translator::disjunction(std::string& text, std::size_t depth) {
     text += '|';
     out_.is_plain = false;
   }
+  const bool is_only = here_ == first;
+  // Where there is no other way, what is in it is on each way through what it stands in.
+  for (auto group = groups + 1; group <= opened_ && is_only; ++group) {
+    if (captures_[group].home == here_) captures_[group].home = outer;
+  }
   here_ = outer;
   return true;
 }
 
 bool Translator::alternative(std::string& text, std::size_t depth) {
+  bool can_be_empty = true;
   while (more() && peek() != '|' && peek() != ')') {
     Atom atom;
     const auto before = choices_;
+    const auto groups = opened_;
+    const auto references = references_.size();
     if (!term(atom, depth)) return false;
     const auto within = choices_ - before;
     PlainItem item;
     if (!quantifier(atom, item)) return false;
     // Repeated, what is chosen within it is chosen each time.
     if (item.max > 1) choices_ += within;
+    repeat_captures(groups, references, atom, item);
+    can_be_empty = can_be_empty && (atom.extent.can_be_empty || !atom.can_repeat || item.min == 0);
     extent_.repeats = std::max(extent_.repeats, atom.extent.repeats);
     extent_.positions = std::min(extent_.positions + atom.extent.positions, kMostPositions);
     // Without an engine nothing is gathered: each group would be copied once for each that it stands in.
@@ -64,6 +78,7 @@ bool Translator::alternative(std::string& text, std::size_t depth) {
       out_.is_plain = false;
     }
   }
+  extent_.can_be_empty = extent_.can_be_empty || can_be_empty;
   return true;
 }
 

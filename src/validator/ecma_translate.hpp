@@ -42,7 +42,8 @@ struct Translated {
   bool can_be_apart = true;  // every look-behind can stand apart: RE2 takes it, and no reference counts its groups
 };
 
-// Error: kInvalidArgument with the position of what is not of ECMA-262. `behind_apart`: look-behinds are put into Translated::behind; for
+// Errors: kInvalidArgument with the position of what is not of ECMA-262; kUnsupported with that of a reference to what the engine keeps and
+// ECMA-262 forgets. `behind_apart`: look-behinds are put into Translated::behind; for
 // kPcre2, which knows none of varying length.
 Result<Translated> translate(std::string_view pattern, Engine engine, bool behind_apart = false);
 

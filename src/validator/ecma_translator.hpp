@@ -25,6 +25,7 @@ std::optional<std::string_view> category(std::string_view name);
 struct Extent {
   std::uint64_t repeats = 1;    // the most numbers of repetitions within each other, multiplied
   std::uint64_t positions = 0;  // sets and other single steps
+  bool can_be_empty = false;
 };
 
 // One atom: a set, or sets and properties of Unicode that the engine knows, or something else (a group, an assertion).
@@ -48,9 +49,7 @@ class Translator {
     bool dot_all = false;
   };
 
-  Error error() const {
-    return Error(ErrorCode::kInvalidArgument, fmt::format("regular expression: byte {}: {}", at_, problem_)).at_position(at_);
-  }
+  Error error() const { return Error(code_, fmt::format("regular expression: byte {}: {}", at_, problem_)).at_position(at_); }
   bool fail(std::string_view what) {
     if (problem_.empty()) problem_ = what;
     return false;
@@ -89,6 +88,11 @@ class Translator {
   // Whether a group of this name may stand here: not where another of that name can match too (ECMA-262 of 2025).
   bool may_name(const std::string& name);
   bool are_apart(std::size_t one, std::size_t other) const;
+  bool is_within(std::size_t alternative, std::size_t outer) const;
+  // What a quantifier does to the groups and references of its atom, which are those from there on: see Capture.
+  void repeat_captures(std::size_t groups, std::size_t references, const Atom& atom, const PlainItem& times);
+  // False, and an error, for a reference that PCRE2 would take for something else.
+  bool references_hold();
   bool named_reference(Atom& atom, const std::string& name);
   bool back_reference(Atom& atom, std::uint64_t which);
   bool atom_escape(Atom& atom);
@@ -112,6 +116,7 @@ class Translator {
   std::size_t at_ = 0;
   Translated out_;
   std::string problem_;
+  ErrorCode code_ = ErrorCode::kInvalidArgument;
   Flags flags_;
   std::size_t groups_ = 0;                                             // that capture
   std::unordered_map<std::string, std::vector<std::size_t>> numbers_;  // of those with a name
@@ -125,6 +130,23 @@ class Translator {
   std::size_t here_ = 0;  // the innermost of them
   std::size_t disjunctions_ = 0;
   std::unordered_map<std::string, std::size_t> named_;  // where the last group of a name stands
+  // ECMA-262 forgets what the groups of a repeated part have matched whenever it begins anew, PCRE2 does not. So a reference is understood
+  // only where that makes no difference: where its group has surely matched since.
+  struct Capture {
+    std::size_t home = kNowhere;  // the outermost alternative of which each way leads through the group
+    bool is_closed = false;
+    bool may_be_old = false;  // a part that is repeated can be passed without it
+  };
+  struct Reference {
+    std::size_t group = 0;
+    std::size_t at = 0;
+    bool is_early = false;  // before the end of its group
+    bool is_sure = false;   // wherever it stands, its group has been passed
+  };
+  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+  std::vector<Capture> captures_;  // by number, from 1
+  std::vector<Reference> references_;
+  std::size_t opened_ = 0;  // groups so far
 };
 
 }  // namespace setget::inline v0::detail::schema
