@@ -201,14 +201,16 @@ bool Translator::property(CharSet& set, std::string& properties, bool negated) {
   } else if (key.empty() || key == "General_Category" || key == "gc") {
     const auto found = category(value);
     if (!found && !key.empty()) return fail("not a general category of Unicode");
+    if (!found && !is_binary_property(value)) return fail("not a property of Unicode");
     // A binary property: only PCRE2 knows those. For RE2 "other" does not include what is not assigned.
     if (!found || *found == "C") out_.needs_backtracking = true;
     written = found ? (*found == "LC" ? "L&" : std::string(*found)) : std::string(value);
-  } else if (key == "Script" || key == "sc") {
-    written = (engine_ == Engine::kPcre2 ? "sc:" : "") + std::string(value);
-  } else if (key == "Script_Extensions" || key == "scx") {
-    out_.needs_backtracking = true;
-    written = "scx:" + std::string(value);
+  } else if (key == "Script" || key == "sc" || key == "Script_Extensions" || key == "scx") {
+    const auto found = script(value);
+    if (!found) return fail("not a script of Unicode");
+    const bool extended = key == "Script_Extensions" || key == "scx";
+    if (extended) out_.needs_backtracking = true;
+    written = (extended ? "scx:" : (engine_ == Engine::kPcre2 ? "sc:" : "")) + std::string(*found);
   } else {
     return fail("not a property of Unicode");
   }

@@ -1,5 +1,6 @@
 // Translator: reads a pattern of ECMA-262 by descent and writes it in an engine's words. ecma_translate.cpp has the terms and quantifiers,
-// ecma_groups.cpp the groups, ecma_classes.cpp the character classes, ecma_escapes.cpp what begins with a backslash. Private to the
+// ecma_groups.cpp the groups, ecma_classes.cpp the character classes, ecma_escapes.cpp what begins with a backslash,
+// ecma_properties.cpp the names of Unicode's properties. Private to the
 // validator. One object per pattern.
 #pragma once
 
@@ -20,6 +21,9 @@ namespace setget::inline v0::detail::schema {
 
 // The short name of a general category of Unicode, whichever name it is called by.
 std::optional<std::string_view> category(std::string_view name);
+// The long name of a script, whichever name it is called by.
+std::optional<std::string_view> script(std::string_view name);
+bool is_binary_property(std::string_view name);
 
 // How much of it there is once repetitions with a number are written out.
 struct Extent {
