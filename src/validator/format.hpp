@@ -36,6 +36,9 @@ bool is_iri_reference(std::string_view text) noexcept;
 bool is_uri_template(std::string_view text) noexcept;
 bool is_uuid(std::string_view text) noexcept;
 bool is_json_pointer(std::string_view text) noexcept;
+// Levels up, then "#" or a pointer: draft-handrews-relative-json-pointer-01 and -02, to which draft 7 and 2019-09 refer.
+bool is_upward_json_pointer(std::string_view text) noexcept;
+// The same with steps aside in between: draft-bhutton-relative-json-pointer-00, to which 2020-12 refers.
 bool is_relative_json_pointer(std::string_view text) noexcept;
 
 }  // namespace setget::inline v0::detail::schema
