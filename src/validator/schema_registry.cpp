@@ -132,12 +132,12 @@ Result<Resource*> Registry::add_document(std::string_view text, const UriReferen
   const auto number = static_cast<std::uint32_t>(documents_.size());
   documents_.push_back(std::move(document));
   document_roots_.push_back(nullptr);
-  custom_metaschemas_.push_back(nullptr);
   places_.emplace_back(payload_of(this->tape(number).words[0]) + 1);
   const auto tape = this->tape(number);
   auto dialect = fallback;
   // Known by the URI it was fetched from even while its metaschema, which may be itself, is looked at.
   auto* resource = new_resource(number, 1, uri, dialect);
+  resource->begins_dialect = true;
   document_roots_[number] = resource;
   if (tag_of(tape.words[1]) == '{') {
     const auto schema_at = member(tape, 1, "$schema");
@@ -147,7 +147,7 @@ Result<Resource*> Registry::add_document(std::string_view text, const UriReferen
       auto found = dialect_of(own, &custom, 0);
       if (!found) return found.error();
       dialect = *found;
-      custom_metaschemas_[number] = custom;
+      resource->metaschema = custom;
     }
   }
   resource->dialect = dialect;
@@ -274,11 +274,13 @@ Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Res
   const auto own_schema = without_empty_fragment(string_at(tape, member(tape, at, "$schema")));
   const auto identifier_of = [&](Draft draft) { return string_at(tape, member(tape, at, draft == Draft::kDraft4 ? "id" : "$id")); };
   auto identifier = identifier_of(dialect.draft);
-  if (!is_document_root && !own_schema.empty() && own_schema != without_empty_fragment(metaschema_uri(dialect.draft))) {
+  auto* metaschema = resource->metaschema;
+  if (!is_document_root && !own_schema.empty() && (metaschema || own_schema != without_empty_fragment(metaschema_uri(dialect.draft)))) {
     Draft other{};
     if (identifier.empty() && find_draft(own_schema, other)) identifier = identifier_of(other);
     if (!identifier.empty()) {
-      auto found = dialect_of(own_schema, nullptr, 0);
+      metaschema = nullptr;
+      auto found = dialect_of(own_schema, &metaschema, 0);
       if (!found) return found.error();
       dialect = *found;
     }
@@ -305,7 +307,10 @@ Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Res
   if (const auto known = by_uri_.find(text); known != by_uri_.end() && known->second->document == document && known->second->root != at) {
     if (known->second->root != 1) return error(here, keyword, fmt::format("{} names two schemas", text));
   }
-  return new_resource(document, at, UriReference::parse(text), dialect);
+  auto* made = new_resource(document, at, UriReference::parse(text), dialect);
+  made->metaschema = metaschema;
+  made->begins_dialect = metaschema != resource->metaschema || dialect.draft != resource->dialect.draft;
+  return made;
 }
 
 Result<void> Registry::anchors(std::uint32_t document, std::size_t at, Resource* resource, bool is_root) {

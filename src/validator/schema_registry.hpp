@@ -26,6 +26,8 @@ struct Resource {
   UriReference uri{};
   std::string uri_text{};
   Dialect dialect{};
+  Resource* metaschema = nullptr;  // what its $schema names, where that is none of the built-in ones
+  bool begins_dialect = false;     // it is a document, or names another metaschema than that of what it stands in
   std::map<std::string, std::size_t, std::less<>> anchors{};
   std::map<std::string, std::size_t, std::less<>> dynamic_anchors{};  // "" stands for $recursiveAnchor
 };
@@ -60,8 +62,6 @@ class Registry {
   const std::vector<std::shared_ptr<const SchemaDocument>>& documents() const noexcept { return documents_; }
   const std::deque<Resource>& resources() const noexcept { return resources_; }
   Resource* document_root(std::uint32_t document) const { return document_roots_[document]; }
-  // The metaschema that the document's $schema names where that is none of the built-in ones; else null.
-  Resource* custom_metaschema(std::uint32_t document) const { return custom_metaschemas_[document]; }
   // Where a resource begins, as a JSON Pointer from the root of its document.
   std::string pointer_in_document(const Resource& resource) const { return pointer_to(tape(resource.document), 1, resource.root); }
   // The place of a keyword for messages.
@@ -87,7 +87,6 @@ class Registry {
   const json_schema::Options& options_;
   std::vector<std::shared_ptr<const SchemaDocument>> documents_;
   std::vector<Resource*> document_roots_;
-  std::vector<Resource*> custom_metaschemas_;
   std::deque<Resource> resources_;
   std::unordered_map<std::string, Resource*> by_uri_;
   std::vector<std::vector<const Place*>> places_;  // by document and place on its tape

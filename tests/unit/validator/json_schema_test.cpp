@@ -103,6 +103,35 @@ TEST(JsonSchema, a_resource_of_another_draft_excuses_none_beside_it) {
   }
 }
 
+TEST(JsonSchema, a_resource_of_another_draft_is_checked_against_the_metaschema_of_that) {
+  const auto field_of = [](const std::string& schema, const Options& options = {}) {
+    const auto refused = json_schema::Validator::compile(schema, options);
+    return refused ? std::string("(compiles)") : refused.error().field();
+  };
+  const auto within = [](const std::string& resource) { return R"({"$defs": {"a": )" + resource + "}}"; };
+  const std::string seven = R"("$id": "http://x/", "$schema": "http://json-schema.org/draft-07/schema#")";
+  EXPECT_EQ(field_of(within("{" + seven + R"(, "properties": {"b": {"uniqueItems": "yes"}}})")), "#/$defs/a/properties/b/uniqueItems");
+  EXPECT_EQ(field_of(within("{" + seven + R"(, "examples": 1})")), "#/$defs/a/examples");
+  EXPECT_EQ(field_of(within("{" + seven + R"(, "prefixItems": 1, "items": [true]})")), "(compiles)") << "it knows no prefixItems";
+  // One of the outer draft within that again.
+  EXPECT_EQ(
+      field_of(within("{" + seven +
+                      R"(, "not": {"$id": "http://y/", "$schema": "https://json-schema.org/draft/2020-12/schema", "items": [true]}})")),
+      "#/$defs/a/not/items");
+  EXPECT_EQ(field_of(R"({"x": {"$id": "http://x/", "$schema": "http://json-schema.org/draft-04/schema#", "id": "http://x/", "required": []},
+                         "$ref": "#/x"})"),
+            "#/x/required")
+      << "where no keyword but a reference leads";
+  // A metaschema of the host's own.
+  const Options own{.loader = [](std::string_view) -> Result<std::string> {
+    return std::string(
+        R"({"$id": "http://m/", "$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"title": {"maxLength": 3}}})");
+  }};
+  const std::string short_title = R"({"$id": "http://x/", "$schema": "http://m/", "title": )";
+  EXPECT_EQ(field_of(within(short_title + R"("long"})"), own), "#/$defs/a/title");
+  EXPECT_EQ(field_of(within(short_title + R"("abc"})"), own), "(compiles)");
+}
+
 TEST(JsonSchema, large_objects_are_compared_and_wide_schemas_searched_for_loops_in_time) {
   constexpr int kCount = 50'000;
   std::string first;
