@@ -42,7 +42,7 @@ class PlainRegex final : public Regex {
     return regex;
   }
 
-  RegexMatch search(std::string_view text) const override {
+  RegexMatch look(std::string_view text, bool /*with_all*/) const override {
     if (at_start_) return matches(text) ? RegexMatch::kYes : RegexMatch::kNo;
     for (std::size_t at = 0;; ++at) {
       if (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) continue;

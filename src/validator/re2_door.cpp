@@ -18,7 +18,7 @@ class Re2Regex final : public Regex {
   bool is_too_large() const {
     return regex_.error_code() == re2::RE2::ErrorPatternTooLarge || regex_.error_code() == re2::RE2::ErrorRepeatSize;
   }
-  RegexMatch search(std::string_view text) const override {
+  RegexMatch look(std::string_view text, bool /*with_all*/) const override {
     const re2::StringPiece piece(text.data(), text.size());
     return regex_.Match(piece, 0, piece.size(), re2::RE2::UNANCHORED, nullptr, 0) ? RegexMatch::kYes : RegexMatch::kNo;
   }

@@ -33,14 +33,16 @@ bool Eval::counted_length_holds(const StringPart& part, std::string_view text) n
 }
 
 bool Eval::pattern(const Regex& regex, std::string_view text) {
-  if (!spend(regex.steps(text.size()))) return false;
-  switch (regex.search(text)) {
+  switch (regex.search(text, steps_)) {
     case RegexMatch::kYes:
       return true;
     case RegexMatch::kNo:
       return false;
     case RegexMatch::kOverBudget:
       halt(Stop::kPattern);
+      break;
+    case RegexMatch::kOutOfSteps:
+      halt(Stop::kSteps);
   }
   return false;
 }

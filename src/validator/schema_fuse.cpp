@@ -209,7 +209,7 @@ class Fuser {
   const Node* all_of(Nodes& nodes) {
     if (nodes.empty()) return nullptr;
     std::ranges::sort(nodes, {}, [](const Node* one) { return std::pair(one->document, one->at); });
-    nodes.erase(std::ranges::unique(nodes).begin(), nodes.end());
+    nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
     if (nodes.size() == 1) return nodes.front();
     auto& known = all_of_[nodes];
     if (known) return known;

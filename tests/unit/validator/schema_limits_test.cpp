@@ -185,6 +185,33 @@ TEST(JsonSchemaLimits, a_search_is_counted_by_what_it_may_have_to_look_at) {
   EXPECT_TRUE(*few);
 }
 
+// Within so many steps, for the verdict and for the list of violations alike.
+void takes_more_than(std::size_t steps, const std::string& schema, const std::string& document) {
+  const auto validator = Validator::compile(schema, {.assert_formats = true, .assert_content = true, .limits = {.max_steps = steps}});
+  ASSERT_TRUE(validator) << validator.error().describe();
+  const auto verdict = validator->is_valid(document);
+  EXPECT_TRUE(!verdict && verdict.error().code() == ErrorCode::kTooLarge) << "verdict: " << schema.substr(0, 200);
+  const auto report = validator->validate(document);
+  EXPECT_TRUE(!report && report.error().code() == ErrorCode::kTooLarge) << "report: " << schema.substr(0, 200);
+}
+
+// What PCRE2 tries is bounded for each search, so all searches together need a bound too.
+TEST(JsonSchemaLimits, searches_that_try_much_are_counted_by_what_they_may_try) {
+  const std::string tries_much = R"("^(?=(a+)+$).*b")";
+  const auto texts = [](int count) { return "[" + listed(count, [](int) { return in_quotes(repeated(13, "a") + "!b"); }) + "]"; };
+  const auto schema = R"({"items": {"pattern": )" + tries_much + "}}";
+  const auto few = Validator::compile(schema, {.limits = {.max_steps = 10'000'000}});
+  ASSERT_TRUE(few) << few.error().describe();
+  const auto verdict = few->is_valid(texts(5));
+  ASSERT_TRUE(verdict) << verdict.error().describe();
+  EXPECT_FALSE(*verdict);
+  takes_more_than(10'000'000, R"({"items": {"not": {"pattern": )" + tries_much + "}}}", texts(1000));
+  std::string names;
+  for (int i = 0; i < 100; ++i) names += (i > 0 ? ", \"" : "\"") + repeated(13, "a") + "!b" + std::to_string(i) + R"(": {})";
+  is_too_large(R"({"patternProperties": {)" + tries_much + R"(: {"minLength": 1}}, "properties": {)" + names + "}}", "#/patternProperties",
+               {.limits = {.max_steps = 10'000'000}});
+}
+
 TEST(JsonSchemaLimits, long_division_is_counted_before_it_is_done) {
   const auto digits = [](std::size_t count) { return "1" + repeated(count - 2, "3") + "7"; };
   const auto validator = Validator::compile(R"({"multipleOf": )" + digits(200'000) + "}");
@@ -198,16 +225,6 @@ TEST(JsonSchemaLimits, long_division_is_counted_before_it_is_done) {
   const auto small = Validator::compile(R"({"multipleOf": )" + digits(30) + "}");
   EXPECT_TRUE(*small->is_valid(digits(30) + "e1000"));
   EXPECT_FALSE(*small->is_valid(digits(60)));
-}
-
-// Within so many steps, for the verdict and for the list of violations alike.
-void takes_more_than(std::size_t steps, const std::string& schema, const std::string& document) {
-  const auto validator = Validator::compile(schema, {.assert_formats = true, .assert_content = true, .limits = {.max_steps = steps}});
-  ASSERT_TRUE(validator) << validator.error().describe();
-  const auto verdict = validator->is_valid(document);
-  EXPECT_TRUE(!verdict && verdict.error().code() == ErrorCode::kTooLarge) << "verdict: " << schema.substr(0, 200);
-  const auto report = validator->validate(document);
-  EXPECT_TRUE(!report && report.error().code() == ErrorCode::kTooLarge) << "report: " << schema.substr(0, 200);
 }
 
 std::string members(int count) {
