@@ -103,7 +103,9 @@ class FilterMaker {
       append(filter, all);
     }
     filter.names.build();
-    const auto set = [&](std::uint32_t name, std::size_t which) { return &filter.sets[first + (2 * name + which) * filter.words]; };
+    const auto set = [&](std::uint32_t name, std::size_t which) {
+      return &filter.sets[first + (std::size_t{2} * name + which) * filter.words];
+    };
     std::vector<ShapeList> members(count);  // of each name that has any, one for each shape
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const auto bit = std::uint64_t{1} << (i % 64);
