@@ -24,6 +24,7 @@ std::string Translator::escaped(std::uint32_t code) {
 }
 
 std::string Translator::shown(const CharSet& set, const std::string& properties, bool negated) const {
+  if (engine_ == Engine::kNone) return {};
   const auto& ranges = set.ranges();
   const bool is_one = ranges.size() == 1 && ranges[0].first == ranges[0].second;
   if (!negated && properties.empty() && is_one && (ranges[0].first < 0xD800 || ranges[0].first > 0xDFFF)) return escaped(ranges[0].first);

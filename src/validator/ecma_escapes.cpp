@@ -7,26 +7,30 @@
 namespace setget::inline v0::detail::schema {
 
 bool Translator::back_reference(Atom& atom, std::uint64_t which) {
-  if (which > names_.size()) return fail("a reference to a group that is not there");
+  if (which > groups_) return fail("a reference to a group that is not there");
   out_.needs_backtracking = true;
   out_.is_plain = false;
   has_references_ = true;
+  atom.extent.can_be_empty = true;
+  const auto& group = captures_[which];
+  references_.push_back(
+      {.group = which, .at = at_, .is_early = !group.is_closed, .is_sure = group.is_closed && is_within(here_, group.home)});
   atom.text = fmt::format("\\g{{{}}}", which);
   if (engine_ == Engine::kPcre2) atom.text = "(?:" + atom.text + ")";
   return true;
 }
 
 // Of groups of one name only one has matched; the others stand for nothing, which always matches.
-bool Translator::named_reference(Atom& atom, std::string_view name) {
+bool Translator::named_reference(Atom& atom, const std::string& name) {
+  const auto known = numbers_.find(name);
+  if (known == numbers_.end()) return fail("a reference to a group that is not there");
+  if (engine_ == Engine::kNone) return true;
+  if (known->second.size() > 64) return fail("a reference to more than 64 groups of one name");
   std::string all;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < names_.size(); ++i) {
-    if (names_[i] != name) continue;
-    if (++count > 64) return fail("a reference to more than 64 groups of one name");
-    if (!back_reference(atom, i + 1)) return false;
+  for (const auto number : known->second) {
+    if (!back_reference(atom, number)) return false;
     all += atom.text;
   }
-  if (all.empty()) return fail("a reference to a group that is not there");
   atom.text = engine_ == Engine::kPcre2 ? "(?:" + all + ")" : all;
   return true;
 }
@@ -197,14 +201,16 @@ bool Translator::property(CharSet& set, std::string& properties, bool negated) {
   } else if (key.empty() || key == "General_Category" || key == "gc") {
     const auto found = category(value);
     if (!found && !key.empty()) return fail("not a general category of Unicode");
+    if (!found && !is_binary_property(value)) return fail("not a property of Unicode");
     // A binary property: only PCRE2 knows those. For RE2 "other" does not include what is not assigned.
     if (!found || *found == "C") out_.needs_backtracking = true;
     written = found ? (*found == "LC" ? "L&" : std::string(*found)) : std::string(value);
-  } else if (key == "Script" || key == "sc") {
-    written = (engine_ == Engine::kPcre2 ? "sc:" : "") + std::string(value);
-  } else if (key == "Script_Extensions" || key == "scx") {
-    out_.needs_backtracking = true;
-    written = "scx:" + std::string(value);
+  } else if (key == "Script" || key == "sc" || key == "Script_Extensions" || key == "scx") {
+    const auto found = script(value);
+    if (!found) return fail("not a script of Unicode");
+    const bool extended = key == "Script_Extensions" || key == "scx";
+    if (extended) out_.needs_backtracking = true;
+    written = (extended ? "scx:" : (engine_ == Engine::kPcre2 ? "sc:" : "")) + std::string(*found);
   } else {
     return fail("not a property of Unicode");
   }

@@ -17,13 +17,45 @@ void Translator::count_groups() {
       in_class = false;
     } else if (in_[i] == '(' && !in_class) {
       if (i + 1 == in_.size() || in_[i + 1] != '?') {
-        names_.emplace_back();
+        ++groups_;
       } else if (in_.substr(i, 3) == "(?<" && i + 3 < in_.size() && in_[i + 3] != '=' && in_[i + 3] != '!') {
-        const auto end = in_.find('>', i);
-        names_.emplace_back(in_.substr(i + 3, end == std::string_view::npos ? 0 : end - i - 3));
+        ++groups_;
+        const auto from = i + 3;
+        while (i + 1 < in_.size() && in_[i + 1] != '>' && in_[i + 1] != '(') ++i;  // "(" is of no name
+        if (i + 1 < in_.size() && in_[i + 1] == '>') numbers_[std::string(in_.substr(from, i + 1 - from))].push_back(groups_);
       }
     }
   }
+}
+
+bool Translator::is_within(std::size_t alternative, std::size_t outer) const {
+  if (outer == kNowhere) return false;
+  while (alternatives_[alternative].depth > alternatives_[outer].depth) alternative = alternatives_[alternative].outer;
+  return alternative == outer;
+}
+
+void Translator::repeat_captures(std::size_t groups, std::size_t references, const Atom& atom, const PlainItem& times) {
+  // ECMA-262 takes no repetition of nothing beyond those that must be; PCRE2 takes one, and the groups are then empty.
+  const bool ends_empty = atom.extent.can_be_empty && times.max > 1 && times.max > times.min;
+  for (auto number = groups + 1; number <= opened_; ++number) {
+    auto& capture = captures_[number];
+    capture.may_be_old = capture.may_be_old || ends_empty || (times.max > 1 && capture.home != here_);
+    if (ends_empty || times.min == 0) capture.home = kNowhere;
+  }
+  for (auto i = references; i < references_.size() && times.max > 1; ++i) {
+    const auto& one = references_[i];
+    if (one.is_early && one.group > groups && one.group <= opened_) captures_[one.group].may_be_old = true;
+  }
+}
+
+bool Translator::references_hold() {
+  for (const auto& one : references_) {
+    if (one.is_sure || !captures_[one.group].may_be_old) continue;
+    at_ = one.at;
+    code_ = ErrorCode::kUnsupported;
+    return fail("a reference to a group that has not matched in each repetition of what it stands in");
+  }
+  return true;
 }
 
 bool Translator::group(Atom& atom, std::size_t depth) {
@@ -31,6 +63,7 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   const auto saved = flags_;
   std::string opening = "(?:";
   std::string closing = ")";
+  bool captures = false;
   ++at_;
   if (take("?:")) {
   } else if (take("?=")) {
@@ -47,17 +80,22 @@ bool Translator::group(Atom& atom, std::size_t depth) {
     std::string name;
     if (!group_name(name)) return false;
     if (!may_name(name)) return fail("two groups of one name");
-    if (engine_ == Engine::kPcre2) opening = "(";
+    captures = true;
   } else if (peek() == '?') {
     if (!modifiers(opening)) return false;
-  } else if (engine_ == Engine::kPcre2) {
-    opening = "(";
+  } else {
+    captures = true;
   }
+  if (captures && engine_ == Engine::kPcre2) opening = "(";
+  const auto number = captures ? ++opened_ : 0;
   std::string inner;
+  const auto outer = std::exchange(extent_, Extent{});
   if (!disjunction(inner, depth + 1)) return false;
   if (!more() || peek() != ')') return fail("unterminated group");
   ++at_;
   flags_ = saved;
+  atom.extent = std::exchange(extent_, outer);
+  if (captures) captures_[number] = {.home = here_, .is_closed = true};
   atom.text = opening + inner + closing;
   return true;
 }
@@ -80,7 +118,7 @@ bool Translator::look_behind_apart(Atom& atom, bool negative, std::size_t depth)
     out_.can_be_apart = false;
     return true;
   }
-  has_groups_apart_ = has_groups_apart_ || !within.names_.empty();
+  has_groups_apart_ = has_groups_apart_ || within.groups_ > 0;
   out_.behind.push_back({.pattern = (saved.ignore_case ? "(?i:" : "(?:") + translated->pattern + ")", .negative = negative});
   atom.text = fmt::format("(?C{})", out_.behind.size());
   return true;
@@ -108,18 +146,23 @@ bool Translator::modifiers(std::string& opening) {
 }
 
 bool Translator::may_name(const std::string& name) {
-  const auto apart = [&](const std::vector<Alternative>& other) {
-    const auto length = std::min(way_.size(), other.size());
-    for (std::size_t i = 0; i < length && way_[i].disjunction == other[i].disjunction; ++i) {
-      if (way_[i].number != other[i].number) return true;
-    }
-    return false;
-  };
-  for (const auto& [known, way] : named_) {
-    if (known == name && !apart(way)) return false;
-  }
-  named_.emplace_back(name, way_);
+  // The last one speaks for those before it: what is met by this group and not by the last contains neither, for they come in order.
+  const auto [known, is_first] = named_.try_emplace(name, here_);
+  if (!is_first && !are_apart(known->second, here_)) return false;
+  known->second = here_;
   return true;
+}
+
+// Whether they stand in different alternatives of some disjunction.
+bool Translator::are_apart(std::size_t one, std::size_t other) const {
+  const auto& all = alternatives_;
+  while (all[one].depth > all[other].depth) one = all[one].outer;
+  while (all[other].depth > all[one].depth) other = all[other].outer;
+  while (all[one].disjunction != all[other].disjunction) {
+    one = all[one].outer;
+    other = all[other].outer;
+  }
+  return one != other;
 }
 
 bool Translator::group_name(std::string& name) {

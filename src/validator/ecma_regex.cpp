@@ -42,7 +42,7 @@ class PlainRegex final : public Regex {
     return regex;
   }
 
-  RegexMatch search(std::string_view text) const override {
+  RegexMatch look(std::string_view text, bool /*with_all*/) const override {
     if (at_start_) return matches(text) ? RegexMatch::kYes : RegexMatch::kNo;
     for (std::size_t at = 0;; ++at) {
       if (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) continue;
@@ -102,8 +102,11 @@ Result<std::unique_ptr<const Regex>> Regex::compile(std::string_view pattern, co
   if (!linear) return linear.error();
   if (auto plain = PlainRegex::make(*linear)) return plain;
   if (!linear->needs_backtracking) {
-    // What RE2 does not know (a script's short name, a category) PCRE2 may.
-    if (auto regex = make_re2(linear->pattern, limits)) return regex;
+    auto regex = make_re2(*linear, limits);
+    if (regex) return regex;
+    // What RE2 does not know (a script's short name, a category) PCRE2 may. Not what is too large for it: that would have a verdict for
+    // some texts and exceed its steps for others, unless there is but one way to go.
+    if (regex.error().code() == ErrorCode::kTooLarge && !linear->is_one_way) return regex;
   }
   const auto bounded = translate(pattern, Engine::kPcre2);
   if (!bounded) return bounded.error();
@@ -116,6 +119,6 @@ Result<std::unique_ptr<const Regex>> Regex::compile(std::string_view pattern, co
   return with_callouts ? std::move(with_callouts) : std::move(regex);
 }
 
-bool is_ecma_regex(std::string_view pattern) { return translate(pattern, Engine::kRe2).has_value(); }
+bool is_ecma_regex(std::string_view pattern) { return translate(pattern, Engine::kNone).has_value(); }
 
 }  // namespace setget::inline v0::detail::schema

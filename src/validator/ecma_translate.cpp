@@ -5,38 +5,71 @@
 #include "validator/ecma_translator.hpp"
 
 namespace setget::inline v0::detail::schema {
+namespace {
+
+constexpr std::uint64_t kMostPositions = std::uint64_t{1} << 30;
+
+}  // namespace
 
 Result<Translated> Translator::run() {
-  out_.is_plain = true;
+  out_.is_plain = engine_ == Engine::kRe2;
   count_groups();
+  captures_.resize(groups_ + 1);
   std::string text;
   if (!disjunction(text, 0)) return error();
   if (at_ < in_.size()) return fail("unmatched ')'"), error();
+  if (engine_ == Engine::kPcre2 && !references_hold()) return error();
   out_.can_be_apart = out_.can_be_apart && !(has_references_ && has_groups_apart_);
   out_.pattern = std::move(text);
+  out_.is_one_way = out_.at_start && choices_ <= 1;
+  out_.positions = out_.at_start && !is_endless_ ? 0 : extent_.positions;
   return std::move(out_);
 }
 
 bool Translator::disjunction(std::string& text, std::size_t depth) {
   if (depth > 200) return fail("groups nested deeper than 200");
-  way_.push_back({.disjunction = disjunctions_++});
+  const auto outer = here_;
+  const auto number = disjunctions_++;
+  const auto groups = opened_;
+  const auto first = alternatives_.size();
   while (true) {
+    here_ = alternatives_.size();
+    alternatives_.push_back({.outer = outer, .disjunction = number, .depth = depth});
     if (!alternative(text, depth)) return false;
-    if (peek() != '|' || !more()) return way_.pop_back(), true;
+    if (peek() != '|' || !more()) break;
     ++at_;
-    ++way_.back().number;
+    ++choices_;
     text += '|';
     out_.is_plain = false;
   }
+  const bool is_only = here_ == first;
+  // Where there is no other way, what is in it is on each way through what it stands in.
+  for (auto group = groups + 1; group <= opened_ && is_only; ++group) {
+    if (captures_[group].home == here_) captures_[group].home = outer;
+  }
+  here_ = outer;
+  return true;
 }
 
 bool Translator::alternative(std::string& text, std::size_t depth) {
+  bool can_be_empty = true;
   while (more() && peek() != '|' && peek() != ')') {
     Atom atom;
+    const auto before = choices_;
+    const auto groups = opened_;
+    const auto references = references_.size();
     if (!term(atom, depth)) return false;
+    const auto within = choices_ - before;
     PlainItem item;
     if (!quantifier(atom, item)) return false;
-    text += atom.text;
+    // Repeated, what is chosen within it is chosen each time.
+    if (item.max > 1) choices_ += within;
+    repeat_captures(groups, references, atom, item);
+    can_be_empty = can_be_empty && (atom.extent.can_be_empty || !atom.can_repeat || item.min == 0);
+    extent_.repeats = std::max(extent_.repeats, atom.extent.repeats);
+    extent_.positions = std::min(extent_.positions + atom.extent.positions, kMostPositions);
+    // Without an engine nothing is gathered: each group would be copied once for each that it stands in.
+    if (engine_ != Engine::kNone) text += atom.text;
     if (out_.is_plain && atom.is_set) {
       item.set = atom.set;
       if (out_.at_end) out_.is_plain = false;
@@ -45,6 +78,7 @@ bool Translator::alternative(std::string& text, std::size_t depth) {
       out_.is_plain = false;
     }
   }
+  extent_.can_be_empty = extent_.can_be_empty || can_be_empty;
   return true;
 }
 
@@ -159,12 +193,17 @@ bool Translator::quantifier(Atom& atom, PlainItem& item) {
   const bool lazy = take("?");
   item.min = least;
   item.max = most;
-  repeat(atom.text, least, most, lazy);
+  if (least != most) ++choices_;
+  is_endless_ = is_endless_ || most == UINT64_MAX;
+  repeat(atom, least, most, lazy);
   return true;
 }
 
-void Translator::repeat(std::string& text, std::uint64_t least, std::uint64_t most, bool lazy) {
-  constexpr std::uint64_t kOnce = 1000;
+void Translator::repeat(Atom& atom, std::uint64_t least, std::uint64_t most, bool lazy) {
+  if (engine_ == Engine::kNone) return;
+  auto& text = atom.text;
+  auto& extent = atom.extent;
+  const auto once = std::max<std::uint64_t>(1, 1000 / extent.repeats);
   constexpr std::uint64_t kLargest = 60'000;
   const auto counted = [&](std::uint64_t from, std::uint64_t to) {
     auto quantity = to == UINT64_MAX ? fmt::format("{{{},}}", from) : fmt::format("{{{},{}}}", from, to);
@@ -174,17 +213,21 @@ void Translator::repeat(std::string& text, std::uint64_t least, std::uint64_t mo
     return (is_one(text) ? text : "(?:" + text + ")") + quantity + (lazy ? "?" : "");
   };
   const auto top = most == UINT64_MAX ? least : most;
-  if (engine_ == Engine::kPcre2 || top <= kOnce || top > kLargest || text.size() * (top / kOnce) > (1U << 16)) {
-    if (engine_ == Engine::kRe2 && top > kOnce) out_.needs_backtracking = true;
+  const auto longer = top <= kLargest ? text.size() * (top / once) : 0;
+  extent.positions = std::min(extent.positions * std::clamp<std::uint64_t>(top, 1, kLargest), kMostPositions);
+  extent.repeats *= std::clamp<std::uint64_t>(top, 1, once);
+  if (engine_ == Engine::kRe2) expanded_ += longer;
+  if (engine_ == Engine::kPcre2 || top <= once || top > kLargest || longer > (1U << 16) || expanded_ > (1U << 20)) {
+    out_.is_long = out_.is_long || top > once;
     text = counted(least, most);
     return;
   }
   std::string all = "(?:";
-  for (auto left = least; left > 0; left -= std::min(left, kOnce)) all += counted(std::min(left, kOnce), std::min(left, kOnce));
+  for (auto left = least; left > 0; left -= std::min(left, once)) all += counted(std::min(left, once), std::min(left, once));
   if (most == UINT64_MAX) {
     all += counted(0, UINT64_MAX);
   } else {
-    for (auto left = most - least; left > 0; left -= std::min(left, kOnce)) all += counted(0, std::min(left, kOnce));
+    for (auto left = most - least; left > 0; left -= std::min(left, once)) all += counted(0, std::min(left, once));
   }
   text = all + ")";
 }

@@ -13,7 +13,8 @@
 
 namespace setget::inline v0::detail::schema {
 
-enum class Engine : std::uint8_t { kRe2, kPcre2 };
+// kNone: nothing is written, only read: whether it is a pattern, in time linear in its length.
+enum class Engine : std::uint8_t { kNone, kRe2, kPcre2 };
 
 struct PlainItem {
   CharSet set{};
@@ -31,6 +32,9 @@ struct Translated {
   std::string pattern{};
   bool needs_backtracking = false;  // look-around, back-references, or what RE2 does not know
   bool is_plain = false;            // ^?, items, $?
+  bool is_long = false;             // too long to be written out for RE2, which repeats no more than 1000 times
+  bool is_one_way = false;          // begins at the start and has but one choice to make: how often one of its parts is repeated
+  std::uint64_t positions = 0;      // places in it that a match may have reached at once; 0 where they pass as the text does
   bool at_start = false;
   bool at_end = false;
   std::vector<PlainItem> items{};
@@ -38,7 +42,8 @@ struct Translated {
   bool can_be_apart = true;  // every look-behind can stand apart: RE2 takes it, and no reference counts its groups
 };
 
-// Error: kInvalidArgument with the position of what is not of ECMA-262. `behind_apart`: look-behinds are put into Translated::behind; for
+// Errors: kInvalidArgument with the position of what is not of ECMA-262; kUnsupported with that of a reference to what the engine keeps and
+// ECMA-262 forgets. `behind_apart`: look-behinds are put into Translated::behind; for
 // kPcre2, which knows none of varying length.
 Result<Translated> translate(std::string_view pattern, Engine engine, bool behind_apart = false);
 

@@ -1,5 +1,6 @@
 #include "validator/exact_number.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string>
@@ -157,17 +158,26 @@ void shift_in(Limbs& rest, std::uint32_t digit, const Limbs& divisor) {
   }
 }
 
-// Divisors of any length: digits first, then the powers of ten, of which only as many matter as the divisor has factors 2 and 5.
-bool divides_long(const Decimal& divisor, const Decimal& value, std::int64_t power, std::uint64_t& work) {
+// Of the powers of ten only as many matter as the divisor has factors 2 and 5: 2^k or 5^k divides a number of d digits only for k <= 3.33
+// d.
+std::size_t powers_that_matter(const Decimal& divisor, std::int64_t power) noexcept {
+  return static_cast<std::size_t>(std::min(power, static_cast<std::int64_t>(divisor.size()) * 4));
+}
+
+// Divisors of any length: digits first, then the powers of ten.
+bool divides_long(const Decimal& divisor, const Decimal& value, std::int64_t power) {
   const auto limbs = limbs_of(divisor);
   Limbs rest(limbs.size() + 1);
   for (std::size_t i = 0; i < value.size(); ++i) shift_in(rest, static_cast<std::uint32_t>(value.digit(i) - '0'), limbs);
-  // 2^k or 5^k divides a number of d digits only for k <= 3.33 d.
-  const auto most = static_cast<std::int64_t>(divisor.size()) * 4;
-  std::int64_t i = 0;
-  for (; i < power && i < most && !is_zero(rest); ++i) shift_in(rest, 0, limbs);
-  work += (value.size() + static_cast<std::size_t>(i)) * limbs.size() * 20;
+  const auto most = powers_that_matter(divisor, power);
+  for (std::size_t i = 0; i < most && !is_zero(rest); ++i) shift_in(rest, 0, limbs);
   return is_zero(rest);
+}
+
+bool take(std::uint64_t& steps, std::uint64_t some) noexcept {
+  if (some >= steps) return false;
+  steps -= some;
+  return true;
 }
 
 }  // namespace
@@ -195,23 +205,28 @@ bool is_whole_exactly(const Number& number) noexcept {
   return decimal.exponent >= 0;
 }
 
-bool is_multiple(const Number& value, const Number& divisor, std::uint64_t& work) {
-  if (value.kind == 'l' && divisor.kind == 'l') return value.integer % divisor.integer == 0;
+Multiple is_multiple(const Number& value, const Number& divisor, std::uint64_t& steps) {
+  const auto answer = [](bool holds) { return holds ? Multiple::kYes : Multiple::kNo; };
+  if (value.kind == 'l' && divisor.kind == 'l') return answer(value.integer % divisor.integer == 0);
   Decimal number;
   Decimal by;
   decimal_of(value, number);
   decimal_of(divisor, by);
-  if (number.size() == 0) return true;
+  if (number.size() == 0) return Multiple::kYes;
   // Without zeros at its end, a number is no multiple of ten, and so of nothing that is ten times something.
-  if (number.exponent < by.exponent) return false;
+  if (number.exponent < by.exponent) return Multiple::kNo;
   const auto power = number.exponent - by.exponent;
-  work += number.size();
   if (by.size() <= 19) {
+    if (!take(steps, number.size() / 8)) return Multiple::kOverBudget;
     std::uint64_t small = 0;
     for (std::size_t i = 0; i < by.size(); ++i) small = small * 10 + static_cast<std::uint64_t>(by.digit(i) - '0');
-    return divides(small, number, power);
+    return answer(divides(small, number, power));
   }
-  return divides_long(by, number, power, work);
+  if (compare_magnitudes(number, by) < 0) return Multiple::kNo;
+  // Nine digits of the divisor for each digit of the number.
+  const auto each = by.size() / 9 + 2;
+  if (!take(steps, (number.size() + powers_that_matter(by, power)) * each * 5 / 2)) return Multiple::kOverBudget;
+  return answer(divides_long(by, number, power));
 }
 
 std::uint64_t hash_of(const Number& number) noexcept {

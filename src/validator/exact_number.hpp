@@ -57,8 +57,10 @@ inline bool is_whole(const Number& number) noexcept {
   return number.kind != 'N' || is_whole_exactly(number);
 }
 
-// value = divisor * some whole number. `divisor` is above 0. `work` grows by what it took, in about nanoseconds.
-bool is_multiple(const Number& value, const Number& divisor, std::uint64_t& work);
+enum class Multiple : std::uint8_t { kNo, kYes, kOverBudget };
+// Whether value = divisor * some whole number. `divisor` is above 0. What it takes is taken from `steps` before; where that is all that is
+// left or more, nothing is done.
+Multiple is_multiple(const Number& value, const Number& divisor, std::uint64_t& steps);
 
 // Equal for equal numbers.
 std::uint64_t hash_of(const Number& number) noexcept;

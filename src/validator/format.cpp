@@ -166,22 +166,33 @@ bool is_json_pointer(std::string_view text) noexcept {
   return true;
 }
 
-// draft-bhutton-relative-json-pointer-00: a count of levels up, a step aside, then "#" or a pointer.
+namespace {
+
+// A number without leading zeros. Removes it.
+bool whole_number(std::string_view& text) noexcept {
+  std::size_t at = 0;
+  while (at < text.size() && digit(text[at])) ++at;
+  if (at == 0 || (at > 1 && text[0] == '0')) return false;
+  text.remove_prefix(at);
+  return true;
+}
+
+bool is_name_or_pointer(std::string_view text) noexcept { return text == "#" || is_json_pointer(text); }
+
+}  // namespace
+
+bool is_upward_json_pointer(std::string_view text) noexcept { return whole_number(text) && is_name_or_pointer(text); }
+
 bool is_relative_json_pointer(std::string_view text) noexcept {
-  const auto number = [&] {
-    std::size_t at = 0;
-    while (at < text.size() && digit(text[at])) ++at;
-    if (at == 0 || (at > 1 && text[0] == '0')) return false;
-    text.remove_prefix(at);
-    return true;
-  };
-  if (!number()) return false;
+  if (!whole_number(text)) return false;
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) {
     text.remove_prefix(1);
-    if (!number()) return false;
+    if (!whole_number(text)) return false;
   }
-  return text == "#" || is_json_pointer(text);
+  return is_name_or_pointer(text);
 }
+
+std::uint64_t format_weight(FormatCheck check) noexcept { return check == is_ecma_regex ? 256 : 4; }
 
 FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcept {
   using json_schema::Draft;
@@ -194,8 +205,9 @@ FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcep
   constexpr auto k6 = Draft::kDraft6;
   constexpr auto k7 = Draft::kDraft7;
   constexpr auto k2019 = Draft::kDraft201909;
+  constexpr auto k2020 = Draft::kDraft202012;
   // Where a later draft asks for another form, that one first.
-  static const std::array<Known, 20> kKnown = {{{"date-time", k4, is_date_time},
+  static const std::array<Known, 21> kKnown = {{{"date-time", k4, is_date_time},
                                                 {"email", k4, is_email},
                                                 {"hostname", k7, is_hostname},
                                                 {"hostname", k4, is_ldh_name},
@@ -212,7 +224,8 @@ FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcep
                                                 {"iri", k7, is_iri},
                                                 {"iri-reference", k7, is_iri_reference},
                                                 {"regex", k7, is_ecma_regex},
-                                                {"relative-json-pointer", k7, is_relative_json_pointer},
+                                                {"relative-json-pointer", k2020, is_relative_json_pointer},
+                                                {"relative-json-pointer", k7, is_upward_json_pointer},
                                                 {"duration", k2019, is_duration},
                                                 {"uuid", k2019, is_uuid}}};
   for (const auto& one : kKnown) {

@@ -1,6 +1,7 @@
 // Formats of JSON Schema. Private to the validator. Thread rule: pure functions.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include <setget/json_schema.hpp>
@@ -8,6 +9,9 @@
 namespace setget::inline v0::detail::schema {
 
 using FormatCheck = bool (*)(std::string_view text);
+
+// What a check takes of the budget of an evaluation, for 16 bytes of text.
+std::uint64_t format_weight(FormatCheck check) noexcept;
 
 // The check of a format that this draft defines; null for others, which are annotations.
 FormatCheck find_format(std::string_view name, json_schema::Draft draft) noexcept;
@@ -32,6 +36,9 @@ bool is_iri_reference(std::string_view text) noexcept;
 bool is_uri_template(std::string_view text) noexcept;
 bool is_uuid(std::string_view text) noexcept;
 bool is_json_pointer(std::string_view text) noexcept;
+// Levels up, then "#" or a pointer: draft-handrews-relative-json-pointer-01 and -02, to which draft 7 and 2019-09 refer.
+bool is_upward_json_pointer(std::string_view text) noexcept;
+// The same with steps aside in between: draft-bhutton-relative-json-pointer-00, to which 2020-12 refers.
 bool is_relative_json_pointer(std::string_view text) noexcept;
 
 }  // namespace setget::inline v0::detail::schema

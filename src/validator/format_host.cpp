@@ -88,7 +88,8 @@ bool idn_hostname(std::string_view text, bool normalized) {
       return false;
     name.add(found.direction);
     length += found.encoded + 1;
-    if (dot == std::string_view::npos) return length <= 254 && name.holds();
+    if (length > 254) return false;
+    if (dot == std::string_view::npos) return name.holds();
     rest.remove_prefix(dot + 1);
   }
 }

@@ -1,6 +1,7 @@
 #include <setget/json_schema.hpp>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -17,6 +18,7 @@ using detail::schema::Compiler;
 using detail::schema::Eval;
 using detail::schema::Exactness;
 using detail::schema::Registry;
+using detail::schema::Resource;
 using detail::schema::ScratchBits;
 using detail::schema::Stop;
 using detail::schema::Tape;
@@ -76,11 +78,12 @@ Result<T> evaluate(const Program& program, const Tape& tape, const Exactness* ex
   return answer;
 }
 
-Result<bool> looked_into(const Program& program, const Tape& tape, const Exactness* exactness) {
+// `at`: the place of what is looked into.
+Result<bool> looked_into(const Program& program, const Tape& tape, const Exactness* exactness, std::size_t at = 1) {
   return guarded<bool>([&] {
     return evaluate<bool>(program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
       Eval eval(program, on, of, kept().bits);
-      const bool valid = eval.run(1);
+      const bool valid = eval.run(at);
       stop = eval.stop();
       return valid;
     });
@@ -100,12 +103,12 @@ Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* 
 
 using SharedProgram = std::shared_ptr<const Program>;
 
-Result<Report> report(const SharedProgram& program, const Tape& tape, const Exactness* exactness) {
+Result<Report> report(const SharedProgram& program, const Tape& tape, const Exactness* exactness, std::size_t at = 1) {
   return guarded<Report>([&] {
     return evaluate<Report>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
       Eval eval(*program, on, of, kept().bits);
       auto& ledger = kept().found;
-      const auto found = detail::schema::list_violations(*program, eval, ledger);
+      const auto found = detail::schema::list_violations(*program, eval, ledger, at);
       stop = eval.stop();
       auto answer = ReportWriter::copy(found, program, ledger);
       if (ledger.bytes() > kKeptBytes) ledger = {};
@@ -143,8 +146,9 @@ Result<T> with_parsed(const Program& program, std::string_view bytes, With&& wit
 const Exactness* exactness_of(const Document& document) noexcept { return document.impl() ? &document.impl()->exactness : nullptr; }
 Tape tape_of(const DocumentView& view) noexcept { return {view.tape, view.strings}; }
 
-Error refused(const Violation& first, std::vector<Reason> reasons, std::string_view uri) {
-  const auto where = "#" + detail::schema::as_fragment(first.instance_location);
+// `within`: the JSON Pointer to what was checked.
+Error refused(const Violation& first, std::vector<Reason> reasons, std::string_view uri, std::string within) {
+  const auto where = "#" + detail::schema::as_fragment(within.append(first.instance_location));
   return Error(ErrorCode::kInvalidArgument, fmt::format("schema: {}{}: {}", uri == "json-schema:///" ? "" : uri, where, first.message))
       .at_field(where)
       .because(std::move(reasons));
@@ -180,42 +184,57 @@ Result<std::shared_ptr<const Program>> metaschema(Draft draft) {
   return d2020;
 }
 
-// Every document against the metaschema it names. What lies in an embedded resource of another dialect is that one's business.
-Result<void> check_documents(Registry& registry, const Options& options) {
-  for (std::uint32_t document = 0; document < registry.documents().size(); ++document) {
-    const auto* root = registry.document_root(document);
-    if (!detail::schema::builtin_schema(registry.documents()[document]->uri).empty()) continue;
-    std::shared_ptr<const Program> program;
-    if (const auto* custom = registry.custom_metaschema(document)) {
-      auto compiled = Compiler(registry, options).run(*custom);
-      if (!compiled) return compiled.error();
-      program = *compiled;
-    } else {
-      auto builtin = metaschema(root->dialect.draft);
-      if (!builtin) return builtin.error();
-      program = *builtin;
-    }
-    const auto tape = registry.tape(document);
-    auto valid = verdict(*program, tape, nullptr);
-    if (!valid) return valid.error();
-    if (*valid) continue;
-    const auto found = report(program, tape, nullptr);
-    if (!found) return found.error();
-    std::vector<std::string> others;
-    for (const auto& resource : registry.resources()) {
-      if (resource.document == document && resource.root != 1 && resource.dialect.draft != root->dialect.draft)
-        others.push_back(registry.pointer_in_document(resource));
-    }
-    const auto own = [&](const Violation& one) {
-      const std::string_view place = one.instance_location;
-      const auto within = [&](const std::string& other) {
-        return place.starts_with(other) && (place.size() == other.size() || place[other.size()] == '/');
-      };
-      return std::ranges::none_of(others, within);
+using Programs = std::unordered_map<const Resource*, SharedProgram>;
+
+Result<SharedProgram> metaschema_of(const Resource& resource, Registry& registry, const Options& options, Programs& compiled) {
+  if (!resource.metaschema) return metaschema(resource.dialect.draft);
+  auto& known = compiled[resource.metaschema];
+  if (!known) {
+    auto program = Compiler(registry, options).run(*resource.metaschema);
+    if (!program) return program.error();
+    known = std::move(*program);
+  }
+  return known;
+}
+
+// What is said of a resource by its metaschema, but not of what lies in resources within it that have another.
+Result<void> check_resource(const Resource& resource, const SharedProgram& program, const Registry& registry) {
+  const auto tape = registry.tape(resource.document);
+  const auto valid = looked_into(*program, tape, nullptr, resource.root);
+  if (!valid) return valid.error();
+  if (*valid) return {};
+  const auto found = report(program, tape, nullptr, resource.root);
+  if (!found) return found.error();
+  std::vector<std::string> others;
+  const auto end = detail::schema::next_of(tape.words, resource.root);
+  for (const auto& other : registry.resources()) {
+    if (other.document == resource.document && other.begins_dialect && other.root > resource.root && other.root < end)
+      others.push_back(detail::schema::pointer_to(tape, resource.root, other.root));
+  }
+  const auto own = [&](const Violation& one) {
+    const std::string_view place = one.instance_location;
+    const auto within = [&](const std::string& other) {
+      return place.starts_with(other) && (place.size() == other.size() || place[other.size()] == '/');
     };
-    const auto first = std::ranges::find_if(found->violations, own);
-    if (first != found->violations.end())
-      return refused(*first, detail::schema::reasons_of(found->violations, "", false, own), root->uri_text);
+    return std::ranges::none_of(others, within);
+  };
+  const auto first = std::ranges::find_if(found->violations, own);
+  if (first == found->violations.end()) return {};
+  const auto place = registry.pointer_in_document(resource);
+  return refused(*first, detail::schema::reasons_of(found->violations, place, false, own),
+                 registry.document_root(resource.document)->uri_text, place);
+}
+
+// Every document, and every resource in one that names another metaschema, against the metaschema it names. From the resource with the
+// number `next` on, which is moved behind the last: the rest comes in by references while the schema is compiled.
+Result<void> check_resources(Registry& registry, const Options& options, std::size_t& next) {
+  Programs compiled;
+  for (; next < registry.resources().size(); ++next) {
+    const auto& resource = registry.resources()[next];
+    if (!resource.begins_dialect || !detail::schema::builtin_schema(registry.documents()[resource.document]->uri).empty()) continue;
+    const auto program = metaschema_of(resource, registry, options, compiled);
+    if (!program) return program.error();
+    if (auto checked = check_resource(resource, *program, registry); !checked) return checked;
   }
   return {};
 }
@@ -274,14 +293,14 @@ Result<Validator> Validator::compile(std::string_view schema_json, const Options
     auto root = registry.add_root(schema_json);
     if (!root) return root.error();
     // First what is there already, so that a broken schema is told by its metaschema; then what references have brought in.
+    std::size_t checked_so_far = 0;
     if (options.check_schema) {
-      if (auto checked = check_documents(registry, options); !checked) return checked.error();
+      if (auto checked = check_resources(registry, options, checked_so_far); !checked) return checked.error();
     }
-    const auto known = registry.documents().size();
     auto program = Compiler(registry, options).run(**root);
     if (!program) return program.error();
-    if (options.check_schema && registry.documents().size() > known) {
-      if (auto checked = check_documents(registry, options); !checked) return checked.error();
+    if (options.check_schema) {
+      if (auto checked = check_resources(registry, options, checked_so_far); !checked) return checked.error();
     }
     return Validator(std::move(*program));
   });

@@ -26,6 +26,7 @@ class NameMap {
   void build();
 
   std::size_t size() const noexcept { return entries_.size(); }
+  std::size_t bytes() const noexcept { return arena_.size(); }
   std::string_view name(std::uint32_t number) const noexcept {
     const auto& entry = entries_[number];
     return {arena_.data() + entry.at, entry.size};

@@ -45,12 +45,14 @@ int look_behind(pcre2_callout_block* block, void* data) {
 class Pcre2Regex final : public Regex {
  public:
   Pcre2Regex(pcre2_code* code, std::vector<Behind> behind, const RegexLimits& limits)
-      : code_(code), behind_(std::move(behind)), limits_(limits) {}
-  RegexMatch search(std::string_view text) const override {
+      : Regex(limits.max_steps), code_(code), behind_(std::move(behind)), limits_(limits) {}
+  RegexMatch look(std::string_view text, bool with_all) const override {
     thread_local const std::unique_ptr<pcre2_match_data, FreePcre2> data(pcre2_match_data_create(1, nullptr));
     thread_local const std::unique_ptr<pcre2_match_context, FreePcre2> context(pcre2_match_context_create(nullptr));
     if (!data || !context) throw std::bad_alloc();
-    const auto steps = limits_.max_steps + static_cast<std::uint32_t>(std::min<std::size_t>(text.size() * 8, 1U << 30));
+    constexpr std::uint32_t kFew = 2000;
+    const auto steps = (with_all ? limits_.max_steps : std::min(limits_.max_steps, kFew)) +
+                       static_cast<std::uint32_t>(std::min<std::size_t>(text.size() * 8, 1U << 30));
     pcre2_set_match_limit(context.get(), steps);
     pcre2_set_depth_limit(context.get(), steps);
     // Kibibytes of the backtracking stack, which is on the heap.

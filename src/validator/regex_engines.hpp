@@ -13,8 +13,8 @@
 
 namespace setget::inline v0::detail::schema {
 
-// Linear in the text. Null where RE2 does not take the pattern, or needs more memory.
-std::unique_ptr<const Regex> make_re2(const std::string& pattern, const RegexLimits& limits);
+// Linear in the text. Errors: kTooLarge where it needs more memory than there may be, kUnsupported where RE2 does not take it.
+Result<std::unique_ptr<const Regex>> make_re2(const Translated& from, const RegexLimits& limits);
 // Where matches end: what a look-behind asks.
 class RegexEnd {
  public:

@@ -15,6 +15,7 @@ bool Eval::type_holds(const Node& node, std::uint8_t type, std::size_t at) {
   if ((node.types & type) != 0) return true;
   if (type != kFraction || (node.types & kInteger) == 0) return false;
   const auto number = number_at(tape_, at);
+  if (!spend(number.text.size() / 16)) return false;
   if (node.whole_only_by_text) return number.kind == 'N' && number.text.find_first_of(".eE") == std::string_view::npos;
   return is_exact() && is_whole(number);
 }
@@ -25,32 +26,36 @@ std::size_t code_points(std::string_view text) noexcept {
   return count;
 }
 
-bool Eval::counted_length_holds(const StringPart& part, std::string_view text) const noexcept {
+bool Eval::counted_length_holds(const StringPart& part, std::string_view text) noexcept {
+  if (!spend(text.size() / 64)) return false;
   const auto length = code_points(text);
   return length >= part.min && length <= part.max;
 }
 
 bool Eval::pattern(const Regex& regex, std::string_view text) {
-  if (!spend(1 + text.size() / 16)) return false;
-  switch (regex.search(text)) {
+  switch (regex.search(text, steps_)) {
     case RegexMatch::kYes:
       return true;
     case RegexMatch::kNo:
       return false;
     case RegexMatch::kOverBudget:
       halt(Stop::kPattern);
+      break;
+    case RegexMatch::kOutOfSteps:
+      halt(Stop::kSteps);
   }
   return false;
 }
 
 bool Eval::text(const StringPart& part, std::string_view text) {
-  if (part.format && !part.format(text)) return false;
+  if (part.format && !format_holds(part, text)) return false;
   if (part.pattern && !pattern(*part.pattern, text)) return false;
   return (part.content_encoding.empty() && part.content_media_type.empty()) || content_holds(part, text);
 }
 
 // Draft 7 only, on request: base64 (RFC 4648 section 4) and application/json.
-bool Eval::content_holds(const StringPart& part, std::string_view text) const {
+bool Eval::content_holds(const StringPart& part, std::string_view text) {
+  if (!spend(text.size() / 2)) return false;
   std::string decoded;
   if (part.content_encoding == "base64") {
     if (!is_base64(text, &decoded)) return false;
@@ -92,14 +97,15 @@ bool Eval::bound_holds(const Bound& bound, const Number& number, int sign) {
 }
 
 bool Eval::multiple_holds(const Bound& bound, const Number& number) {
-  std::uint64_t work = 0;
-  const bool holds = is_multiple(number, bound.number, work);
-  return spend(work / 8) && holds;
+  const auto answer = is_multiple(number, bound.number, steps_);
+  if (answer == Multiple::kOverBudget) halt(Stop::kSteps);
+  return answer == Multiple::kYes;
 }
 
 bool Eval::any_number(const NumberPart& part, std::size_t at) {
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !is_exact()) return false;
+  if (number.kind == 'N' && !spend(number.text.size() / 4)) return false;
   if (part.minimum.is_set && !bound_holds(part.minimum, number, 1)) return false;
   if (part.maximum.is_set && !bound_holds(part.maximum, number, -1)) return false;
   if (part.exclusive_minimum.is_set && !bound_holds(part.exclusive_minimum, number, 1)) return false;
@@ -122,9 +128,9 @@ bool Eval::in_set(const ValueSet& set, std::size_t at, std::uint8_t type) {
       break;
   }
   if ((set.types & type) == 0) return false;
-  bool fractions = false;
-  const auto hash = hash_value(tape_, at, fractions);
-  if ((fractions && !is_exact()) || !spend(next_of(tape_.words, at) - at)) return false;
+  Hashed hashed;
+  const auto hash = hash_value(tape_, at, hashed);
+  if ((hashed.fractions && !is_exact()) || !spend(next_of(tape_.words, at) - at + hashed.bytes / 16)) return false;
   for (auto one = std::ranges::lower_bound(set.containers, std::pair(hash, std::size_t{0})); one != set.containers.end(); ++one) {
     if (one->first != hash) return false;
     std::uint64_t steps = 0;
@@ -141,7 +147,9 @@ bool Eval::in_numbers(const ValueSet& set, const Number& number) {
   if (number.kind == 'd' && is_whole(number) && std::abs(number.real) < kWholeDoubles)
     return std::ranges::binary_search(set.integers, static_cast<std::int64_t>(number.real));
   const auto same = [&](const Number& one) { return compare(number, one) == 0; };
-  if (!spend(set.numbers.size() / 4)) return false;
+  // One that stands as text is compared with all, each time from its first digit.
+  const auto all = set.numbers.size() + (number.kind == 'N' ? set.integers.size() : 0);
+  if (!spend(all * (1 + number.text.size() / 16) / 4)) return false;
   if (number.kind == 'd' && !is_whole(number)) return std::ranges::any_of(set.numbers, same);
   return std::ranges::any_of(set.numbers, same) ||
          std::ranges::any_of(set.integers, [&](std::int64_t one) { return same(Number{.integer = one}); });
@@ -203,13 +211,14 @@ bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, st
   return true;
 }
 
-std::uint64_t hash_value(const Tape& tape, std::size_t at, bool& fractions) {
+std::uint64_t hash_value(const Tape& tape, std::size_t at, Hashed& what) {
   const auto mix = [](std::uint64_t hash, std::uint64_t value) {
     hash = (hash ^ value) * 0xD6E8FEB86659FD93ULL;
     return hash ^ (hash >> 32);
   };
   const auto hash_text = [&](std::string_view text) {
     std::uint64_t hash = text.size();
+    what.bytes += text.size();
     std::size_t i = 0;
     for (; i + 8 <= text.size(); i += 8) hash = mix(hash, load64(text.data() + i));
     std::uint64_t rest = 0;
@@ -221,20 +230,19 @@ std::uint64_t hash_value(const Tape& tape, std::size_t at, bool& fractions) {
     case kString:
       return mix(3, hash_text(text_of(tape, word)));
     case kFraction:
-      fractions = true;
+      what.fractions = true;
       [[fallthrough]];
     case kInteger:
       return mix(5, hash_of(number_at(tape, at)));
     case kArray: {
       std::uint64_t hash = 7;
-      each_element(tape, at, [&](std::size_t item) { hash = mix(hash, hash_value(tape, item, fractions)); });
+      each_element(tape, at, [&](std::size_t item) { hash = mix(hash, hash_value(tape, item, what)); });
       return hash;
     }
     case kObject: {
       std::uint64_t hash = 11;
       // Commutative: the order of names does not count.
-      each_member(tape, at,
-                  [&](std::string_view name, std::size_t item) { hash += mix(hash_text(name), hash_value(tape, item, fractions)); });
+      each_member(tape, at, [&](std::string_view name, std::size_t item) { hash += mix(hash_text(name), hash_value(tape, item, what)); });
       return mix(hash, 13);
     }
     default:
@@ -250,9 +258,9 @@ bool Eval::unique(std::size_t array, std::size_t* first, std::size_t* second) {
   // Sorted by hash: equal ones are neighbours.
   auto& pairs = bits_.places();
   pairs.clear();
-  bool fractions = false;
-  each_element(tape_, array, [&](std::size_t item) { pairs.emplace_back(hash_value(tape_, item, fractions), item); });
-  if (fractions && !is_exact()) return false;
+  Hashed hashed;
+  each_element(tape_, array, [&](std::size_t item) { pairs.emplace_back(hash_value(tape_, item, hashed), item); });
+  if ((hashed.fractions && !is_exact()) || !spend(hashed.bytes / 16)) return false;
   std::uint64_t steps = 0;
   bool valid = true;
   // Short arrays need no order.

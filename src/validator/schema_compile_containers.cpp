@@ -146,9 +146,11 @@ Result<void> Compiler::properties(ObjectPart& part, const Keywords& has) {
   // Names that are known need not be matched at run time.
   for (std::uint32_t number = 0; number < part.entries.size(); ++number) {
     for (std::uint32_t which = 0; which < part.patterns.size(); ++which) {
-      const auto match = part.patterns[which].regex->search(part.names.name(number));
+      const auto match = part.patterns[which].regex->search(part.names.name(number), steps_left_);
       if (match == RegexMatch::kOverBudget)
         return registry_.error(*place_, "patternProperties", "matching a name takes more than max_pattern_steps", ErrorCode::kTooLarge);
+      if (match == RegexMatch::kOutOfSteps)
+        return registry_.error(*place_, "patternProperties", "matching the names takes more than max_steps", ErrorCode::kTooLarge);
       if (match == RegexMatch::kYes) part.entries[number].patterns.push_back(which);
     }
   }

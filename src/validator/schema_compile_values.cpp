@@ -83,8 +83,8 @@ Result<void> Compiler::values(Node& node, const Keywords& has) {
     } else if ((type & kNumber) != 0) {
       add_number(set, number_at(tape_, at));
     } else if (type == kArray || type == kObject) {
-      bool fractions = false;
-      set.containers.emplace_back(hash_value(tape_, at, fractions), at);
+      Hashed hashed;
+      set.containers.emplace_back(hash_value(tape_, at, hashed), at);
     }
   };
   const auto finish_set = [&](ValueSet& set) {
@@ -133,6 +133,7 @@ Result<void> Compiler::string(Node& node, const Keywords& has) {
   if (const auto at = value(has, Key::kFormat); at != 0 && tag(at) == '"' && (options_.assert_formats || dialect.asserts_formats)) {
     part.format_name = text_at(tape_, at);
     part.format = find_format(part.format_name, dialect.draft);
+    part.format_weight = format_weight(part.format);
     any = any || part.format;
   }
   if (options_.assert_content && dialect.draft == Draft::kDraft7) {

@@ -19,7 +19,7 @@ std::string location_of(const json_schema::Validator::Program& program, const No
 }
 
 Compiler::Compiler(Registry& registry, const json_schema::Options& options)
-    : registry_(registry), options_(options), program_(std::make_shared<Program>()) {}
+    : registry_(registry), options_(options), program_(std::make_shared<Program>()), steps_left_(options.limits.max_steps) {}
 
 Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& root) {
   program_->draft = root.dialect.draft;

@@ -74,6 +74,7 @@ class Compiler {
   std::unordered_map<const Node*, const Node*> way_ends_;  // of nodes that are a reference and nothing else: where the ways from them end
   std::vector<DynamicUse> dynamic_;
   std::vector<bool> touched_;  // resources with a node
+  std::uint64_t steps_left_;   // for names that are matched with patterns
   // Of the schema being filled.
   const Place* place_ = nullptr;
   Node* node_ = nullptr;

@@ -38,11 +38,13 @@ bool Eval::checks(const Node& node, std::size_t at, std::uint8_t type, Marks mar
 
 bool Eval::with_unevaluated(const Node& node, std::size_t at, std::uint8_t type) {
   const auto count = count_of(tape_, at);
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  // Marks of all members, and a look at each.
+  if (!spend((end - at) / 2)) return false;
   const Marks marks{bits_.take(words_for(count)), count};
   bool valid = body<true>(node, at, type, marks);
   const auto& edge_to = type == kObject ? node.unevaluated_properties : node.unevaluated_items;
   if (valid && edge_to.fast) {
-    const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
     std::size_t ordinal = 0;
     for (auto item = at + 1; valid && item < end; ++ordinal) {
       if (type == kObject) ++item;
@@ -303,6 +305,7 @@ template <bool kTrack>
 bool Eval::attempt(const Edge& to, std::size_t at, Marks marks) {
   if constexpr (!kTrack) return edge(to, at);
   if (!to.fast) return true;
+  if (!spend(words_for(marks.count))) return false;
   const Marks own{bits_.take(words_for(marks.count)), marks.count};
   const bool valid = apply<kTrack>(to.fast, at, own);
   if (valid) {

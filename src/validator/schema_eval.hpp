@@ -54,11 +54,11 @@ class Eval {
   // The same, and what it evaluated of this very value is marked.
   bool tracked_edge(const Edge& to, std::size_t at, Marks marks);
   bool in_set(const ValueSet& set, std::size_t at, std::uint8_t type);
-  bool counted_length_holds(const StringPart& part, std::string_view text) const noexcept;
+  bool counted_length_holds(const StringPart& part, std::string_view text) noexcept;
   bool in_numbers(const ValueSet& set, const Number& number);
   bool pattern(const Regex& regex, std::string_view text);
   bool unique(std::size_t array, std::size_t* first, std::size_t* second);
-  bool length_holds(const StringPart& part, std::string_view text) const noexcept {
+  bool length_holds(const StringPart& part, std::string_view text) noexcept {
     if (part.min == 0 && part.max == UINT64_MAX) return true;
     // A code point has one to four bytes, which often says enough.
     const auto least = (text.size() + 3) / 4;
@@ -67,7 +67,10 @@ class Eval {
   }
   bool bound_holds(const Bound& bound, const Number& number, int sign);
   bool multiple_holds(const Bound& bound, const Number& number);
-  bool content_holds(const StringPart& part, std::string_view text) const;
+  bool format_holds(const StringPart& part, std::string_view text) {
+    return spend(text.size() * part.format_weight / 16) && part.format(text);
+  }
+  bool content_holds(const StringPart& part, std::string_view text);
   // Which branches can match; the words are on the scratch stack.
   std::size_t candidates(const Filter& filter, std::size_t at, std::uint8_t type);
   const Node* dynamic_target(const Op& op, bool fast) const noexcept;
@@ -172,8 +175,13 @@ extern template bool Eval::simple_object<true>(const ObjectPart& part, std::size
 
 // Equal as JSON Schema has it: numbers by value, objects whatever their order. `steps` grows by what it took.
 bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, std::uint64_t& steps);
-// Equal for equal values. `fractions` is set where there are any.
-std::uint64_t hash_value(const Tape& tape, std::size_t at, bool& fractions);
+// What there is in a value that was hashed.
+struct Hashed {
+  bool fractions = false;
+  std::uint64_t bytes = 0;  // of texts
+};
+// Equal for equal values. Adds to `what`.
+std::uint64_t hash_value(const Tape& tape, std::size_t at, Hashed& what);
 // Code points of UTF-8.
 std::size_t code_points(std::string_view text) noexcept;
 bool is_base64(std::string_view text, std::string* decoded);

@@ -103,7 +103,9 @@ class FilterMaker {
       append(filter, all);
     }
     filter.names.build();
-    const auto set = [&](std::uint32_t name, std::size_t which) { return &filter.sets[first + (2 * name + which) * filter.words]; };
+    const auto set = [&](std::uint32_t name, std::size_t which) {
+      return &filter.sets[first + (std::size_t{2} * name + which) * filter.words];
+    };
     std::vector<ShapeList> members(count);  // of each name that has any, one for each shape
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const auto bit = std::uint64_t{1} << (i % 64);
@@ -172,7 +174,7 @@ std::size_t Eval::candidates(const Filter& filter, std::size_t at, std::uint8_t 
   const auto offset = bits_.take(filter.words);
   if (filter.words == 1) {
     *bits_.at(offset) = filter_one(filter, at, type, ~std::uint64_t{0});
-  } else {
+  } else if (spend(filter.words)) {
     for (std::size_t i = 0; i < filter.words; ++i) bits_.at(offset)[i] = ~std::uint64_t{0};
     filter_many(filter, at, type, offset);
   }
@@ -188,8 +190,9 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
     return mask & (number == NameMap::kNone ? *filter.other_string() : *filter.by_string(number));
   }
   if (type != kObject || !filter.has_names) return mask;
-  const auto seen = bits_.take((filter.names.size() + 63) / 64);
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  if (!spend((end - at) / 2)) return 0;
+  const auto seen = bits_.take((filter.names.size() + 63) / 64);
   bool has_parts = false;
   for (auto key = at + 1; key < end && mask != 0; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
@@ -233,8 +236,9 @@ void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, 
     return;
   }
   if (type != kObject || !filter.has_names) return;
-  const auto seen = bits_.take((filter.names.size() + 63) / 64);
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  if (!spend((end - at) / 2 * (1 + filter.words / 4))) return;
+  const auto seen = bits_.take((filter.names.size() + 63) / 64);
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
     if (number == NameMap::kNone) {

@@ -16,12 +16,13 @@ using Nodes = std::vector<const Node*>;
 
 class Fuser {
  public:
-  explicit Fuser(Program& program) : program_(program), left_(program.nodes.size() * 2 + 64) {}
+  explicit Fuser(Program& program) : program_(program) {}
 
   void run() {
     // The dynamic scope depends on the way: nothing is left out of it.
     if (program_.dynamic) return;
-    for (const auto& part : program_.objects) names_left_ += part.names.size() * 4;
+    for (const auto& node : program_.nodes) left_ += kShare * weight(node);
+    for (const auto& part : program_.objects) left_ += kShare * weight(part.names);
     for (auto& node : program_.nodes) {
       if (has_joints(node)) of(node);
     }
@@ -58,11 +59,19 @@ class Fuser {
     for (auto& branch : op.branches) f(branch);
   }
 
+  // What a node takes, in nodes, values, operations and branches: a sum has them all again. The most that joining it can add, for each
+  // branch that is not joined in turn becomes one reference.
+  static std::size_t weight(const Node& node) {
+    auto sum = 1 + node.values.size();
+    for (const auto& op : node.ops) sum += 1 + op.branches.size();
+    return sum;
+  }
+  static std::size_t weight(const NameMap& names) { return names.size() + names.bytes() / 32; }
+
   // The fused node of this one, or null.
   const Node* of(const Node& node) {
     if (const auto known = fused_.find(&node); known != fused_.end()) return known->second;
-    if (left_ == 0) return nullptr;
-    --left_;
+    if (weight(node) > left_) return nullptr;
     auto& out = program_.fused.emplace_back();
     out.unfused = &node;
     out.resource = node.resource;
@@ -76,12 +85,30 @@ class Fuser {
     return &out;
   }
 
+  // The names of the object parts of a sum.
+  struct Names {
+    std::size_t parts = 0;
+    std::size_t count = 0;
+    std::size_t weight = 0;
+    std::size_t others = 0;  // parts that say something of any other name
+
+    Names with(const ObjectPart& part) const {
+      return {parts + 1, count + part.names.size(), weight + Fuser::weight(part.names), others + (part.slots.back().to.node ? 1 : 0)};
+    }
+    // What a merged part takes: each name for its own part, and again for each part that speaks of any.
+    std::size_t merged() const { return parts < 2 ? 0 : weight + others * (count + 1); }
+  };
+
   struct Sum {
     Node* node = nullptr;
     std::vector<ObjectPart*> objects{};
-    std::size_t names = 0;
+    Names names{};
     std::set<const Node*> in{};
   };
+
+  static std::size_t price(const Sum& sum, const Node& node) {
+    return weight(node) + (node.object ? sum.names.with(*node.object).merged() - sum.names.merged() : 0);
+  }
 
   // Whether all of `node` can become a part of the sum.
   bool fits(const Sum& sum, const Node& node) const {
@@ -89,14 +116,15 @@ class Fuser {
     if (node.has_unevaluated_properties || node.has_unevaluated_items) return false;
     if (node.has_type && out.has_type && node.whole_only_by_text != out.whole_only_by_text) return false;
     if ((out.array && node.array) || (out.string && node.string) || (out.number && node.number)) return false;
-    if (!node.object || sum.objects.empty()) return true;
     const auto mergeable = [](const ObjectPart& part) { return part.simple && !part.counted; };
-    return mergeable(*node.object) && mergeable(*sum.objects.front()) && sum.names + node.object->names.size() <= names_left_;
+    if (node.object && !sum.objects.empty() && !(mergeable(*node.object) && mergeable(*sum.objects.front()))) return false;
+    return price(sum, node) <= left_;
   }
 
   void join(Sum& sum, const Node& node, std::size_t depth) {
     auto& out = *sum.node;
     if (!sum.in.insert(&node).second) return;
+    left_ -= std::min(left_, price(sum, node));
     out.types &= node.types;
     if (node.has_type) {
       out.has_type = true;
@@ -104,7 +132,7 @@ class Fuser {
     }
     if (node.object) {
       sum.objects.push_back(node.object);
-      sum.names += node.object->names.size();
+      sum.names = sum.names.with(*node.object);
     }
     if (node.array) out.array = node.array;
     if (node.string) out.string = node.string;
@@ -139,7 +167,6 @@ class Fuser {
   // Each name with what every part says of it.
   ObjectPart& merged(const std::vector<ObjectPart*>& parts) {
     auto& out = program_.objects.emplace_back();
-    for (const auto* part : parts) names_left_ -= std::min(names_left_, part->names.size());
     for (const auto* part : parts) {
       for (const auto number : part->required) out.names.add(part->names.name(number));
     }
@@ -150,12 +177,19 @@ class Fuser {
     }
     std::vector<Nodes> said(out.names.size() + 1);
     const auto say = [](Nodes& nodes, const Quick& quick) {
-      if (quick.node && std::ranges::find(nodes, quick.node) == nodes.end()) nodes.push_back(quick.node);
+      if (quick.node) nodes.push_back(quick.node);
     };
     for (const auto* part : parts) {
-      std::vector<const Quick*> by_name(said.size(), &part->slots.back().to);
-      for (std::uint32_t i = 0; i < part->names.size(); ++i) by_name[out.names.add(part->names.name(i))] = &part->slots[i].to;
-      for (std::size_t i = 0; i < said.size(); ++i) say(said[i], *by_name[i]);
+      const auto& other = part->slots.back().to;
+      std::vector<bool> is_own(other.node ? said.size() : 0);
+      for (std::uint32_t i = 0; i < part->names.size(); ++i) {
+        const auto number = out.names.add(part->names.name(i));
+        say(said[number], part->slots[i].to);
+        if (other.node) is_own[number] = true;
+      }
+      for (std::size_t i = 0; i < is_own.size(); ++i) {
+        if (!is_own[i]) say(said[i], other);
+      }
     }
     out.names.build();
     out.simple = true;
@@ -174,8 +208,9 @@ class Fuser {
   // One node that asks for all of these.
   const Node* all_of(Nodes& nodes) {
     if (nodes.empty()) return nullptr;
-    if (nodes.size() == 1) return nodes.front();
     std::ranges::sort(nodes, {}, [](const Node* one) { return std::pair(one->document, one->at); });
+    nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+    if (nodes.size() == 1) return nodes.front();
     auto& known = all_of_[nodes];
     if (known) return known;
     auto& out = program_.fused.emplace_back();
@@ -201,9 +236,11 @@ class Fuser {
     quick.deep = found->second->deep;
   }
 
+  // So a schema whose parts refer to each other crosswise does not become as large as their number squared: what finds no room stays apart.
+  static constexpr std::size_t kShare = 4;  // of what the schema itself takes
+
   Program& program_;
-  std::size_t left_;               // fused nodes, and
-  std::size_t names_left_ = 4096;  // names of merged parts that may still be made
+  std::size_t left_ = 8192;  // what fused nodes may still take, in weights
   std::unordered_map<const Node*, const Node*> fused_;
   std::map<Nodes, const Node*> all_of_;
 };

@@ -113,6 +113,7 @@ struct StringPart {
   const Regex* pattern = nullptr;
   std::string pattern_source{};
   FormatCheck format = nullptr;
+  std::uint64_t format_weight = 0;
   std::string format_name{};
   bool length_only = false;
   std::string content_encoding{};  // only where content is asserted

@@ -10,6 +10,10 @@ namespace setget::inline v0::detail::schema {
 namespace {
 
 constexpr std::string_view kDefaultBase = "json-schema:///";
+// Each resource has a URI of its own, whole, however little of it its $id says: so neither one nor all of them together may be long.
+constexpr std::size_t kMostUriBytes = 8192;
+constexpr std::size_t kUriShare = 8;  // bytes of URIs for each byte of schema, and
+constexpr std::size_t kFreeUriBytes = std::size_t{1} << 20;
 
 std::string_view without_empty_fragment(std::string_view uri) noexcept {
   if (!uri.empty() && uri.back() == '#') uri.remove_suffix(1);
@@ -83,6 +87,14 @@ Result<Resource*> Registry::add_root(std::string_view text) {
   return add_document(text, base, Dialect{.draft = options_.default_draft});
 }
 
+Result<void> Registry::admit_uri(std::string_view uri, const std::function<Error(std::string_view)>& refused) {
+  if (uri.size() > kMostUriBytes) return refused(fmt::format("a URI of {} bytes, limit {}", uri.size(), kMostUriBytes));
+  uri_bytes_ += uri.size();
+  const auto most = kFreeUriBytes + kUriShare * schema_bytes_;
+  if (uri_bytes_ > most) return refused(fmt::format("the URIs of all resources have more than {} bytes together", most));
+  return {};
+}
+
 Resource* Registry::new_resource(std::uint32_t document, std::size_t at, UriReference uri, const Dialect& dialect) {
   uri.fragment.reset();
   auto text = uri.to_string();
@@ -104,6 +116,12 @@ Result<Resource*> Registry::add_document(std::string_view text, const UriReferen
     return Error(ErrorCode::kTooLarge, named(fmt::format("{} bytes, limit {}", text.size(), limits.max_schema_bytes)));
   if (documents_.size() >= limits.max_schema_documents)
     return Error(ErrorCode::kTooLarge, named(fmt::format("more than {} schema documents", limits.max_schema_documents)));
+  schema_bytes_ += text.size();
+  const auto refused = [&](std::string_view what) {
+    auto start = uri_text.substr(0, 200);
+    return Error(ErrorCode::kTooLarge, fmt::format("schema: {}…: {}", start, what)).at_field(std::move(start));
+  };
+  if (auto admitted = admit_uri(uri_text, refused); !admitted) return admitted.error();
   auto document = std::make_shared<SchemaDocument>();
   document->uri = uri_text;
   if (auto read = read_json(text, limits.max_schema_depth, document->tape); !read) {
@@ -114,12 +132,12 @@ Result<Resource*> Registry::add_document(std::string_view text, const UriReferen
   const auto number = static_cast<std::uint32_t>(documents_.size());
   documents_.push_back(std::move(document));
   document_roots_.push_back(nullptr);
-  custom_metaschemas_.push_back(nullptr);
   places_.emplace_back(payload_of(this->tape(number).words[0]) + 1);
   const auto tape = this->tape(number);
   auto dialect = fallback;
   // Known by the URI it was fetched from even while its metaschema, which may be itself, is looked at.
   auto* resource = new_resource(number, 1, uri, dialect);
+  resource->begins_dialect = true;
   document_roots_[number] = resource;
   if (tag_of(tape.words[1]) == '{') {
     const auto schema_at = member(tape, 1, "$schema");
@@ -129,7 +147,7 @@ Result<Resource*> Registry::add_document(std::string_view text, const UriReferen
       auto found = dialect_of(own, &custom, 0);
       if (!found) return found.error();
       dialect = *found;
-      custom_metaschemas_[number] = custom;
+      resource->metaschema = custom;
     }
   }
   resource->dialect = dialect;
@@ -256,11 +274,13 @@ Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Res
   const auto own_schema = without_empty_fragment(string_at(tape, member(tape, at, "$schema")));
   const auto identifier_of = [&](Draft draft) { return string_at(tape, member(tape, at, draft == Draft::kDraft4 ? "id" : "$id")); };
   auto identifier = identifier_of(dialect.draft);
-  if (!is_document_root && !own_schema.empty() && own_schema != without_empty_fragment(metaschema_uri(dialect.draft))) {
+  auto* metaschema = resource->metaschema;
+  if (!is_document_root && !own_schema.empty() && (metaschema || own_schema != without_empty_fragment(metaschema_uri(dialect.draft)))) {
     Draft other{};
     if (identifier.empty() && find_draft(own_schema, other)) identifier = identifier_of(other);
     if (!identifier.empty()) {
-      auto found = dialect_of(own_schema, nullptr, 0);
+      metaschema = nullptr;
+      auto found = dialect_of(own_schema, &metaschema, 0);
       if (!found) return found.error();
       dialect = *found;
     }
@@ -271,8 +291,11 @@ Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Res
   if (old && identifier[0] == '#') return resource;  // an anchor
   const auto uri = detail::schema::resolve(resource->uri, UriReference::parse(identifier));
   const Place here{.document = document, .at = at, .resource = resource};
-  if (!old && uri.fragment && !uri.fragment->empty()) return error(here, "$id", "an identifier has no fragment");
+  const auto* const keyword = dialect.draft == Draft::kDraft4 ? "id" : "$id";
+  if (!old && uri.fragment && !uri.fragment->empty()) return error(here, keyword, "an identifier has no fragment");
   const auto text = without_fragment(uri);
+  const auto refused = [&](std::string_view what) { return error(here, keyword, what, ErrorCode::kTooLarge); };
+  if (auto admitted = admit_uri(text, refused); !admitted) return admitted.error();
   if (is_document_root) {
     // Known by both the URI it came from and the one it gives itself.
     resource->uri = UriReference::parse(text);
@@ -282,9 +305,12 @@ Result<Resource*> Registry::identify(std::uint32_t document, std::size_t at, Res
     return resource;
   }
   if (const auto known = by_uri_.find(text); known != by_uri_.end() && known->second->document == document && known->second->root != at) {
-    if (known->second->root != 1) return error(here, old ? "id" : "$id", fmt::format("{} names two schemas", text));
+    if (known->second->root != 1) return error(here, keyword, fmt::format("{} names two schemas", text));
   }
-  return new_resource(document, at, UriReference::parse(text), dialect);
+  auto* made = new_resource(document, at, UriReference::parse(text), dialect);
+  made->metaschema = metaschema;
+  made->begins_dialect = metaschema != resource->metaschema || dialect.draft != resource->dialect.draft;
+  return made;
 }
 
 Result<void> Registry::anchors(std::uint32_t document, std::size_t at, Resource* resource, bool is_root) {

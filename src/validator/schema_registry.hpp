@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,6 +26,8 @@ struct Resource {
   UriReference uri{};
   std::string uri_text{};
   Dialect dialect{};
+  Resource* metaschema = nullptr;  // what its $schema names, where that is none of the built-in ones
+  bool begins_dialect = false;     // it is a document, or names another metaschema than that of what it stands in
   std::map<std::string, std::size_t, std::less<>> anchors{};
   std::map<std::string, std::size_t, std::less<>> dynamic_anchors{};  // "" stands for $recursiveAnchor
 };
@@ -59,8 +62,6 @@ class Registry {
   const std::vector<std::shared_ptr<const SchemaDocument>>& documents() const noexcept { return documents_; }
   const std::deque<Resource>& resources() const noexcept { return resources_; }
   Resource* document_root(std::uint32_t document) const { return document_roots_[document]; }
-  // The metaschema that the document's $schema names where that is none of the built-in ones; else null.
-  Resource* custom_metaschema(std::uint32_t document) const { return custom_metaschemas_[document]; }
   // Where a resource begins, as a JSON Pointer from the root of its document.
   std::string pointer_in_document(const Resource& resource) const { return pointer_to(tape(resource.document), 1, resource.root); }
   // The place of a keyword for messages.
@@ -79,12 +80,13 @@ class Registry {
   Result<const Place*> follow(Resource* resource, std::string_view pointer, std::string_view reference, const Resource& from);
   // As member(), for many names of one large object.
   std::size_t member_of(std::uint32_t document, std::size_t object, std::string_view name);
+  // Counts a resource's URI against what URIs may take; refused(what) is the error where it is too much.
+  Result<void> admit_uri(std::string_view uri, const std::function<Error(std::string_view)>& refused);
   Resource* new_resource(std::uint32_t document, std::size_t at, UriReference uri, const Dialect& dialect);
 
   const json_schema::Options& options_;
   std::vector<std::shared_ptr<const SchemaDocument>> documents_;
   std::vector<Resource*> document_roots_;
-  std::vector<Resource*> custom_metaschemas_;
   std::deque<Resource> resources_;
   std::unordered_map<std::string, Resource*> by_uri_;
   std::vector<std::vector<const Place*>> places_;  // by document and place on its tape
@@ -94,6 +96,8 @@ class Registry {
   // Of large objects that references lead through, by document and place: the first value under each name.
   std::unordered_map<std::uint64_t, std::unordered_map<std::string_view, std::size_t>> names_;
   std::size_t metaschema_depth_ = 0;
+  std::size_t schema_bytes_ = 0;  // of all documents, and of the URIs in them
+  std::size_t uri_bytes_ = 0;
 };
 
 }  // namespace setget::inline v0::detail::schema

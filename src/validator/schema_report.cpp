@@ -2,8 +2,8 @@
 
 namespace setget::inline v0::detail::schema {
 
-Found Reporter::run() {
-  if (program_.root.fast) visit(program_.root, 1, {}, nullptr);
+Found Reporter::run(std::size_t at) {
+  if (program_.root.fast) visit(program_.root, at, {}, nullptr);
   return {.first = first_, .count = count_, .truncated = truncated_};
 }
 
@@ -76,6 +76,8 @@ void Reporter::never(const Node& node, std::size_t at, const Where& where) {
   }
 }
 
-Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger) { return Reporter(program, eval, ledger).run(); }
+Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger, std::size_t at) {
+  return Reporter(program, eval, ledger).run(at);
+}
 
 }  // namespace setget::inline v0::detail::schema

@@ -20,8 +20,8 @@ struct Found {
   bool truncated = false;
 };
 
-// Meaningless if eval.stop() says so. What the ledger held is gone.
-Found list_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& ledger);
+// Of the value at a place of the tape. Meaningless if eval.stop() says so. What the ledger held is gone.
+Found list_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& ledger, std::size_t at = 1);
 
 // A list of Violation and behind it their texts.
 void write_texts(const json_schema::Validator::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to);

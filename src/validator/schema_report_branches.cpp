@@ -80,8 +80,9 @@ void Reporter::weigh(const Filter& filter, std::size_t at, std::size_t weights, 
     add_where_excluded(number == NameMap::kNone ? filter.other_string() : filter.by_string(number), scale * 8);
   }
   if (type != kObject || !filter.has_names) return;
-  const Taken seen(eval_.bits(), (filter.names.size() + 63) / 64);
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  if (!eval_.spend((end - at) / 2 * count)) return;
+  const Taken seen(eval_.bits(), (filter.names.size() + 63) / 64);
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
     add_where_excluded(number == NameMap::kNone ? filter.other_name() : filter.present(number), scale);

@@ -15,7 +15,7 @@ void Reporter::values(const Node& node, const ValueSet& set, std::size_t at, con
 void Reporter::string(const Node& node, std::size_t at, const Where& where) {
   const auto& part = *node.string;
   const auto text = text_at(tape_, at);
-  if (!eval_.length_holds(part, text)) {
+  if (!eval_.length_holds(part, text) && !eval_.halted()) {
     const auto length = code_points(text);
     if (length < part.min) {
       add(node, where, "minLength", Shown{at}, " has ", length, " characters, at least ", part.min, " are needed");
@@ -23,10 +23,11 @@ void Reporter::string(const Node& node, std::size_t at, const Where& where) {
       add(node, where, "maxLength", Shown{at}, " has ", length, " characters, at most ", part.max, " are allowed");
     }
   }
-  if (part.format && !part.format(text)) add(node, where, "format", Shown{at}, " is no ", Lasting{part.format_name});
+  if (part.format && !eval_.format_holds(part, text) && !eval_.halted())
+    add(node, where, "format", Shown{at}, " is no ", Lasting{part.format_name});
   if (part.pattern && !eval_.pattern(*part.pattern, text) && !eval_.halted())
     add(node, where, "pattern", Shown{at}, " does not match \"", Lasting{std::string_view(part.pattern_source).substr(0, 200)}, "\"");
-  if ((!part.content_encoding.empty() || !part.content_media_type.empty()) && !eval_.content_holds(part, text)) {
+  if ((!part.content_encoding.empty() || !part.content_media_type.empty()) && !eval_.content_holds(part, text) && !eval_.halted()) {
     const bool encoding = part.content_encoding == "base64" && !is_base64(text, nullptr);
     add(node, where, encoding ? "contentEncoding" : "contentMediaType", Shown{at}, " is no ",
         Lasting{encoding ? part.content_encoding : part.content_media_type});
@@ -37,6 +38,7 @@ void Reporter::number(const Node& node, std::size_t at, const Where& where) {
   const auto& part = *node.number;
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !eval_.is_exact()) return;
+  if (number.kind == 'N' && !eval_.spend(number.text.size() / 4)) return;
   const auto check = [&](const Bound& bound, int sign, std::string_view what) {
     if (bound.is_set && !eval_.bound_holds(bound, number, sign))
       add(node, where, bound.keyword, Shown{at}, " is ", Lasting{what}, " ", Lasting{bound.shown});
@@ -55,9 +57,10 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
   if (count < part.min) add(node, where, "minProperties", count, " names, at least ", part.min, " are needed");
   if (count > part.max) add(node, where, "maxProperties", count, " names, at most ", part.max, " are allowed");
   if (part.plain) return;
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  if (!eval_.spend((end - at) / 2)) return;
   const auto words = (part.tracked + 63) / 64;
   const auto seen = eval_.bits().take(words);
-  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   std::size_t ordinal = 0;
   for (auto key = at + 1; key < end && !over(); key = next_of(tape_.words, key + 1), ++ordinal) {
     const auto name = text_at(tape_, key);
@@ -122,6 +125,7 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
   const auto count = count_of(tape_, at);
   if (count < part.min) add(node, where, "minItems", count, " items, at least ", part.min, " are needed");
   if (count > part.max) add(node, where, "maxItems", count, " items, at most ", part.max, " are allowed");
+  if (!eval_.spend((static_cast<std::uint32_t>(tape_.words[at]) - at) / 2)) return;
   std::size_t ordinal = 0;
   std::uint64_t found = 0;
   const auto items = Step::of_keyword(where.keyword, part.items_keyword);
@@ -176,6 +180,7 @@ void Reporter::rest(const Node& node, std::size_t at, std::uint8_t type, const W
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   const bool is_object = type == kObject;
   const std::string_view keyword = is_object ? "unevaluatedProperties" : "unevaluatedItems";
+  if (!eval_.spend((end - at) / 2)) return;
   const auto& to = is_object ? node.unevaluated_properties : node.unevaluated_items;
   const auto step = Step::of_keyword(where.keyword, keyword);
   std::size_t ordinal = 0;

@@ -38,7 +38,7 @@ class Reporter {
   Reporter(const Eval::Program& program, Eval& eval, Ledger& ledger) : program_(program), eval_(eval), tape_(eval.tape()), ledger_(ledger) {
     ledger_.clear();
   }
-  Found run();
+  Found run(std::size_t at);
 
  private:
   static constexpr auto kNoParent = json_schema::Violation::kNoParent;

@@ -7,15 +7,19 @@
 
 #ifdef SETGET_SANITIZED
 std::optional<std::size_t> allocations() noexcept { return std::nullopt; }
+std::optional<std::size_t> allocated_bytes() noexcept { return std::nullopt; }
 #else
 namespace {
 thread_local std::size_t count = 0;
+thread_local std::size_t bytes = 0;
 }  // namespace
 
 std::optional<std::size_t> allocations() noexcept { return count; }
+std::optional<std::size_t> allocated_bytes() noexcept { return bytes; }
 
 void* operator new(std::size_t size) {
   ++count;
+  bytes += size;
   if (auto* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }

@@ -1,5 +1,5 @@
-// How often this thread has called operator new. In a file of its own: seen together with its users, GCC takes malloc and free for a
-// mismatch.
+// How often this thread has called operator new, and for how many bytes. In a file of its own: seen together with its users, GCC takes
+// malloc and free for a mismatch.
 #pragma once
 
 #include <cstddef>
@@ -7,3 +7,5 @@
 
 // Empty under a sanitizer: its own operators stay in place.
 std::optional<std::size_t> allocations() noexcept;
+// All bytes so far, given back or not.
+std::optional<std::size_t> allocated_bytes() noexcept;

@@ -255,6 +255,43 @@ TEST(JsonSchemaFormats, know_patterns_of_ecma_262_from_those_of_others) {
   EXPECT_TRUE(holds("regex", R"j("(?:(?<y>a)|(?<y>b))\\k<y>")j"));
 }
 
+// Steps aside came with draft-bhutton-relative-json-pointer-00, to which only 2020-12 refers.
+TEST(JsonSchemaFormats, take_steps_aside_in_relative_pointers_from_2020_on) {
+  for (const auto* aside : {R"j("0+1")j", R"j("0-1#")j", R"j("2+10/a/b")j", R"j("1-0")j"}) {
+    EXPECT_TRUE(holds("relative-json-pointer", aside)) << aside;
+    EXPECT_FALSE(holds("relative-json-pointer", aside, Draft::kDraft201909)) << aside;
+    EXPECT_FALSE(holds("relative-json-pointer", aside, Draft::kDraft7)) << aside;
+  }
+  for (const auto draft : {Draft::kDraft7, Draft::kDraft201909, Draft::kDraft202012}) {
+    for (const auto* good : {R"j("0")j", R"j("0#")j", R"j("12/a~1")j", R"j("1/")j"})
+      EXPECT_TRUE(holds("relative-json-pointer", good, draft)) << good;
+    for (const auto* bad :
+         {R"j("")j", R"j("/a")j", R"j("01")j", R"j("+1")j", R"j("-1/a")j", R"j("0##")j", R"j("0+")j", R"j("0+01")j", R"j("0a")j"})
+      EXPECT_FALSE(holds("relative-json-pointer", bad, draft)) << bad;
+  }
+}
+
+// As V8 has it.
+TEST(JsonSchemaFormats, know_properties_of_unicode_by_the_names_that_ecma_262_has) {
+  for (const auto* property :
+       {"L", "Letter", "gc=Lu", "General_Category=Decimal_Number", "Alphabetic", "Alpha", "space", "EPres", "XIDS", "Any", "ASCII",
+        "Assigned", "Script=Greek", "sc=Grek", "Script_Extensions=Qaac", "scx=Zinh", "Script=Garay"}) {
+    EXPECT_TRUE(holds("regex", R"j("\\p{)j" + std::string(property) + "}\"")) << property;
+    EXPECT_TRUE(holds("regex", R"j("[^\\P{)j" + std::string(property) + "}]\"")) << property;
+  }
+  for (const auto* property : {"Foo", "letter", "Greek", "IsGreek", "alphabetic", "gc=Foo", "Script=Foo", "Script=greek", "sc=", "scx=Foo",
+                               "Block=Greek", "Alphabetic=Yes", "L&", "Katakana_Or_Hiragana"}) {
+    EXPECT_FALSE(holds("regex", R"j("\\p{)j" + std::string(property) + "}\"")) << property;
+    EXPECT_FALSE(Validator::compile(R"j({"pattern": "\\p{)j" + std::string(property) + "}\"}")) << property;
+  }
+  for (const auto* name : {"Script=Greek", "sc=Grek", "scx=Greek"}) {
+    const auto greek = Validator::compile(R"j({"pattern": "^\\p{)j" + std::string(name) + "}+$\"}");
+    ASSERT_TRUE(greek) << greek.error().describe();
+    EXPECT_TRUE(*greek->is_valid("\"\u03b1\u03c9\"")) << name;
+    EXPECT_FALSE(*greek->is_valid("\"a\"")) << name;
+  }
+}
+
 TEST(JsonSchemaFormats, let_groups_share_a_name_where_only_one_of_them_can_match) {
   const auto validator = Validator::compile(R"({"pattern": "^(?:(?<q>')|(?<q>\"))[a-z]*\\k<q>$"})");
   ASSERT_TRUE(validator) << validator.error().describe();

@@ -103,6 +103,35 @@ TEST(JsonSchema, a_resource_of_another_draft_excuses_none_beside_it) {
   }
 }
 
+TEST(JsonSchema, a_resource_of_another_draft_is_checked_against_the_metaschema_of_that) {
+  const auto field_of = [](const std::string& schema, const Options& options = {}) {
+    const auto refused = json_schema::Validator::compile(schema, options);
+    return refused ? std::string("(compiles)") : refused.error().field();
+  };
+  const auto within = [](const std::string& resource) { return R"({"$defs": {"a": )" + resource + "}}"; };
+  const std::string seven = R"("$id": "http://x/", "$schema": "http://json-schema.org/draft-07/schema#")";
+  EXPECT_EQ(field_of(within("{" + seven + R"(, "properties": {"b": {"uniqueItems": "yes"}}})")), "#/$defs/a/properties/b/uniqueItems");
+  EXPECT_EQ(field_of(within("{" + seven + R"(, "examples": 1})")), "#/$defs/a/examples");
+  EXPECT_EQ(field_of(within("{" + seven + R"(, "prefixItems": 1, "items": [true]})")), "(compiles)") << "it knows no prefixItems";
+  // One of the outer draft within that again.
+  EXPECT_EQ(
+      field_of(within("{" + seven +
+                      R"(, "not": {"$id": "http://y/", "$schema": "https://json-schema.org/draft/2020-12/schema", "items": [true]}})")),
+      "#/$defs/a/not/items");
+  EXPECT_EQ(field_of(R"({"x": {"$id": "http://x/", "$schema": "http://json-schema.org/draft-04/schema#", "id": "http://x/", "required": []},
+                         "$ref": "#/x"})"),
+            "#/x/required")
+      << "where no keyword but a reference leads";
+  // A metaschema of the host's own.
+  const Options own{.loader = [](std::string_view) -> Result<std::string> {
+    return std::string(
+        R"({"$id": "http://m/", "$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"title": {"maxLength": 3}}})");
+  }};
+  const std::string short_title = R"({"$id": "http://x/", "$schema": "http://m/", "title": )";
+  EXPECT_EQ(field_of(within(short_title + R"("long"})"), own), "#/$defs/a/title");
+  EXPECT_EQ(field_of(within(short_title + R"("abc"})"), own), "(compiles)");
+}
+
 TEST(JsonSchema, large_objects_are_compared_and_wide_schemas_searched_for_loops_in_time) {
   constexpr int kCount = 50'000;
   std::string first;
@@ -186,9 +215,33 @@ TEST(JsonSchema, ends_a_pattern_that_tries_everything) {
   const auto validator = compiled(R"({"pattern": "^(?=(a+)+$)(a+)+$"})");
   const auto verdict = validator.is_valid(text);
   EXPECT_TRUE(!verdict || !*verdict);
-  const auto references = compiled(R"({"pattern": "(a*)*(a*)*\\1b"})");
+  const auto references = compiled(R"({"pattern": "(a+)*(a+)*\\1b"})");
   EXPECT_FALSE(references.is_valid(text));
   EXPECT_FALSE(json_schema::Validator::compile(R"({"pattern": "((a{1,60000}){1,60000}){1,60000}"})"));
+}
+
+// Whenever a part is repeated ECMA-262 forgets what its groups matched before; PCRE2 does not. What V8 says is told where both agree.
+TEST(JsonSchema, references_to_groups_that_a_repetition_forgets_are_refused) {
+  for (const auto* pattern : {R"(^(?:(a)|b)*\\1$)", R"(^(?:(a)?b\\1)+$)", R"(^(?:\\1(a))+$)", R"(^(a\\1){2}$)", R"(^(a*)*b\\1$)",
+                              R"(^(a*)+b\\1$)", R"(^(?:(?<x>a)|(?<x>b)|c){2}\\k<x>$)", R"(^(?:(?:x(a))*\\1)+$)"}) {
+    const auto refused = json_schema::Validator::compile(R"({"pattern": ")" + std::string(pattern) + "\"}");
+    ASSERT_FALSE(refused) << pattern;
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported) << pattern;
+    EXPECT_TRUE(refused.error().position()) << pattern;
+  }
+  const auto matches = [](const char* pattern, const char* text) {
+    return valid(R"({"pattern": ")" + std::string(pattern) + "\"}", '"' + std::string(text) + '"');
+  };
+  EXPECT_TRUE(matches(R"(^(?:(['!])[^'!]*\\1|[a-z])*$)", "a'x'b!y!"));
+  EXPECT_FALSE(matches(R"(^(?:(['!])[^'!]*\\1|[a-z])*$)", "a'x!b"));
+  EXPECT_TRUE(matches(R"(^(?:(.)\\1)+$)", "aabb"));
+  EXPECT_FALSE(matches(R"(^(?:(.)\\1)+$)", "aabc"));
+  EXPECT_TRUE(matches(R"(^(?:x(a))*\\1$)", "xaxaa"));
+  EXPECT_TRUE(matches(R"(^(?:x(a))*\\1$)", ""));
+  EXPECT_FALSE(matches(R"(^(?:x(a))*\\1$)", "xaxa"));
+  EXPECT_TRUE(matches(R"(^(a)?b\\1$)", "b"));
+  EXPECT_TRUE(matches(R"(^(?:(a)|b)\\1$)", "b"));
+  EXPECT_TRUE(matches(R"(^((a|b)\\2){2}$)", "aabb"));
 }
 
 // PCRE2 knows none of varying length: RE2 answers them, seeing what stands before and behind. Verdicts are those of V8.
