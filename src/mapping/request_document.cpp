@@ -73,12 +73,7 @@ Result<Value> RequestDocument::read_body(const MappingInput& input, const jmespa
       body_ = *std::move(document);
       return body_->root();
     }
-    if (kind == Kind::kJson || document.error().code() == ErrorCode::kTooLarge) {
-      // What is broken has a place, even where only "somewhere" is known: the gateway answers 400.
-      Error error = std::move(document).error();
-      if (error.code() == ErrorCode::kInvalidArgument && !error.position()) error.at_position(0);
-      return error;
-    }
+    if (kind == Kind::kJson || document.error().code() == ErrorCode::kTooLarge) return std::move(document).error();
   }
   return jmespath::detail::is_utf8(input.body.view()) ? Value::of(input.body.view()) : Value();
 }
