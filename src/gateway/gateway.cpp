@@ -5,8 +5,8 @@
 #include <exception>
 #include <new>
 
+#include "core/json_pointer.hpp"
 #include "gateway/core.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"
 
