@@ -1,9 +1,11 @@
 // Arena: memory that is given back all at once. Pointers stay where they are until then. Thread rule: one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -31,6 +33,10 @@ class Arena {
   }
   // Bytes given out since the last clear, as they were asked for.
   std::size_t used() const noexcept { return used_; }
+  // What used() is once so many more were given out; no wrap where that is without a bound.
+  std::size_t used_after(std::size_t more) const noexcept {
+    return used_ + std::min(more, std::numeric_limits<std::size_t>::max() - used_);
+  }
   void clear() noexcept {
     stack.clear();
     if (used_ == 0) return;
@@ -50,6 +56,13 @@ class Arena {
 
   // Where projections collect before they know how many they have.
   std::vector<Value> stack;
+
+  // What all evaluations in this arena may take together. Without a bound, but where a mapping shares it among its expressions.
+  struct Budget {
+    std::uint64_t steps = std::numeric_limits<std::uint64_t>::max();  // that are left
+    std::size_t most_used = std::numeric_limits<std::size_t>::max();  // of used()
+  };
+  Budget budget;
 
  private:
   static constexpr std::size_t kAlignment = 16;  // what operator new gives

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,14 +16,19 @@
 
 namespace setget::inline v0::jmespath::detail {
 
-// What one evaluation may still spend.
+// What one evaluation may still spend: its own limits, and what is left of the budget that it shares with others.
 class Meter {
  public:
-  Meter(const Options& options, const Arena& arena)
-      : steps_(options.max_steps),
+  Meter(const Options& options, Arena& arena)
+      : granted_(std::min(options.max_steps, arena.budget.steps)),
+        steps_(granted_),
         arena_(&arena),
-        most_bytes_(arena.used() + std::min(options.max_result_bytes, std::numeric_limits<std::size_t>::max() - arena.used())),
+        most_bytes_(std::min(arena.used_after(options.max_result_bytes), arena.budget.most_used)),
+        granted_bytes_(most_bytes_ - std::min(most_bytes_, arena.used())),
         options_(&options) {}
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+  ~Meter() { arena_->budget.steps -= granted_ - steps_; }
   void spend(std::uint64_t steps) {
     if (steps > steps_) out_of_steps();
     steps_ -= steps;
@@ -48,9 +52,11 @@ class Meter {
  private:
   [[noreturn]] void out_of_steps() const;
   [[noreturn]] void out_of_bytes() const;
-  std::uint64_t steps_;
-  const Arena* arena_;
-  std::size_t most_bytes_;
+  std::uint64_t granted_;
+  std::uint64_t steps_;  // of those that are left
+  Arena* arena_;
+  std::size_t most_bytes_;  // that the arena may have used
+  std::size_t granted_bytes_;
   const Options* options_;
 };
 
