@@ -6,10 +6,10 @@
 #include <bit>
 #include <charconv>
 #include <optional>
-#include <set>
 
 #include "core/json_pointer.hpp"
 #include "mapping/arena.hpp"
+#include "mapping/distinct_texts.hpp"
 #include "mapping/json_string.hpp"
 #include "mapping/node.hpp"
 #include "mapping/request_document.hpp"
@@ -122,7 +122,6 @@ class Run {
   std::vector<Reason>* reasons_;
 };
 
-// Keys in the order in which they were given, each once. They are not copied.
 class Keys {
  public:
   // More are not worth collecting: an ingress refuses so many.
@@ -134,28 +133,20 @@ class Keys {
   }
   // False: they would be too many.
   bool add(std::string_view key, std::uint32_t expression) {
-    // So few are looked through faster than a tree is made. No hash table: what a client sends could all have one hash.
-    constexpr std::size_t kFew = 16;
-    const bool few = keys_.size() < kFew;
-    if (few ? std::ranges::find(keys_, key) != keys_.end() : sorted_.contains(key)) return true;
+    if (keys_.find(key)) return true;
     if (keys_.size() == kMost) return false;
-    keys_.push_back(key);
+    keys_.add(key);
     from_.push_back(expression);
-    if (!few)
-      sorted_.insert(key);
-    else if (keys_.size() == kFew)
-      sorted_.insert(keys_.begin(), keys_.end());
     return true;
   }
-  bool empty() const noexcept { return keys_.empty(); }
-  KeyList list() const { return KeyList(std::span<const std::string_view>(keys_)); }
+  bool empty() const noexcept { return from_.empty(); }
+  KeyList list() const { return KeyList(keys_.texts()); }
   // Which expression gave each.
   std::vector<std::uint32_t> take_from() && { return std::move(from_); }
 
  private:
-  std::vector<std::string_view> keys_;
+  detail::DistinctTexts keys_;
   std::vector<std::uint32_t> from_;
-  std::set<std::string_view> sorted_;  // once they are not few
 };
 
 void collect_keys(Run& run, const std::vector<Expression>& expressions, Keys& out) {

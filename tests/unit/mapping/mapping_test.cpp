@@ -1,6 +1,7 @@
 // From a request to a record, and what a mapping says where it cannot.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <setget/mapping.hpp>
 
 namespace {
@@ -111,6 +112,24 @@ TEST(Mapping, joins_headers_of_one_name_in_lower_case) {
   options.keys = {"headers.\"x-tag\""};
   EXPECT_EQ(keys_of(map(options, {.headers = {{"X-Tag", "a"}, {"x-tag", "b"}, {"X-TAG", "\xff"}}}).value()),
             std::vector<std::string>{"a, b"});
+}
+
+TEST(Mapping, sees_of_many_headers_and_parameters_every_name_once_in_linear_time) {
+  constexpr std::size_t kMany = 200'000;
+  Asked asked;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    asked.query.emplace_back(std::to_string(1'000'000 + i), std::to_string(i));
+    asked.headers.emplace_back("X-" + std::to_string(1'000'000 + i), std::to_string(i));
+  }
+  asked.query.emplace_back("1000007", "again");
+  asked.headers.emplace_back("x-1000007", "again");
+  auto options = basic();
+  options.keys = {"query.\"1000007\"",  "headers.\"x-1000007\"", "to_string(length(keys(query)))", "to_string(length(keys(headers)))",
+                  "keys(headers)[1:3]", "headers.\"x-1199999\""};
+  const auto started = std::chrono::steady_clock::now();
+  EXPECT_EQ(keys_of(map(options, asked).value()),
+            (std::vector<std::string>{"7", "7, again", "200000", "200002", "x-event", "x-1000000", "199999"}));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(20));
 }
 
 std::vector<std::pair<std::string, std::string>> refusals(const MappingOptions& options, const Asked& asked = {}) {
