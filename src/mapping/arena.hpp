@@ -1,12 +1,12 @@
 // Arena: memory that is given back all at once. Pointers stay where they are until then. Thread rule: one thread.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -35,7 +35,8 @@ class Arena {
   std::size_t used() const noexcept { return used_; }
   // What used() is once so many more were given out; no wrap where that is without a bound.
   std::size_t used_after(std::size_t more) const noexcept {
-    return used_ + std::min(more, std::numeric_limits<std::size_t>::max() - used_);
+    const std::size_t sum = used_ + more;
+    return sum < used_ ? std::numeric_limits<std::size_t>::max() : sum;
   }
   void clear() noexcept {
     stack.clear();
@@ -57,12 +58,12 @@ class Arena {
   // Where projections collect before they know how many they have.
   std::vector<Value> stack;
 
-  // What all evaluations in this arena may take together. Without a bound, but where a mapping shares it among its expressions.
+  // What all evaluations in this arena may take together, where there is such a bound: a mapping has one for its expressions.
   struct Budget {
-    std::uint64_t steps = std::numeric_limits<std::uint64_t>::max();  // that are left
-    std::size_t most_used = std::numeric_limits<std::size_t>::max();  // of used()
+    std::uint64_t steps = 0;    // that are left
+    std::size_t most_used = 0;  // of used()
   };
-  Budget budget;
+  std::optional<Budget> budget;
 
  private:
   static constexpr std::size_t kAlignment = 16;  // what operator new gives

@@ -12,17 +12,16 @@ namespace setget::inline v0::jmespath::detail {
 
 namespace {
 
-// Where those before it have spent of a shared limit, they are named: this one may be innocent.
-Failure beyond(std::string_view verb, std::uint64_t granted, std::uint64_t limit, std::string_view unit) {
-  return {Error(ErrorCode::kTooLarge, granted < limit ? fmt::format("the evaluation {} more than the {} {} of {} that those before it left",
-                                                                    verb, granted, unit, limit)
-                                                      : fmt::format("the evaluation {} more than {} {}", verb, limit, unit))};
+// Where a limit is shared, the one that meets it may be innocent.
+Failure beyond(const Arena& arena, std::string_view verb, std::uint64_t limit, std::string_view unit) {
+  return {Error(ErrorCode::kTooLarge,
+                fmt::format("the evaluation{} {} more than {} {}", arena.budget ? ", with those before it," : "", verb, limit, unit))};
 }
 
 }  // namespace
 
-void Meter::out_of_steps() const { throw beyond("takes", granted_, options_->max_steps, "steps"); }
-void Meter::out_of_bytes() const { throw beyond("makes", granted_bytes_, options_->max_result_bytes, "bytes"); }
+void Meter::out_of_steps() const { throw beyond(*arena_, "takes", options_->max_steps, "steps"); }
+void Meter::out_of_bytes() const { throw beyond(*arena_, "makes", options_->max_result_bytes, "bytes"); }
 
 Value Interpreter::evaluate(std::uint32_t index, Value current) {
   meter_.spend(1);

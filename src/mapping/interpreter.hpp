@@ -16,19 +16,24 @@
 
 namespace setget::inline v0::jmespath::detail {
 
-// What one evaluation may still spend: its own limits, and what is left of the budget that it shares with others.
+// What one evaluation may still spend: its own limits, and what is left of a budget that it shares with others.
 class Meter {
  public:
   Meter(const Options& options, Arena& arena)
-      : granted_(std::min(options.max_steps, arena.budget.steps)),
-        steps_(granted_),
+      : granted_(options.max_steps),
+        steps_(options.max_steps),
         arena_(&arena),
-        most_bytes_(std::min(arena.used_after(options.max_result_bytes), arena.budget.most_used)),
-        granted_bytes_(most_bytes_ - std::min(most_bytes_, arena.used())),
-        options_(&options) {}
+        most_bytes_(arena.used_after(options.max_result_bytes)),
+        options_(&options) {
+    if (!arena.budget) return;
+    granted_ = steps_ = std::min(steps_, arena.budget->steps);
+    most_bytes_ = std::min(most_bytes_, arena.budget->most_used);
+  }
   Meter(const Meter&) = delete;
   Meter& operator=(const Meter&) = delete;
-  ~Meter() { arena_->budget.steps -= granted_ - steps_; }
+  ~Meter() {
+    if (arena_->budget) arena_->budget->steps -= granted_ - steps_;
+  }
   void spend(std::uint64_t steps) {
     if (steps > steps_) out_of_steps();
     steps_ -= steps;
@@ -56,7 +61,6 @@ class Meter {
   std::uint64_t steps_;  // of those that are left
   Arena* arena_;
   std::size_t most_bytes_;  // that the arena may have used
-  std::size_t granted_bytes_;
   const Options* options_;
 };
 

@@ -60,7 +60,7 @@ class Run {
  public:
   Run(detail::RequestDocument& document, const jmespath::Options& limits, std::vector<Reason>& reasons)
       : document_(&document), limits_(&limits), arena_(&jmespath::detail::Access::arena(document.workspace())), reasons_(&reasons) {
-    arena_->budget = {limits.max_steps, arena_->used_after(limits.max_result_bytes)};
+    arena_->budget = jmespath::detail::Arena::Budget{limits.max_steps, arena_->used_after(limits.max_result_bytes)};
   }
 
   // Null where the expression is not there, or failed.
@@ -91,7 +91,7 @@ class Run {
   }
   // Steps of what is done with the value of an expression. False: there are no more, and that is noted.
   bool spend(std::uint64_t steps, const Expression& expression, std::string_view pointer, std::string_view what) {
-    auto& left = arena_->budget.steps;
+    auto& left = arena_->budget->steps;
     if (steps <= left) {
       left -= steps;
       return true;

@@ -242,12 +242,11 @@ TEST(Mapping, has_one_budget_for_all_its_expressions) {
   const auto steps = reasons("length(body[*])", {.max_steps = 5000});
   ASSERT_EQ(steps.size(), 1u);
   EXPECT_EQ(steps[0].first, "/mapping/attributes/c mapping_failed");
-  EXPECT_NE(steps[0].second.find("failed: the evaluation takes more than the "), std::string::npos) << steps[0].second;
-  EXPECT_NE(steps[0].second.find(" steps of 5000 that those before it left"), std::string::npos) << steps[0].second;
+  EXPECT_EQ(steps[0].second, "the expression length(body[*]) failed: the evaluation, with those before it, takes more than 5000 steps");
   const auto bytes = reasons("length(body[*])", {.max_result_bytes = 40'000});
   ASSERT_EQ(bytes.size(), 1u);
   EXPECT_EQ(bytes[0].first, "/mapping/attributes/c mapping_failed");
-  EXPECT_NE(bytes[0].second.find(" bytes of 40000 that those before it left"), std::string::npos) << bytes[0].second;
+  EXPECT_EQ(bytes[0].second, "the expression length(body[*]) failed: the evaluation, with those before it, makes more than 40000 bytes");
   EXPECT_TRUE(reasons("length(body[*])", {.max_steps = 8000, .max_result_bytes = 60'000}).empty());
 }
 
