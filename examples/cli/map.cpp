@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <setget/config.hpp>
+#include <setget/gateway.hpp>
 #include <setget/validator.hpp>
 
 #include "cli.hpp"
@@ -51,6 +52,12 @@ struct Answer {
   std::vector<Reason> reasons;  // why it is refused
 };
 
+// What the server would answer as a whole: the code and the text of its problem.
+Reason as_reason(const setget::GatewayResponse& refusal) {
+  const auto problem = Json::parse(refusal.body.view());
+  return {problem.at("code").get<std::string>(), problem.at("detail").get<std::string>(), ""};
+}
+
 Reason as_reason(const Error& error) {
   std::string message = error.message();
   if (error.position()) message += " (at byte " + std::to_string(*error.position()) + ")";
@@ -67,9 +74,13 @@ Answer answer(const setget::HookRoute& route, const setget::MappingInput& input,
         {"payload_too_large", std::to_string(input.body.size()) + " bytes, limit of the route " + std::to_string(most), "/body"}};
     return out;
   }
-  out.reasons =
-      route.violations({.method = std::string(input.method), .headers = {input.headers.begin(), input.headers.end()}, .body = input.body},
-                       limits.max_reasons);
+  const setget::GatewayRequest asked{
+      .method = std::string(input.method), .headers = {input.headers.begin(), input.headers.end()}, .body = input.body};
+  if (const auto refusal = route.refusal(asked)) {
+    out.reasons = {as_reason(*refusal)};
+    return out;
+  }
+  out.reasons = route.violations(asked, limits.max_reasons);
   if (!out.reasons.empty()) return out;
   auto mapped = route.mapping->map(input);
   if (!mapped) {
@@ -89,9 +100,19 @@ Answer answer(const setget::HookRoute& route, const setget::MappingInput& input,
                                 .ttl = request.ttl};
   out.reasons = setget::envelope_validator(limits)->validate(command);
   if (out.reasons.empty()) out.reasons = config.flows.violations(command, limits.max_reasons);
+  // A mapping gives no version.
+  if (config.flows.effective(request.account, request.flow).versions == setget::VersionMode::kCaller)
+    out.reasons.insert(out.reasons.begin(), {"version_missing", "this flow's versions are the caller's", "/version"});
   route.mapping->explain(out.reasons, *mapped);
   if (out.reasons.empty()) out.mapped = *std::move(mapped);
   return out;
+}
+
+// application/json or any +json type: only these are known to be JSON, and no deeper than the limits allow.
+bool is_json(std::string_view content_type) {
+  std::string type = trimmed(content_type.substr(0, content_type.find(';')));
+  std::ranges::transform(type, type.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  return type == "application/json" || type.ends_with("+json");
 }
 
 Json record_json(const setget::SetRequest& request) {
@@ -106,11 +127,11 @@ Json record_json(const setget::SetRequest& request) {
   record["content_type"] = request.content_type;
   record["attributes"] = Json::object();
   for (const auto& [name, value] : request.attributes) record["attributes"][name] = value;
-  const auto payload = Json::parse(request.payload.view(), nullptr, false);
+  auto payload = is_json(request.content_type) ? Json::parse(request.payload.view(), nullptr, false) : Json(Json::value_t::discarded);
   if (payload.is_discarded())
     record["payload_base64"] = base64(request.payload.view());
   else
-    record["payload"] = payload;
+    record["payload"] = std::move(payload);
   return record;
 }
 

@@ -47,6 +47,9 @@ struct HookRoute {
   std::optional<PayloadSchema> schema{};     // of the body, which is JSON then; before it is mapped. Versions by header or field only
   // What is wrong with a body, before it is mapped; empty, or nothing found: it is fine. Any thread; must not block.
   std::function<std::vector<Reason>(const Payload& body)> check{};
+  // What the gateway answers without a look at the body's content: 405, 413, 415. Nothing: it goes on to violations() and the mapping.
+  // With a `max_body` of 0 no length is too much here.
+  SETGET_API std::optional<GatewayResponse> refusal(const GatewayRequest& request) const;
   // What `schema` and `check` find, at most `most` reasons; pointers start with "/body".
   SETGET_API std::vector<Reason> violations(const GatewayRequest& request, std::size_t most) const;
 };

@@ -156,8 +156,8 @@ struct Options {
   bool let_expressions = false;               // `let $x = a, $y = b in …` (JMESPath Community; JEP 18)
   std::size_t max_expression_bytes = 65'536;  // of the expression
   std::size_t max_expression_depth = 256;     // of nested parts of it; at most 512
-  // Of one evaluation: steps (a part of the expression on one value, an element looked at, a comparison, 64 bytes of text) and bytes made
-  // in the workspace. Beyond: kTooLarge.
+  // Of one evaluation: steps (a part of the expression on one value, an element looked at, a comparison, 64 bytes of a text, a name or the
+  // digits of a number) and bytes made in the workspace. Beyond: kTooLarge.
   std::uint64_t max_steps = 10'000'000;
   std::size_t max_result_bytes = 64u << 20;
 };

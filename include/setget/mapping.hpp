@@ -24,7 +24,7 @@ namespace setget::inline v0 {
 // not there, but for `payload`. "Text": a string, or a number or boolean as it is written.
 struct MappingOptions {
   std::string id{};                 // text; none: a fresh ULID
-  std::vector<std::string> keys{};  // each gives text, or a list of it; of equal keys the first stays. At least one key must result
+  std::vector<std::string> keys{};  // each gives text, or a list of it; of equal keys the first stays. 1 to 100 000 keys must result
   std::string account{};            // text
   std::string flow{};               // text
   std::string owner{};              // text
@@ -33,6 +33,7 @@ struct MappingOptions {
   std::map<std::string, std::string> attributes{};  // name -> text
   std::string default_account{};                    // no expressions: what holds where `account` and `flow` give nothing
   std::string default_flow{};
+  // max_steps and max_result_bytes are of all expressions together, for one request; keys take steps too.
   jmespath::Options expressions{.let_expressions = true};
   jmespath::DocumentLimits document{};  // of a JSON body
 };

@@ -163,7 +163,7 @@ GatewayResponse method_not_allowed(std::string allow);
 GatewayResponse accepted(const Receipt& receipt);
 // Refusals that several routes share; empty = fine.
 std::optional<GatewayResponse> refuse_without_length(const Call& call);
-std::optional<GatewayResponse> refuse_encoded(const Call& call);
+std::optional<GatewayResponse> refuse_encoded(const GatewayRequest& request);
 std::optional<GatewayResponse> refuse_media_type(const Call& call, std::initializer_list<std::string_view> accepted);
 Result<bool> boolean_parameter(const Query& query, std::string_view name);
 Result<std::optional<std::uint64_t>> integer_parameter(const Query& query, std::string_view name, std::uint64_t least, std::uint64_t most);

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "core/json_pointer.hpp"
 #include "gateway/base64.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/simdjson_scratch.hpp"
 

@@ -5,8 +5,8 @@
 #include <exception>
 #include <new>
 
+#include "core/json_pointer.hpp"
 #include "gateway/core.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"
 
@@ -150,8 +150,8 @@ std::optional<GatewayResponse> refuse_without_length(const Call& call) {
   return refusal(411, "a body is needed here, with Content-Length or Transfer-Encoding: chunked");
 }
 
-std::optional<GatewayResponse> refuse_encoded(const Call& call) {
-  const std::string_view encoding = trim(call.request.header("Content-Encoding"));
+std::optional<GatewayResponse> refuse_encoded(const GatewayRequest& request) {
+  const std::string_view encoding = trim(request.header("Content-Encoding"));
   if (encoding.empty() || equals_ignoring_case(encoding, "identity")) return std::nullopt;
   auto response = refusal(415, "bodies with a Content-Encoding are not read; send the bytes as they are");
   response.headers.emplace_back("Accept-Encoding", "identity");
@@ -159,7 +159,7 @@ std::optional<GatewayResponse> refuse_encoded(const Call& call) {
 }
 
 std::optional<GatewayResponse> refuse_media_type(const Call& call, std::initializer_list<std::string_view> accepted) {
-  if (auto refused = refuse_encoded(call)) return refused;
+  if (auto refused = refuse_encoded(call.request)) return refused;
   const std::string_view type = call.request.header("Content-Type");
   if (type.empty()) return std::nullopt;
   const bool known = std::ranges::any_of(accepted, [&](std::string_view one) { return equals_ignoring_case(media_type(type), one); });

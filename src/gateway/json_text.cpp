@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
+#include "core/json_pointer.hpp"
 #include "gateway/base64.hpp"
 #include "gateway/envelope.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/simdjson_scratch.hpp"
 

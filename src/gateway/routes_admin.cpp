@@ -1,8 +1,8 @@
 // Routes for operators: health, queue, schedules, TTL, archive. Dead letters are in routes_dead_letters.cpp.
 #include <fmt/format.h>
 
+#include "core/json_pointer.hpp"
 #include "gateway/core.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/json_writer.hpp"
 #include "gateway/problem.hpp"
 

@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/json_pointer.hpp"
 #include "gateway/base64.hpp"
 #include "gateway/core.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/json_writer.hpp"
 #include "gateway/problem.hpp"
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/json_pointer.hpp"
 #include "gateway/core.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/json_writer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"

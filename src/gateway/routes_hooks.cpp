@@ -62,12 +62,7 @@ Result<void> GatewayCore::set_hooks(std::vector<HookRoute> hooks) {
 }
 
 GatewayResponse GatewayCore::run_hook(const Call& call, const HookRoute& hook) {
-  if (std::ranges::find(hook.methods, call.request.method) == hook.methods.end())
-    return method_not_allowed(fmt::format("{}", fmt::join(hook.methods, ", ")));
-  if (auto refused = refuse_encoded(call)) return *std::move(refused);
-  if (!is_utf8_charset(call.request.header("Content-Type"))) return refusal(415, "texts are read in UTF-8 only");
-  if (call.request.body.size() > hook.max_body)
-    return refusal(413, fmt::format("a body of {} bytes; this route takes {}", call.request.body.size(), hook.max_body));
+  if (auto refused = hook.refusal(call.request)) return *std::move(refused);
   return idempotent(call, "hooks/" + hook.name, [&](std::string_view dedup) { return map_and_set(call, hook, dedup); });
 }
 
@@ -97,6 +92,16 @@ GatewayResponse GatewayCore::map_and_set(const Call& call, const HookRoute& hook
 }  // namespace setget::inline v0::detail
 
 namespace setget::inline v0 {
+
+std::optional<GatewayResponse> HookRoute::refusal(const GatewayRequest& request) const {
+  if (std::ranges::find(methods, request.method) == methods.end())
+    return detail::method_not_allowed(fmt::format("{}", fmt::join(methods, ", ")));
+  if (auto refused = detail::refuse_encoded(request)) return refused;
+  if (!detail::is_utf8_charset(request.header("Content-Type"))) return detail::refusal(415, "texts are read in UTF-8 only");
+  if (max_body != 0 && request.body.size() > max_body)
+    return detail::refusal(413, fmt::format("a body of {} bytes; this route takes {}", request.body.size(), max_body));
+  return std::nullopt;
+}
 
 std::vector<Reason> HookRoute::violations(const GatewayRequest& request, std::size_t most) const {
   std::vector<Reason> found;

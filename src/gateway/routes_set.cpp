@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "core/json_pointer.hpp"
 #include "gateway/core.hpp"
-#include "gateway/json_pointer.hpp"
 #include "gateway/json_writer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"
@@ -201,7 +201,7 @@ GatewayResponse GatewayCore::set_envelopes(const Call& call, std::vector<Element
 
 GatewayResponse GatewayCore::set_payload(const Call& call) {
   if (auto refused = refuse_without_length(call)) return *std::move(refused);
-  if (auto refused = refuse_encoded(call)) return *std::move(refused);
+  if (auto refused = refuse_encoded(call.request)) return *std::move(refused);
   return idempotent(call, "payloads", [&](std::string_view dedup) { return set_raw(call, dedup); });
 }
 

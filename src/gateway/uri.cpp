@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "gateway/json_pointer.hpp"
+#include "core/json_pointer.hpp"
 
 namespace setget::inline v0::detail {
 namespace {

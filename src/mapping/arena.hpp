@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +33,11 @@ class Arena {
   }
   // Bytes given out since the last clear, as they were asked for.
   std::size_t used() const noexcept { return used_; }
+  // What used() is once so many more were given out; no wrap where that is without a bound.
+  std::size_t used_after(std::size_t more) const noexcept {
+    const std::size_t sum = used_ + more;
+    return sum < used_ ? std::numeric_limits<std::size_t>::max() : sum;
+  }
   void clear() noexcept {
     stack.clear();
     if (used_ == 0) return;
@@ -50,6 +57,13 @@ class Arena {
 
   // Where projections collect before they know how many they have.
   std::vector<Value> stack;
+
+  // What all evaluations in this arena may take together, where there is such a bound: a mapping has one for its expressions.
+  struct Budget {
+    std::uint64_t steps = 0;    // that are left
+    std::size_t most_used = 0;  // of used()
+  };
+  std::optional<Budget> budget;
 
  private:
   static constexpr std::size_t kAlignment = 16;  // what operator new gives

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "mapping/document_builder.hpp"
+#include "mapping/json_string.hpp"
 
 namespace setget::inline v0::jmespath {
 namespace {
@@ -15,7 +16,7 @@ using namespace detail;  // NOLINT(google-build-using-namespace): this room\'s o
 // reads nothing beyond the text.
 class Tokens {
  public:
-  // Nothing on an error: see problem().
+  // Nothing on an error: see problem_in().
   std::optional<std::span<const std::uint32_t>> find(std::string_view text) {
     if (!stage_ && (problem_ = simdjson::get_active_implementation()->create_dom_parser_implementation(0, 1, stage_)) != simdjson::SUCCESS)
       return std::nullopt;
@@ -25,10 +26,12 @@ class Tokens {
     if (problem_ != simdjson::SUCCESS) return std::nullopt;
     return std::span<const std::uint32_t>(stage_->structural_indexes.get(), stage_->n_structural_indexes);
   }
-  Error problem() const {
+  // It knows only that something is wrong somewhere in the text, so what that is and where is looked for anew.
+  Error problem_in(std::string_view text) const {
     if (problem_ == simdjson::MEMALLOC || problem_ == simdjson::CAPACITY)
       return Error(ErrorCode::kResourceExhausted, "no memory for a document of that size");
-    return Error(ErrorCode::kInvalidArgument, fmt::format("not JSON: {}", simdjson::error_message(problem_)));
+    const auto flaw = first_flaw(text);
+    return Error(ErrorCode::kInvalidArgument, fmt::format("not JSON: {}", flaw.problem)).at_position(flaw.position);
   }
   // One huge document must not keep its memory on every thread for ever.
   void trim() {
@@ -87,7 +90,7 @@ Result<void> build(State& state, DocumentLimits limits) {
     ~Tidy() { all.tidy(); }
   } tidy{scratch};
   const auto tokens = scratch.tokens.find(state.text);
-  if (!tokens) return scratch.tokens.problem();
+  if (!tokens) return scratch.tokens.problem_in(state.text);
   state.arena.reserve(tokens->size() * kBytesForToken + 64);
   DocumentBuilder builder(state.text, *tokens, std::min<std::size_t>(limits.max_depth, 1024), state.arena, scratch.stack);
   const auto root = builder.build();

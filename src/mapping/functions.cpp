@@ -94,6 +94,8 @@ Value Interpreter::ends(const Part& part, Arguments arguments) {
   if (!text) return wrong_type(part, 0, "a string", arguments[0]);
   const auto end = arguments[1].string();
   if (!end) return wrong_type(part, 1, "a string", arguments[1]);
+  if (end->size() > text->size()) return Value::of(false);
+  meter_.spend_text(end->size());
   return Value::of(part.function == Function::kStartsWith ? text->starts_with(*end) : text->ends_with(*end));
 }
 
@@ -111,10 +113,15 @@ Value Interpreter::contains(const Part& part, Arguments arguments) {
   const auto wanted = arguments[1].string();
   meter_.spend(wanted ? count : 0);
   for (std::size_t i = 0; i < count; ++i) {
+    if (!wanted) {
+      if (equal(elements[i], arguments[1], &meter_)) return Value::of(true);
+      continue;
+    }
     // A word in a list of words is what mappings ask.
-    const bool found =
-        wanted ? Access::size(elements[i]) == wanted->size() && elements[i].string() == wanted : equal(elements[i], arguments[1], &meter_);
-    if (found) return Value::of(true);
+    if (Access::size(elements[i]) != wanted->size()) continue;
+    const auto word = elements[i].string();
+    if (word) meter_.spend_text(word->size());
+    if (word == wanted) return Value::of(true);
   }
   return Value::of(false);
 }
@@ -198,6 +205,9 @@ Value Interpreter::merge(const Part& part, Arguments arguments) {
   std::size_t at = 0;
   for (const Value& object : arguments)
     for (std::size_t i = 0, count = object.size(); i < count; ++i, ++at) members[at] = {object.name(i), object.at(i)};
+  std::size_t text = 0;
+  for (std::size_t i = 0; i < all; ++i) text += members[i].name.size();
+  meter_.spend(text / kTextStep * static_cast<std::uint64_t>(std::bit_width(all)));
   std::iota(order, order + all, 0u);
   std::sort(order, order + all, [&](std::uint32_t a, std::uint32_t b) {
     const int names = members[a].name.compare(members[b].name);
@@ -242,7 +252,9 @@ Value Interpreter::reverse(const Part& part, Value argument) {
 Value Interpreter::to_number(Value argument) {
   if (argument.type() == Type::kNumber) return argument;
   const auto text = argument.string();
-  if (!text || !is_number(*text)) return {};
+  if (!text) return {};
+  meter_.spend_text(text->size());
+  if (!is_number(*text)) return {};
   // As a number of the document would be: its digits stay.
   return Access::of_text(Access::Kind::kReadNumber, *text);
 }

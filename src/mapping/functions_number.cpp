@@ -49,7 +49,7 @@ Value Interpreter::aggregate(const Part& part, Value list) {
   const std::size_t count = list.size();
   meter_.spend(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto number = number_of(list.at(i));
+    const auto number = meter_.number(list.at(i));
     if (!number)
       return fail(part, "invalid-type",
                   fmt::format("argument 1 of {}() must be an array of numbers; element {} is {}", name_of(part.function), i,
@@ -74,7 +74,7 @@ Value Interpreter::aggregate(const Part& part, Value list) {
 }
 
 Value Interpreter::absolute(const Part& part, Value argument) {
-  const auto number = number_of(argument);
+  const auto number = meter_.number(argument);
   if (!number) return wrong_type(part, 0, "a number", argument);
   switch (number->kind) {
     case Number::Kind::kInteger:
@@ -96,7 +96,7 @@ Value Interpreter::absolute(const Part& part, Value argument) {
 }
 
 Value Interpreter::round(const Part& part, Value argument) {
-  const auto number = number_of(argument);
+  const auto number = meter_.number(argument);
   if (!number) return wrong_type(part, 0, "a number", argument);
   if (number->kind != Number::Kind::kDouble) return argument;
   const double rounded = part.function == Function::kCeil ? std::ceil(number->real) : std::floor(number->real);

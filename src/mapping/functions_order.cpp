@@ -25,7 +25,7 @@ Interpreter::Key Interpreter::key_of(const Part& part, Value element, bool by) {
   if (const auto text = value.string()) {
     key.text = true;
     key.string = *text;
-  } else if (const auto number = number_of(value)) {
+  } else if (const auto number = meter_.number(value)) {
     key.number = *number;
   } else if (!failed()) {
     fail(part, "invalid-type",
@@ -73,6 +73,7 @@ Value Interpreter::extreme(const Part& part, Value list, bool greatest, bool by)
   for (std::uint32_t i = 1; i < count; ++i) {
     const Key key = key_of(part, elements_of(list)[i], by);
     if (!check_key(part, key, first, i)) return {};
+    meter_.spend_text(shared_text(best, key));
     if (greatest ? less(best, key) : less(key, best)) best = key;
   }
   return best.value;

@@ -9,19 +9,19 @@
 #include "mapping/parser.hpp"
 
 namespace setget::inline v0::jmespath::detail {
+
 namespace {
 
-constexpr std::size_t kFreeMembers = 64;  // finding one of so few costs no step more
+// Where a limit is shared, the one that meets it may be innocent.
+Failure beyond(const Arena& arena, std::string_view verb, std::uint64_t limit, std::string_view unit) {
+  return {Error(ErrorCode::kTooLarge,
+                fmt::format("the evaluation{} {} more than {} {}", arena.budget ? ", with those before it," : "", verb, limit, unit))};
+}
 
 }  // namespace
 
-void Meter::out_of_steps() const {
-  throw Failure{Error(ErrorCode::kTooLarge, fmt::format("the evaluation takes more than {} steps", options_->max_steps))};
-}
-
-void Meter::out_of_bytes() const {
-  throw Failure{Error(ErrorCode::kTooLarge, fmt::format("the evaluation makes more than {} bytes", options_->max_result_bytes))};
-}
+void Meter::out_of_steps() const { throw beyond(*arena_, "takes", options_->max_steps, "steps"); }
+void Meter::out_of_bytes() const { throw beyond(*arena_, "makes", options_->max_result_bytes, "bytes"); }
 
 Value Interpreter::evaluate(std::uint32_t index, Value current) {
   meter_.spend(1);
@@ -33,7 +33,7 @@ Value Interpreter::evaluate(std::uint32_t index, Value current) {
       const Wanted* name = program_->names.data() + part.first;
       for (const Wanted* end = name + part.count; name != end; ++name) {
         const std::size_t size = Access::size(current);
-        if (size > kFreeMembers) meter_.spend(size / 16 + (name->text.size() / 64) * (size / 16));
+        if (size > name->free_members && is_object(current)) meter_.spend(size / 16 + (name->text.size() / kTextStep) * size);
         const Value* found = find_member(current, *name);
         if (found == nullptr) return {};
         current = *found;
@@ -182,8 +182,8 @@ Value Interpreter::compare(const Part& part, Value current) {
   if (failed()) return {};
   if (part.comparator == Comparator::kEqual || part.comparator == Comparator::kNotEqual)
     return Value::of(equal(left, right, &meter_) == (part.comparator == Comparator::kEqual));
-  const auto a = number_of(left);
-  const auto b = number_of(right);
+  const auto a = meter_.number(left);
+  const auto b = meter_.number(right);
   if (!a || !b) return {};
   const auto order = detail::compare(*a, *b);
   switch (part.comparator) {
@@ -244,15 +244,27 @@ Value Interpreter::call(const Part& part, Value current) {
 
 namespace {
 
+bool equal_numbers(const Value& a, const Value& b, Meter* meter) {
+  const auto number = [meter](const Value& value) { return *(meter != nullptr ? meter->number(value) : number_of(value)); };
+  // The same digits are the same number, also beyond what a double tells apart.
+  const auto source = a.source();
+  if (source && source == b.source()) {
+    if (meter != nullptr) meter->spend_text(source->size());
+    return true;
+  }
+  return std::is_eq(compare(number(a), number(b)));
+}
+
 bool equal_objects(const Value& a, const Value& b, Meter* meter) {
   for (std::size_t i = 0, count = a.size(); i < count; ++i) {
     const auto name = a.name(i);
+    if (meter != nullptr) meter->spend_text(name.size());
     // Mostly both have the same order.
     if (b.name(i) == name) {
       if (!equal(a.at(i), b.at(i), meter)) return false;
       continue;
     }
-    if (meter != nullptr) meter->spend(count / 4 + (name.size() / 64) * count);
+    if (meter != nullptr) meter->spend(count / 4 + (name.size() / kTextStep) * count);
     const Value* other = find_member(b, Wanted(name));
     if (other == nullptr || !equal(a.at(i), *other, meter)) return false;
   }
@@ -271,12 +283,14 @@ bool equal(const Value& a, const Value& b, Meter* meter) {
     case Type::kBoolean:
       return *a.boolean() == *b.boolean();
     case Type::kNumber:
-      // The same digits are the same number, also beyond what a double tells apart.
-      if (a.source() && b.source() && *a.source() == *b.source()) return true;
-      return std::is_eq(compare(*number_of(a), *number_of(b)));
-    case Type::kString:
-      if (meter != nullptr) meter->spend(a.string()->size() / 64);
-      return *a.string() == *b.string();
+      return equal_numbers(a, b, meter);
+    case Type::kString: {
+      const auto text = *a.string();
+      const auto other = *b.string();
+      if (text.size() != other.size()) return false;
+      if (meter != nullptr) meter->spend_text(text.size());
+      return text == other;
+    }
     case Type::kArray:
       if (a.size() != b.size()) return false;
       for (std::size_t i = 0, count = a.size(); i < count; ++i)

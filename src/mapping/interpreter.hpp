@@ -16,14 +16,36 @@
 
 namespace setget::inline v0::jmespath::detail {
 
-// What one evaluation may still spend.
+// What one evaluation may still spend: its own limits, and what is left of a budget that it shares with others.
 class Meter {
  public:
-  Meter(const Options& options, const Arena& arena)
-      : steps_(options.max_steps), arena_(&arena), most_bytes_(arena.used() + options.max_result_bytes), options_(&options) {}
+  Meter(const Options& options, Arena& arena)
+      : granted_(options.max_steps),
+        steps_(options.max_steps),
+        arena_(&arena),
+        most_bytes_(arena.used_after(options.max_result_bytes)),
+        options_(&options) {
+    if (!arena.budget) return;
+    granted_ = steps_ = std::min(steps_, arena.budget->steps);
+    most_bytes_ = std::min(most_bytes_, arena.budget->most_used);
+  }
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+  ~Meter() {
+    if (arena_->budget) arena_->budget->steps -= granted_ - steps_;
+  }
   void spend(std::uint64_t steps) {
     if (steps > steps_) out_of_steps();
     steps_ -= steps;
+  }
+  // Before so much text is looked at. What is short is part of the step that looks at it.
+  void spend_text(std::size_t bytes) {
+    if (bytes >= kTextStep) spend(bytes / kTextStep);
+  }
+  // The number that the value is. A number of the document is its digits, which everyone who asks reads anew.
+  std::optional<Number> number(const Value& value) {
+    if (Access::kind(value) == Access::Kind::kReadNumber) spend_text(Access::size(value));
+    return number_of(value);
   }
   // Before so many bytes are made.
   void make(std::size_t bytes) {
@@ -35,16 +57,15 @@ class Meter {
  private:
   [[noreturn]] void out_of_steps() const;
   [[noreturn]] void out_of_bytes() const;
-  std::uint64_t steps_;
-  const Arena* arena_;
-  std::size_t most_bytes_;
+  std::uint64_t granted_;
+  std::uint64_t steps_;  // of those that are left
+  Arena* arena_;
+  std::size_t most_bytes_;  // that the arena may have used
   const Options* options_;
 };
 
 // Deep equality, as JMESPath has it. `meter`: nullptr, or who pays.
 bool equal(const Value& a, const Value& b, Meter* meter);
-
-inline constexpr std::size_t kTextStep = 64;  // bytes of text that count as one step
 
 class Interpreter {
  public:
@@ -96,6 +117,8 @@ class Interpreter {
     std::uint32_t order = 0;
   };
   static bool less(const Key& a, const Key& b);
+  // Bytes of text that tell one from the other at most.
+  static std::size_t shared_text(const Key& a, const Key& b) noexcept { return std::min(a.string.size(), b.string.size()); }
   // What an element is sorted by: itself, or what the reference gives for it. All of one type, number or string.
   Key key_of(const Part& part, Value element, bool by);
   // False: it failed.

@@ -142,8 +142,11 @@ std::size_t character_size(char lead) noexcept {
   return c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
 }
 
-bool is_utf8(std::string_view text) noexcept {
-  for (std::size_t at = 0; at < text.size();) {
+bool is_utf8(std::string_view text) noexcept { return valid_utf8(text) == text.size(); }
+
+std::size_t valid_utf8(std::string_view text) noexcept {
+  std::size_t at = 0;
+  while (at < text.size()) {
     const auto c = static_cast<unsigned char>(text[at]);
     if (c < 0x80) {
       ++at;
@@ -157,14 +160,34 @@ bool is_utf8(std::string_view text) noexcept {
     if (c == 0xF0) low = 0x90;
     if (c == 0xF4) high = 0x8F;
     const std::size_t size = character_size(text[at]);
-    if (c < 0xC2 || c > 0xF4 || at + size > text.size()) return false;
+    if (c < 0xC2 || c > 0xF4 || at + size > text.size()) return at;
     const auto second = static_cast<unsigned char>(text[at + 1]);
-    if (second < low || second > high) return false;
+    if (second < low || second > high) return at;
     for (std::size_t i = 2; i < size; ++i)
-      if ((static_cast<unsigned char>(text[at + i]) & 0xC0u) != 0x80) return false;
+      if ((static_cast<unsigned char>(text[at + i]) & 0xC0u) != 0x80) return at;
     at += size;
   }
-  return true;
+  return at;
+}
+
+Flaw first_flaw(std::string_view text) noexcept {
+  const std::size_t valid = valid_utf8(text);
+  bool inside = false;    // of a string
+  std::size_t start = 0;  // of it
+  for (std::size_t at = 0; at < valid; ++at) {
+    const char c = text[at];
+    if (c == '"') {
+      inside = !inside;
+      start = at;
+    } else if (c == '\\') {
+      if (!inside) return {at, "an escape is for strings only"};
+      ++at;  // whatever it is, it does not close the string
+    }
+    if (inside && at < valid && static_cast<unsigned char>(text[at]) < 0x20) return {at, "a control character in a string must be escaped"};
+  }
+  if (valid < text.size()) return {valid, "not UTF-8"};
+  if (inside) return {start, "the string is not closed"};
+  return {text.size(), "the text ends where a value is expected"};
 }
 
 }  // namespace setget::inline v0::jmespath::detail

@@ -21,5 +21,15 @@ std::size_t count_characters(std::string_view text) noexcept;
 // Bytes of the character that starts with `lead`.
 std::size_t character_size(char lead) noexcept;
 bool is_utf8(std::string_view text) noexcept;
+// Bytes of `text` before the first that begins no character; its size where there is none.
+std::size_t valid_utf8(std::string_view text) noexcept;
+
+struct Flaw {
+  std::size_t position = 0;
+  std::string_view problem{};
+};
+// The first place where a text has no tokens of JSON: bytes that are no character, a control character in a string, an escape outside of
+// one, a string that is not closed. At its end where it has them.
+Flaw first_flaw(std::string_view text) noexcept;
 
 }  // namespace setget::inline v0::jmespath::detail

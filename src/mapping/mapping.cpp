@@ -3,10 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <optional>
 
+#include "core/json_pointer.hpp"
+#include "mapping/arena.hpp"
+#include "mapping/distinct_texts.hpp"
 #include "mapping/json_string.hpp"
+#include "mapping/node.hpp"
 #include "mapping/request_document.hpp"
 
 namespace setget::inline v0 {
@@ -50,10 +55,13 @@ struct Mapping::State {
 
 namespace {
 
-// One request on its way through the expressions; collects what is wrong.
+// One request on its way through the expressions, which share the limits of one; collects what is wrong.
 class Run {
  public:
-  Run(detail::RequestDocument& document, std::vector<Reason>& reasons) : document_(&document), reasons_(&reasons) {}
+  Run(detail::RequestDocument& document, const jmespath::Options& limits, std::vector<Reason>& reasons)
+      : document_(&document), limits_(&limits), arena_(&jmespath::detail::Access::arena(document.workspace())), reasons_(&reasons) {
+    arena_->budget = jmespath::detail::Arena::Budget{limits.max_steps, arena_->used_after(limits.max_result_bytes)};
+  }
 
   // Null where the expression is not there, or failed.
   Value ask(const std::optional<Expression>& expression, std::string_view pointer) {
@@ -62,7 +70,6 @@ class Run {
   Value ask(const Expression& expression, std::string_view pointer) {
     auto value = expression.evaluate(document_->root(), document_->workspace());
     if (value) return *value;
-    failed_ = true;
     std::string where = value.error().position() ? fmt::format(" at byte {}", *value.error().position()) : std::string();
     add("mapping_failed", pointer,
         fmt::format("the expression {} failed{}: {}", shortened(expression.text()), where, value.error().message()));
@@ -75,6 +82,24 @@ class Run {
     if (!text || text->empty()) return refuse(*expression, pointer, value, wanted), std::nullopt;
     return text;
   }
+  // What text() gives, but not copied: it lives as long as this, its document and the expressions.
+  std::optional<std::string_view> borrowed_text(const Value& value) {
+    if (const auto text = value.string()) return text;
+    if (value.type() != jmespath::Type::kNumber && value.type() != jmespath::Type::kBoolean) return std::nullopt;
+    if (const auto source = value.source()) return source;
+    return document_->workspace().copy(*text_of(value)).string();
+  }
+  // Steps of what is done with the value of an expression. False: there are no more, and that is noted.
+  bool spend(std::uint64_t steps, const Expression& expression, std::string_view pointer, std::string_view what) {
+    auto& left = arena_->budget->steps;
+    if (steps <= left) {
+      left -= steps;
+      return true;
+    }
+    add("mapping_failed", pointer,
+        fmt::format("the expression {} failed: {} takes more than {} steps", shortened(expression.text()), what, limits_->max_steps));
+    return false;
+  }
   void refuse(const Expression& expression, std::string_view pointer, const Value& value, std::string_view wanted) {
     add("mapping_value", pointer, fmt::format("the expression {} gave {}; wanted {}", shortened(expression.text()), shown(value), wanted));
   }
@@ -82,26 +107,47 @@ class Run {
     constexpr std::size_t kMostReasons = 64;
     if (reasons_->size() < kMostReasons) reasons_->push_back({std::string(code), std::move(message), std::string(pointer)});
   }
-  bool failed() const noexcept { return failed_; }
+  // Something is wrong there, or below: that it also gave nothing is no news.
+  bool has_reason(std::string_view pointer) const {
+    return std::ranges::any_of(
+        *reasons_,
+        [&](std::string_view one) { return one.starts_with(pointer) && (one.size() == pointer.size() || one[pointer.size()] == '/'); },
+        &Reason::pointer);
+  }
 
  private:
   detail::RequestDocument* document_;
+  const jmespath::Options* limits_;
+  jmespath::detail::Arena* arena_;
   std::vector<Reason>* reasons_;
-  bool failed_ = false;
 };
 
-struct Keys {
-  std::vector<std::string> keys;
-  std::vector<std::uint32_t> from;
-  void add(std::string key, std::uint32_t expression) {
-    if (std::find(keys.begin(), keys.end(), key) != keys.end()) return;
-    keys.push_back(std::move(key));
-    from.push_back(expression);
+class Keys {
+ public:
+  // More are not worth collecting: an ingress refuses so many.
+  static constexpr std::size_t kMost = 100'000;
+
+  // What it takes to add one, in steps.
+  std::uint64_t steps(std::string_view key) const noexcept {
+    return (1 + key.size() / jmespath::detail::kTextStep) * static_cast<std::uint64_t>(std::bit_width(keys_.size() | 1));
   }
-};
+  // False: they would be too many.
+  bool add(std::string_view key, std::uint32_t expression) {
+    if (keys_.find(key)) return true;
+    if (keys_.size() == kMost) return false;
+    keys_.add(key);
+    from_.push_back(expression);
+    return true;
+  }
+  bool empty() const noexcept { return from_.empty(); }
+  KeyList list() const { return KeyList(keys_.texts()); }
+  // Which expression gave each.
+  std::vector<std::uint32_t> take_from() && { return std::move(from_); }
 
-// More keys than any limit allows are not worth collecting: the ingress refuses so many.
-constexpr std::size_t kMostKeys = 100'000;
+ private:
+  detail::DistinctTexts keys_;
+  std::vector<std::uint32_t> from_;
+};
 
 void collect_keys(Run& run, const std::vector<Expression>& expressions, Keys& out) {
   constexpr std::string_view kWanted = "a string that is not empty, a number, or a list of those";
@@ -111,15 +157,19 @@ void collect_keys(Run& run, const std::vector<Expression>& expressions, Keys& ou
     if (value.is_null()) continue;
     const bool list = value.type() == jmespath::Type::kArray;
     const std::size_t count = list ? value.size() : 1;
-    for (std::size_t j = 0; j < count && out.keys.size() < kMostKeys; ++j) {
+    for (std::size_t j = 0; j < count; ++j) {
       const Value one = list ? value.at(j) : value;
+      const auto text = one.is_null() ? std::string_view() : run.borrowed_text(one);
+      if (!run.spend(text ? out.steps(*text) : 1, expressions[i], pointer, "to look through its keys")) break;
       if (one.is_null()) continue;
-      auto text = text_of(one);
       if (!text || text->empty()) {
         run.refuse(expressions[i], pointer, value, kWanted);
         break;
       }
-      out.add(*std::move(text), i);
+      if (!out.add(*text, i)) {
+        run.refuse(expressions[i], pointer, value, fmt::format("at most {} keys of all expressions", Keys::kMost));
+        break;
+      }
     }
   }
 }
@@ -153,7 +203,7 @@ Payload payload_of(Run& run, const Expression& expression, const Payload& body) 
   constexpr std::string_view kPointer = "/mapping/payload";
   const Value value = run.ask(expression, kPointer);
   if (value.is_null()) {
-    if (!run.failed()) run.refuse(expression, kPointer, value, "a value to store");
+    if (!run.has_reason(kPointer)) run.refuse(expression, kPointer, value, "a value to store");
     return {};
   }
   if (const auto source = value.source()) {
@@ -169,7 +219,7 @@ Payload payload_of(Run& run, const Expression& expression, const Payload& body) 
 
 void collect_attributes(Run& run, const std::vector<std::pair<std::string, Expression>>& expressions, Attributes& out) {
   for (const auto& [name, expression] : expressions) {
-    const std::string pointer = "/mapping/attributes/" + name;
+    const std::string pointer = detail::child_pointer("/mapping/attributes", name);
     const Value value = run.ask(expression, pointer);
     if (value.is_null()) continue;
     if (auto text = text_of(value))
@@ -177,6 +227,27 @@ void collect_attributes(Run& run, const std::vector<std::pair<std::string, Expre
     else
       run.refuse(expression, pointer, value, "a string, a number or a boolean");
   }
+}
+
+// What is added to the message of a violation.
+std::string gave(const Expression& expression, std::string_view what) {
+  return fmt::format("; the expression {} gave {}", shortened(expression.text()), what);
+}
+std::string gave(const std::optional<Expression>& expression, std::string_view text) {
+  return expression ? gave(*expression, text.empty() ? "null" : shown(Value::of(text))) : std::string();
+}
+
+// Which expression gave the most keys, and how many. Precondition: some.
+std::pair<std::uint32_t, std::size_t> most_of(std::span<const std::uint32_t> expressions) {
+  std::map<std::uint32_t, std::size_t> counts;
+  for (const auto one : expressions) ++counts[one];
+  return *std::ranges::max_element(counts, {}, [](const auto& one) { return one.second; });
+}
+
+// The value of an attribute; nullptr where its expression gave null.
+const std::string* value_in(const Attributes& attributes, const std::string& name) {
+  const auto found = attributes.find(name);
+  return found == attributes.end() ? nullptr : &found->second;
 }
 
 Error refused(std::vector<Reason> reasons) {
@@ -226,7 +297,7 @@ Result<Mapped> Mapping::map(const MappingInput& input) const {
   auto document = detail::RequestDocument::make(input, state_->options.document);
   if (!document) return std::move(document).error();
   std::vector<Reason> reasons;
-  Run run(*document, reasons);
+  Run run(*document, state_->options.expressions, reasons);
   Mapped out;
   SetRequest& request = out.request;
   if (auto id = run.text(state_->id, "/mapping/id", "a string that is not empty, or a number")) request.id = *std::move(id);
@@ -244,34 +315,35 @@ Result<Mapped> Mapping::map(const MappingInput& input) const {
     const auto type = detail::header_of(input, "content-type");
     request.content_type = !type.empty() ? std::string(type) : document->json() ? "application/json" : "application/octet-stream";
   }
-  const auto missing = [&](std::string_view field, const std::string& value, const std::optional<Expression>& expression) {
-    if (value.empty() && expression && reasons.empty())
-      run.refuse(*expression, fmt::format("/mapping/{}", field), Value(), "a name: there is no default");
+  const auto missing = [&](std::string_view pointer, const std::string& value, const std::optional<Expression>& expression) {
+    if (value.empty() && expression && !run.has_reason(pointer)) run.refuse(*expression, pointer, Value(), "a name: there is no default");
   };
-  missing("account", request.account, state_->account);
-  missing("flow", request.flow, state_->flow);
-  if (keys.keys.empty() && reasons.empty()) {
+  missing("/mapping/account", request.account, state_->account);
+  missing("/mapping/flow", request.flow, state_->flow);
+  if (keys.empty() && !run.has_reason("/mapping/keys")) {
     std::string all;
     for (const Expression& key : state_->keys) all += fmt::format("{}{}", all.empty() ? "" : "; ", shortened(key.text()));
     run.add("keys_missing", "/mapping/keys", fmt::format("no expression gave a key; wanted at least one from: {}", all));
   }
   if (!reasons.empty()) return refused(std::move(reasons));
-  request.keys = KeyList(std::span<const std::string>(keys.keys));
-  out.key_expressions = std::move(keys.from);
+  request.keys = keys.list();
+  out.key_expressions = std::move(keys).take_from();
   return out;
 }
 
 void Mapping::explain(std::vector<Reason>& reasons, const Mapped& mapped) const {
+  const SetRequest& request = mapped.request;
   for (Reason& reason : reasons) {
     const std::string_view pointer = reason.pointer;
-    const auto add = [&](const std::optional<Expression>& expression, std::string_view gave) {
-      if (expression) reason.message += fmt::format("; the expression {} gave {}", shortened(expression->text()), shown(Value::of(gave)));
-    };
-    const SetRequest& request = mapped.request;
-    if (pointer == "/id") add(state_->id, request.id);
-    if (pointer == "/account") add(state_->account, request.account);
-    if (pointer == "/flow") add(state_->flow, request.flow);
-    if (pointer == "/owner") add(state_->owner, request.owner);
+    if (pointer == "/id") reason.message += gave(state_->id, request.id);
+    if (pointer == "/account") reason.message += gave(state_->account, request.account);
+    if (pointer == "/flow") reason.message += gave(state_->flow, request.flow);
+    if (pointer == "/owner") reason.message += gave(state_->owner, request.owner);
+    if (pointer == "/ttl") reason.message += gave(state_->ttl, request.ttl ? to_string(*request.ttl) : std::string());
+    if (pointer == "/keys" && !mapped.key_expressions.empty()) {
+      const auto [expression, count] = most_of(mapped.key_expressions);
+      reason.message += gave(state_->keys[expression], fmt::format("{} of them", count));
+    }
     if (pointer.starts_with("/keys/")) {
       std::size_t index = 0;
       const auto digits = pointer.substr(6);
@@ -279,15 +351,24 @@ void Mapping::explain(std::vector<Reason>& reasons, const Mapped& mapped) const 
       if (read.ec != std::errc() || index >= mapped.key_expressions.size()) continue;
       auto key = request.keys.begin();
       std::advance(key, static_cast<std::ptrdiff_t>(index));
-      add(state_->keys[mapped.key_expressions[index]], *key);
+      reason.message += gave(state_->keys[mapped.key_expressions[index]], shown(Value::of(*key)));
     }
+    const auto attribute_gave = [&](const auto& attribute) {
+      const auto* value = value_in(request.attributes, attribute.first);
+      reason.message += gave(attribute.second, value == nullptr ? "null" : shown(Value::of(std::string_view(*value))));
+    };
+    // All of them are too large together: the largest is named.
+    if (pointer == "/attributes" && !state_->attributes.empty())
+      attribute_gave(*std::ranges::max_element(state_->attributes, {}, [&](const auto& one) {
+        const auto* value = value_in(request.attributes, one.first);
+        return value == nullptr ? 0 : value->size();
+      }));
     if (pointer.starts_with("/attributes/")) {
-      const auto found = std::find_if(state_->attributes.begin(), state_->attributes.end(),
-                                      [&](const auto& one) { return one.first == pointer.substr(12); });
-      if (found != state_->attributes.end()) add(found->second, request.attributes.at(found->first));
+      const auto found = std::ranges::find_if(state_->attributes,
+                                              [&](const auto& one) { return detail::child_pointer("/attributes", one.first) == pointer; });
+      if (found != state_->attributes.end()) attribute_gave(*found);
     }
-    if (pointer.starts_with("/payload") && state_->payload)
-      reason.message += fmt::format("; the expression {} gave the payload", shortened(state_->payload->text()));
+    if (pointer.starts_with("/payload") && state_->payload) reason.message += gave(*state_->payload, "the payload");
   }
 }
 

@@ -19,6 +19,9 @@ struct alignas(16) Block {
 };
 constexpr std::size_t kTagBlock = 16;
 
+constexpr std::size_t kTextStep = 64;  // bytes of text that count as one step
+constexpr std::uint8_t kFreeMembers = 64;
+
 // A member that an expression made.
 struct Member {
   std::string_view name;
@@ -95,10 +98,12 @@ inline std::uint8_t tag_of(std::uint32_t hash) noexcept { return static_cast<std
 // A name that is looked for.
 struct Wanted {
   Wanted() = default;
-  explicit Wanted(std::string_view name) noexcept : key(name), text(name), tag(tag_of(name_hash(name))) {}
+  explicit Wanted(std::string_view name) noexcept
+      : key(name), text(name), tag(tag_of(name_hash(name))), free_members(name.size() < kTextStep ? kFreeMembers : 0) {}
   Name key;
   std::string_view text;
   std::uint8_t tag = 0;
+  std::uint8_t free_members = 0;  // finding it among so many is part of the step that looks for it
 };
 
 // The inside of values, for this room.

@@ -10,6 +10,7 @@
 namespace setget::inline v0::jmespath::detail {
 namespace {
 
+constexpr std::size_t kMostIntegerText = 20;  // "-9223372036854775808", "18446744073709551615": what is longer is beyond 64 bits
 constexpr double kTwo63 = 9223372036854775808.0;
 constexpr double kTwo64 = 18446744073709551616.0;
 
@@ -98,13 +99,15 @@ Number read_number(std::string_view text) noexcept {
   Number out;
   const char* begin = text.data();
   const char* end = begin + text.size();
-  const auto whole = std::from_chars(begin, end, out.integer);
-  if (whole.ptr == end && whole.ec == std::errc()) return out;
-  if (whole.ptr == end && text.front() != '-') {
-    const auto natural = std::from_chars(begin, end, out.natural);
-    if (natural.ec == std::errc()) {
-      out.kind = Number::Kind::kUnsigned;
-      return out;
+  if (text.size() <= kMostIntegerText) {
+    const auto whole = std::from_chars(begin, end, out.integer);
+    if (whole.ptr == end && whole.ec == std::errc()) return out;
+    if (whole.ptr == end && text.front() != '-') {
+      const auto natural = std::from_chars(begin, end, out.natural);
+      if (natural.ec == std::errc()) {
+        out.kind = Number::Kind::kUnsigned;
+        return out;
+      }
     }
   }
   out.kind = Number::Kind::kDouble;

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 
+#include "mapping/distinct_texts.hpp"
 #include "mapping/json_string.hpp"
 
 namespace setget::inline v0::detail {
@@ -73,42 +74,41 @@ Result<Value> RequestDocument::read_body(const MappingInput& input, const jmespa
       body_ = *std::move(document);
       return body_->root();
     }
-    if (kind == Kind::kJson || document.error().code() == ErrorCode::kTooLarge) {
-      // What is broken has a place, even where only "somewhere" is known: the gateway answers 400.
-      Error error = std::move(document).error();
-      if (error.code() == ErrorCode::kInvalidArgument && !error.position()) error.at_position(0);
-      return error;
-    }
+    if (kind == Kind::kJson || document.error().code() == ErrorCode::kTooLarge) return std::move(document).error();
   }
   return jmespath::detail::is_utf8(input.body.view()) ? Value::of(input.body.view()) : Value();
 }
 
 Value RequestDocument::read_headers(const MappingInput& input) {
-  std::vector<std::pair<std::string, std::string>> joined;
+  DistinctTexts names;
+  std::vector<std::string> joined;
+  std::string key;
   for (const auto& [name, value] : input.headers) {
     if (!jmespath::detail::is_utf8(name) || !jmespath::detail::is_utf8(value)) continue;
-    std::string key(name);
-    std::transform(key.begin(), key.end(), key.begin(), lower);
-    const auto before = std::find_if(joined.begin(), joined.end(), [&](const auto& one) { return one.first == key; });
-    if (before == joined.end())
-      joined.emplace_back(std::move(key), value);
-    else
-      before->second.append(", ").append(value);
+    key.resize(name.size());
+    std::transform(name.begin(), name.end(), key.begin(), lower);
+    if (const auto before = names.find(key)) {
+      joined[*before].append(", ").append(value);
+    } else {
+      names.add(*workspace_.copy(key).string());
+      joined.push_back(value);
+    }
   }
   std::vector<Member> members;
   members.reserve(joined.size());
-  for (const auto& [name, value] : joined) members.emplace_back(*workspace_.copy(name).string(), workspace_.copy(value));
+  for (std::size_t i = 0; i < joined.size(); ++i) members.emplace_back(names.texts()[i], workspace_.copy(joined[i]));
   return workspace_.object(members);
 }
 
 Value RequestDocument::read_query(const MappingInput& input) {
+  DistinctTexts names;
   std::vector<Member> members;
   for (const auto& parameter : input.query) {
     const std::string_view name = parameter.first;
     const std::string_view value = parameter.second;
-    if (!jmespath::detail::is_utf8(name) || !jmespath::detail::is_utf8(value)) continue;
-    const bool repeated = std::any_of(members.begin(), members.end(), [&](const Member& one) { return one.first == name; });
-    if (!repeated) members.emplace_back(name, Value::of(value));
+    if (!jmespath::detail::is_utf8(name) || !jmespath::detail::is_utf8(value) || names.find(name)) continue;
+    names.add(name);
+    members.emplace_back(name, Value::of(value));
   }
   return workspace_.object(members);
 }

@@ -1,3 +1,4 @@
+#include <fstream>
 #include <sstream>
 
 #include "command.hpp"
@@ -12,6 +13,7 @@ class Map : public Command {
     write("setget.toml", R"([routes.shop]
 account = "acme"
 flow = "orders"
+methods = ["POST", "PUT"]
 max_body = 1000
 [routes.shop.mapping]
 id = 'body.id'
@@ -93,6 +95,41 @@ TEST_F(Map, says_what_an_ingress_would_refuse_and_where_it_came_from) {
   EXPECT_NE(ran.out.find("the expression headers.\"x-tag\" gave"), std::string::npos) << ran.out;
   write("long.json", "{\"x\":\"" + std::string(1000, 'x') + "\"}");
   EXPECT_NE(map({"long.json"}).out.find("payload_too_large"), std::string::npos);
+}
+
+TEST_F(Map, refuses_what_the_server_refuses_before_it_reads_a_body) {
+  const Ran method = map({"--method", "PATCH", "good.json"});
+  EXPECT_EQ(method.code, 2);
+  EXPECT_NE(method.out.find("unsupported: this resource allows POST, PUT"), std::string::npos) << method.out;
+  const Ran encoded = map({"--header", "Content-Encoding: gzip", "good.json"});
+  EXPECT_EQ(encoded.code, 2);
+  EXPECT_NE(encoded.out.find("Content-Encoding"), std::string::npos) << encoded.out;
+  const Ran charset = map({"--header", "Content-Type: application/json; charset=latin1", "--json", "good.json"});
+  EXPECT_EQ(charset.code, 2);
+  EXPECT_EQ(nlohmann::json::parse(charset.out)["errors"][0],
+            (nlohmann::json{{"code", "unsupported"}, {"message", "texts are read in UTF-8 only"}, {"pointer", ""}}));
+}
+
+TEST_F(Map, refuses_records_without_a_version_where_the_flow_wants_the_callers) {
+  std::ofstream(folder / "setget.toml", std::ios::app) << "[flows.orders]\nversions = \"caller\"\n";
+  const Ran ran = map({"good.json"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.out.find("/version version_missing"), std::string::npos) << ran.out;
+}
+
+TEST_F(Map, shows_as_json_only_what_is_of_that_type) {
+  write("setget.toml", "[routes.shop]\naccount = \"a\"\nflow = \"f\"\n[routes.shop.mapping]\nkeys = [\"'k'\"]\n");
+  write("deep", std::string(100'000, '[') + std::string(100'000, ']'));
+  const Ran deep = map({"--json", "--header", "Content-Type: text/plain", "deep"});
+  ASSERT_EQ(deep.code, 0) << deep.err;
+  EXPECT_TRUE(nlohmann::json::parse(deep.out)["record"]["payload_base64"].get<std::string>().starts_with("W1tb"));
+  write("number", "12");
+  const auto record = [&](const std::string& type) {
+    return nlohmann::json::parse(map({"--json", "--header", "Content-Type: " + type, "number"}).out)["record"];
+  };
+  EXPECT_EQ(record("text/plain")["payload_base64"], "MTI=");
+  EXPECT_EQ(record("Application/JSON ; a=b")["payload"], 12);
+  EXPECT_EQ(record("application/x+json")["payload"], 12);
 }
 
 TEST_F(Map, checks_the_schemas_of_the_route_and_of_the_flow) {

@@ -81,7 +81,9 @@ TEST(JmespathDocument, refuses_what_is_not) {
                                       "\"a\" :",
                                       "{\"a\"::1}",
                                       "{\"a\":1,,\"b\":1}"}) {
-    EXPECT_FALSE(Document::parse_borrowed(text)) << text;
+    const auto document = Document::parse_borrowed(text);
+    ASSERT_FALSE(document) << text;
+    EXPECT_TRUE(document.error().position()) << text;
   }
 }
 
@@ -89,6 +91,31 @@ TEST(JmespathDocument, names_the_position) {
   EXPECT_EQ(Document::parse_borrowed("{\"a\": 1, \"b\" 2}").error().position(), 13u);
   EXPECT_EQ(Document::parse_borrowed("[1, \"ab\\x\"]").error().position(), 7u);
   EXPECT_EQ(Document::parse_borrowed("[1, 2").error().position(), 5u);
+}
+
+// What is found before there are tokens: bytes that are no UTF-8, strings that are not closed, control characters in them.
+TEST(JmespathDocument, names_the_position_of_what_breaks_its_tokens) {
+  const auto problem = [](std::string_view text) {
+    const auto document = Document::parse_borrowed(text);
+    EXPECT_FALSE(document) << text;
+    return std::pair(document.error().position(), document.error().message());
+  };
+  using Problem = std::pair<std::optional<std::size_t>, std::string>;
+  const Problem not_utf8(6, "not JSON: not UTF-8");
+  EXPECT_EQ(problem("{\"a\":\"\xff\"}"), not_utf8);
+  EXPECT_EQ(problem("{\"a\": \xc3\x28}"), not_utf8);
+  EXPECT_EQ(problem("[\"é\",\"\xe2\x82\"]"), Problem(7, "not JSON: not UTF-8")) << "where the broken character begins";
+  EXPECT_EQ(problem("[\"abcd\xf0\x9f\x98"), not_utf8) << "cut in a character";
+  EXPECT_EQ(problem("[\"\xed\xa0\x80\"]"), Problem(2, "not JSON: not UTF-8"));
+  EXPECT_EQ(problem("{\"a\" : \"b"), Problem(7, "not JSON: the string is not closed"));
+  EXPECT_EQ(problem("[\"a\",\"b\\\"]"), Problem(5, "not JSON: the string is not closed"));
+  EXPECT_EQ(problem("\""), Problem(0, "not JSON: the string is not closed"));
+  EXPECT_EQ(problem("[\n\"ab\ncd\"]"), Problem(5, "not JSON: a control character in a string must be escaped"));
+  EXPECT_EQ(problem("[\"\\\"\t\"]"), Problem(4, "not JSON: a control character in a string must be escaped"));
+  EXPECT_EQ(problem("[\"a\n\",\"\xff\"]").first, 3u) << "the first of several";
+  EXPECT_EQ(problem("[\\\"a\"").first, 1u) << "an escape outside of a string";
+  EXPECT_EQ(problem("").first, 0u);
+  EXPECT_EQ(problem(" \n").first, 2u);
 }
 
 TEST(JmespathDocument, keeps_the_last_value_of_a_repeated_name) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <limits>
 #include <setget/jmespath.hpp>
 
 namespace {
@@ -89,6 +90,78 @@ TEST(JmespathLimits, count_what_it_takes_to_tell_names_apart) {
   EXPECT_EQ(refused("let $o = @ in values(@)[*].[$o.\"1234567819999912345678\", $o.\"12345678xxxxxx12345678\"]", object,
                     {.let_expressions = true, .max_steps = 1'000'000}),
             ErrorCode::kTooLarge);
+}
+
+// What all of these look at is one text, one number or one name. The same with short ones takes a hundredth of the steps.
+TEST(JmespathLimits, count_how_long_texts_numbers_and_names_are) {
+  const auto document = [](std::size_t length) {
+    const std::string a(length, 'a');
+    const std::string number = "0." + std::string(length, '3');
+    const std::string l = "[0" + repeat(",0", 99) + "]";
+    return R"({"l":)" + l + R"(,"n":)" + number + R"(,"digits":")" + number + R"(","a":")" + a + R"(","b":")" + a.substr(1) +
+           R"(b","o":{")" + a + R"(":1},"p":{")" + a + R"(":1,"x":2}})";
+  };
+  const auto of_each = [](std::string_view what) { return "let $r = @ in l[?" + std::string(what) + "]"; };
+  constexpr std::uint64_t kSteps = 20'000;
+  for (const std::string_view what : {"$r.n < `1`",
+                                      "`1` >= $r.n",
+                                      "$r.n == @",
+                                      "@ != $r.n",
+                                      "contains([@], $r.n)",
+                                      "contains($r.[b, b], $r.a)",
+                                      "contains($r.[n, n], @)",
+                                      "$r.a == $r.b",
+                                      "starts_with($r.a, $r.a)",
+                                      "ends_with($r.a, $r.a)",
+                                      "to_number($r.digits)",
+                                      "sum([$r.n])",
+                                      "avg([@, $r.n])",
+                                      "abs($r.n)",
+                                      "ceil($r.n)",
+                                      "floor($r.n)",
+                                      "max([$r.n])",
+                                      "min([$r.n])",
+                                      "max($r.[a, b])",
+                                      "min($r.[a, b])",
+                                      "max_by($r.[{x: a}, {x: b}], &x)",
+                                      "min_by($r.[{x: n}], &x)",
+                                      "sort($r.[a, b])",
+                                      "sort([$r.n])",
+                                      "sort_by($r.[{x: n}], &x)",
+                                      "merge($r.o, $r.p)",
+                                      "$r.o == $r.o",
+                                      "$r.p == merge(`{\"x\": 2}`, $r.o)",
+                                      "to_string($r.n)",
+                                      "length($r.a)",
+                                      "reverse($r.a)",
+                                      "join($r.a, ['', ''])",
+                                      "contains($r.a, 'b')"}) {
+    EXPECT_EQ(refused(of_each(what), document(20'000), {.let_expressions = true, .max_steps = kSteps}), ErrorCode::kTooLarge) << what;
+    EXPECT_EQ(refused(of_each(what), document(200), {.let_expressions = true, .max_steps = kSteps}), ErrorCode{}) << what;
+  }
+  const auto long_name = of_each("$r.o.\"" + std::string(20'000, 'a') + "\"");
+  EXPECT_EQ(refused(long_name, document(20'000), {.let_expressions = true, .max_steps = kSteps}), ErrorCode::kTooLarge);
+  EXPECT_EQ(refused(long_name, document(200)), ErrorCode{});
+}
+
+// The length of a text is none of those that are told apart without looking at it.
+TEST(JmespathLimits, charge_nothing_for_texts_that_are_not_looked_at) {
+  const std::string a(1'000'000, 'a');
+  const std::string json =
+      R"({"l":[0)" + repeat(",0", 99) + R"(],"a":")" + a + R"(","b":")" + a + R"(b","n":1)" + repeat("0", 1'000'000) + "}";
+  for (const std::string_view what :
+       {"$r.a == $r.b", "contains($r.[b, n], $r.a)", "starts_with($r.a, $r.b)", "$r.a.x", "$r.n.x", "$r.a == $r.n", "type($r.n)"})
+    EXPECT_EQ(refused("let $r = @ in l[?" + std::string(what) + "]", json, {.let_expressions = true, .max_steps = 10'000}), ErrorCode{})
+        << what;
+}
+
+TEST(JmespathLimits, may_be_without_a_bound_of_bytes) {
+  const auto all = std::numeric_limits<std::size_t>::max();
+  const auto document = Document::parse(R"([1,2])").value();
+  const auto expression = Expression::compile("map(&[@], @)", {.max_result_bytes = all}).value();
+  Workspace workspace;
+  workspace.copy("what is there before");
+  EXPECT_EQ(expression.evaluate(document, workspace).value().json().value(), "[[1],[2]]");
 }
 
 TEST(JmespathLimits, look_for_a_word_in_linear_time) {

@@ -1,6 +1,7 @@
 // From a request to a record, and what a mapping says where it cannot.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <setget/mapping.hpp>
 
 namespace {
@@ -100,11 +101,35 @@ TEST(Mapping, names_the_place_where_a_json_body_is_none) {
   EXPECT_TRUE(map(basic(), {.body = ""}).error().position());
 }
 
+TEST(Mapping, names_the_place_of_bytes_that_are_no_text) {
+  EXPECT_EQ(map(basic(), {.body = "{\"a\": \"\xff\"}"}).error().position(), 7u);
+  EXPECT_EQ(map(basic(), {.body = "{\"a\": \"b\nc\"}"}).error().position(), 8u);
+  EXPECT_EQ(map(basic(), {.body = "{\"a\": \"bc"}).error().position(), 6u);
+}
+
 TEST(Mapping, joins_headers_of_one_name_in_lower_case) {
   auto options = basic();
   options.keys = {"headers.\"x-tag\""};
   EXPECT_EQ(keys_of(map(options, {.headers = {{"X-Tag", "a"}, {"x-tag", "b"}, {"X-TAG", "\xff"}}}).value()),
             std::vector<std::string>{"a, b"});
+}
+
+TEST(Mapping, sees_of_many_headers_and_parameters_every_name_once_in_linear_time) {
+  constexpr std::size_t kMany = 200'000;
+  Asked asked;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    asked.query.emplace_back(std::to_string(1'000'000 + i), std::to_string(i));
+    asked.headers.emplace_back("X-" + std::to_string(1'000'000 + i), std::to_string(i));
+  }
+  asked.query.emplace_back("1000007", "again");
+  asked.headers.emplace_back("x-1000007", "again");
+  auto options = basic();
+  options.keys = {"query.\"1000007\"",  "headers.\"x-1000007\"", "to_string(length(keys(query)))", "to_string(length(keys(headers)))",
+                  "keys(headers)[1:3]", "headers.\"x-1199999\""};
+  const auto started = std::chrono::steady_clock::now();
+  EXPECT_EQ(keys_of(map(options, asked).value()),
+            (std::vector<std::string>{"7", "7, again", "200000", "200002", "x-event", "x-1000000", "199999"}));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(20));
 }
 
 std::vector<std::pair<std::string, std::string>> refusals(const MappingOptions& options, const Asked& asked = {}) {
@@ -124,7 +149,7 @@ TEST(Mapping, says_which_expression_gave_what_and_what_was_wanted) {
   options.payload = "body.none";
   options.attributes = {{"list", "body.list"}};
   const auto found = refusals(options);
-  ASSERT_EQ(found.size(), 6u);
+  ASSERT_EQ(found.size(), 7u);
   EXPECT_EQ(found[0].first, "/mapping/id mapping_value");
   EXPECT_EQ(found[0].second, R"(the expression body.repo gave {"name":"octo"}; wanted a string that is not empty, or a number)");
   EXPECT_EQ(found[1].first, "/mapping/keys/0 mapping_failed");
@@ -135,6 +160,94 @@ TEST(Mapping, says_which_expression_gave_what_and_what_was_wanted) {
   EXPECT_EQ(found[3].first, "/mapping/account mapping_value");
   EXPECT_EQ(found[4].first, "/mapping/ttl mapping_value");
   EXPECT_EQ(found[5].first, "/mapping/attributes/list mapping_value");
+  EXPECT_EQ(found[6].first, "/mapping/payload mapping_value");
+}
+
+TEST(Mapping, says_of_every_expression_what_is_wrong_once) {
+  auto options = basic();
+  options.default_account = options.default_flow = "";
+  options.id = "length(body.missing)";
+  options.account = "body.a";
+  options.flow = "body.f";
+  options.payload = "body.p";
+  options.keys = {"body.k"};
+  const auto pointers = [](const MappingOptions& from) {
+    std::vector<std::string> out;
+    for (const auto& [pointer, message] : refusals(from, {.body = R"({"z":1})"})) out.push_back(pointer);
+    return out;
+  };
+  EXPECT_EQ(pointers(options),
+            (std::vector<std::string>{"/mapping/id mapping_failed", "/mapping/payload mapping_value", "/mapping/account mapping_value",
+                                      "/mapping/flow mapping_value", "/mapping/keys keys_missing"}));
+  options.id = "";
+  options.account = options.payload = "length(body.missing)";
+  options.flow = "'not a name'";
+  options.keys = {"body.k", "length(body.missing)"};
+  EXPECT_EQ(pointers(options), (std::vector<std::string>{"/mapping/keys/1 mapping_failed", "/mapping/account mapping_failed",
+                                                         "/mapping/flow mapping_value", "/mapping/payload mapping_failed"}))
+      << "that nothing results is no news";
+}
+
+std::string many_texts(std::size_t count) {
+  std::string body = "[";
+  for (std::size_t i = 0; i < count; ++i) body += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\"";
+  return body + "]";
+}
+
+TEST(Mapping, keeps_of_many_keys_the_first_of_equals) {
+  auto options = basic();
+  options.keys = {"body", "[body[3], 'one more']", "'2'", "body"};
+  const auto mapped = map(options, {.body = many_texts(3000)}).value();
+  EXPECT_EQ(mapped.request.keys.size(), 3001u);
+  EXPECT_EQ(keys_of(mapped).at(2999), "2999");
+  EXPECT_EQ(keys_of(mapped).back(), "one more");
+  EXPECT_EQ(mapped.key_expressions.back(), 1u);
+}
+
+TEST(Mapping, says_which_expression_gives_more_keys_than_any_record_has) {
+  auto options = basic();
+  options.keys = {"'first'", "body"};
+  const auto found = refusals(options, {.body = many_texts(100'000)});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].first, "/mapping/keys/1 mapping_value");
+  EXPECT_EQ(found[0].second, "the expression body gave a value of more than 4096 bytes; wanted at most 100000 keys of all expressions");
+  EXPECT_EQ(map(options, {.body = many_texts(99'999)}).value().request.keys.size(), 100'000u);
+}
+
+// Looking through keys takes steps like all that an expression does: repeated and long ones too.
+TEST(Mapping, bounds_what_is_looked_through_for_keys) {
+  auto options = basic();
+  options.keys = {"body"};
+  options.expressions.max_steps = 3000;
+  std::string repeated = "[\"a\"";
+  for (int i = 0; i < 3000; ++i) repeated += ",\"a\"";
+  const auto found = refusals(options, {.body = repeated + "]"});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].first, "/mapping/keys/0 mapping_failed");
+  EXPECT_EQ(found[0].second, "the expression body failed: to look through its keys takes more than 3000 steps");
+  EXPECT_EQ(map(options, {.body = many_texts(250)}).value().request.keys.size(), 250u);
+  options.keys = {"let $k = body in [`1`, `2`, `3`, `4`][*].[$k, $k][]"};
+  EXPECT_EQ(map(options, {.body = "\"" + std::string(512, 'k') + "\""}).value().request.keys.size(), 1u);
+  EXPECT_EQ(refusals(options, {.body = "\"" + std::string(50'000, 'k') + "\""}).at(0).first, "/mapping/keys/0 mapping_failed");
+}
+
+TEST(Mapping, has_one_budget_for_all_its_expressions) {
+  auto options = basic();
+  const auto reasons = [&](std::string_view expression, jmespath::Options limits) {
+    options.attributes.clear();
+    for (const auto* name : {"a", "b", "c"}) options.attributes.emplace(name, expression);
+    options.expressions = limits;
+    return refusals(options, {.body = many_texts(1000)});
+  };
+  const auto steps = reasons("length(body[*])", {.max_steps = 5000});
+  ASSERT_EQ(steps.size(), 1u);
+  EXPECT_EQ(steps[0].first, "/mapping/attributes/c mapping_failed");
+  EXPECT_EQ(steps[0].second, "the expression length(body[*]) failed: the evaluation, with those before it, takes more than 5000 steps");
+  const auto bytes = reasons("length(body[*])", {.max_result_bytes = 40'000});
+  ASSERT_EQ(bytes.size(), 1u);
+  EXPECT_EQ(bytes[0].first, "/mapping/attributes/c mapping_failed");
+  EXPECT_EQ(bytes[0].second, "the expression length(body[*]) failed: the evaluation, with those before it, makes more than 40000 bytes");
+  EXPECT_TRUE(reasons("length(body[*])", {.max_steps = 8000, .max_result_bytes = 60'000}).empty());
 }
 
 TEST(Mapping, refuses_a_payload_that_is_null_or_no_key_at_all) {
@@ -171,6 +284,40 @@ TEST(Mapping, explains_what_an_ingress_refuses) {
   mapping.explain(reasons, mapped);
   EXPECT_EQ(reasons[0].message, "4 bytes, limit 3; the expression body.id gave \"long\"");
   EXPECT_EQ(reasons[1].message, "as it is");
+}
+
+TEST(Mapping, explains_what_gave_nothing_and_what_has_a_name_that_is_escaped) {
+  auto options = basic();
+  options.owner = "body.none";
+  options.attributes = {{"gone", "body.none"}, {"a/b~c", "body.id"}, {"a~1b", "'other'"}};
+  const auto mapping = Mapping::compile(options).value();
+  const auto mapped = mapping.map({.body = R"({"id":"e1"})"}).value();
+  std::vector<Reason> reasons{{"schema_version_missing", "the schema is chosen by it", "/attributes/gone"},
+                              {"schema_version_unknown", "no such schema", "/attributes/a~1b~0c"},
+                              {"other", "of an attribute that no expression gives", "/attributes/nobody"},
+                              {"owner_too_long", "never", "/owner"}};
+  mapping.explain(reasons, mapped);
+  EXPECT_EQ(reasons[0].message, "the schema is chosen by it; the expression body.none gave null");
+  EXPECT_EQ(reasons[1].message, "no such schema; the expression body.id gave \"e1\"");
+  EXPECT_EQ(reasons[2].message, "of an attribute that no expression gives");
+  EXPECT_EQ(reasons[3].message, "never; the expression body.none gave null");
+  options.attributes = {{"a/b", "body"}};
+  EXPECT_EQ(refusals(options).at(0).first, "/mapping/attributes/a~1b mapping_value");
+}
+
+TEST(Mapping, explains_what_is_too_much_by_the_expression_that_gave_the_most) {
+  auto options = basic();
+  options.keys = {"'first'", "body.list", "body.id"};
+  options.ttl = "body.ttl";
+  options.attributes = {{"long", "body.long"}, {"short", "body.id"}};
+  const auto mapping = Mapping::compile(options).value();
+  const auto mapped = mapping.map({.body = R"({"id":"e1","list":["a","b","c"],"ttl":"90s","long":"a long text"})"}).value();
+  std::vector<Reason> reasons{
+      {"too_many_keys", "5 keys, limit 4", "/keys"}, {"attributes_too_large", "22 bytes, limit 20", "/attributes"}, {"odd", "", "/ttl"}};
+  mapping.explain(reasons, mapped);
+  EXPECT_EQ(reasons[0].message, "5 keys, limit 4; the expression body.list gave 3 of them");
+  EXPECT_EQ(reasons[1].message, "22 bytes, limit 20; the expression body.long gave \"a long text\"");
+  EXPECT_EQ(reasons[2].message, "; the expression body.ttl gave \"90s\"");
 }
 
 TEST(Mapping, is_refused_when_it_is_compiled_where_it_cannot_work) {

@@ -173,6 +173,27 @@ TEST(Routes, refuse_clearly_what_they_cannot_map) {
   EXPECT_EQ(world.post("/v1/hooks/nobody", {kJson}, "{}").status, 404);
 }
 
+// The flow chooses its schema by an attribute that the client did not send: the client's mistake, not the gateway's.
+TEST(Routes, name_the_expression_that_gave_no_version_of_a_schema) {
+  World world("generic.toml");
+  const auto* routes =
+      "[routes.a]\naccount = \"acme\"\nflow = \"orders\"\n[routes.a.mapping]\nkeys = [\"'k'\"]\n"
+      "[routes.a.mapping.attributes]\nv = 'headers.\"x-v\"'\n";
+  ASSERT_TRUE(world.gateway->set_hooks(hook_routes(parse_config(routes).value()).value()));
+  SchemaVersions versions{.by = "attribute:v"};
+  versions.schemas.emplace("1", json_schema::Validator::compile("true").value());
+  Flows flows;
+  flows.flows["orders"].schema = PayloadSchema::of(std::move(versions)).value();
+  ASSERT_TRUE(world.pipeline->reload(std::move(flows)));
+  const auto missing = world.post("/v1/hooks/a", {kJson}, "{}");
+  EXPECT_EQ(missing.status, 422) << missing.body.view();
+  EXPECT_NE(missing.body.view().find(R"(the expression headers.\"x-v\" gave null)"), std::string_view::npos) << missing.body.view();
+  const auto unknown = world.post("/v1/hooks/a", {kJson, {"X-V", "2"}}, "{}");
+  EXPECT_EQ(unknown.status, 422);
+  EXPECT_NE(unknown.body.view().find(R"(the expression headers.\"x-v\" gave \"2\")"), std::string_view::npos) << unknown.body.view();
+  EXPECT_EQ(world.post("/v1/hooks/a", {kJson, {"X-V", "1"}}, "{}").status, 202);
+}
+
 TEST(Routes, bound_a_body_and_answer_a_repetition_with_the_first_answer) {
   World world("stripe.toml");
   EXPECT_EQ(world.post("/v1/hooks/stripe", {kJson}, "\"" + std::string(1u << 20, 'x') + "\"").status, 413);

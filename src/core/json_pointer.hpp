@@ -1,4 +1,4 @@
-// JSON Pointers (RFC 6901) into what a client sent.
+// JSON Pointers (RFC 6901) into what a client sent. Pure.
 #pragma once
 
 #include <string>
