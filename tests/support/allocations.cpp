@@ -1,4 +1,4 @@
-#include "unit/validator/allocations.hpp"
+#include "support/allocations.hpp"
 
 #include <cstdlib>
 #include <new>
