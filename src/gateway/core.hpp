@@ -107,7 +107,9 @@ class GatewayCore {
 
   // routes_admin.cpp
   GatewayResponse queue_stats(const Call& call);
+  std::vector<Reason> reasons_against(const KeyQuery& query) const;
   GatewayResponse list_dead_letters(const Call& call);
+  GatewayResponse read_records(const std::vector<std::string>& keys, std::string_view ns) const;
   GatewayResponse show_dead_letter(const Call& call);
   GatewayResponse redrive_dead_letters(const Call& call);
   GatewayResponse purge_dead_letters(const Call& call);
