@@ -63,8 +63,8 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpListener&
       buffer_(std::max<std::size_t>(shared_->options.max_header, 4096) + kReadBytes) {
   // Before it is registered: the reaper must not take a connection that nobody has served yet for the longest idle one.
   phase_start_.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
-  threads_.add_connection();
   shared_->add(this);
+  threads_.add_connection();  // last: where the other fails nobody would count it back
 }
 
 HttpConnection::~HttpConnection() {
