@@ -46,6 +46,14 @@ class Later {
   std::atomic_flag answered_;
 };
 
+// What a request with an Idempotency-Key came to.
+struct Attempt {
+  // NOLINTNEXTLINE(google-explicit-constructor): nearly every answer says by its status whether it holds
+  Attempt(GatewayResponse of) : response(std::move(of)), holds(response.status < 300) {}
+  GatewayResponse response;
+  bool holds;  // whoever comes again is given it; else it is tried again
+};
+
 class GatewayCore {
  public:
   explicit GatewayCore(GatewayOptions options);
@@ -76,7 +84,7 @@ class GatewayCore {
   GatewayResponse set_batch(const Call& call);
   GatewayResponse set_payload(const Call& call);
   GatewayResponse set_envelope(const Call& call, std::string_view dedup);
-  GatewayResponse set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup);
+  Attempt set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup);
   GatewayResponse set_raw(const Call& call, std::string_view dedup);
   GatewayResponse send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json);
   std::optional<GatewayResponse> apply_preconditions(const Call& call, SetRequest& request);
@@ -99,7 +107,9 @@ class GatewayCore {
   GatewayResponse get_record(const Call& call);
   std::optional<GatewayResponse> get_record_later(const Call& call, const std::shared_ptr<Later>& later);
   std::optional<GatewayResponse> get_record_at_hand(const Call& call, std::optional<Repeat>* repeat);
+  std::vector<Reason> reasons_against(const KeyQuery& query) const;
   GatewayResponse get_records(const Call& call);
+  GatewayResponse read_records(const std::vector<std::string>& keys, std::string_view ns) const;
   GatewayResponse erase_record(const Call& call);
   GatewayResponse get_message(const Call& call);
   Result<std::string> key_of(const Call& call, std::initializer_list<std::string_view> parameters) const;
@@ -119,8 +129,11 @@ class GatewayCore {
   GatewayResponse explain_ttl(const Call& call);
   GatewayResponse run_archive(const Call& call);
 
-  // idempotency.cpp: runs `once` at most once per Idempotency-Key; it gets the id under which the queue deduplicates, or nothing.
-  GatewayResponse idempotent(const Call& call, std::string_view route, const std::function<GatewayResponse(std::string_view dedup)>& once);
+  // idempotency.cpp: runs `once` until its answer holds, and not again for the same Idempotency-Key; it gets the id under which the queue
+  // deduplicates, or nothing. `meaning`, where given, is asked what the request means beyond its target, body and conditions.
+  using Once = std::function<Attempt(std::string_view dedup)>;
+  using Meaning = std::function<std::optional<Digest>()>;
+  GatewayResponse idempotent(const Call& call, std::string_view route, const Once& once, const Meaning& meaning = {});
 
   Pipeline& pipeline() const noexcept { return *options_.pipeline; }
   QueueBackend& queue() const { return *pipeline().options().queue.backend(); }

@@ -45,12 +45,13 @@ struct Elements {
 Result<Elements> split_array(const Payload& body, std::size_t max_items);
 Elements split_lines(const Payload& body, std::size_t max_items);
 
-// {"keys":[…],"keys_base64":[…]} of a multi-get.
+// {"keys":[…],"keys_base64":[…]} of a multi-get. Read only as far as the first key too many or the last reason that is reported.
 struct KeyQuery {
-  std::vector<std::string> keys;
+  std::vector<std::string> keys;  // those of "keys" before those of "keys_base64"
+  std::size_t plain_keys = 0;     // how many stood in "keys"
   std::vector<Reason> reasons;
 };
-Result<KeyQuery> parse_key_query(const Payload& body, std::size_t max_keys);
+Result<KeyQuery> parse_key_query(const Payload& body, std::size_t max_keys, std::size_t max_reasons);
 
 // `tier`: which one answered; empty: it is not said.
 void append_envelope(std::string& out, const Record& record, std::optional<Tier> tier);

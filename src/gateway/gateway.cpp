@@ -64,6 +64,16 @@ Call call_of(const GatewayRequest& request, const Target& target, Query query, s
   return call;
 }
 
+// A web page can reach a listener on loopback through the browser of whoever reads it, and does not have to ask before it sends a simple
+// request (Fetch Standard, CORS protocol). Browsers say where a request comes from; what operators use sends neither header.
+bool comes_from_web_page(const GatewayRequest& request) {
+  return std::ranges::any_of(request.headers, [](const auto& header) {
+    const auto& [name, value] = header;
+    if (equals_ignoring_case(name, "Origin")) return true;
+    return equals_ignoring_case(name, "Sec-Fetch-Site") && value != "none" && value != "same-origin";
+  });
+}
+
 }  // namespace
 
 GatewayResponse method_not_allowed(std::string allow) {
@@ -98,6 +108,8 @@ std::optional<GatewayResponse> GatewayCore::dispatch(const GatewayRequest& reque
       allow += fmt::format("{}{}", allow.empty() ? "" : ", ", route.method == "GET" ? std::string_view("GET, HEAD") : route.method);
       continue;
     }
+    if (route.admin && comes_from_web_page(request))
+      return refusal(403, "the operators' resources are not for web pages: the request has an Origin, or a Sec-Fetch-Site of another site");
     auto query = Query::parse(target.query, target.query_offset);
     if (!query) return problem_of(query.error());
     const Call call = call_of(request, target, *std::move(query), route.path);

@@ -27,10 +27,12 @@ Result<std::string> read_key(std::string_view header) {
   return std::string(key);
 }
 
-Digest digest_of_request(const GatewayRequest& request) {
+Digest digest_of_request(const GatewayRequest& request, const std::optional<Digest>& meaning) {
   const Digest body = digest_of(request.body.view());
-  return digest_of(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.target, request.header("Content-Type"), request.header("If-Match"),
-                               request.header("If-None-Match"), body.high, body.low));
+  std::string said = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.target, request.header("Content-Type"), request.header("If-Match"),
+                                 request.header("If-None-Match"), body.high, body.low);
+  if (meaning) said += fmt::format("\n{}\n{}", meaning->high, meaning->low);
+  return digest_of(said);
 }
 
 std::string encode_response(const GatewayResponse& response) {
@@ -62,17 +64,17 @@ Result<GatewayResponse> decode_response(const IdempotencyStore::Entry& entry) {
 
 }  // namespace
 
-GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route,
-                                        const std::function<GatewayResponse(std::string_view dedup)>& once) {
+GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route, const Once& once, const Meaning& meaning) {
   const std::string_view header = call.request.header("Idempotency-Key");
   const bool given =
       std::ranges::any_of(call.request.headers, [](const auto& h) { return equals_ignoring_case(h.first, "Idempotency-Key"); });
-  if (!given) return once({});
+  if (!given) return once({}).response;
   auto key = read_key(header);
   if (!key) return problem_of(key.error());
   // The names before the key have no such separator in them, so that no key of one scope reads as one of another.
   const std::string scoped = fmt::format("{}{}\x1f{}\x1f{}", kFormat, call.request.ns, route, *key);
-  IdempotencyStore::Entry entry{digest_of_request(call.request), 0, {}, now() + options_.set_deadline + kGrace};
+  const Digest digest = digest_of_request(call.request, meaning ? meaning() : std::nullopt);
+  IdempotencyStore::Entry entry{digest, 0, {}, now() + options_.set_deadline + kGrace};
   auto earlier = options_.idempotency->begin(scoped, entry, now());
   if (!earlier) return problem_of(earlier.error());
   if (earlier->has_value()) {
@@ -88,24 +90,25 @@ GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route
   const Digest scope = digest_of(scoped);
   const std::string dedup =
       fmt::format("idempotency/{:016x}{:016x}/{:016x}{:016x}", scope.high, scope.low, entry.request.high, entry.request.low);
-  GatewayResponse response;
-  try {
-    response = once(dedup);
-  } catch (...) {
+  Attempt attempt = [&] {
+    try {
+      return once(dedup);
+    } catch (...) {
+      static_cast<void>(options_.idempotency->abandon(scoped));
+      throw;
+    }
+  }();
+  if (!attempt.holds) {
+    // Not all was accepted, or it is not known: the client may correct the request or try again with the same key.
     static_cast<void>(options_.idempotency->abandon(scoped));
-    throw;
+    return std::move(attempt.response);
   }
-  if (response.status >= 300) {
-    // Nothing was accepted, or it is not known: the client may correct the request or try again with the same key.
-    static_cast<void>(options_.idempotency->abandon(scoped));
-    return response;
-  }
-  entry.status = response.status;
-  entry.response = encode_response(response);
+  entry.status = attempt.response.status;
+  entry.response = encode_response(attempt.response);
   entry.expires_at = now() + kRemembered;
   // The message is accepted: a failure to remember that must not turn the answer into an error.
   static_cast<void>(options_.idempotency->finish(scoped, entry));
-  return response;
+  return std::move(attempt.response);
 }
 
 }  // namespace setget::inline v0::detail

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "core/json_pointer.hpp"
 #include "gateway/base64.hpp"
@@ -15,7 +17,7 @@ namespace setget::inline v0::detail {
 namespace {
 
 // Listens only for the first error; nothing is built.
-class SyntaxListener final : public nlohmann::json::json_sax_t {
+class SyntaxListener : public nlohmann::json::json_sax_t {
  public:
   bool null() override { return true; }
   bool boolean(bool) override { return true; }
@@ -53,32 +55,125 @@ Error not_an_array(const Payload& body) {
       .because({{"wrong_type", "expected an array of envelopes; for one envelope a line use Content-Type application/x-ndjson", ""}});
 }
 
-// Adds one key of a multi-get; false if it is not a string.
-bool add_key(KeyQuery& query, const nlohmann::json& key, bool base64, const std::string& pointer) {
-  if (!key.is_string()) {
-    query.reasons.push_back({"wrong_type", "expected a string", pointer});
+std::optional<Error> syntax_error(const SyntaxListener& heard, std::string_view json, std::size_t offset) {
+  if (!heard.position_) return std::nullopt;
+  // What it read is bytes past a byte-order mark; those three are part of the body.
+  const std::size_t at = std::min(*heard.position_, json.size());
+  return Error(ErrorCode::kInvalidArgument, fmt::format("not JSON: byte {}: {}", offset + at, heard.what_)).at_position(offset + at);
+}
+
+// Collects the keys of a multi-get. What it keeps is bounded by the limits and not by the body: it builds no tree, and hears no more once
+// it knows enough to refuse.
+class KeyListener final : public SyntaxListener {
+ public:
+  KeyListener(std::size_t max_keys, std::size_t max_reasons) : max_keys_(max_keys), max_reasons_(max_reasons) {}
+
+  bool null() override { return other(); }
+  bool boolean(bool) override { return other(); }
+  bool number_integer(number_integer_t) override { return other(); }
+  bool number_unsigned(number_unsigned_t) override { return other(); }
+  bool number_float(number_float_t, const string_t&) override { return other(); }
+  bool string(string_t& text) override { return depth_ == kInList && list_ != nullptr ? add(text) : other(); }
+  bool start_object(std::size_t) override { return (depth_ == 0 || other()) && enter(); }
+  bool end_object() override { return leave(); }
+  bool start_array(std::size_t) override {
+    const bool is_list = depth_ == kInObject && list_ != nullptr;
+    if (is_list) index_ = 0;
+    return (is_list || other()) && enter();
+  }
+  bool end_array() override { return leave(); }
+  bool key(string_t& name) override {
+    if (depth_ != kInObject) return true;
+    pointer_ = child_pointer({}, name);
+    list_ = name == "keys" ? &plain_ : name == "keys_base64" ? &base64_ : nullptr;
+    if (list_ == nullptr) return refuse("unknown_field", "only keys and keys_base64 are known here", pointer_);
+    return !std::exchange(list_->named, true) || refuse("duplicate_name", "the name appears twice", pointer_);
+  }
+  bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception& error) override {
+    SyntaxListener::parse_error(position, token, error);
+    if (!position_) other();  // a number that is too large
     return false;
   }
-  const auto& text = key.get_ref<const std::string&>();
-  if (!base64) {
-    query.keys.push_back(text);
-  } else if (auto bytes = decode_base64(text)) {
-    query.keys.push_back(*std::move(bytes));
-  } else {
-    query.reasons.push_back({"bad_base64", "not base64 (RFC 4648 section 4, with padding)", pointer});
+
+  // What was heard; only once.
+  KeyQuery take() {
+    KeyQuery query{std::move(plain_.keys), 0, std::move(reasons_)};
+    query.plain_keys = query.keys.size();
+    std::ranges::move(base64_.keys, std::back_inserter(query.keys));
+    return query;
   }
-  return true;
-}
+
+ private:
+  // Where a value stands: {"keys":["here"]}.
+  static constexpr std::size_t kInObject = 1;
+  static constexpr std::size_t kInList = 2;
+  struct List {
+    std::vector<std::string> keys;
+    bool named = false;
+  };
+
+  bool enter() noexcept {
+    ++depth_;
+    return true;
+  }
+  bool leave() noexcept {
+    --depth_;
+    return true;
+  }
+  bool refuse(std::string code, std::string message, std::string pointer) {
+    reasons_.push_back({std::move(code), std::move(message), std::move(pointer)});
+    return reasons_.size() < max_reasons_;
+  }
+  std::string next_pointer() { return child_pointer(pointer_, fmt::format_int(index_++).str()); }
+
+  bool add(const std::string& text) {
+    if (plain_.keys.size() + base64_.keys.size() == max_keys_) {
+      refuse("too_many_keys", fmt::format("more than {} keys", max_keys_), pointer_);
+      return false;
+    }
+    if (list_ == &plain_) {
+      ++index_;
+      list_->keys.push_back(text);
+      return true;
+    }
+    auto bytes = decode_base64(text);
+    if (!bytes) return refuse("bad_base64", "not base64 (RFC 4648 section 4, with padding)", next_pointer());
+    ++index_;
+    list_->keys.push_back(*std::move(bytes));
+    return true;
+  }
+
+  // A value that is not what is wanted in its place.
+  bool other() {
+    if (depth_ == 0) {
+      refuse("wrong_type", R"(expected an object such as {"keys":["a"]})", "");
+      return false;
+    }
+    if (list_ == nullptr || depth_ > kInList) return true;
+    if (depth_ == kInObject) {
+      list_ = nullptr;  // nothing in it is a key
+      return refuse("wrong_type", "expected an array of keys", pointer_);
+    }
+    return refuse("wrong_type", "expected a string", next_pointer());
+  }
+
+  std::size_t max_keys_;
+  std::size_t max_reasons_;
+  List plain_;
+  List base64_;
+  std::vector<Reason> reasons_;
+  std::size_t depth_ = 0;
+  List* list_ = nullptr;  // of the name that was heard last; nullptr where it is none of the two
+  std::string pointer_;   // of that name
+  std::size_t index_ = 0;
+};
 
 }  // namespace
 
 std::optional<Error> find_syntax_error(std::string_view json, std::size_t offset) {
   SyntaxListener listener;
   nlohmann::json::sax_parse(json.begin(), json.end(), &listener);
-  if (!listener.position_) return std::nullopt;
-  // What it read is bytes past a byte-order mark; those three are part of the body.
-  const std::size_t at = std::min(*listener.position_, json.size());
-  return Error(ErrorCode::kInvalidArgument, fmt::format("not JSON: byte {}: {}", offset + at, listener.what_)).at_position(offset + at);
+  return syntax_error(listener, json, offset);
 }
 
 Result<Elements> split_array(const Payload& body, std::size_t max_items) {
@@ -119,31 +214,13 @@ Elements split_lines(const Payload& body, std::size_t max_items) {
   return elements;
 }
 
-Result<KeyQuery> parse_key_query(const Payload& body, std::size_t max_keys) {
-  if (auto syntax = find_syntax_error(body.view())) return *std::move(syntax);
-  KeyQuery query;
-  const auto json = nlohmann::json::parse(body.view(), nullptr, false);
-  if (!json.is_object()) {
-    query.reasons.push_back({"wrong_type", R"(expected an object such as {"keys":["a"]})", ""});
-    return query;
-  }
-  for (const auto& [name, list] : json.items()) {
-    const std::string pointer = child_pointer({}, name);
-    if (name != "keys" && name != "keys_base64") {
-      query.reasons.push_back({"unknown_field", "only keys and keys_base64 are known here", pointer});
-    } else if (!list.is_array()) {
-      query.reasons.push_back({"wrong_type", "expected an array of keys", pointer});
-    } else if (list.size() > max_keys) {
-      query.reasons.push_back({"too_many_keys", fmt::format("{} keys, limit {}", list.size(), max_keys), pointer});
-    } else {
-      std::size_t index = 0;
-      for (const auto& key : list)
-        if (!add_key(query, key, name == "keys_base64", child_pointer(pointer, fmt::format_int(index++).str()))) break;
-    }
-  }
+Result<KeyQuery> parse_key_query(const Payload& body, std::size_t max_keys, std::size_t max_reasons) {
+  const std::string_view json = body.view();
+  KeyListener listener(max_keys, max_reasons);
+  nlohmann::json::sax_parse(json.begin(), json.end(), &listener);
+  if (auto syntax = syntax_error(listener, json, 0)) return *std::move(syntax);
+  KeyQuery query = listener.take();
   if (query.keys.empty() && query.reasons.empty()) query.reasons.push_back({"keys_missing", "at least one key is needed", "/keys"});
-  if (query.keys.size() > max_keys)
-    query.reasons.push_back({"too_many_keys", fmt::format("{} keys, limit {}", query.keys.size(), max_keys), "/keys"});
   return query;
 }
 

@@ -50,6 +50,8 @@ std::string_view status_text(int status) noexcept {
       return "Not Modified";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -109,7 +111,7 @@ GatewayResponse refusal(int status, std::string detail) {
   if (status == 409) code = ErrorCode::kConflict;
   if (status == 412) code = ErrorCode::kFailedPrecondition;
   if (status == 413 || status == 431) code = ErrorCode::kTooLarge;
-  if (status == 405 || status == 415 || status == 501 || status == 505) code = ErrorCode::kUnsupported;
+  if (status == 403 || status == 405 || status == 415 || status == 501 || status == 505) code = ErrorCode::kUnsupported;
   if (status == 408) code = ErrorCode::kDeadlineExceeded;
   if (status == 503) code = ErrorCode::kUnavailable;
   return problem(status, Error(code, std::move(detail)));

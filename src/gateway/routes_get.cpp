@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <unordered_map>
 
 #include "core/json_pointer.hpp"
 #include "gateway/core.hpp"
@@ -14,7 +15,7 @@ namespace setget::inline v0::detail {
 namespace {
 
 constexpr std::string_view kAnyType = "application/octet-stream";
-constexpr std::size_t kKeysPerRead = 64;  // bounds what a multi-get holds at a time
+constexpr std::size_t kKeysPerRead = 64;  // of a multi-get, at most; fewer where their records could be large
 constexpr Milliseconds kWaitSlice{500};   // a draining gateway answers long polls at least so soon
 
 Reason key_reason(std::string_view key, std::size_t limit, std::string pointer) {
@@ -103,6 +104,10 @@ GatewayResponse record_answer(const GatewayRequest& request, const Result<Found>
   return record_answer(request, *found, representation, tiers);
 }
 
+GatewayResponse too_large_together(std::size_t most) {
+  return refusal(413, fmt::format("the records are larger than {} bytes together; ask for fewer keys", most));
+}
+
 }  // namespace
 
 Result<GatewayCore::RecordQuestion> GatewayCore::record_question(const Call& call) const {
@@ -151,6 +156,18 @@ std::optional<GatewayResponse> GatewayCore::get_record_at_hand(const Call& call,
   return response;
 }
 
+std::vector<Reason> GatewayCore::reasons_against(const KeyQuery& query) const {
+  std::vector<Reason> reasons;
+  for (std::size_t i = 0; i < query.keys.size() && reasons.size() < limits().max_reasons; ++i) {
+    const std::string& key = query.keys[i];
+    if (!key.empty() && key.size() <= limits().max_key_bytes) continue;
+    const bool plain = i < query.plain_keys;
+    const auto pointer = plain ? fmt::format("/keys/{}", i) : fmt::format("/keys_base64/{}", i - query.plain_keys);
+    reasons.push_back(key_reason(key, limits().max_key_bytes, pointer));
+  }
+  return reasons;
+}
+
 GatewayResponse GatewayCore::get_records(const Call& call) {
   if (auto refused = refuse_without_length(call)) return *std::move(refused);
   if (auto refused = refuse_media_type(call, {"application/json"})) return *std::move(refused);
@@ -159,32 +176,61 @@ GatewayResponse GatewayCore::get_records(const Call& call) {
   if (!unknown.empty()) return problem_of(invalid(std::move(unknown)));
   auto ns = namespace_of(call);
   if (!ns) return problem_of(ns.error());
-  auto query = parse_key_query(call.request.body, options_.max_batch);
+  auto query = parse_key_query(call.request.body, options_.max_batch, limits().max_reasons);
   if (!query) return problem_of(query.error());
-  for (std::size_t i = 0; i < query->keys.size() && query->reasons.size() < limits().max_reasons; ++i) {
-    const std::string& key = query->keys[i];
-    if (key.empty() || key.size() > limits().max_key_bytes)
-      query->reasons.push_back(key_reason(key, limits().max_key_bytes, fmt::format("/keys/{}", i)));
-  }
+  if (query->reasons.empty()) query->reasons = reasons_against(*query);
   if (!query->reasons.empty()) return problem_of(invalid(std::move(query->reasons)));
 
-  const std::vector<std::string_view> keys(query->keys.begin(), query->keys.end());
+  return read_records(query->keys, *ns);
+}
+
+// A short request must not make much of the store's bytes be held: each key is read once however often it is named, and what is read
+// before the size is looked at again stays within what the answer may have.
+GatewayResponse GatewayCore::read_records(const std::vector<std::string>& keys, std::string_view ns) const {
+  struct Text {  // of a key's record in the answer; nothing yet: size 0
+    std::size_t begin = 0;
+    std::size_t size = 0;
+  };
+  std::unordered_map<std::string_view, Text> texts;
+  std::vector<std::string_view> distinct;
+  for (const auto& key : keys)
+    if (texts.try_emplace(key).second) distinct.push_back(key);
+
+  const std::size_t most = options_.max_response;
+  const std::size_t at_once = std::clamp<std::size_t>(most / std::max<std::size_t>(limits().max_payload, 1), 1, kKeysPerRead);
+  const Deadline until = deadline();
+  std::vector<Found> found;
+  std::size_t next = 0;  // of what was found
+  std::size_t read = 0;  // of the distinct keys
   std::string body;
   {
     JsonObject object(body);
     JsonArray records(object.raw("records"));
-    for (std::size_t at = 0; at < keys.size(); at += kKeysPerRead) {
-      const auto part = std::span(keys).subspan(at, std::min(kKeysPerRead, keys.size() - at));
-      auto found = pipeline().reader().get(part, *ns, deadline());
-      if (!found) return problem_of(found.error());
-      for (const auto& one : *found) {
-        if (one.record)
-          append_envelope(records.raw(), *one.record, one.tier);
-        else
-          records.raw() += "null";
-        if (body.size() > options_.max_response)
-          return refusal(413, fmt::format("the records are larger than {} bytes together; ask for fewer keys", options_.max_response));
+    for (const std::string_view key : keys) {
+      std::string& out = records.raw();
+      Text& text = texts.find(key)->second;
+      if (text.size != 0) {
+        // Looked at before it is written: nobody knows how often it still comes.
+        if (out.size() + text.size > most) return too_large_together(most);
+        out.append(out, text.begin, text.size);
+        continue;
       }
+      if (next == found.size()) {
+        const auto part = std::span(distinct).subspan(read, std::min(at_once, distinct.size() - read));
+        auto more = pipeline().reader().get(part, ns, until);
+        if (!more) return problem_of(more.error());
+        found = *std::move(more);
+        read += part.size();
+        next = 0;
+      }
+      const Found one = std::move(found[next++]);
+      text.begin = out.size();
+      if (one.record)
+        append_envelope(out, *one.record, one.tier);
+      else
+        out += "null";
+      text.size = out.size() - text.begin;
+      if (out.size() > most) return too_large_together(most);
     }
   }
   return json_response(200, std::move(body));

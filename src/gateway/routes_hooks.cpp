@@ -22,6 +22,35 @@ Error refuse(const HookRoute& hook, std::string_view field, std::string what) {
       .at_field(fmt::format("routes.{}{}{}", hook.name, field.empty() ? "" : ".", field));
 }
 
+Result<Mapped> map_request(const Call& call, const HookRoute& hook, TimePoint received_at) {
+  std::vector<std::pair<std::string, std::string>> query;
+  for (const auto& [name, value] : call.query.all()) query.emplace_back(name, value);
+  return hook.mapping->map({.method = call.request.method,
+                            .path = call.target.path,
+                            .query = query,
+                            .headers = call.request.headers,
+                            .body = call.request.body,
+                            .received_at = received_at});
+}
+
+// The record that a request asks for. A mapping may read whatever a request has, but a retry does not have all of it again: not the time,
+// nor what a proxy adds. Empty for what cannot be mapped: it will be refused.
+std::optional<Digest> digest_of_record(const Call& call, const HookRoute& hook) {
+  auto mapped = map_request(call, hook, TimePoint{});
+  if (!mapped) return std::nullopt;
+  SetRequest& request = mapped->request;
+  Command command;  // without the payload, which need not be copied
+  command.id = std::move(request.id);
+  command.keys = std::move(request.keys);
+  command.account = std::move(request.account);
+  command.flow = std::move(request.flow);
+  command.owner = std::move(request.owner);
+  command.content_type = std::move(request.content_type);
+  command.attributes = std::move(request.attributes);
+  command.ttl = request.ttl;
+  return digest_of({call.request.method, "\n", encode_command(command).view(), request.payload.view()});
+}
+
 }  // namespace
 
 std::shared_ptr<const GatewayCore::Hooks> GatewayCore::hooks() const {
@@ -63,19 +92,14 @@ Result<void> GatewayCore::set_hooks(std::vector<HookRoute> hooks) {
 
 GatewayResponse GatewayCore::run_hook(const Call& call, const HookRoute& hook) {
   if (auto refused = hook.refusal(call.request)) return *std::move(refused);
-  return idempotent(call, "hooks/" + hook.name, [&](std::string_view dedup) { return map_and_set(call, hook, dedup); });
+  return idempotent(
+      call, "hooks/" + hook.name, [&](std::string_view dedup) { return map_and_set(call, hook, dedup); },
+      [&] { return digest_of_record(call, hook); });
 }
 
 GatewayResponse GatewayCore::map_and_set(const Call& call, const HookRoute& hook, std::string_view dedup) {
   if (auto reasons = hook.violations(call.request, limits().max_reasons); !reasons.empty()) return problem_of(invalid(std::move(reasons)));
-  std::vector<std::pair<std::string, std::string>> query;
-  for (const auto& [name, value] : call.query.all()) query.emplace_back(name, value);
-  auto mapped = hook.mapping->map({.method = call.request.method,
-                                   .path = call.target.path,
-                                   .query = query,
-                                   .headers = call.request.headers,
-                                   .body = call.request.body,
-                                   .received_at = now()});
+  auto mapped = map_request(call, hook, now());
   if (!mapped) return problem_of(mapped.error());
   SetRequest request = mapped->request;
   request.ns = call.request.ns;

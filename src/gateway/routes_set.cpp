@@ -43,6 +43,9 @@ std::string dedup_of(std::string_view dedup, std::size_t index) {
   return dedup.empty() ? std::string() : fmt::format("{}/{}", dedup, index);
 }
 
+// It was not the entry that was wrong: another try may end otherwise.
+bool passes(const Error& error) { return error.retryable() || http_status(error) >= 500; }
+
 void read_integer(const Query& query, std::string_view name, std::uint64_t least, std::optional<Version>& to,
                   std::vector<Reason>& reasons) {
   auto number = integer_parameter(query, name, least, kMaxVersion);
@@ -151,7 +154,7 @@ GatewayResponse GatewayCore::set_batch(const Call& call) {
   return idempotent(call, "records:batch", [&](std::string_view dedup) { return set_envelopes(call, std::move(elements->items), dedup); });
 }
 
-GatewayResponse GatewayCore::set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup) {
+Attempt GatewayCore::set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup) {
   struct Slot {
     std::optional<Error> refused;
     std::size_t plain_keys = 0;
@@ -176,6 +179,7 @@ GatewayResponse GatewayCore::set_envelopes(const Call& call, std::vector<Element
   if (!requests.empty()) sent = pipeline().set(std::move(requests), deadline());
   if (!sent) return problem_of(sent.error());
 
+  bool holds = true;
   std::string body;
   {
     JsonObject object(body);
@@ -194,9 +198,12 @@ GatewayResponse GatewayCore::set_envelopes(const Call& call, std::vector<Element
             with_key_pointers(located(std::move(receipt).error(), elements[i].json, elements[i].offset), slots[i].plain_keys);
       }
       append_problem(results.raw(), http_status(*slots[i].refused), *slots[i].refused);
+      holds = holds && !passes(*slots[i].refused);
     }
   }
-  return json_response(200, std::move(body));
+  Attempt attempt = json_response(200, std::move(body));
+  attempt.holds = holds;
+  return attempt;
 }
 
 GatewayResponse GatewayCore::set_payload(const Call& call) {

@@ -63,8 +63,8 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpListener&
       buffer_(std::max<std::size_t>(shared_->options.max_header, 4096) + kReadBytes) {
   // Before it is registered: the reaper must not take a connection that nobody has served yet for the longest idle one.
   phase_start_.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
-  threads_.add_connection();
   shared_->add(this);
+  threads_.add_connection();  // last: where the other fails nobody would count it back
 }
 
 HttpConnection::~HttpConnection() {
@@ -214,19 +214,36 @@ HttpConnection::Step HttpConnection::begin_body() {
   asked_.clear();
   if (length > options.max_body) return refuse(http::error::body_limit);
   body_size_ = static_cast<std::size_t>(length);
-  if (!share_.grow_to(shared_->buffered, options.max_buffered, body_size_))
-    return refuse(503, ErrorCode::kUnavailable,
-                  fmt::format("bodies of {} bytes together are being received already", options.max_buffered));
+  if (!make_room()) return refuse_for_room();
   if (parser_->get().version() == 11 && !parser_->get()[http::field::expect].empty() && buffer_.size() == 0) {
     error_code ignored;  // a client that does not get it sends its body after a while, or never
     socket_.write_some(asio::buffer(kContinue.data(), kContinue.size()), ignored);
   }
-  if (chunked)
+  if (chunked) {
+    // A trailer section is among the fields once it has been read, and it is no header (RFC 9110 section 6.5.1).
+    headers_ = read_headers();
     parser_->eager(true);
-  else
-    body_.reserve(body_size_);
+  }
   enter(Phase::kBody, options.body_timeout);
   return Step::kAgain;
+}
+
+// For the next step of a body of known length; false if the server has none. What was only announced takes no more than a step.
+bool HttpConnection::make_room() {
+  const std::size_t wanted = std::min(body_size_, body_filled_ + std::max(buffer_.size(), kBodyStep));
+  if (wanted <= body_.capacity()) return true;
+  const std::size_t room = std::min(body_size_, std::max(wanted, 2 * body_.capacity()));
+  if (!share_.grow_to(shared_->buffered, shared_->options.max_buffered, room)) return false;
+  std::string larger;  // reserve() would double what is there, also beyond the end of the body
+  larger.reserve(room);
+  larger.append(body_, 0, body_filled_);
+  body_ = std::move(larger);
+  return true;
+}
+
+HttpConnection::Step HttpConnection::refuse_for_room() {
+  return refuse(503, ErrorCode::kUnavailable,
+                fmt::format("bodies of {} bytes together are being received already", shared_->options.max_buffered));
 }
 
 // Bodies of known length are read straight into the string that becomes the payload.
@@ -245,7 +262,8 @@ HttpConnection::Step HttpConnection::advance_sized_body() {
   if (timed_out_.load(std::memory_order_acquire))
     return refuse(408, ErrorCode::kDeadlineExceeded,
                   fmt::format("{} of {} body bytes came within {} ms", body_filled_, body_size_, shared_->options.body_timeout.count()));
-  return end_of_stream_ ? Step::kClose : Step::kRead;
+  if (end_of_stream_) return Step::kClose;
+  return make_room() ? Step::kRead : refuse_for_room();
 }
 
 HttpConnection::Step HttpConnection::advance_chunked_body() {
@@ -261,9 +279,7 @@ HttpConnection::Step HttpConnection::advance_chunked_body() {
     }
     if (error && error != http::error::need_more) return refuse(error);
     const std::size_t received = std::max<std::size_t>(parser_->get().body().capacity(), 1);
-    if (!share_.grow_to(shared_->buffered, options.max_buffered, received))
-      return refuse(503, ErrorCode::kUnavailable,
-                    fmt::format("bodies of {} bytes together are being received already", options.max_buffered));
+    if (!share_.grow_to(shared_->buffered, options.max_buffered, received)) return refuse_for_room();
     if (!error) continue;
     if (buffer_.size() == buffer_.max_size()) return refuse(400, ErrorCode::kInvalidArgument, "a chunk header or trailer is too long");
     if (timed_out_.load(std::memory_order_acquire))
@@ -275,13 +291,19 @@ HttpConnection::Step HttpConnection::advance_chunked_body() {
   return Step::kAgain;
 }
 
+HttpConnection::Headers HttpConnection::read_headers() const {
+  Headers headers;
+  headers.reserve(12);
+  for (const auto& field : parser_->get()) headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  return headers;
+}
+
 GatewayRequest HttpConnection::take_request() {
   const auto& message = parser_->get();
   GatewayRequest request;
   request.method = std::string(message.method_string());
   request.target = std::string(message.target());
-  request.headers.reserve(12);
-  for (const auto& field : message) request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  request.headers = parser_->chunked() ? std::exchange(headers_, {}) : read_headers();
   const auto path = std::string_view(request.target).substr(0, request.target.find('?'));
   reads_ = request.method == "GET" || request.method == "HEAD" || path.ends_with(":get");
   if (!body_.empty()) request.body = Payload::adopt(std::move(body_));

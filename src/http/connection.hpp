@@ -50,6 +50,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Step advance_header();
   bool answer_again();
   Step begin_body();
+  bool make_room();
+  Step refuse_for_room();
   Step advance_sized_body();
   Step advance_chunked_body();
   Step handle();
@@ -66,6 +68,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Step finish_response();
   Step advance_linger();
   std::optional<Step> refuse_ambiguous();
+  using Headers = decltype(GatewayRequest::headers);
+  Headers read_headers() const;
   GatewayRequest take_request();
 
   struct ReadDone;
@@ -87,6 +91,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   OpMemory read_memory_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
+  Headers headers_;  // of a request whose body is chunked
   std::string body_;
   std::size_t body_size_ = 0;    // by Content-Length
   std::size_t body_filled_ = 0;  // of it received

@@ -30,7 +30,7 @@ using detail::HttpShared;
 
 constexpr std::size_t kDefaultThreads = 32;
 constexpr Milliseconds kReapInterval{100};
-constexpr Milliseconds kAcceptRetry{100};  // out of descriptors: some may be free again soon
+constexpr Milliseconds kAcceptRetry{100};  // out of descriptors or memory: some may be free again soon
 
 Error listen_error(const HttpListener& listener, const char* step, const error_code& error) {
   const auto code = error == asio::error::access_denied ? ErrorCode::kFailedPrecondition : ErrorCode::kUnavailable;
@@ -99,10 +99,14 @@ class Door {
         break;
       } catch (const std::exception& error) {
         // Nothing of ours throws into the loop but allocations; the thread goes on for the other connections.
-        if (shared_->options.logger)
-          shared_->options.logger->log(LogLevel::kError, "http thread caught an exception", {{"what", error.what()}});
+        log(error);
       }
     }
+  }
+
+  void log(const std::exception& caught) noexcept {
+    if (shared_->options.logger)
+      shared_->options.logger->log(LogLevel::kError, "http thread caught an exception", {{"what", caught.what()}});
   }
 
   void accept() {
@@ -115,19 +119,36 @@ class Door {
       shared_->changed.notify_all();
       return;
     }
-    accepting_ = true;
-    acceptor_.async_accept(threads_.sockets(), [this](const error_code& error, tcp::socket socket) {
-      accepting_ = false;
-      if (!error) {
-        const auto connection = std::make_shared<HttpConnection>(std::move(socket), listener_, shared_, threads_);
-        asio::post(threads_.sockets(), [connection] { connection->start(); });
-        return accept();
-      }
-      if (error == asio::error::operation_aborted) return;
-      retry_.expires_after(kAcceptRetry);
-      retry_.async_wait([this](const error_code& cancelled) {
-        if (!cancelled) accept();
+    try {
+      acceptor_.async_accept(threads_.sockets(), [this](const error_code& error, tcp::socket socket) {
+        accepting_ = false;
+        if (error == asio::error::operation_aborted) return;
+        if (!error && begin(std::move(socket))) return accept();
+        accept_later();
       });
+      accepting_ = true;
+    } catch (const std::exception& error) {
+      log(error);
+      accept_later();
+    }
+  }
+
+  // One that cannot be served is closed, and must not be the last that was accepted.
+  bool begin(tcp::socket socket) noexcept {
+    try {
+      const auto connection = std::make_shared<HttpConnection>(std::move(socket), listener_, shared_, threads_);
+      asio::post(threads_.sockets(), [connection] { connection->start(); });
+      return true;
+    } catch (const std::exception& error) {
+      log(error);
+      return false;
+    }
+  }
+
+  void accept_later() {
+    retry_.expires_after(kAcceptRetry);
+    retry_.async_wait([this](const error_code& cancelled) {
+      if (!cancelled) accept();
     });
   }
 

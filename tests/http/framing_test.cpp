@@ -1,4 +1,7 @@
 // How requests are cut out of a stream of bytes: where servers are attacked first.
+#include <array>
+#include <charconv>
+
 #include "http/server_fixture.hpp"
 
 namespace {
@@ -9,6 +12,11 @@ using setget_test::RawClient;
 class HttpFraming : public HttpTest {
  protected:
   void SetUp() override { open(); }
+  static std::string chunk(const std::string& text) {
+    std::array<char, 20> size{};
+    const auto end = std::to_chars(size.data(), size.data() + size.size(), text.size(), 16).ptr;
+    return std::string(size.data(), end) + "\r\n" + text + "\r\n";
+  }
   // Sends and expects one answer of that status, after which the connection is closed.
   void expect_refused(const std::string& bytes, int status) {
     RawClient client(port());
@@ -64,6 +72,27 @@ TEST_F(HttpFraming, chunked_bodies_are_put_together) {
   const auto next = client.read();
   ASSERT_TRUE(next);
   EXPECT_EQ(next->status, 200);
+}
+
+// RFC 9110 section 6.5.1: whoever reads headers, or strips them on the way, does not expect them behind the body.
+TEST_F(HttpFraming, a_trailer_does_not_become_a_header) {
+  RawClient client(port());
+  for (const std::string payload : {"1", "2"}) {
+    const std::string body = envelope("trailed", payload);
+    ASSERT_TRUE(client.send("POST /v1/records HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                            chunk(body) + "0\r\nIdempotency-Key: k\r\nIf-None-Match: x\r\nContent-Encoding: gzip\r\n\r\n"));
+    const auto answer = client.read();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 202) << answer->body;
+  }
+  // Headers of a chunked request are still read.
+  const std::string body = envelope("trailed", "3");
+  const std::string head = "POST /v1/records HTTP/1.1\r\nHost: t\r\nIdempotency-Key: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  ASSERT_TRUE(client.send(head + chunk(body) + "0\r\n\r\n" + head + chunk(body) + "0\r\nIdempotency-Key: other\r\n\r\n"));
+  ASSERT_EQ(client.read()->status, 202);
+  const auto replayed = client.read();
+  ASSERT_TRUE(replayed);
+  EXPECT_EQ(replayed->headers.count("idempotency-replayed"), 1u);
 }
 
 TEST_F(HttpFraming, a_client_that_expects_100_is_told_to_continue) {

@@ -1,4 +1,7 @@
 // Every bound of HttpServerOptions has an effect, and what runs into it gets a clear answer.
+#include <memory>
+#include <vector>
+
 #include "http/server_fixture.hpp"
 
 namespace {
@@ -94,6 +97,62 @@ TEST_F(HttpLimits, bodies_that_are_received_at_once_are_bounded_together) {
   EXPECT_EQ(first.read()->status, 202);
   RawClient third(port());
   ASSERT_TRUE(third.send(head(60u << 10) + std::string(60u << 10, 'x')));
+  EXPECT_EQ(third.read()->status, 202);
+}
+
+TEST_F(HttpLimits, what_is_only_announced_takes_no_room_from_others) {
+  auto options = patient();
+  options.max_body = 12u << 20;
+  options.max_buffered = 13u << 20;
+  open(options);
+  std::vector<std::unique_ptr<RawClient>> idle;
+  for (int i = 0; i < 20; ++i) {
+    idle.push_back(std::make_unique<RawClient>(port()));
+    // Who is told to continue is counted.
+    ASSERT_TRUE(
+        idle.back()->send("POST /v1/payloads?account=a&flow=f&key=k HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: " +
+                          std::to_string(options.max_body) + "\r\n\r\n"));
+    const auto go = idle.back()->read();
+    ASSERT_TRUE(go);
+    ASSERT_EQ(go->status, 100) << go->body;
+  }
+  RawClient other(port());
+  const auto accepted =
+      other.request("POST", "/v1/payloads?account=a&flow=f&key=k", std::string(5u << 20, 'x'), "Content-Type: text/plain\r\n");
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(accepted->status, 202) << accepted->body;
+}
+
+TEST_F(HttpLimits, a_body_that_finds_no_room_on_its_way_is_refused_and_gives_back_what_it_had) {
+  auto options = patient();
+  options.max_body = 8u << 20;
+  options.max_buffered = 13u << 20;
+  open(options);
+  constexpr std::size_t kSize = 7u << 20;
+  const std::string whole = head(kSize) + std::string(kSize, 'x');
+  auto first = std::make_unique<RawClient>(port());
+  ASSERT_TRUE(first->send(whole.substr(0, whole.size() - 100)));
+  // One of two finds no room. That is the second once the first has its own; else the first comes again.
+  for (int tries = 0;; ++tries) {
+    ASSERT_LT(tries, 1000);
+    RawClient second(port());
+    ASSERT_TRUE(second.send(whole));
+    const auto answer = second.read();
+    ASSERT_TRUE(answer);
+    if (answer->status == 202) {
+      if (!first->read(false, Milliseconds(1))) continue;
+      first = std::make_unique<RawClient>(port());
+      ASSERT_TRUE(first->send(whole.substr(0, whole.size() - 100)));
+      continue;
+    }
+    EXPECT_EQ(answer->status, 503);
+    EXPECT_TRUE(answer->headers.contains("retry-after"));
+    break;
+  }
+  ASSERT_TRUE(first->send(std::string(100, 'x')));
+  EXPECT_EQ(first->read()->status, 202);
+  RawClient third(port());
+  ASSERT_TRUE(third.send(whole));
   EXPECT_EQ(third.read()->status, 202);
 }
 

@@ -4,6 +4,7 @@ namespace {
 
 using setget_test::envelope;
 using setget_test::GatewayTest;
+using setget_test::Headers;
 using setget_test::json;
 
 class GatewayAdmin : public GatewayTest {
@@ -141,6 +142,31 @@ TEST_F(GatewayAdmin, routes_of_the_other_door_do_not_exist) {
   auto only_admin = setget::Gateway::create(options);
   ASSERT_TRUE(only_admin);
   EXPECT_EQ((*only_admin)->handle({.method = "GET", .target = "/v1/records/a", .headers = {}, .body = {}, .ns = {}}).status, 404);
+}
+
+TEST_F(GatewayAdmin, a_web_page_gets_nothing_done) {
+  make_dead_letter("a");
+  const std::vector<Headers> pages = {{{"Origin", "https://evil.example"}},
+                                      {{"Origin", "null"}},
+                                      {{"origin", ""}},
+                                      {{"Sec-Fetch-Site", "cross-site"}},
+                                      {{"sec-fetch-site", "same-site"}},
+                                      {{"Sec-Fetch-Site", "none"}, {"Origin", "http://127.0.0.1:8081"}}};
+  for (const auto& headers : pages) {
+    for (const std::string target : {"/v1/dead-letters:purge", "/v1/dead-letters:redrive", "/v1/archive:run", "/v1/reload"}) {
+      const auto refused = call("POST", target, {}, headers);
+      EXPECT_EQ(refused.status, 403) << target;
+      EXPECT_EQ(header(refused, "Content-Type"), "application/problem+json");
+      EXPECT_EQ(body_of(refused).at("title"), "Forbidden");
+      EXPECT_EQ(body_of(refused).at("retryable"), false);
+    }
+    EXPECT_EQ(call("GET", "/v1/dead-letters", {}, headers).status, 403);
+  }
+  EXPECT_EQ(body_of(call("GET", "/v1/queue")).at("dead_letters"), 1);
+  EXPECT_EQ(call("GET", "/v1/queue", {}, {{"Sec-Fetch-Site", "none"}}).status, 200) << "typed into a browser by its user";
+  EXPECT_EQ(call("GET", "/v1/queue", {}, {{"Sec-Fetch-Site", "same-origin"}}).status, 200);
+  // Who may use the public listener is for whoever stands in front of it to say.
+  EXPECT_EQ(call("GET", "/v1/records/none", {}, {{"Origin", "https://app.example"}, {"Sec-Fetch-Site", "cross-site"}}).status, 404);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ class GatewayTest : public ::testing::Test {
     auto database = setget::memory::open({.clock = clock_, .random = std::make_shared<setget::testing::SeededRandom>(7)});
     ASSERT_TRUE(database) << database.error().describe();
     setget::PipelineOptions parts;
-    parts.queue = database->queue("records");
+    parts.queue = decorate_queue_ ? decorate_queue_(database->queue("records")) : database->queue("records");
     parts.key_store = decorate_ ? decorate_(database->key_store()) : database->key_store();
     parts.archive = decorate_archive_ ? decorate_archive_(database->archive()) : database->archive();
     parts.read_through = decorate_archive_ != nullptr;
@@ -85,6 +85,7 @@ class GatewayTest : public ::testing::Test {
     return found;
   }
 
+  std::function<setget::Queue(setget::Queue)> decorate_queue_;  // nothing: the plain one
   std::function<setget::KeyStore(setget::KeyStore)> decorate_;  // nothing: the plain one
   // Nothing: the plain one, and gets do not fall back to it.
   std::function<std::shared_ptr<setget::ArchiveBackend>(std::shared_ptr<setget::ArchiveBackend>)> decorate_archive_;

@@ -2,6 +2,8 @@
 #include <mutex>
 #include <thread>
 
+#include <setget/testing/forwarding.hpp>
+
 #include "gateway_fixture.hpp"
 
 namespace {
@@ -135,6 +137,116 @@ TEST_F(GatewayIdempotency, a_retry_after_a_lost_answer_finds_the_accepted_messag
   ASSERT_EQ(again.status, 202);
   EXPECT_EQ(body_of(again).at("message_id"), body_of(first).at("message_id"));
   EXPECT_EQ(accepted(), 1u);
+}
+
+// Has no room for the last message of its first send.
+class OnceFullQueue final : public setget::testing::ForwardingQueue {
+ public:
+  using ForwardingQueue::ForwardingQueue;
+  setget::Result<std::vector<setget::Result<setget::SentMessage>>> send(const setget::SendMessages& request) override {
+    if (std::exchange(was_full_, true)) return ForwardingQueue::send(request);
+    auto fitting = request;
+    fitting.messages = request.messages.first(request.messages.size() - 1);
+    auto sent = ForwardingQueue::send(fitting);
+    if (sent) sent->emplace_back(setget::Error(setget::ErrorCode::kResourceExhausted, "full"));
+    return sent;
+  }
+
+ private:
+  bool was_full_ = false;
+};
+
+class GatewayIdempotentBatch : public GatewayIdempotency {
+ protected:
+  void SetUp() override {
+    decorate_queue_ = [](const setget::Queue& plain) {
+      return setget::Queue(std::make_shared<OnceFullQueue>(plain.backend()), plain.name());
+    };
+    open({});
+  }
+  setget::GatewayResponse batch(const std::string& entries) {
+    return call("POST", "/v1/records:batch", "[" + entries + "]", {{"Content-Type", "application/json"}, {"Idempotency-Key", "k-1"}});
+  }
+  static std::vector<int> statuses(const setget::GatewayResponse& response) {
+    std::vector<int> all;
+    const json body = body_of(response);
+    for (const auto& entry : body.at("results")) all.push_back(entry.at("status").get<int>());
+    return all;
+  }
+};
+
+TEST_F(GatewayIdempotentBatch, what_had_no_room_is_tried_again_and_what_was_accepted_stays_what_it_is) {
+  const std::string entries = envelope(R"("payload":1)") + R"(,{"keys":[]},)" + envelope(R"("payload":2)");
+  const auto first = batch(entries);
+  ASSERT_EQ(first.status, 200) << first.body.view();
+  ASSERT_EQ(statuses(first), (std::vector<int>{202, 422, 429}));
+  const auto again = batch(entries);
+  EXPECT_EQ(header(again, "Idempotency-Replayed"), "");
+  EXPECT_EQ(statuses(again), (std::vector<int>{202, 422, 202}));
+  const json earlier = body_of(first).at("results").at(0);
+  const json retried = body_of(again).at("results").at(0);
+  EXPECT_EQ(retried.at("message_id"), earlier.at("message_id"));
+  EXPECT_EQ(retried.at("deduplicated"), true);
+  EXPECT_EQ(accepted(), 2u);
+  const auto replayed = batch(entries);
+  EXPECT_EQ(header(replayed, "Idempotency-Replayed"), "true");
+  EXPECT_EQ(replayed.body.view(), again.body.view());
+  EXPECT_EQ(accepted(), 2u);
+}
+
+TEST_F(GatewayIdempotentBatch, what_breaks_a_rule_is_remembered_with_the_rest) {
+  decorate_queue_ = nullptr;
+  open({});
+  const std::string entries = envelope(R"("payload":1)") + R"(,{"keys":[]})";
+  ASSERT_EQ(statuses(batch(entries)), (std::vector<int>{202, 422}));
+  EXPECT_EQ(header(batch(entries), "Idempotency-Replayed"), "true");
+}
+
+// A route whose mapping reads the headers, the method and when the request came.
+class GatewayIdempotentHook : public GatewayIdempotency {
+ protected:
+  void SetUp() override {
+    setget::MappingOptions mapping;
+    mapping.id = R"(headers."x-delivery")";
+    mapping.keys = {R"(headers."x-delivery")"};
+    mapping.default_account = "acme";
+    mapping.default_flow = "hooks";
+    mapping.attributes = {{"at", "received_at"}, {"by", "method"}};
+    setget::GatewayOptions options;
+    options.hooks.push_back({.name = "hook", .methods = {"POST", "PUT"}, .mapping = setget::Mapping::compile(mapping).value()});
+    open(std::move(options));
+  }
+  setget::GatewayResponse deliver(const std::string& id, Headers more = {}, const std::string& method = "POST") {
+    more.insert(more.end(), {{"Content-Type", "application/json"}, {"Idempotency-Key", "k-1"}, {"X-Delivery", id}});
+    return call(method, "/v1/hooks/hook", R"({"a":1})", std::move(more));
+  }
+};
+
+TEST_F(GatewayIdempotentHook, a_header_that_makes_another_record_makes_another_request) {
+  const auto first = deliver("d-1");
+  ASSERT_EQ(first.status, 202) << first.body.view();
+  const auto other = deliver("d-2");
+  EXPECT_EQ(other.status, 422) << other.body.view();
+  EXPECT_EQ(violations(other), std::vector<std::string>{"idempotency_key_reused "});
+  EXPECT_EQ(deliver("d-1", {}, "PUT").status, 422);
+  EXPECT_EQ(accepted(), 1u);
+}
+
+TEST_F(GatewayIdempotentHook, what_the_mapping_does_not_read_and_the_time_make_no_other_request) {
+  const auto first = deliver("d-1", {{"X-Request-Id", "1"}});
+  ASSERT_EQ(first.status, 202) << first.body.view();
+  clock_->advance(setget::Milliseconds(1500));
+  const auto again = deliver("d-1", {{"X-Request-Id", "2"}});
+  EXPECT_EQ(header(again, "Idempotency-Replayed"), "true");
+  EXPECT_EQ(again.body.view(), first.body.view());
+  EXPECT_EQ(accepted(), 1u);
+}
+
+TEST_F(GatewayIdempotentHook, what_cannot_be_mapped_is_refused_with_its_reasons_and_not_remembered) {
+  const auto refused = call("POST", "/v1/hooks/hook", "{}", {{"Content-Type", "application/json"}, {"Idempotency-Key", "k-1"}});
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_FALSE(violations(refused).empty());
+  EXPECT_EQ(deliver("d-1").status, 202);
 }
 
 }  // namespace

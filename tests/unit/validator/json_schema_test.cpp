@@ -14,7 +14,7 @@
 #include <setget/json_schema_nlohmann.hpp>
 #include <setget/json_schema_simdjson.hpp>
 
-#include "unit/validator/allocations.hpp"
+#include "support/allocations.hpp"
 
 namespace {
 

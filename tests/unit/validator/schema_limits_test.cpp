@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-#include "unit/validator/allocations.hpp"
+#include "support/allocations.hpp"
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "unit/validator/allocations.hpp"
+#include "support/allocations.hpp"
 
 namespace {
 
