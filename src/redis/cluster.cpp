@@ -116,7 +116,7 @@ class ClusterRouter final : public Router {
         if (std::ranges::find(order, pool) == order.end()) order.push_back(std::move(pool));
       }
       if (!order.empty()) std::rotate(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(turn_++ % order.size()), order.end());
-      std::ranges::stable_partition(order, [](const auto& pool) { return !pool->down(); });
+      std::stable_partition(order.begin(), order.end(), [](const auto& pool) { return !pool->down(); });
     }
     std::string why;
     ask_in_turn(order, common_->settings.connect_timeout, deadline, [&](const std::shared_ptr<Pool>& pool, Milliseconds patience) {
