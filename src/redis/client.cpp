@@ -41,7 +41,9 @@ void Client::stop() {
     stopping_ = true;
     stopping_changed_.notify_all();
   }
+  // Everybody who waits is answered before the errands that they wait for have ended.
   later_.stop();
+  errands_.stop();
   router_->stop();
 }
 

@@ -14,9 +14,9 @@
 //     client->submit(std::move(second), deadline, …);
 //   });
 //
-// Callbacks run one after the other on the thread that reads the connection (or, where something had to be asked or tried again, on the
-// client's own): what they do holds up the replies behind them, so they decode and pass on. One that needs the client keeps a pointer to it
-// that is surely alive until stop() has returned; a shared_ptr must not be the last one.
+// Callbacks run one after the other on the thread that reads the connection (or, where something had to be asked or tried again, on one
+// of the client's own): what they do holds up the replies behind them, so they decode and pass on. One that needs the client keeps a
+// pointer to it that is surely alive until stop() has returned; a shared_ptr must not be the last one.
 #pragma once
 
 #include <atomic>
@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "redis/command.hpp"
+#include "redis/errands.hpp"
 #include "redis/errors.hpp"
 #include "redis/later.hpp"
 #include "redis/retry.hpp"
@@ -128,14 +129,20 @@ class Client {
                     const std::shared_ptr<Connection>& connection);
   void failed(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, Error error);
   std::shared_ptr<Pending> part_with(const std::shared_ptr<Batch>& batch, std::size_t number);
-  void again(const std::shared_ptr<Pending>& pending, bool cancelled);
   bool postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait);
+  std::shared_ptr<Pool> next_server(const Pending& pending);
+  Deadline patience(Deadline deadline = Deadline::immediate()) const;
+  bool queue(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server);
+  bool run_errand(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, const Later::Ticket& ticket);
+  void find_server(const std::shared_ptr<Pending>& pending, const Later::Ticket& ticket);
+  void again(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, const Later::Ticket& ticket);
   std::shared_ptr<Connection> ready(const std::shared_ptr<Pool>& server);
   std::optional<Error> unreachable(const std::shared_ptr<Pool>& server);
 
   const std::shared_ptr<const Common> common_;
   std::unique_ptr<Router> router_;
   Later later_;
+  Errands errands_;
   std::mutex mutex_;
   std::condition_variable stopping_changed_;
   std::atomic<bool> stopping_{false};

@@ -1,5 +1,7 @@
-// The completion form of a client. The fast way never leaves the caller's thread: a connection that is there takes the command. Everything
-// that takes time (connecting, asking where things are, waiting before another attempt) happens on the thread of `Later`.
+// The completion form of a client. The fast way never leaves the caller's thread: a connection that is there takes the command. What has
+// to wait for a server (connecting, asking where things are) is an errand, in the lane of that server. What waits, for that or for another
+// attempt, has a place with `Later`, which ends it at its deadline; whoever takes it back from there goes on with it, so that each request
+// is answered once.
 #include <algorithm>
 #include <utility>
 
@@ -12,8 +14,9 @@ Error closing() { return connection_error(ErrorCode::kCancelled, Trouble::kNotSe
 Error crowded() {
   return connection_error(ErrorCode::kResourceExhausted, Trouble::kRefused, "too many requests wait for a connection to Redis");
 }
+Error too_late() { return connection_error(ErrorCode::kDeadlineExceeded, Trouble::kNotSent, "no connection to Redis in time"); }
 
-// What a connection's refusal means: that the way over `Later` may do better.
+// What a connection's refusal means: that an errand may do better.
 bool worth_waiting(const Error& error) noexcept {
   return trouble_of(error) == Trouble::kNotSent && error.code() != ErrorCode::kResourceExhausted;
 }
@@ -69,11 +72,11 @@ std::optional<Error> Client::unreachable(const std::shared_ptr<Pool>& server) {
   if (router_->routed()) return std::nullopt;
   auto down = server->unreachable();
   if (!down || !server->due() || probing_.exchange(true)) return down;
-  Later::Task probe = [this, server](bool cancelled) {
-    if (!cancelled) (void)server->connection(Deadline::in(common_->settings.connect_timeout * 2));
+  Errands::Task probe = [this, server](bool cancelled) {
+    if (!cancelled) (void)server->connection(patience());
     probing_ = false;
   };
-  if (!later_.post(Deadline::Steady::now(), probe)) probing_ = false;
+  if (!errands_.post(server.get(), probe)) probing_ = false;
   return down;
 }
 
@@ -82,10 +85,8 @@ std::shared_ptr<Connection> Client::ready(const std::shared_ptr<Pool>& server) {
   bool make_own = false;
   auto found = server->ready(make_own);
   if (!make_own) return found;
-  Later::Task open = [this, server, loop = EventLoop::current()](bool cancelled) {
-    server->open_for(loop, Deadline::in(common_->settings.connect_timeout * 2), cancelled);
-  };
-  if (!later_.post(Deadline::Steady::now(), open)) open(true);
+  Errands::Task open = [this, server, loop = EventLoop::current()](bool cancelled) { server->open_for(loop, patience(), cancelled); };
+  if (!errands_.post(server.get(), open)) open(true);
   return found;
 }
 
@@ -94,7 +95,8 @@ std::shared_ptr<Connection> Client::ready(const std::shared_ptr<Pool>& server) {
 Result<void> Client::submit(RedisCommand command, Deadline deadline, Callback done) {
   if (stopping_) return closing();
   const auto pending = std::make_shared<Pending>(*this, std::move(command), deadline, std::move(done));
-  if (const auto server = router_->known(pending->command.slot())) {
+  const auto server = router_->known(pending->command.slot());
+  if (server != nullptr) {
     if (const auto connection = ready(server)) {
       auto sent = send(pending, server, connection);
       if (sent || !worth_waiting(sent.error())) return sent;
@@ -102,7 +104,7 @@ Result<void> Client::submit(RedisCommand command, Deadline deadline, Callback do
       return *std::move(down);
     }
   }
-  if (postpone(pending, Milliseconds(0))) return {};
+  if (queue(pending, server)) return {};
   return crowded();
 }
 
@@ -127,23 +129,64 @@ void Client::failed(const std::shared_ptr<Pending>& pending, const std::shared_p
 }
 
 bool Client::postpone(const std::shared_ptr<Pending>& pending, Milliseconds wait) {
-  Later::Task task = [this, pending](bool cancelled) { again(pending, cancelled); };
-  return later_.post(Deadline::Steady::now() + wait, task);
+  if (wait.count() == 0) return queue(pending, next_server(*pending));
+  Later::Task task = [this, pending](bool cancelled) {
+    if (cancelled || !queue(pending, next_server(*pending))) pending->end(cancelled || stopping_ ? closing() : crowded());
+  };
+  return later_.post(Deadline::Steady::now() + wait, task).has_value();
 }
 
-// On the thread of `Later`, which may wait.
-void Client::again(const std::shared_ptr<Pending>& pending, bool cancelled) {
-  if (cancelled || stopping_) return pending->end(closing());
-  auto server = server_for(pending->command, pending->ask, pending->server, pending->deadline());
-  if (!server) return failed(pending, nullptr, std::move(server).error());
-  auto connection = (*server)->connection(pending->deadline());
-  if (!connection) return failed(pending, *server, std::move(connection).error());
-  auto sent = send(pending, *server, *connection);
+// As far as it is known without asking.
+std::shared_ptr<Pool> Client::next_server(const Pending& pending) {
+  if (!pending.ask || pending.server == nullptr) return router_->known(pending.command.slot());
+  auto asked = router_->asked(*pending.ask, *pending.server);
+  return asked ? *std::move(asked) : nullptr;
+}
+
+// What an errand finds out serves all who come behind it: those in a hurry do not cut it short, they are answered without it.
+Deadline Client::patience(Deadline deadline) const {
+  return Deadline::at(std::max(deadline.time(), Deadline::in(common_->settings.connect_timeout * 2).time()));
+}
+
+// Behind what else waits for this server; nullptr: for word of where things are.
+bool Client::queue(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server) {
+  Later::Task end = [pending](bool cancelled) { pending->end(cancelled ? closing() : too_late()); };
+  const auto ticket = later_.post(pending->deadline().time(), end);
+  return ticket && (run_errand(pending, server, *ticket) || !later_.take_back(*ticket));
+}
+
+bool Client::run_errand(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, const Later::Ticket& ticket) {
+  Errands::Task task = [this, pending, server, ticket](bool) {
+    if (!later_.waits(ticket)) return;  // nobody is left to do it for
+    if (server == nullptr) {
+      find_server(pending, ticket);
+    } else {
+      again(pending, server, ticket);
+    }
+  };
+  return errands_.post(server.get(), task);
+}
+
+// An errand, which may wait.
+void Client::find_server(const std::shared_ptr<Pending>& pending, const Later::Ticket& ticket) {
+  auto found = server_for(pending->command, pending->ask, pending->server, patience(pending->deadline()));
+  if (found && run_errand(pending, *found, ticket)) return;
+  if (!later_.take_back(ticket)) return;
+  if (found) return pending->end(closing());
+  failed(pending, nullptr, std::move(found).error());
+}
+
+// An errand, which may wait.
+void Client::again(const std::shared_ptr<Pending>& pending, const std::shared_ptr<Pool>& server, const Later::Ticket& ticket) {
+  auto connection = server->connection(patience(pending->deadline()));
+  if (!later_.take_back(ticket)) return;
+  if (!connection) return failed(pending, server, std::move(connection).error());
+  auto sent = send(pending, server, *connection);
   if (sent) return;
   // It was accepted once: where the connection is full it waits for room, as a blocking caller does.
   constexpr auto kPause = Milliseconds(2);
   if (sent.error().code() == ErrorCode::kResourceExhausted && !pending->deadline().passed() && postpone(pending, kPause)) return;
-  failed(pending, *server, std::move(sent).error());
+  failed(pending, server, std::move(sent).error());
 }
 
 // --- many at once -----------------------------------------------------------------------------------------------------------------
@@ -269,7 +312,7 @@ Result<void> Client::submit(RedisCommands commands, Deadline deadline, BatchCall
     const auto count = whole ? all.size() : part->items.size();
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t number = whole ? i : part->items[i];
-      if (!postpone(part_with(batch, number), Milliseconds(0))) batch->answer(number, crowded());
+      if (!queue(part_with(batch, number), part->server)) batch->answer(number, crowded());
     }
   }
   return {};

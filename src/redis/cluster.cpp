@@ -8,8 +8,7 @@
 namespace setget::inline v0::redis {
 namespace {
 
-constexpr auto kPause = Milliseconds(100);     // between two readings of the map
-constexpr auto kPatience = Milliseconds(500);  // with one node that is asked for it
+constexpr auto kPause = Milliseconds(100);  // between two readings of the map
 
 class ClusterRouter final : public Router {
  public:
@@ -29,7 +28,11 @@ class ClusterRouter final : public Router {
   }
   std::shared_ptr<Pool> known(std::optional<std::uint32_t> slot) override {
     const std::scoped_lock lock(mutex_);
-    return stopped_ || doubted_ ? nullptr : find(slot);
+    if (stopped_ || doubted_) return nullptr;
+    // What has no key can wait, and is how all servers are asked for.
+    if (!slot && !suspects_.empty()) return nullptr;
+    auto pool = find(slot);
+    return pool == nullptr || suspected(pool->endpoint()) ? nullptr : pool;
   }
   Result<std::shared_ptr<Pool>> asked(const Redirect& redirect, const Pool& from) override {
     const std::scoped_lock lock(mutex_);
@@ -48,9 +51,12 @@ class ClusterRouter final : public Router {
       case Trouble::kDown:
       case Trouble::kNotSent:
       case Trouble::kMaybeExecuted:
-      case Trouble::kClusterDown:
       case Trouble::kReadOnly:
       case Trouble::kMasterDown:
+        // The others must not wait for what has become of this one.
+        if (!suspected(from->endpoint())) suspects_.push_back(from->endpoint());
+        break;
+      case Trouble::kClusterDown:
         doubted_ = true;
         break;
       default:
@@ -81,6 +87,7 @@ class ClusterRouter final : public Router {
     if (to.host.empty()) to.host = from.endpoint().host;
     return to;
   }
+  bool suspected(const Endpoint& endpoint) const { return !suspects_.empty() && std::ranges::find(suspects_, endpoint) != suspects_.end(); }
   std::shared_ptr<Pool> find(std::optional<std::uint32_t> slot) {
     const auto masters = map_.masters();
     if (masters.empty()) return nullptr;
@@ -109,14 +116,18 @@ class ClusterRouter final : public Router {
         if (std::ranges::find(order, pool) == order.end()) order.push_back(std::move(pool));
       }
       if (!order.empty()) std::rotate(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(turn_++ % order.size()), order.end());
+      std::stable_partition(order.begin(), order.end(), [](const auto& pool) { return !pool->down(); });
     }
     std::string why;
-    for (const auto& pool : order) {
-      if (deadline.passed()) return;
-      auto map = ask(*pool, Deadline::at(std::min(deadline.time(), Deadline::in(kPatience).time())));
-      if (map) return use(*std::move(map));
-      why = map.error().describe();
-    }
+    ask_in_turn(order, common_->settings.connect_timeout, deadline, [&](const std::shared_ptr<Pool>& pool, Milliseconds patience) {
+      auto map = ask(*pool, within(patience, deadline));
+      if (map) {
+        use(*std::move(map));
+      } else {
+        why = map.error().describe();
+      }
+      return map.has_value();
+    });
     const std::scoped_lock lock(mutex_);
     why_ = std::move(why);
   }
@@ -138,6 +149,7 @@ class ClusterRouter final : public Router {
       const std::scoped_lock lock(mutex_);
       map_ = std::move(map);
       doubted_ = false;
+      suspects_.clear();
       const auto masters = map_.masters();
       for (auto at = pools_.begin(); at != pools_.end();) {
         if (std::ranges::find(masters, at->first) != masters.end()) {
@@ -164,7 +176,8 @@ class ClusterRouter final : public Router {
   std::map<Endpoint, std::shared_ptr<Pool>> pools_;
   std::vector<std::shared_ptr<Pool>> gone_;  // of nodes that are no masters, until nobody uses them
   std::size_t turn_ = 0;
-  bool doubted_ = false;  // the map is read again before it is used
+  bool doubted_ = false;            // the map is read again before it is used
+  std::vector<Endpoint> suspects_;  // or only where it leads to one of these
   bool stopped_ = false;
   std::string why_;  // no node could be asked
 };

@@ -377,7 +377,10 @@ bool Connection::usable() {
   // Servers close idle connections (timeout, CLIENT KILL): better seen now than after a write that may or may not have counted.
   constexpr auto kIdle = std::chrono::milliseconds(50);
   if (owed_.empty() && !reading_ && now - progress_ > kIdle) {
-    if (transport_->peer_gone()) close_locked("the server closed the idle connection");
+    const auto idle = transport_->look();
+    if (idle == Idle::kGone) close_locked("the server closed the idle connection");
+    if (idle == Idle::kBytes && on_push_) more_there_ = true;  // for whoever reads next: TLS may have taken them from the socket
+    if (idle == Idle::kBytes && !on_push_) close_locked("the server sent something that nobody asked for");
   }
   return !closed_;
 }

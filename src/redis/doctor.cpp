@@ -14,26 +14,31 @@ namespace {
 
 // The commands of the store, to be queued in a MULTI that is discarded: a server looks at the user's rights when it queues a command, and
 // nothing is carried out.
-std::vector<std::pair<std::string, RedisCommand>> trials(const std::string& prefix) {
-  const auto name = prefix + ":{doctor}:none";
+std::vector<std::pair<std::string, RedisCommand>> trials(const StoreReport& store) {
+  const auto name = store.prefix + ":{doctor}:none";
   std::vector<std::pair<std::string, RedisCommand>> all;
   const auto add = [&](std::string_view verb, auto... rest) {
     all.emplace_back(verb, RedisCommand::of(verb, std::string_view(name), rest...));
   };
-  for (const char* verb : {"exists", "get", "mget", "del", "unlink", "hgetall", "hkeys", "hlen", "llen", "lpop", "smembers", "zcard"})
+  for (const char* verb :
+       {"exists", "get", "mget", "del", "unlink", "strlen", "hgetall", "hkeys", "hvals", "hlen", "llen", "lpop", "smembers", "zcard"})
     add(verb);
-  for (const char* verb : {"hget", "hmget", "hexists", "hdel", "rpush", "sadd", "srem", "zrem", "zscore", "set"}) add(verb, "x");
+  for (const char* verb : {"hget", "hmget", "hexists", "hdel", "rpush", "sadd", "zrem", "zscore", "set", "setnx", "msetnx"}) add(verb, "x");
   for (const char* verb : {"hset", "hsetnx"}) add(verb, "x", "x");
   for (const char* verb : {"getrange", "lrange", "ltrim", "zrange"}) add(verb, 0, 0);
-  for (const char* verb : {"zrangebyscore", "zrangebylex"}) add(verb, "-", "+");
+  for (const char* verb : {"zrangebyscore", "zrangebylex", "zrevrangebyscore"}) add(verb, "-", "+");
   add("setrange", 0, "x");
   add("hincrby", "x", 1);
   add("hscan", 0);
   add("lindex", 0);
+  add("linsert", "before", "x", "x");
   add("lrem", 0, "x");
   add("zadd", 1, "x");
   all.emplace_back("eval", RedisCommand::of("eval", "return 1", 0));
   all.emplace_back("evalsha", RedisCommand::of("evalsha", "0000000000000000000000000000000000000000", 0));
+  all.emplace_back("scan", RedisCommand::of("scan", 0));
+  if (store.topology == Topology::kCluster) all.emplace_back("asking", RedisCommand::of("asking"));
+  if (store.wait_replicas > 0) all.emplace_back("wait", RedisCommand::of("wait", 0, 1));
   return all;
 }
 
@@ -44,7 +49,12 @@ Fields pairs(const Reply& reply) {
   return fields;
 }
 
-bool is_forbidden(const Reply& reply) { return reply.is_error() && trouble_of(server_error(reply.text())) == Trouble::kNoPermission; }
+bool is_forbidden(const Reply& reply) {
+  if (!reply.is_error()) return false;
+  const auto trouble = trouble_of(server_error(reply.text()));
+  // EXEC ends its transaction also where it is refused, and says so first.
+  return trouble == Trouble::kNoPermission || (trouble == Trouble::kExecAborted && reply.text().find("NOPERM") != std::string_view::npos);
+}
 
 std::int64_t digits(const Reply& reply) {
   std::int64_t value = 0;
@@ -66,12 +76,12 @@ void ask_time(Exclusive& connection, ServerReport& report, Deadline deadline) {
   report.clock_ahead = std::chrono::duration_cast<Milliseconds>(theirs - (before + took / 2));
 }
 
-Result<void> try_commands(Exclusive& connection, const std::string& prefix, ServerReport& report, Deadline deadline) {
+Result<void> try_commands(Exclusive& connection, const StoreReport& store, ServerReport& report, Deadline deadline) {
   const auto refused = [&](std::string name, const Reply& reply) {
     if (is_forbidden(reply)) report.forbidden.push_back(std::move(name));
     return reply.is_error();
   };
-  auto watched = connection.call(RedisCommand::of("WATCH", std::string_view(prefix + ":{doctor}:none")), deadline);
+  auto watched = connection.call(RedisCommand::of("WATCH", std::string_view(store.prefix + ":{doctor}:none")), deadline);
   if (!watched && trouble_of(watched.error()) == Trouble::kNoPermission) report.forbidden.emplace_back("watch");
   const std::array first = {RedisCommand::of("UNWATCH"), RedisCommand::of("MULTI"), RedisCommand::of("EXEC"), RedisCommand::of("MULTI")};
   auto opened = connection.pipeline(first, deadline);
@@ -81,7 +91,7 @@ Result<void> try_commands(Exclusive& connection, const std::string& prefix, Serv
   // Without MULTI what follows would be carried out.
   if (refused("multi", (*opened)[3])) return {};
 
-  auto named = trials(prefix);
+  auto named = trials(store);
   named.emplace_back("discard", RedisCommand::of("DISCARD"));
   std::vector<RedisCommand> commands;
   commands.reserve(named.size());
@@ -123,7 +133,7 @@ Result<void> ask(Pool& server, const StoreReport& store, ServerReport& report, D
     report.nodes = (*answers)[kConfigs + 2].text();
   }
 
-  if (auto tried = try_commands(*connection, store.prefix, report, deadline); !tried) return tried;
+  if (auto tried = try_commands(*connection, store, report, deadline); !tried) return tried;
   if (is_forbidden((*answers)[0])) report.forbidden.emplace_back("info");
   return {};
 }

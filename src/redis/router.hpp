@@ -2,6 +2,7 @@
 // sends tells it what went wrong, and it finds out where things are now. Thread rule: any thread.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -70,6 +71,22 @@ class SingleFlight {
   std::uint64_t rounds_ = 0;
   Deadline::Steady::time_point last_{};
 };
+
+inline Deadline within(Milliseconds patience, Deadline deadline) noexcept {
+  return Deadline::at(std::min(deadline.time(), Deadline::in(patience).time()));
+}
+
+// Asks those who may know where things are, in turn: `ask`(one, patience) → whether it knew. One that is gone must not hold up finding
+// another, so none is waited for long; where nobody was found that way, all may be far away, and get the time to connect and to answer.
+template <class Those, class Ask>
+void ask_in_turn(const Those& those, Milliseconds connect_timeout, Deadline deadline, Ask&& ask) {
+  constexpr auto kBriefly = Milliseconds(500);
+  for (const auto patience : {kBriefly, std::max(kBriefly, connect_timeout * 2)}) {
+    for (const auto& one : those) {
+      if (deadline.passed() || ask(one, patience)) return;
+    }
+  }
+}
 
 std::unique_ptr<Router> make_sentinel_router(std::shared_ptr<const Common> common);
 std::unique_ptr<Router> make_cluster_router(std::shared_ptr<const Common> common);

@@ -8,8 +8,7 @@
 namespace setget::inline v0::redis {
 namespace {
 
-constexpr auto kPause = Milliseconds(50);      // between two rounds of asking
-constexpr auto kPatience = Milliseconds(500);  // with one sentinel
+constexpr auto kPause = Milliseconds(50);  // between two rounds of asking
 
 class SentinelRouter final : public Router {
  public:
@@ -72,24 +71,23 @@ class SentinelRouter final : public Router {
       order = sentinels_;
     }
     std::string why = "no sentinel answers";
-    for (std::size_t i = 0; i < order.size() && !deadline.passed(); ++i) {
-      const auto until = Deadline::at(std::min(deadline.time(), Deadline::in(kPatience).time()));
-      auto named = ask_sentinel(order[i], until);
+    ask_in_turn(order, common_->settings.connect_timeout, deadline, [&](const Endpoint& sentinel, Milliseconds patience) {
+      auto named = ask_sentinel(sentinel, within(patience, deadline));
       if (!named) {
         why = named.error().describe();
-        continue;
+        return false;
       }
-      auto pool = verified(*named, Deadline::at(std::min(deadline.time(), Deadline::in(kPatience).time())));
+      auto pool = verified(*named, within(patience, deadline));
       if (!pool) {
         why = pool.error().describe();
-        continue;
+        return false;
       }
       const std::scoped_lock lock(mutex_);
-      std::rotate(sentinels_.begin(), std::ranges::find(sentinels_, order[i]), sentinels_.end());
+      std::rotate(sentinels_.begin(), std::ranges::find(sentinels_, sentinel), sentinels_.end());
       master_ = *std::move(pool);
       doubted_ = false;
-      return;
-    }
+      return true;
+    });
     const std::scoped_lock lock(mutex_);
     why_ = std::move(why);
   }

@@ -87,6 +87,18 @@ class TlsTransport final : public Transport {
     const std::scoped_lock lock(mutex_);
     return SSL_has_pending(session_.get()) != 0;
   }
+  // What lies in the socket may be for TLS alone: tickets for later sessions, or word that this one is over.
+  Idle look() override {
+    const auto raw = Transport::look();
+    if (raw == Idle::kGone || (raw == Idle::kQuiet && !holds_bytes())) return raw;
+    const std::scoped_lock lock(mutex_);
+    char byte = 0;
+    std::size_t got = 0;
+    ERR_clear_error();
+    const int done = SSL_peek_ex(session_.get(), &byte, 1, &got);
+    if (done > 0) return Idle::kBytes;
+    return moved(done, got).state == Moved::State::kClosed ? Idle::kGone : Idle::kQuiet;
+  }
 
   Result<void> handshake(const std::string& host, Deadline deadline) {
     for (;;) {

@@ -33,9 +33,18 @@ Tracker::~Tracker() {
     changed_.notify_all();
   }
   thread_.join();
-  auto all = std::move(retired_);
-  for (const auto& [server, link] : links_) all.push_back(link.connection);
-  for (const auto& one : all) one->stop("the client is closing");
+  // Connections that are lost meanwhile are put aside on their own threads: again, until none is left.
+  for (;;) {
+    std::vector<std::shared_ptr<Connection>> all;
+    {
+      const std::scoped_lock lock(mutex_);
+      all.swap(retired_);
+      for (auto& [server, link] : links_) all.push_back(std::move(link.connection));
+      links_.clear();
+    }
+    if (all.empty()) return;
+    for (const auto& one : all) one->stop("the client is closing");
+  }
 }
 
 std::shared_ptr<Connection> Tracker::connection(std::uint32_t part, AnswerCache::Time at) {

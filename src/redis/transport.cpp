@@ -175,10 +175,12 @@ Ready Transport::wait(bool to_read, bool to_write, int extra, Deadline deadline)
           .woken = files[1].revents != 0};
 }
 
-bool Transport::peer_gone() const noexcept {
+Idle Transport::look() {
   char byte = 0;
   const auto got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+  if (got > 0) return Idle::kBytes;
+  const bool nothing = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+  return nothing ? Idle::kQuiet : Idle::kGone;
 }
 
 void Transport::shut_down() noexcept { ::shutdown(socket_, SHUT_RDWR); }

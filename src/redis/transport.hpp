@@ -35,6 +35,9 @@ struct Ready {
   bool woken = false;  // by the extra descriptor
 };
 
+// What has become of a connection while nobody read it. kBytes: something came.
+enum class Idle : std::uint8_t { kQuiet, kBytes, kGone };
+
 class Transport {
  public:
   // Tries every address of the host within the deadline. `tls` = nullptr: plain. Errors: kUnavailable and kDeadlineExceeded (not sent).
@@ -53,8 +56,8 @@ class Transport {
   // Waits for any of what is asked; `extra` is one more descriptor to wait for readability of (-1 = none). Nothing is set when the deadline
   // passed.
   Ready wait(bool to_read, bool to_write, int extra, Deadline deadline) const noexcept;
-  // True if the peer has closed or has sent what nobody asked for. Costs one system call.
-  bool peer_gone() const noexcept;
+  // Takes no bytes, and costs one system call where nothing came. Not while another thread reads.
+  virtual Idle look();
   // Makes all reads and writes fail from now on, in all threads.
   void shut_down() noexcept;
 

@@ -199,15 +199,37 @@ TEST_F(RedisClient, sends_again_what_is_idempotent_and_only_that) {
 }
 
 TEST_F(RedisClient, survives_that_its_connections_are_killed_between_calls) {
-  RedisServer server;
-  const auto client = client_of(server.uri());
-  for (int i = 1; i <= 5; ++i) {
-    ASSERT_EQ(client->call(RedisCommand("INCR").key("n"), soon()).value().integer(), i);
-    server.cli({"CLIENT", "KILL", "TYPE", "normal"});
-    // The pool looks at connections that were idle before it uses them.
-    const auto idle = Deadline::in(Milliseconds(60));
-    EXPECT_TRUE(eventually([&] { return idle.passed(); }));
+  for (const bool tls : {false, true}) {
+    SCOPED_TRACE(tls);
+    RedisServer server({.tls = tls});
+    const auto client = client_of(server.uri());
+    for (int i = 1; i <= 5; ++i) {
+      const auto counted = client->call(RedisCommand("INCR").key("n"), soon());
+      ASSERT_TRUE(counted.has_value()) << counted.error().describe();
+      ASSERT_EQ(counted->integer(), i);
+      server.cli({"CLIENT", "KILL", "TYPE", "normal"});
+      // The pool looks at connections that were idle before it uses them.
+      const auto idle = Deadline::in(Milliseconds(60));
+      EXPECT_TRUE(eventually([&] { return idle.passed(); }));
+    }
   }
+}
+
+TEST_F(RedisClient, leaves_an_idle_connection_on_which_something_came_that_nobody_asked_for) {
+  RedisServer server;
+  const auto proxy = TcpProxy::start("127.0.0.1", server.port()).value();
+  const auto client = client_of("redis://127.0.0.1:" + std::to_string(proxy->port()));
+  ASSERT_EQ(client->call(RedisCommand("INCR").key("n"), soon()).value().integer(), 1);
+  const auto passed = proxy->passed(Way::kToClient);
+  const std::string farewell = "-ERR going away\r\n";
+  proxy->inject(Way::kToClient, farewell);
+  ASSERT_TRUE(proxy->wait_for(Way::kToClient, passed + farewell.size(), soon()));
+  const auto idle = Deadline::in(Milliseconds(60));
+  EXPECT_TRUE(eventually([&] { return idle.passed(); }));
+  const auto counted = client->call(RedisCommand("INCR").key("n"), soon());
+  ASSERT_TRUE(counted.has_value()) << counted.error().describe();
+  EXPECT_EQ(counted->integer(), 2);
+  EXPECT_EQ(proxy->accepted(), 2U);
 }
 
 TEST_F(RedisClient, pipelines_with_an_answer_for_each) {
@@ -434,20 +456,26 @@ TEST_F(RedisClient, stop_answers_everybody_exactly_once) {
 }
 
 TEST_F(RedisClient, hands_over_push_messages_of_resp3) {
-  RedisServer server;
-  std::atomic<int> pushed{0};
-  const auto client = Client::create({.settings = parse_uri(server.uri("?protocol=3&pool=1")).value(),
-                                      .on_push =
-                                          [&](const Reply& message) {
-                                            if (message.elements()[0].text() == "invalidate") ++pushed;
-                                          }})
-                          .value();
-  ASSERT_TRUE(client->call(words({"CLIENT", "TRACKING", "ON"}), soon()).has_value());
-  ASSERT_TRUE(client->call(get("watched"), soon()).has_value());
-  server.cli({"SET", "watched", "changed"});
-  // It is in the stream before the reply to whatever is asked next.
-  ASSERT_TRUE(client->call(words({"PING"}), soon()).has_value());
-  EXPECT_EQ(pushed, 1);
+  for (const bool tls : {false, true}) {
+    SCOPED_TRACE(tls);
+    RedisServer server({.tls = tls});
+    std::atomic<int> pushed{0};
+    const auto client = Client::create({.settings = parse_uri(server.uri("?protocol=3&pool=1")).value(),
+                                        .on_push =
+                                            [&](const Reply& message) {
+                                              if (message.elements()[0].text() == "invalidate") ++pushed;
+                                            }})
+                            .value();
+    ASSERT_TRUE(client->call(words({"CLIENT", "TRACKING", "ON"}), soon()).has_value());
+    ASSERT_TRUE(client->call(get("watched"), soon()).has_value());
+    server.cli({"SET", "watched", "changed"});
+    // The pool looks at a connection that was idle for so long, and must not take what came for its end.
+    const auto idle = Deadline::in(Milliseconds(60));
+    EXPECT_TRUE(eventually([&] { return idle.passed(); }));
+    // It is in the stream before the reply to whatever is asked next.
+    ASSERT_TRUE(client->call(words({"PING"}), soon()).has_value());
+    EXPECT_EQ(pushed, 1);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <barrier>
 #include <set>
@@ -423,6 +424,30 @@ TEST_F(RedisConnection, callbacks_may_submit_throw_and_outlive_their_owner) {
   connection->retire("done");
   EXPECT_TRUE(eventually([&] { return connection->finished(); }));
   connection.reset();
+}
+
+// TLS 1.3 sends tickets for later sessions behind the handshake.
+TEST_F(RedisConnection, session_tickets_are_not_taken_for_the_end_of_an_idle_connection) {
+  RedisServer server({.tls = true});
+  const auto settings = parse_uri(server.uri()).value();
+  const auto transport = Transport::connect(settings.endpoints[0], TlsContext::create(settings.tls).value(), soon()).value();
+  const auto readable = [&](Deadline until) { return transport->wait(true, false, -1, until).readable; };
+  ASSERT_TRUE(readable(soon())) << "the tickets";
+  EXPECT_TRUE(eventually([&] {
+    EXPECT_EQ(transport->look(), Idle::kQuiet);
+    return !readable(Deadline::immediate());
+  }));
+  // What is there for the caller stays there.
+  ASSERT_EQ(transport->write("PING\r\n").state, Moved::State::kSome);
+  ASSERT_TRUE(readable(soon()));
+  EXPECT_EQ(transport->look(), Idle::kBytes);
+  EXPECT_EQ(transport->look(), Idle::kBytes) << "also once TLS has taken it from the socket";
+  std::array<char, 64> bytes{};
+  const auto moved = transport->read(bytes);
+  EXPECT_EQ(std::string_view(bytes.data(), moved.bytes), "+PONG\r\n");
+  EXPECT_EQ(transport->look(), Idle::kQuiet);
+  server.kill();
+  EXPECT_TRUE(eventually([&] { return transport->look() == Idle::kGone; }));
 }
 
 TEST_F(RedisConnection, transaction_shares_a_connection_without_mixing) {

@@ -4,7 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "support/redis_server.hpp"
 
@@ -268,6 +275,66 @@ TEST(RedisDoctor, names_what_the_user_may_not_do) {
   EXPECT_FINDS(*findings, kError, "may not run unlink, ltrim");
   EXPECT_FINDS(*findings, kWarning, "CONFIG GET is not permitted");
   for (const auto& finding : *findings) EXPECT_EQ((finding.what + finding.fix).find("secret"), std::string::npos) << finding.what;
+}
+
+// Every word of the sources that is the name of a command, as the scripts and the code between them have it: in capitals and in quotes.
+std::set<std::string> commands_of_the_sources(const redis_test::RedisServer& server) {
+  std::set<std::string> known;
+  std::istringstream list(server.cli({"COMMAND", "LIST"}));
+  for (std::string name; std::getline(list, name);) known.insert(name);
+  std::set<std::string> used;
+  const std::regex quoted("[\"']([A-Z]+)[\"']");
+  for (const auto& file : std::filesystem::directory_iterator(SETGET_SOURCE "/src/redis")) {
+    std::stringstream text;
+    text << std::ifstream(file.path()).rdbuf();
+    const auto all = text.str();
+    for (std::sregex_iterator at(all.begin(), all.end(), quoted), end; at != end; ++at) {
+      auto name = (*at)[1].str();
+      std::ranges::transform(name, name.begin(), [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+      if (known.contains(name)) used.insert(name);
+    }
+  }
+  return used;
+}
+
+TEST(RedisDoctor, misses_each_command_of_the_sources_that_the_user_may_not_run) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  redis_test::RedisServer replica({.arguments = {"--replicaof", "127.0.0.1", std::to_string(server.port())}});
+  ASSERT_TRUE(redis_test::eventually([&] { return server.cli({"INFO", "replication"}).find("state=online") != std::string::npos; }));
+  server.cli({"ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all"});
+  auto database = open({.uri = server.uri("", "app:secret@"), .wait_replicas = 1});
+  ASSERT_TRUE(database) << database.error().describe();
+  EXPECT_FINDS(database->doctor().value(), kOk, "rights: the user may run every command");
+
+  auto used = commands_of_the_sources(server);
+  EXPECT_TRUE(used.contains("msetnx") && used.contains("hvals") && used.contains("strlen") && used.contains("zrangebylex"))
+      << "the commands of code and of scripts are found";
+  // Without these no connection is made, or it is made as well.
+  for (const char* name : {"auth", "hello", "select", "ping", "client"}) EXPECT_EQ(used.erase(name), 1U) << name;
+  // Of masters behind sentinels, who are believed without it; of clusters only.
+  for (const char* name : {"role", "cluster", "asking"}) EXPECT_EQ(used.erase(name), 1U) << name;
+  // The doctor itself does without, and says so; the report on memory fails by itself.
+  for (const char* name : {"config", "time", "dbsize", "memory"}) EXPECT_EQ(used.erase(name), 1U) << name;
+  // An argument of SCAN, and an answer of a server.
+  for (const char* name : {"type", "readonly"}) EXPECT_EQ(used.erase(name), 1U) << name;
+  for (const auto& name : used) {
+    SCOPED_TRACE(name);
+    server.cli({"ACL", "SETUSER", "app", "+@all", "-" + name});
+    const auto findings = database->doctor();
+    // Without the root there is nothing to judge, and that is what it says.
+    if (!findings) {
+      EXPECT_NE(findings.error().describe().find("'" + name + "'"), std::string::npos) << findings.error().describe();
+      continue;
+    }
+    EXPECT_FINDS(*findings, kError, "may not run " + name);
+    EXPECT_FALSE(has(*findings, Level::kOk, "rights:"));
+  }
+  // And it asks for no more than these.
+  std::vector<std::string> rights = {"ACL", "SETUSER", "app", "-@all", "+auth", "+client"};
+  for (const auto& name : used) rights.push_back("+" + name);
+  server.cli(rights);
+  EXPECT_FINDS(database->doctor().value(), kOk, "rights: the user may run every command");
 }
 
 // docs/redis.md recommends this user.

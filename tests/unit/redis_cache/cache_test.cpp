@@ -256,6 +256,16 @@ TEST(ReadCacheOnSentinels, a_failover_ends_what_the_old_master_said) {
   EXPECT_TRUE(reader.warm("key"));
 }
 
+// Whoever loses a connection does so on a thread of its own (a thread sanitizer sees what they share).
+TEST_F(ReadCache, closes_while_its_connections_are_lost) {
+  const auto proxy = TcpProxy::start("127.0.0.1", server_->port()).value();
+  for (int round = 0; round < 30; ++round) {
+    OpenStore reader("redis://127.0.0.1:" + std::to_string(proxy->port()), cache_on(Milliseconds(30)));
+    ASSERT_TRUE(reader.warm("absent"));
+    proxy->reset_all();
+  }
+}
+
 TEST(ReadCacheOnACluster, follows_slots_that_move) {
   SETGET_REQUIRE_REDIS();
   redis_test::ClusterGroup group;
