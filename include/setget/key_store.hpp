@@ -377,9 +377,10 @@ class SETGET_API KeyStoreBackend {
   // One lookup per key, in order; all keys see one moment. A record that is expired at `now` is kGone.
   virtual Result<std::vector<Lookup>> get(const GetRecords& request) = 0;
   virtual Result<Lookup> get_by_id(const GetById& request) = 0;
-  // By (identity_hash, id); stable under concurrent change: what is there throughout is seen exactly once.
+  // By (identity_hash, id); stable under concurrent change: what is there throughout is seen exactly once. A page is bounded by what was
+  // looked at and by bytes, too: it may be short or empty and have a `next`.
   virtual Result<ListPage> list(const ListRecords& request) = 0;
-  // Every record and tombstone of every namespace.
+  // Every record and tombstone of every namespace. A page may be short and have a `next`; it is empty only at the end.
   virtual Result<SummaryPage> scan(const ScanRecords& request) = 0;
 
   // Idempotent by name: opening an existing cursor keeps its position (a dropped one starts anew as asked).
@@ -388,7 +389,7 @@ class SETGET_API KeyStoreBackend {
   // to this object, or was lost (the master that had the end of the log died before its replica had it), reading begins again at the
   // cursor: `next` may lie before `after`. Go on from `next`. kNotFound: no such cursor. kFailedPrecondition with the field "cursor": it
   // was dropped; with the field "identity": the store's content was replaced since the cursor was opened (see identity()). Open it anew and
-  // copy everything once.
+  // copy everything once. An entry whose record is damaged in the store is left out, and logged: nobody could ever pass it.
   virtual Result<ChangeBatch> changes(const ReadChanges& request) = 0;
   // Moves a cursor forward (never back). Entries that every cursor has passed may be trimmed. Idempotent. kUnavailable also where what was
   // read up to there was lost meanwhile; errors else as changes() has them.
@@ -406,7 +407,7 @@ class SETGET_API KeyStoreBackend {
 
   // Evicts what expired before now - grace; forgets tombstones, claims and marks of what is gone below `floor` (cut to the
   // positions of the cursors by the backend); trims the change log behind all cursors. Bounded by max_steps. What was done
-  // before a deadline ended it stays done.
+  // before a deadline ended it stays done. What is damaged is passed over and logged, so that it does not hold up the rest.
   virtual Result<Reclaimed> reclaim(const Reclaim& request) = 0;
   virtual Result<StoreStats> stats(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 

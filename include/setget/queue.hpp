@@ -104,6 +104,7 @@ struct Message {
   TimePoint sent_at{};
   std::uint32_t receive_count = 0;  // this one included
   TimePoint visible_at{};           // when the lease ends
+  bool damaged = false;             // peek only: what is stored cannot be read, so body and attributes are empty
 };
 
 enum class SettleAction : std::uint8_t {
@@ -129,7 +130,7 @@ struct MessageStatus {
   Outcome outcome = Outcome::kPending;
   std::vector<Reason> reasons{};
   std::uint32_t receive_count = 0;
-  std::optional<Payload> body{};  // while the store still has it
+  std::optional<Payload> body{};  // while the store still has it, and can read it
 };
 
 struct QueueStats {
@@ -264,7 +265,8 @@ class SETGET_API QueueBackend {
   virtual Result<std::vector<Result<SentMessage>>> send(const SendMessages& request) = 0;
 
   // Leases up to max_messages, oldest first. Counts the receive durably before it returns. A message whose count was already
-  // at max_receives, or that is past retention, is dead-lettered instead ("max_receives", "retention"). Empty when the wait is over.
+  // at max_receives, or that is past retention, is dead-lettered instead ("max_receives", "retention"); so is one whose stored bytes are
+  // damaged ("corrupted"), and the others are given. Empty when the wait is over.
   virtual Result<std::vector<Message>> receive(const ReceiveMessages& request) = 0;
 
   // One result per entry; kLeaseLost where the receipt no longer holds its message, which then is unchanged. Writes the outcome in the
@@ -275,9 +277,10 @@ class SETGET_API QueueBackend {
   // The status of a message; blocks until it is finished or the wait is over. kNotFound if never accepted or forgotten.
   virtual Result<MessageStatus> find(const FindMessage& request) = 0;
   virtual Result<QueueStats> stats(std::string_view queue, Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
-  // Unfinished messages, oldest first, without leasing them; receipts are empty.
+  // Unfinished messages, oldest first, without leasing them; receipts are empty. See Message::damaged.
   virtual Result<std::vector<Message>> peek(const PeekMessages& request) = 0;
 
+  // A letter whose stored bytes are damaged comes without body and attributes, and with the reason "corrupted".
   virtual Result<DeadLetterPage> dead_letters(const ListDeadLetters& request) = 0;
   // Back into the queue with a receive count of 0. The outcome becomes pending again. Returns how many.
   virtual Result<std::size_t> redrive(const RedriveDeadLetters& request) = 0;

@@ -46,7 +46,7 @@ class Reader {
 
 void put_time(std::string& out, Milliseconds time) { put_varint(out, static_cast<std::uint64_t>(time.count())); }
 
-enum MemberFlag : std::uint8_t { kOwnUntil = 4, kReceivedBefore = 8, kHasGroup = 16 };
+enum MemberFlag : std::uint8_t { kOwnUntil = 4, kReceivedBefore = 8, kHasGroup = 16, kExactGroup = 32 };
 
 }  // namespace
 
@@ -151,7 +151,7 @@ std::string encode_members(const std::vector<LeaseMember>& members, std::int64_t
     auto flags = static_cast<std::uint8_t>(member.flags);
     if (member.until != until) flags |= kOwnUntil;
     if (member.receives != 1) flags |= kReceivedBefore;
-    if (member.group != 0) flags |= kHasGroup;
+    if (member.group != 0) flags |= kHasGroup | (member.exact_group ? kExactGroup : 0);
     out.push_back(static_cast<char>(flags));
     if (member.until != until) put_varint(out, static_cast<std::uint64_t>(member.until));
     if (member.receives != 1) put_varint(out, member.receives);
@@ -171,6 +171,7 @@ std::vector<LeaseMember> decode_members(std::string_view bytes, std::int64_t unt
     member.until = (flags & kOwnUntil) != 0 ? reader.integer() : until;
     member.receives = (flags & kReceivedBefore) != 0 ? reader.small() : 1;
     member.group = (flags & kHasGroup) != 0 ? reader.number() : 0;
+    member.exact_group = member.group == 0 || (flags & kExactGroup) != 0;
   }
   return members;
 }

@@ -26,8 +26,11 @@ Payload checked_body(std::string_view body, std::int64_t checksum);
 // One message of a lease.
 struct LeaseMember {
   Stamp stamp = 0;
-  std::int64_t until = 0;   // ms
-  std::uint64_t group = 0;  // hash of its FIFO group; 0 = none
+  std::int64_t until = 0;  // ms
+  // Its FIFO group, told apart from the others of the lease by the stamp of the group's first message in it; 0 = none. In leases of older
+  // versions a hash of the group's name, which another group can have, too: Leases goes by the names then.
+  std::uint64_t group = 0;
+  bool exact_group = true;
   std::uint32_t receives = 1;
   std::uint32_t flags = 0;  // WaitFlags
 };

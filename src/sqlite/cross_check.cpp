@@ -7,6 +7,7 @@
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
 #include "sqlite/slot.hpp"
+#include "sqlite/store_damage.hpp"
 #include "sqlite/store_txn.hpp"
 
 namespace setget::inline v0::sqlite {
@@ -63,9 +64,11 @@ class Checker {
   void check_bodies() {
     auto row = db_.query("SELECT stamp, queue, sum, body FROM log ORDER BY stamp");
     while (row.step()) {
+      const auto at = row.integer(0);
       noting([&] {
-        const auto at = row.integer(0);
-        const auto command = decode_command(checked_body(row.blob(3), row.integer(2)));
+        const auto body = row.blob(3);
+        if (checksum_of(body) != row.integer(2)) return damaged_body(at, row.integer(1));
+        const auto command = decode_command(Payload::copy(body));
         if (command && command->kind == CommandKind::kSet) {
           const auto ident = find_ident(db_, command->ns, command->id);
           if (ident && ident->slot.state == State::kLive && row_of(ident->slot) == at) return check_record(*command, *ident);
@@ -75,6 +78,12 @@ class Checker {
       });
     }
     equal("records that are found by their names", found_.records, meta_.records);
+  }
+
+  void damaged_body(std::int64_t at, std::int64_t queue) {
+    const auto of = remains_of(db_, at);
+    const auto whose = of ? "record " + printable(of->id) : queue != 0 ? std::string("a message, or its record") : std::string("a record");
+    problem(fmt::format("body {} ({}): what is stored does not match its checksum", at, whose));
   }
 
   void check_record(const Command& command, const IdentRow& ident) {

@@ -212,15 +212,18 @@ void check_disk(const std::string& path, Report& report) {
 Result<std::vector<Finding>> examine(Engine& engine) {
   Report report;
   const auto& options = engine.options();
-  auto looked = engine.read([&](Connection& db) -> Result<void> {
-    check_integrity(db, report);
-    check_tables(db, report);
-    check_header(db, report);
-    check_free_pages(db, report);
-    check_archive_totals(db, report);
-    check_clock(db, engine.now(), report);
-    return {};
-  });
+  // Each in a transaction of its own: while one lasts, the write-ahead log grows.
+  const auto look = [&](auto&& check) { return engine.read([&](Connection& db) -> Result<void> { return check(db), Result<void>(); }); };
+  auto looked = look([&](Connection& db) { check_integrity(db, report); });
+  if (looked) looked = look([&](Connection& db) { check_tables(db, report); });
+  if (looked) {
+    looked = look([&](Connection& db) {
+      check_header(db, report);
+      check_free_pages(db, report);
+      check_archive_totals(db, report);
+      check_clock(db, engine.now(), report);
+    });
+  }
   if (!looked) {
     if (looked.error().code() != ErrorCode::kCorrupted) return std::move(looked).error();
     report.error("the file cannot be read to its end: " + looked.error().message(), kRestore);

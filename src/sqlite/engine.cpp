@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
+#include <utility>
 
 #include "sqlite/book.hpp"
 
@@ -24,7 +26,48 @@ void WriteTxn::end_savepoint(bool keep) {
   db_.run("RELEASE entry");
 }
 
-Engine::Engine(Options options) : options_(std::move(options)) {
+namespace {
+
+// What nobody's deadline cuts short: whoever asked not to wait at all still gets his turn behind the commit that is running.
+constexpr std::chrono::seconds kLeastPatience{1};
+// A checkpoint that waits for readers, or for its turn: writers wait behind it.
+constexpr Milliseconds kCheckpointPatience{200};
+constexpr std::chrono::seconds kBetweenInsistences{5};
+
+// How long SQLite itself waits for locks of others, while this lives.
+class Patience {
+ public:
+  Patience(Connection& db, Milliseconds longest, Milliseconds usual) noexcept : db_(db), usual_(usual), shorter_(longest < usual) {
+    if (shorter_) sqlite3_busy_timeout(db_.handle(), static_cast<int>(longest.count()));
+  }
+  ~Patience() {
+    if (shorter_) sqlite3_busy_timeout(db_.handle(), static_cast<int>(usual_.count()));
+  }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+
+ private:
+  Connection& db_;
+  Milliseconds usual_;
+  bool shorter_;
+};
+
+}  // namespace
+
+bool Insistence::is_due(std::int64_t wal_pages) noexcept {
+  if (wal_pages < 8 * usual_) succeeded();  // it began anew meanwhile
+  return wal_pages >= due_at_ && Deadline::Steady::now() >= not_before_;
+}
+
+bool Insistence::failed(std::int64_t wal_pages) noexcept {
+  due_at_ = wal_pages + usual_;
+  not_before_ = Deadline::Steady::now() + kBetweenInsistences;
+  return !std::exchange(failing_, true);
+}
+
+void Insistence::succeeded() noexcept { *this = Insistence(usual_); }
+
+Engine::Engine(Options options) : options_(std::move(options)), insistence_(static_cast<std::int64_t>(options_.checkpoint_pages)) {
   const bool simulated = options_.clock != nullptr && options_.clock != system_clock();
   if (options_.clock == nullptr) options_.clock = system_clock();
   if (options_.random == nullptr) options_.random = system_random();
@@ -54,6 +97,7 @@ std::optional<Error> Engine::submit(Pending& mine, Deadline deadline) {
   try {
     const std::lock_guard lock(mutex_);
     mine.round = round_;
+    mine.deadline = deadline;
     pending_.push_back(&mine);
     leader = !leading_.exchange(true, std::memory_order_relaxed);
   } catch (const std::exception& failed) {
@@ -71,8 +115,7 @@ std::optional<Error> Engine::submit(Pending& mine, Deadline deadline) {
 // Too late: the deadline passed while nobody had taken the operation up; then it is withdrawn. One that is being carried out is waited
 // for: it lives on this thread's stack, and its outcome is about to be known.
 Engine::Turn Engine::wait_for_turn(Pending& mine, Deadline deadline) {
-  // Whoever asked not to wait at all still gets his turn in the commit after the running one.
-  const auto end = std::max(deadline.time(), Deadline::Steady::now() + std::chrono::seconds(1));
+  const auto end = std::max(deadline.time(), Deadline::Steady::now() + kLeastPatience);
   auto& turn = turns_[mine.round & 1];
   for (;;) {
     const auto seen = turn.load(std::memory_order_acquire);
@@ -133,31 +176,48 @@ void Engine::carry_out(const Pending& mine) {
     for (auto* operation : batch) operation->state.store(Pending::kTaken, std::memory_order_release);
   }
   const auto start = Deadline::Steady::now();
-  run_batch(batch);
+  run_batch(batch, start);
   options_.metrics->observe("setget_sqlite_commit_seconds", std::chrono::duration<double>(Deadline::Steady::now() - start).count(), {});
   options_.metrics->observe("setget_sqlite_commit_operations", static_cast<double>(batch.size()), {});
-  for (auto* operation : batch) {
-    if (operation->checkpoint && !operation->failure) checkpoint_for(*operation);
-  }
   const bool others = batch.size() > 1 || batch.front() != &mine;
+  // Who waits for a checkpoint waits alone.
+  const auto checkpoints = std::partition(batch.begin(), batch.end(), [](const Pending* operation) { return !operation->checkpoint; });
   // From here on an operation of another thread may be gone.
-  for (auto* operation : batch) operation->state.store(Pending::kDone, std::memory_order_release);
-  if (others) {
-    turns_[round & 1].fetch_add(1, std::memory_order_release);
-    futex_wake(turns_[round & 1], std::numeric_limits<int>::max(), false);
+  for (auto at = batch.begin(); at != checkpoints; ++at) (*at)->state.store(Pending::kDone, std::memory_order_release);
+  if (others) wake(round);
+  for (auto at = checkpoints; at != batch.end(); ++at) {
+    if (!(*at)->failure) checkpoint_for(**at);
+    (*at)->state.store(Pending::kDone, std::memory_order_release);
+    if (others) wake(round);
   }
   // After the callers have their answers: nobody waits for it who need not.
   if (wal_pages_ >= static_cast<int>(options_.checkpoint_pages)) checkpoint_now();
 }
 
-void Engine::run_batch(std::span<Pending* const> batch) {
+void Engine::wake(std::uint32_t round) noexcept {
+  auto& turn = turns_[round & 1];
+  turn.fetch_add(1, std::memory_order_release);
+  futex_wake(turn, std::numeric_limits<int>::max(), false);
+}
+
+void Engine::run_batch(std::span<Pending* const> batch, Deadline::Steady::time_point start) {
   std::optional<Error> failure;
+  // For the most patient of them: the others' operations are taken up, and their outcome is about to be known.
+  auto end = start + kLeastPatience;
+  for (const auto* operation : batch) end = std::max(end, operation->deadline.time());
+  const auto longest = std::min(options_.busy_timeout, std::chrono::ceil<Milliseconds>(end - start));
+  const auto too_late = [&] {
+    if (longest >= options_.busy_timeout)
+      return Error(ErrorCode::kUnavailable, "somebody else kept the database's write lock for too long");
+    return Error(ErrorCode::kDeadlineExceeded, "somebody else kept the database's write lock beyond the deadline");
+  };
   try {
-    auto locked = sidecar_->lock(options_.busy_timeout);
+    const Patience patience(*writer_, longest, options_.busy_timeout);
+    auto locked = sidecar_->lock(longest);
     if (!locked) {
       failure = std::move(locked).error();
     } else if (!*locked) {
-      failure = Error(ErrorCode::kUnavailable, "another process kept the database's write lock for too long");
+      failure = too_late();
     } else {
       struct Unlock {
         Sidecar& sidecar;
@@ -166,7 +226,8 @@ void Engine::run_batch(std::span<Pending* const> batch) {
       if (!try_batch(batch, false)) try_batch(batch, true);
     }
   } catch (const SqlError& failed) {
-    failure = failed.error();
+    const bool cut = (failed.error().native_code() & 0xff) == SQLITE_BUSY && longest < options_.busy_timeout;
+    failure = cut ? too_late() : failed.error();
   } catch (const std::exception& failed) {
     failure = Error(ErrorCode::kInternal, failed.what());
   }
@@ -208,37 +269,41 @@ bool Engine::try_batch(std::span<Pending* const> batch, bool careful) {
 
 // --- checkpoints ----------------------------------------------------------------------------------------------------------------
 
-// True if the whole WAL is in the file. Under the sidecar's lock: SQLite before 3.51.3 can lose commits when a checkpoint meets a WAL reset
-// of another connection (sqlite.org/wal.html).
-bool Engine::checkpoint_locked(int mode) {
-  auto locked = sidecar_->lock(options_.busy_timeout);
-  if (!locked || !*locked) return false;
+// How much of the WAL is in the file now. Under the sidecar's lock: SQLite before 3.51.3 can lose commits when a checkpoint meets a WAL
+// reset of another connection (sqlite.org/wal.html).
+Engine::Moved Engine::checkpoint_locked(int mode, Milliseconds longest) {
+  auto locked = sidecar_->lock(longest);
+  if (!locked || !*locked) return Moved::kNothing;
   int in_log = 0;
   int done = 0;
+  // Where it waits for readers: not for long, because writers of all processes wait behind it.
+  const Patience patience(*writer_, kCheckpointPatience, options_.busy_timeout);
   const int code = sqlite3_wal_checkpoint_v2(writer_->handle(), nullptr, mode, &in_log, &done);
   sidecar_->unlock();
   options_.metrics->add("setget_sqlite_checkpoints_total", 1, {});
-  if (code == SQLITE_BUSY) return false;
+  if (code == SQLITE_BUSY) return Moved::kPart;
   if (code != SQLITE_OK) throw SqlError(error_of(writer_->handle(), code, "checkpoint failed"));
-  return in_log == done;
+  return in_log == done ? Moved::kAll : Moved::kPart;
 }
 
 void Engine::checkpoint_for(Pending& operation) noexcept {
   try {
-    // Truncating waits for readers; not for long, because writers of other processes wait too.
-    sqlite3_busy_timeout(writer_->handle(), 200);
-    operation.checkpointed = checkpoint_locked(SQLITE_CHECKPOINT_TRUNCATE);
+    operation.checkpointed = checkpoint_locked(SQLITE_CHECKPOINT_TRUNCATE, options_.busy_timeout) == Moved::kAll;
   } catch (const SqlError& failed) {
     operation.failure = failed.error();
   }
-  sqlite3_busy_timeout(writer_->handle(), static_cast<int>(options_.busy_timeout.count()));
 }
 
 void Engine::checkpoint_now() noexcept {
-  const auto limit = static_cast<int>(options_.checkpoint_pages);
   try {
-    // Passive waits for nobody. Where readers held it back for long, the next one insists, so that the WAL stays bounded.
-    checkpoint_locked(wal_pages_ < 8 * limit ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART);
+    // Passive waits for nobody. Where readers that take turns held it back for long, one insists, so that the WAL stays bounded.
+    const bool insists = insistence_.is_due(wal_pages_);
+    const auto moved = checkpoint_locked(insists ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, kCheckpointPatience);
+    if (insists && moved == Moved::kAll) insistence_.succeeded();
+    if (insists && moved == Moved::kPart && insistence_.failed(wal_pages_)) {
+      log(LogLevel::kWarning, "a reader keeps an old state of the database, and its write-ahead log grows until that reader ends",
+          {{"wal_pages", std::to_string(wal_pages_)}});
+    }
   } catch (const SqlError& failed) {
     log(LogLevel::kWarning, "a checkpoint failed; the next commit tries again", {{"error", failed.error().message()}});
   }

@@ -34,6 +34,23 @@ struct Room {
 // Of long work, such as housekeeping: other callers wait no longer than that takes.
 inline constexpr std::size_t kStepsPerCommit = 256;
 
+// When a checkpoint waits for readers: it holds up every writer of the file, so only where the WAL has grown far, and where that was in
+// vain not again soon. Thread rule: belongs to the engine's leader.
+class Insistence {
+ public:
+  explicit Insistence(std::int64_t usual_pages) noexcept : usual_(usual_pages), due_at_(8 * usual_pages) {}
+  bool is_due(std::int64_t wal_pages) noexcept;
+  // True for the first failure since the last success: say it once.
+  bool failed(std::int64_t wal_pages) noexcept;
+  void succeeded() noexcept;
+
+ private:
+  std::int64_t usual_;   // pages at which checkpoints begin
+  std::int64_t due_at_;  // pages
+  Deadline::Steady::time_point not_before_{};
+  bool failing_ = false;
+};
+
 class Engine;
 class Book;
 
@@ -49,17 +66,18 @@ class WriteTxn {
   Book& book() noexcept { return book_; }
 
   // Runs `step`, a callable that returns a Result, so that an error leaves nothing of it behind. Costs nothing where steps succeed or fail
-  // before they write: only if one fails after a write is the whole transaction done again with savepoints.
+  // before they write: only if one fails after a write is the whole transaction done again with savepoints. Damage that it meets is an
+  // error of its own, and no failure of the transaction: what others have to do need not be damaged.
   template <class Step>
   auto isolated(Step&& step) -> std::invoke_result_t<Step> {
     if (!careful_) {
       const auto before = writes();
-      auto result = step();
+      auto result = attempt(step);
       if (!result && writes() != before) throw NeedsCare{};
       return result;
     }
     begin_savepoint();
-    auto result = step();
+    auto result = attempt(step);
     end_savepoint(result.has_value());
     return result;
   }
@@ -68,6 +86,15 @@ class WriteTxn {
   friend class Engine;
   friend class Book;
   struct NeedsCare {};
+  template <class Step>
+  auto attempt(Step& step) -> std::invoke_result_t<Step> {
+    try {
+      return step();
+    } catch (const SqlError& failed) {
+      if (failed.error().code() != ErrorCode::kCorrupted || !db_.in_transaction()) throw;
+      return failed.error();
+    }
+  }
   WriteTxn(Connection& db, Book& book, TimePoint now, bool careful) : db_(db), book_(book), now_(now), careful_(careful) {}
   std::int64_t writes() const noexcept;
   void begin_savepoint();
@@ -148,6 +175,7 @@ class Engine {
     virtual void run(WriteTxn& txn) = 0;
     std::atomic<std::uint32_t> state{kWaiting};
     std::uint32_t round = 0;
+    Deadline deadline = Deadline::immediate();  // of its caller
     std::optional<Error> failure;
     bool checkpoint = false;  // and one after the transaction, with this result
     bool checkpointed = false;
@@ -199,11 +227,13 @@ class Engine {
   void carry_out(const Pending& mine);
   void offer_lead();
   bool take_lead(Pending& mine);
-  void run_batch(std::span<Pending* const> batch);
+  void run_batch(std::span<Pending* const> batch, Deadline::Steady::time_point start);
   bool try_batch(std::span<Pending* const> batch, bool careful);
+  void wake(std::uint32_t round) noexcept;
   void checkpoint_for(Pending& operation) noexcept;
   void checkpoint_now() noexcept;
-  bool checkpoint_locked(int mode);
+  enum class Moved : std::uint8_t { kAll, kPart, kNothing };  // nothing: it was not its turn within that time
+  Moved checkpoint_locked(int mode, Milliseconds longest);
 
   ReadSlot& take_slot(ReadPool& pool, Reads reads);
   static void give_back(ReadPool& pool, ReadSlot& slot) noexcept;
@@ -240,6 +270,7 @@ class Engine {
   std::unique_ptr<Connection> writer_;
   std::unique_ptr<Book> book_;
   int wal_pages_ = 0;
+  Insistence insistence_;
   std::atomic<std::uint64_t> commits_{0};
 
   std::mutex mutex_;

@@ -85,6 +85,23 @@ void join_group(WriteTxn& txn, std::int64_t queue, std::string_view group, Stamp
 // Nobody of the group is ready, delayed or leased any more: the oldest who waits is next.
 void group_is_free(WriteTxn& txn, std::int64_t queue, std::string_view group);
 std::string group_of(Connection& db, Stamp stamp);
+// The same; empty where the message's row is lost.
+std::optional<std::string> find_group(Connection& db, Stamp stamp);
+// Why a message ends whose stored bytes are not what was sent.
+Reason damaged_reason();
+// The same as a mark where such a message is shown: once.
+void mark_damaged(std::vector<Reason>& reasons);
+struct MessageContent {
+  Payload body{};
+  MessageAttributes attributes{};
+  std::string group{};
+  bool damaged = false;  // and so the rest is empty
+};
+// For those who look at messages; empty where there is none.
+std::optional<MessageContent> read_content(Connection& db, Stamp stamp);
+// Frees groups that count as busy and of which nobody is ready, delayed or leased; looks at those whose messages have waited longest, and
+// frees `most` at most. Their number.
+std::size_t free_forsaken_groups(WriteTxn& txn, const QueueRow& queue, std::size_t most);
 // From here on a dead letter. The caller has taken it out of wherever it was and its counters.
 void bury_message(WriteTxn& txn, std::int64_t queue, Stamp stamp, std::uint32_t receives, const std::vector<Reason>& reasons);
 // Leases that have ended give their messages back; delays that are over make theirs ready.
@@ -119,6 +136,7 @@ class Leases {
     bool edited = false;
   };
   Lease& load(std::uint64_t token);
+  void tell_groups_apart(std::vector<LeaseMember>& members);
   LeaseMember* find(const Receipt& receipt);
   WriteTxn& txn_;
   std::int64_t queue_;

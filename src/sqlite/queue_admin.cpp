@@ -256,20 +256,27 @@ std::size_t forget_old(WriteTxn& txn, const QueueRow& queue, std::size_t max_ste
 
 Result<std::size_t> SqliteQueues::maintain(const MaintainQueue& request) {
   std::size_t steps = 0;
+  std::size_t freed = 0;
   while (steps < request.max_steps) {
     const auto chunk = std::min(kStepsPerCommit, request.max_steps - steps);
+    const bool first = steps == 0;
     auto done = engine_->write(
         [&](WriteTxn& txn) -> Result<std::size_t> {
           const auto* queue = txn.book().queue(txn.db(), request.queue);
           if (queue == nullptr) return no_such_queue(request.queue);
           wake_up(txn, *queue);
-          auto made = bury_outlived(txn, *queue, chunk);
+          if (first) freed = free_forsaken_groups(txn, *queue, chunk);
+          auto made = (first ? freed : 0) + bury_outlived(txn, *queue, chunk - (first ? freed : 0));
           if (made < chunk) made += forget_old(txn, *queue, chunk - made);
           return made;
         },
         request.deadline);
     if (!done) return std::move(done).error();
     steps += *done;
+    if (first && freed > 0) {
+      engine_->log(LogLevel::kWarning, "FIFO groups that nobody held any more were freed; what waited in them goes on",
+                   {{"queue", request.queue}, {"groups", std::to_string(freed)}});
+    }
     if (*done < chunk) break;
   }
   if (steps < request.max_steps) {

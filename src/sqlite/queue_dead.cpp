@@ -71,15 +71,15 @@ std::string cursor_of(Stamp stamp) {
 }
 
 DeadLetter read_letter(Connection& db, std::int64_t queue, DeadRow row) {
-  auto body = db.query("SELECT grp, attrs, sum, body FROM log WHERE stamp=?1");
-  if (!body.with(row.stamp).step()) throw_damaged("a dead letter without its body");
   DeadLetter letter;
   letter.message_id = message_id_of(queue, row.history.origin.value_or(row.stamp));
   letter.stamp = row.stamp;
-  letter.body = checked_body(body.blob(3), body.integer(2));
-  letter.attributes = decode_attributes(body.blob(1));
-  letter.group = body.text(0);
   letter.reasons = std::move(row.reasons);
+  auto content = read_content(db, row.stamp).value_or(MessageContent{.damaged = true});
+  if (content.damaged) mark_damaged(letter.reasons);
+  letter.body = std::move(content.body);
+  letter.attributes = std::move(content.attributes);
+  letter.group = std::move(content.group);
   letter.history = std::move(row.history.reasons);
   letter.receive_count = row.receives;
   letter.sent_at = time_of(row.stamp);

@@ -24,10 +24,12 @@ Result<QueueRow> queue_by_name(Connection& db, std::string_view name) {
   return no_such_queue(name);
 }
 
-std::optional<Payload> body_of(Connection& db, Stamp stamp) {
-  auto row = db.query("SELECT sum, body FROM log WHERE stamp=?1");
-  if (!row.with(stamp).step()) return std::nullopt;
-  return checked_body(row.blob(1), row.integer(0));
+// The body, while the store has it; where it is damaged, that is a reason more.
+void add_body(Connection& db, MessageStatus& status) {
+  auto content = read_content(db, status.stamp);
+  if (!content) return;
+  if (content->damaged) return mark_damaged(status.reasons);
+  status.body = std::move(content->body);
 }
 
 // The receive count of an unfinished message; empty if the message is not unfinished.
@@ -65,7 +67,7 @@ Result<MessageStatus> status_of(Connection& db, std::string_view message_id, std
       status.outcome = Outcome::kDeadLettered;
       status.receive_count = static_cast<std::uint32_t>(row.integer(0));
       status.reasons = decode_reasons(row.blob(1));
-      status.body = body_of(db, stamp);
+      add_body(db, status);
       return status;
     }
   }
@@ -79,14 +81,14 @@ Result<MessageStatus> status_of(Connection& db, std::string_view message_id, std
       status.outcome = found->outcome;
       status.receive_count = found->receive_count;
       status.reasons = decode_reasons(found->reasons);
-      status.body = body_of(db, stamp);
+      add_body(db, status);
       return status;
     }
   }
   const auto receives = unfinished(db, queue->id, stamp);
   if (!receives) return no_such_message();
   status.receive_count = *receives;
-  status.body = body_of(db, stamp);
+  add_body(db, status);
   return status;
 }
 
@@ -217,13 +219,13 @@ Result<std::vector<Message>> SqliteQueues::peek(const PeekMessages& request) {
     std::vector<Message> messages;
     for (const auto& sight : sights) {
       const auto history = (sight.flags & kHasHistory) != 0 ? load_history(db, sight.stamp) : MessageHistory{};
-      auto row = db.query("SELECT grp, attrs, sum, body FROM log WHERE stamp=?1");
-      if (!row.with(sight.stamp).step()) throw_damaged("a message without its body");
       Message message;
       message.message_id = message_id_of(queue->id, history.origin.value_or(sight.stamp));
-      message.body = checked_body(row.blob(3), row.integer(2));
-      message.attributes = decode_attributes(row.blob(1));
-      message.group = row.text(0);
+      auto content = read_content(db, sight.stamp).value_or(MessageContent{.damaged = true});
+      message.body = std::move(content.body);
+      message.attributes = std::move(content.attributes);
+      message.group = std::move(content.group);
+      message.damaged = content.damaged;
       message.stamp = sight.stamp;
       message.sent_at = time_of(sight.stamp);
       message.receive_count = sight.receives != 0 ? sight.receives : history.receives;

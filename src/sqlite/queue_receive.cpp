@@ -1,6 +1,6 @@
 #include <algorithm>
+#include <map>
 #include <queue>
-#include <set>
 #include <string>
 
 #include "sqlite/queue.hpp"
@@ -27,6 +27,13 @@ struct Run {
   Stamp stored_first = 0;
 };
 
+// A message that may be taken, and the first of its group that was: that is what tells groups of one lease apart.
+struct Place {
+  Stamp stamp = 0;
+  Stamp head = 0;
+  auto operator<=>(const Place&) const = default;
+};
+
 class Receiver {
  public:
   Receiver(WriteTxn& txn, const QueueRow& queue, const ReceiveMessages& request)
@@ -46,8 +53,8 @@ class Receiver {
     for (int round = 0; round < 64 && !stopped_ && taken_.members.size() < wanted_; ++round) {
       if (!take_runs()) break;
     }
-    for (const auto& group : beheaded_) {
-      if (!holds(group)) group_is_free(txn_, queue_.id, group);
+    for (const auto& [head, group] : beheaded_) {
+      if (!holds(head)) group_is_free(txn_, queue_.id, group);
     }
     if (!taken_.members.empty()) lease();
     return std::move(taken_);
@@ -70,7 +77,7 @@ class Receiver {
     for (auto& run : runs) {
       take_followers_before(run.first);
       while (!done() && run.first <= run.last) {
-        const auto end = followers_.empty() ? run.last : std::min(run.last, followers_.top() - 1);
+        const auto end = followers_.empty() ? run.last : std::min(run.last, followers_.top().stamp - 1);
         take_stretch(run, end);
         take_followers_before(run.first);
       }
@@ -85,7 +92,7 @@ class Receiver {
   bool done() const noexcept { return stopped_ || taken_.members.size() >= wanted_; }
 
   void take_followers_before(Stamp stamp) {
-    while (!done() && !followers_.empty() && followers_.top() < stamp) take_follower();
+    while (!done() && !followers_.empty() && followers_.top().stamp < stamp) take_follower();
   }
 
   // Messages of the run up to `end`; run.first becomes the first that was not taken.
@@ -108,7 +115,8 @@ class Receiver {
     const auto first = taken_.members.size();
     const bool whole = candidates.size() < wanted_ - first;
     for (const auto& candidate : candidates) {
-      if (!take(candidate.stamp, candidate.bytes, candidate.group, run.flags)) break;
+      // Who stands in a run is the first of its group: the others wait.
+      if (!take({.stamp = candidate.stamp, .head = candidate.stamp}, candidate.bytes, candidate.group, run.flags)) break;
       run.first = candidate.stamp + 1;
     }
     if (!stopped_ && whole) run.first = end + 1;
@@ -116,7 +124,8 @@ class Receiver {
   }
 
   void take_follower() {
-    const auto stamp = followers_.top();
+    const auto follower = followers_.top();
+    const auto stamp = follower.stamp;
     followers_.pop();
     std::string group;
     std::size_t bytes = 0;
@@ -134,13 +143,14 @@ class Receiver {
     }
     const auto before = taken_.members.size();
     follower_ = true;
-    take(stamp, bytes, group, flags);
+    take(follower, bytes, group, flags);
     follower_ = false;
     if (taken_.members.size() > before) taken_.stretches.emplace_back(stamp, stamp);
   }
 
   // Leases the message or makes it a dead letter; false if it must stay because the batch has enough bytes.
-  bool take(Stamp stamp, std::size_t bytes, const std::string& group, std::uint32_t flags) {
+  bool take(const Place& place, std::size_t bytes, const std::string& group, std::uint32_t flags) {
+    const auto stamp = place.stamp;
     const auto& options = queue_.info.options;
     MessageHistory history;
     if ((flags & kHasHistory) != 0) history = load_history(db_, stamp);
@@ -159,18 +169,15 @@ class Receiver {
                            : Reason{.code = "retention", .message = "not finished within the queue's retention", .pointer = {}}});
       if (group.empty()) return true;
       // Its next message takes its turn by age, in this batch where there is room.
-      beheaded_.insert(group);
-      follow(group, stamp);
+      beheaded_.emplace(place.head, group);
+      follow(group, place);
       return true;
     }
     bytes_ += bytes;
     ++txn_.book().counters(db_, queue_.id).in_flight;
-    taken_.members.push_back({.stamp = stamp,
-                              .until = taken_.until,
-                              .group = group.empty() ? 0 : group_number(group),
-                              .receives = history.receives + 1,
-                              .flags = flags});
-    if (!group.empty()) follow(group, stamp);
+    taken_.members.push_back(
+        {.stamp = stamp, .until = taken_.until, .group = group.empty() ? 0 : place.head, .receives = history.receives + 1, .flags = flags});
+    if (!group.empty()) follow(group, place);
     return true;
   }
 
@@ -188,16 +195,14 @@ class Receiver {
   }
 
   // The next message of a group whose message was just taken may come in the same batch.
-  void follow(const std::string& group, Stamp after) {
+  void follow(const std::string& group, const Place& after) {
     auto row = db_.query("SELECT stamp, due FROM waiting WHERE queue=?1 AND grp=?2 AND stamp>?3 ORDER BY stamp LIMIT 1");
-    if (!row.with(queue_.id, group, after).step()) return;
-    if (row.is_null(1) || row.integer(1) <= now_) followers_.push(row.number(0));
+    if (!row.with(queue_.id, group, after.stamp).step()) return;
+    if (row.is_null(1) || row.integer(1) <= now_) followers_.push({.stamp = row.number(0), .head = after.head});
   }
 
-  static std::uint64_t group_number(std::string_view group) { return key_hash({}, group) | 1; }
-  bool holds(const std::string& group) const {
-    const auto number = group_number(group);
-    return std::any_of(taken_.members.begin(), taken_.members.end(), [&](const LeaseMember& member) { return member.group == number; });
+  bool holds(Stamp head) const {
+    return std::any_of(taken_.members.begin(), taken_.members.end(), [&](const LeaseMember& member) { return member.group == head; });
   }
 
   void store(const Run& run) {
@@ -226,42 +231,96 @@ class Receiver {
   std::size_t bytes_ = 0;
   bool stopped_ = false;
   bool follower_ = false;
-  std::set<std::string> beheaded_;  // groups of which a message was buried; free at the end if none of theirs was leased
-  std::priority_queue<Stamp, std::vector<Stamp>, std::greater<>> followers_;
+  // By head: groups of which a message was buried; free at the end if none of theirs was leased.
+  std::map<Stamp, std::string> beheaded_;
+  std::priority_queue<Place, std::vector<Place>, std::greater<>> followers_;
 };
 
-// The leased messages as their receiver gets them.
-std::vector<Message> read_messages(Connection& db, const Taken& taken) {
-  std::vector<Message> messages;
-  messages.reserve(taken.members.size());
-  for (const auto& [first, last] : taken.stretches) {
-    auto row = db.query("SELECT stamp, grp, attrs, sum, body FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp");
-    row.with(first, last, taken.queue);
+// Reads what was leased, as its receiver gets it.
+class Reading {
+ public:
+  Reading(Connection& db, const Taken& taken) : db_(db), taken_(taken) {}
+
+  std::vector<Message> read() {
+    messages_.reserve(taken_.members.size());
+    for (const auto& [first, last] : taken_.stretches) {
+      const auto before = messages_.size();
+      try {
+        read_stretch(first, last);
+      } catch (const SqlError& failed) {
+        if (failed.error().code() != ErrorCode::kCorrupted) throw;
+        messages_.resize(before);
+        read_one_by_one(first, last);
+      }
+    }
+    std::sort(messages_.begin(), messages_.end(), [](const Message& a, const Message& b) { return a.stamp < b.stamp; });
+    for (auto& message : messages_) {
+      const auto origin = (member_of(message.stamp)->flags & kHasHistory) != 0 ? load_history(db_, message.stamp).origin : std::nullopt;
+      message.message_id = message_id_of(taken_.queue, origin.value_or(message.stamp));
+    }
+    return std::move(messages_);
+  }
+
+ private:
+  void read_stretch(Stamp first, Stamp last) {
+    auto row = db_.query("SELECT stamp, grp, attrs, sum, body FROM log WHERE stamp BETWEEN ?1 AND ?2 AND queue=?3 ORDER BY stamp");
+    row.with(first, last, taken_.queue);
     while (row.step()) {
-      const auto stamp = row.number(0);
-      const auto member =
-          std::lower_bound(taken.members.begin(), taken.members.end(), stamp, [](const LeaseMember& a, Stamp b) { return a.stamp < b; });
-      if (member == taken.members.end() || member->stamp != stamp) continue;
-      Message message;
-      message.receipt = receipt_of({.queue = taken.queue, .stamp = stamp, .token = taken.token});
-      message.body = checked_body(row.blob(4), row.integer(3));
-      message.attributes = decode_attributes(row.blob(2));
-      message.group = row.text(1);
-      message.stamp = stamp;
-      message.sent_at = time_of(stamp);
-      message.receive_count = member->receives;
-      message.visible_at = TimePoint(Milliseconds(member->until));
-      messages.push_back(std::move(message));
+      if (const auto* member = member_of(row.number(0))) messages_.push_back(message_of(row, *member));
     }
   }
-  std::sort(messages.begin(), messages.end(), [](const Message& a, const Message& b) { return a.stamp < b.stamp; });
-  for (auto& message : messages) {
-    const auto& member = *std::lower_bound(taken.members.begin(), taken.members.end(), message.stamp,
-                                           [](const LeaseMember& a, Stamp b) { return a.stamp < b; });
-    const auto origin = (member.flags & kHasHistory) != 0 ? load_history(db, message.stamp).origin : std::nullopt;
-    message.message_id = message_id_of(taken.queue, origin.value_or(message.stamp));
+
+  // Those that are damaged are left out.
+  void read_one_by_one(Stamp first, Stamp last) {
+    for (const auto& member : taken_.members) {
+      if (member.stamp < first || member.stamp > last) continue;
+      try {
+        read_stretch(member.stamp, member.stamp);
+      } catch (const SqlError& failed) {
+        if (failed.error().code() != ErrorCode::kCorrupted) throw;
+      }
+    }
   }
-  return messages;
+
+  Message message_of(const Query& row, const LeaseMember& member) const {
+    Message message;
+    message.receipt = receipt_of({.queue = taken_.queue, .stamp = member.stamp, .token = taken_.token});
+    message.body = checked_body(row.blob(4), row.integer(3));
+    message.attributes = decode_attributes(row.blob(2));
+    message.group = row.text(1);
+    message.stamp = member.stamp;
+    message.sent_at = time_of(member.stamp);
+    message.receive_count = member.receives;
+    message.visible_at = TimePoint(Milliseconds(member.until));
+    return message;
+  }
+
+  const LeaseMember* member_of(Stamp stamp) const {
+    const auto at =
+        std::lower_bound(taken_.members.begin(), taken_.members.end(), stamp, [](const LeaseMember& a, Stamp b) { return a.stamp < b; });
+    return at != taken_.members.end() && at->stamp == stamp ? &*at : nullptr;
+  }
+
+  Connection& db_;
+  const Taken& taken_;
+  std::vector<Message> messages_;
+};
+
+// What was leased and could not be read can never be.
+Result<void> bury_damaged(WriteTxn& txn, const Taken& taken, const std::vector<Message>& read) {
+  Leases leases(txn, taken.queue);
+  auto next = read.begin();
+  for (const auto& leased : taken.members) {  // both by rising stamp
+    if (next != read.end() && next->stamp == leased.stamp) {
+      ++next;
+      continue;
+    }
+    const Receipt receipt{.queue = taken.queue, .stamp = leased.stamp, .token = taken.token};
+    // Not there any more where the lease has ended meanwhile: whoever receives it next does the same.
+    if (const auto member = leases.take(receipt)) dead_letter_message(txn, taken.queue, leases, receipt, *member, {damaged_reason()});
+  }
+  leases.write();
+  return {};
 }
 
 // Whether a receive would find something to do, without taking part in a commit; and when it will at the latest, where that is known.
@@ -311,7 +370,15 @@ Result<std::vector<Message>> SqliteQueues::receive(const ReceiveMessages& reques
           latest);
       if (!taken) return std::move(taken).error();
       if (!taken->members.empty()) {
-        return engine_->read([&](Connection& db) -> Result<std::vector<Message>> { return read_messages(db, *taken); });
+        auto messages = engine_->read([&](Connection& db) -> Result<std::vector<Message>> { return Reading(db, *taken).read(); });
+        if (!messages || messages->size() == taken->members.size()) return messages;
+        const auto damaged = taken->members.size() - messages->size();
+        engine_->log(LogLevel::kError, "messages whose stored bytes are damaged became dead letters",
+                     {{"queue", request.queue}, {"messages", std::to_string(damaged)}});
+        auto buried = engine_->write([&](WriteTxn& txn) { return bury_damaged(txn, *taken, *messages); }, latest);
+        if (!messages->empty()) return messages;  // those that are not buried come again when their lease ends
+        if (!buried) return std::move(buried).error();
+        continue;
       }
       full = taken->full;
     }

@@ -33,8 +33,20 @@ Leases::Lease& Leases::load(std::uint64_t token) {
     lease.known = true;
     lease.until = row.integer(0);
     lease.members = decode_members(row.blob(1), lease.until);
+    tell_groups_apart(lease.members);
   }
   return lease;
+}
+
+// Of a lease that an older version gave: its groups by their names instead of hashes.
+void Leases::tell_groups_apart(std::vector<LeaseMember>& members) {
+  std::map<std::string, Stamp> firsts;
+  for (auto& member : members) {
+    if (member.exact_group) continue;
+    const auto group = find_group(txn_.db(), member.stamp);
+    member.group = group ? firsts.try_emplace(*group, member.stamp).first->second : member.stamp;
+    member.exact_group = true;
+  }
 }
 
 LeaseMember* Leases::find(const Receipt& receipt) {
@@ -111,10 +123,20 @@ void Leases::write() {
 
 // --- one message ----------------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// The message ends. The group is free with the last of its messages in the lease; where the row with its name is lost, maintain() frees it.
+void leave_group(WriteTxn& txn, std::int64_t queue, Leases& leases, const Receipt& receipt, const LeaseMember& member) {
+  if (member.group == 0 || leases.holds_group(receipt, member.group)) return;
+  if (const auto group = find_group(txn.db(), member.stamp)) group_is_free(txn, queue, *group);
+}
+
+}  // namespace
+
 void finish_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Receipt& receipt, const LeaseMember& member, Outcome outcome,
                     const std::vector<Reason>& reasons, bool keep_row) {
   auto& db = txn.db();
-  if (member.group != 0 && !leases.holds_group(receipt, member.group)) group_is_free(txn, queue, group_of(db, member.stamp));
+  leave_group(txn, queue, leases, receipt, member);
   if (!keep_row) db.run("DELETE FROM log WHERE stamp=?1", member.stamp);
   if ((member.flags & kHasHistory) != 0) db.run("DELETE FROM history WHERE stamp=?1", member.stamp);
   --txn.book().counters(db, queue).in_flight;
@@ -125,7 +147,7 @@ void finish_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Rec
 
 void dead_letter_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Receipt& receipt, const LeaseMember& member,
                          const std::vector<Reason>& reasons) {
-  if (member.group != 0 && !leases.holds_group(receipt, member.group)) group_is_free(txn, queue, group_of(txn.db(), member.stamp));
+  leave_group(txn, queue, leases, receipt, member);
   --txn.book().counters(txn.db(), queue).in_flight;
   bury_message(txn, queue, member.stamp, member.receives, reasons);
 }
@@ -133,6 +155,9 @@ void dead_letter_message(WriteTxn& txn, std::int64_t queue, Leases& leases, cons
 void release_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Receipt& receipt, const LeaseMember& member,
                      Milliseconds delay, const std::vector<Reason>& reasons, bool uncounted) {
   auto& db = txn.db();
+  const auto group = member.group != 0 ? find_group(db, member.stamp) : std::nullopt;
+  // Nobody could receive it, nor tell behind whom it waits.
+  if (member.group != 0 && !group) return dead_letter_message(txn, queue, leases, receipt, member, {damaged_reason()});
   const auto remember = [&](const LeaseMember& message, const std::vector<Reason>& why, bool counts) {
     auto history = (message.flags & kHasHistory) != 0 ? load_history(db, message.stamp) : MessageHistory{};
     history.receives = message.receives - (counts ? 0 : 1);
@@ -151,13 +176,12 @@ void release_message(WriteTxn& txn, std::int64_t queue, Leases& leases, const Re
     }
     return;
   }
-  const auto group = group_of(db, member.stamp);
   for (const auto& later : leases.take_later(receipt, member.group)) {
     remember(later, {}, true);
-    make_waiting(txn, queue, group, later.stamp, later.flags | kHasHistory, std::nullopt);
+    make_waiting(txn, queue, *group, later.stamp, later.flags | kHasHistory, std::nullopt);
   }
-  make_waiting(txn, queue, group, member.stamp, flags, delay > Milliseconds(0) ? std::optional(due) : std::nullopt);
-  if (!leases.holds_group(receipt, member.group)) group_is_free(txn, queue, group);
+  make_waiting(txn, queue, *group, member.stamp, flags, delay > Milliseconds(0) ? std::optional(due) : std::nullopt);
+  if (!leases.holds_group(receipt, member.group)) group_is_free(txn, queue, *group);
 }
 
 Result<void> settle_one(WriteTxn& txn, const QueueRow& queue, Leases& leases, const Settlement& settlement) {

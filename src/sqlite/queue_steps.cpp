@@ -1,6 +1,7 @@
 // The steps that move one message from where it stands to where it goes next. Each keeps the counters right.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "sqlite/queue.hpp"
@@ -156,10 +157,38 @@ void group_is_free(WriteTxn& txn, std::int64_t queue, std::string_view group) {
   }
 }
 
-std::string group_of(Connection& db, Stamp stamp) {
+std::optional<std::string> find_group(Connection& db, Stamp stamp) {
   auto row = db.query("SELECT grp FROM log WHERE stamp=?1");
-  if (!row.with(stamp).step()) throw_damaged("a message without its body");
+  if (!row.with(stamp).step()) return std::nullopt;
   return row.text(0);
+}
+
+std::string group_of(Connection& db, Stamp stamp) {
+  auto group = find_group(db, stamp);
+  if (!group) throw_damaged("a message without its body");
+  return *std::move(group);
+}
+
+Reason damaged_reason() {
+  return {.code = "corrupted", .message = "what is stored of the message is damaged and cannot be read", .pointer = {}};
+}
+
+void mark_damaged(std::vector<Reason>& reasons) {
+  auto mark = damaged_reason();
+  if (std::none_of(reasons.begin(), reasons.end(), [&](const Reason& known) { return known.code == mark.code; }))
+    reasons.push_back(std::move(mark));
+}
+
+std::optional<MessageContent> read_content(Connection& db, Stamp stamp) {
+  try {
+    auto row = db.query("SELECT grp, attrs, sum, body FROM log WHERE stamp=?1");
+    if (!row.with(stamp).step()) return std::nullopt;
+    return MessageContent{
+        .body = checked_body(row.blob(3), row.integer(2)), .attributes = decode_attributes(row.blob(1)), .group = row.text(0)};
+  } catch (const SqlError& failed) {
+    if (failed.error().code() != ErrorCode::kCorrupted) throw;
+    return MessageContent{.damaged = true};
+  }
 }
 
 void bury_message(WriteTxn& txn, std::int64_t queue, Stamp stamp, std::uint32_t receives, const std::vector<Reason>& reasons) {

@@ -7,6 +7,7 @@
 
 #include "sqlite/engine.hpp"
 #include "sqlite/outbox.hpp"
+#include "sqlite/store_damage.hpp"
 
 #include <setget/key_store.hpp>
 
@@ -43,6 +44,7 @@ class SqliteStore final : public KeyStoreBackend, public FusedStore {
   OutboxLimit outbox_limit() const;
 
   std::shared_ptr<Engine> engine_;
+  Complaints complaints_;
 };
 
 // The lowest position that a cursor which still counts has confirmed; empty without cursors.

@@ -33,6 +33,31 @@ Payload body_of(Connection& db, std::int64_t row) {
   return checked_body(body.blob(1), body.integer(0));
 }
 
+// What one page costs at most, whatever its request's conditions: while it is read, no checkpoint can pass it. Beyond, it ends short.
+constexpr std::size_t kRowsOfPage = 10'000;
+constexpr std::size_t kBytesOfPage = 8u << 20;
+constexpr std::size_t kRowsBetweenLooks = 64;  // at the deadline
+
+class PageLimit {
+ public:
+  explicit PageLimit(Deadline deadline) noexcept : deadline_(deadline) {}
+  // For each row, before it is looked at.
+  void count_row() noexcept {
+    ++rows_;
+    late_ = late_ || (rows_ % kRowsBetweenLooks == 0 && deadline_.passed());
+  }
+  void count_bytes(std::size_t bytes) noexcept { bytes_ += bytes; }
+  bool late() const noexcept { return late_; }
+  // The row that was counted last is the page's last one.
+  bool reached() const noexcept { return late_ || rows_ >= kRowsOfPage || bytes_ >= kBytesOfPage; }
+
+ private:
+  Deadline deadline_;
+  std::size_t rows_ = 0;
+  std::size_t bytes_ = 0;
+  bool late_ = false;
+};
+
 Lookup gone() { return {.status = Lookup::Status::kGone, .record = std::nullopt}; }
 
 // One key. Sets `needs_more` where the narrow row does not tell everything, and the caller must look again within a transaction.
@@ -115,9 +140,15 @@ Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
     const auto start = request.cursor.empty() ? std::string() : qualified(after.ns, after.id);
     auto row = db.query("SELECT h, nsid, row, more FROM ident WHERE (h, nsid) > (?1, ?2) ORDER BY h, nsid");
     row.with(request.cursor.empty() ? std::int64_t{-1} : hash_column(after.hash), start);
-    while (page.items.size() < request.limit && row.step()) {
+    PageLimit limit(request.deadline);
+    bool more = true;
+    while (more && row.step()) {
+      limit.count_row();
       const auto ident = decode_ident(row_column(row, 2), row.blob(3));
-      if (ident.slot.state == State::kAbsent) continue;
+      if (ident.slot.state == State::kAbsent) {
+        if (limit.late() && page.items.empty()) return Error(ErrorCode::kDeadlineExceeded, "nothing to scan was found before the deadline");
+        continue;
+      }
       const auto name = split_qualified(row.blob(1));
       Summary item;
       item.hash = row.number(0);
@@ -132,20 +163,45 @@ Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
         item.stamp = ident.slot.stamp;
         item.ttl_rule = ident.slot.ttl_rule;
         auto record = record_of(body_of(db, row_of(ident.slot)), meta_of(ident));
+        limit.count_bytes(record.payload.size());
         item.account = record.account;
         item.flow = record.flow;
         item.content = content_digest(record);
         if (request.with_records) item.record = std::move(record);
       }
       page.items.push_back(std::move(item));
+      more = page.items.size() < request.limit && !limit.reached();
     }
-    if (page.items.size() == request.limit) {
+    if (!more) {
       const auto& last = page.items.back();
       page.next = detail::encode_scan_cursor(last.hash, last.ns, last.id);
     }
     return page;
   });
 }
+
+namespace {
+
+// Of a namespace, after a place: the first three parameters.
+Query list_rows(Connection& db, const ListRecords& request) {
+  if (!request.account.empty() && !request.flow.empty()) {
+    auto row = db.query(
+        "SELECT h, id, row, account, flow, owner FROM listing WHERE ns=?1 AND account=?4 AND flow=?5 AND (h, id) > (?2, ?3) ORDER BY h, "
+        "id");
+    row.bind(4, request.account);
+    row.bind(5, request.flow);
+    return row;
+  }
+  if (!request.owner.empty()) {
+    auto row =
+        db.query("SELECT h, id, row, account, flow, owner FROM listing WHERE ns=?1 AND owner=?4 AND (h, id) > (?2, ?3) ORDER BY h, id");
+    row.bind(4, request.owner);
+    return row;
+  }
+  return db.query("SELECT h, id, row, account, flow, owner FROM listing WHERE ns=?1 AND (h, id) > (?2, ?3) ORDER BY h, id");
+}
+
+}  // namespace
 
 Result<ListPage> SqliteStore::list(const ListRecords& request) {
   if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
@@ -157,30 +213,27 @@ Result<ListPage> SqliteStore::list(const ListRecords& request) {
   }
   return engine_->read([&](Connection& db) -> Result<ListPage> {
     const auto hash = request.cursor.empty() ? std::int64_t{-1} : hash_column(after.hash);
-    const auto wanted = [](std::string_view value) { return value.empty() ? std::nullopt : std::optional<std::string_view>(value); };
-    // By the index that fits; the conditions that it does not cover are tested row by row.
-    auto row = !request.account.empty() && !request.flow.empty()
-                   ? db.query(
-                         "SELECT h, id, row FROM listing WHERE ns=?1 AND account=?4 AND flow=?5 AND (?6 IS NULL OR owner=?6) AND "
-                         "(h, id) > (?2, ?3) ORDER BY h, id")
-               : !request.owner.empty()
-                   ? db.query(
-                         "SELECT h, id, row FROM listing WHERE ns=?1 AND owner=?6 AND (?4 IS NULL OR account=?4) AND "
-                         "(?5 IS NULL OR flow=?5) AND (h, id) > (?2, ?3) ORDER BY h, id")
-                   : db.query(
-                         "SELECT h, id, row FROM listing WHERE ns=?1 AND (?4 IS NULL OR account=?4) AND (?5 IS NULL OR flow=?5) "
-                         "AND (?6 IS NULL OR owner=?6) AND (h, id) > (?2, ?3) ORDER BY h, id");
-    row.with(request.ns, hash, after.id, wanted(request.account), wanted(request.flow), wanted(request.owner));
+    // By the index that fits; the conditions that it does not cover are tested here, so that rows which do not pass count.
+    auto row = list_rows(db, request);
+    row.bind(1, request.ns);
+    row.bind(2, hash);
+    row.bind(3, std::string_view(after.id));
+    const auto passes = [&](int column, std::string_view wanted) { return wanted.empty() || row.blob(column) == wanted; };
     ListPage page;
-    while (page.records.size() < request.limit && row.step()) {
-      const auto ident = find_ident(db, request.ns, row.blob(1));
-      if (!ident || ident->slot.state != State::kLive) throw_damaged("a listing of a record that is not there");
-      if (ident->slot.expires_at && *ident->slot.expires_at <= request.now) continue;
-      page.records.push_back(record_of(body_of(db, row.integer(2)), meta_of(*ident)));
-    }
-    if (page.records.size() == request.limit) {
-      const auto& last = page.records.back();
-      page.next = detail::encode_scan_cursor(identity_hash(last.ns, last.id), last.ns, last.id);
+    PageLimit limit(request.deadline);
+    bool more = true;
+    while (more && row.step()) {
+      limit.count_row();
+      if (passes(3, request.account) && passes(4, request.flow) && passes(5, request.owner)) {
+        const auto ident = find_ident(db, request.ns, row.blob(1));
+        if (!ident || ident->slot.state != State::kLive) throw_damaged("a listing of a record that is not there");
+        if (!ident->slot.expires_at || *ident->slot.expires_at > request.now) {
+          page.records.push_back(record_of(body_of(db, row.integer(2)), meta_of(*ident)));
+          limit.count_bytes(page.records.back().payload.size());
+        }
+      }
+      more = page.records.size() < request.limit && !limit.reached();
+      if (!more) page.next = detail::encode_scan_cursor(row.number(0), request.ns, row.blob(1));
     }
     return page;
   });

@@ -1,5 +1,6 @@
 // Reclaiming what is gone, by the tables `expiry`, `gc` and `change`: work grows with what there is to reclaim, never with what is stored.
 #include <algorithm>
+#include <string>
 
 #include "sqlite/book.hpp"
 #include "sqlite/store.hpp"
@@ -21,6 +22,8 @@ class Reclaimer {
     trim();
     return done_;
   }
+  // Rows of expired records that were passed over.
+  const std::vector<std::int64_t>& damaged() const noexcept { return damaged_; }
 
  private:
   void step(std::size_t count = 1) {
@@ -41,13 +44,31 @@ class Reclaimer {
     }
     StoreTxn store(txn_);
     for (const auto& entry : due) {
-      const auto command = decode_command(store.load_body(entry.row));
-      if (!command) throw SqlError(command.error());
-      if (auto evicted = evict_expired(store, command->ns, command->id); !evicted) throw SqlError(evicted.error());
+      const auto evicted = passing_damage([&] { return evict_one(store, entry.row); });
+      if (!evicted) damaged_.push_back(entry.row);
       db_.run("DELETE FROM expiry WHERE at=?1 AND row=?2", entry.at, entry.row);
-      ++done_.expired;
+      if (evicted) ++done_.expired;
       step();
     }
+  }
+
+  // Of a damaged record that does not even name itself only the reminder goes: readers do not see it, and the doctor does.
+  Result<void> evict_one(StoreTxn& store, std::int64_t row) {
+    if (const auto body = readable_body(db_, row)) {
+      const auto command = decode_command(*body);
+      return command ? evict_expired(store, command->ns, command->id) : command.error();
+    }
+    const auto command = remains_of(db_, row);
+    if (!command) return Error(ErrorCode::kCorrupted, "an expired record is damaged");
+    return evict_expired(store, command->ns, command->id);
+  }
+
+  // False where damage has stopped the step, which then has done nothing: what comes behind it must not wait for it.
+  template <class Step>
+  bool passing_damage(const Step& what) {
+    const auto done = txn_.isolated(what);
+    if (!done && !is_damage(done.error())) throw SqlError(done.error());
+    return done.has_value();
   }
 
   // The floor that counts: nothing that a cursor has yet to read lies below it.
@@ -80,7 +101,11 @@ class Reclaimer {
       }
     }
     for (const auto& candidate : candidates) {
-      const bool forgotten = candidate.kind == kGcKey ? forget_key(candidate.name, floor) : forget_identity(candidate.name, floor);
+      bool forgotten = false;
+      passing_damage([&]() -> Result<void> {
+        forgotten = candidate.kind == kGcKey ? forget_key(candidate.name, floor) : forget_identity(candidate.name, floor);
+        return {};
+      });
       db_.run("DELETE FROM gc WHERE stamp=?1 AND kind=?2 AND name=?3", candidate.stamp, candidate.kind, candidate.name);
       if (forgotten) ++done_.forgotten;
       step();
@@ -102,7 +127,9 @@ class Reclaimer {
     StoreTxn store(txn_);
     const auto slot = store.load_key(parts.ns, parts.name);
     if (!slot) throw SqlError(slot.error());
-    if (!slot->exists || slot->leads || std::max({slot->claim_stamp, slot->other_stamp, slot->mark}) >= floor) return false;
+    // A row: it leads to a record, be that readable or not.
+    if (!slot->exists || slot->leads || slot->handle != 0 || std::max({slot->claim_stamp, slot->other_stamp, slot->mark}) >= floor)
+      return false;
     db_.run("DELETE FROM keys WHERE nskey=?1", Text{name});
     --txn_.book().edit_meta().keys;
     return true;
@@ -134,6 +161,7 @@ class Reclaimer {
   const Reclaim& request_;
   std::size_t left_;
   Reclaimed done_;
+  std::vector<std::int64_t> damaged_;
   std::optional<Position> slowest_;
 };
 
@@ -143,8 +171,22 @@ Result<Reclaimed> SqliteStore::reclaim(const Reclaim& request) {
   Reclaimed total;
   while (total.steps < request.max_steps) {
     const auto chunk = std::min(kStepsPerCommit, request.max_steps - total.steps);
-    auto done = engine_->write([&](WriteTxn& txn) -> Result<Reclaimed> { return Reclaimer(txn, request, chunk).run(); }, request.deadline);
+    std::vector<std::int64_t> damaged;
+    auto done = engine_->write(
+        [&](WriteTxn& txn) -> Result<Reclaimed> {
+          Reclaimer reclaimer(txn, request, chunk);
+          auto reclaimed = reclaimer.run();
+          damaged = reclaimer.damaged();
+          return reclaimed;
+        },
+        request.deadline);
     if (!done) return std::move(done).error();
+    for (const auto row : damaged) {
+      if (complaints_.first(row)) {
+        engine_->log(LogLevel::kError, "a record that has expired is damaged and stays in the file: 'setget doctor' tells what to do",
+                     {{"row", std::to_string(row)}});
+      }
+    }
     total.steps += done->steps;
     total.expired += done->expired;
     total.forgotten += done->forgotten;

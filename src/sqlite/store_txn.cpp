@@ -4,6 +4,7 @@
 
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
+#include "sqlite/store_damage.hpp"
 
 namespace setget::inline v0::sqlite {
 
@@ -39,7 +40,10 @@ Payload StoreTxn::load_body(std::int64_t row) {
   return checked_body(body.blob(1), body.integer(0));
 }
 
-Result<Payload> StoreTxn::load_encoded(std::string_view, std::string_view, const IdentitySlot& slot) { return load_body(row_of(slot)); }
+Result<Payload> StoreTxn::load_encoded(std::string_view ns, std::string_view id, const IdentitySlot& slot) {
+  if (auto body = readable_body(db_, row_of(slot))) return *std::move(body);
+  return remade_body(db_, ns, id, row_of(slot));
+}
 
 Result<KeySlot> StoreTxn::load_key(std::string_view ns, std::string_view key) {
   KeySlot slot;
@@ -59,9 +63,17 @@ Result<KeySlot> StoreTxn::load_key(std::string_view ns, std::string_view key) {
   slot.claim_stamp = found.claim_stamp.value_or(0);
   if (found.claim_id) slot.claim_id = std::move(*found.claim_id);
   if (!slot.leads || (found.claim_stamp && found.claim_id)) return slot;
-  auto holder = decode_command(load_body(*found.row));
-  if (!holder) return std::move(holder).error();
-  if (!found.claim_id) slot.claim_id = std::move(holder->id);
+  if (!found.claim_id) {
+    auto holder = holder_of(ns, *found.row);
+    if (!holder) return std::move(holder).error();
+    if (!*holder) {
+      // Its record is lost: whoever claims the key gets it, as if it led nowhere.
+      slot.leads = false;
+      slot.claim_stamp = std::max<Stamp>(slot.claim_stamp, *found.row > 0 ? static_cast<Stamp>(*found.row) : 0);
+      return slot;
+    }
+    slot.claim_id = **std::move(holder);
+  }
   if (!found.claim_stamp) {
     if (found.plain && *found.row > 0) {
       slot.claim_stamp = static_cast<Stamp>(*found.row);
@@ -72,6 +84,15 @@ Result<KeySlot> StoreTxn::load_key(std::string_view ns, std::string_view key) {
     }
   }
   return slot;
+}
+
+// The id of the record that a key leads to; empty where there is no such record.
+Result<std::optional<std::string>> StoreTxn::holder_of(std::string_view ns, std::int64_t row) {
+  const auto body = readable_body(db_, row);
+  if (!body) return holder_of_damaged(db_, ns, row);
+  auto command = decode_command(*body);
+  if (!command) return std::move(command).error();
+  return std::optional(std::move(command->id));
 }
 
 Result<std::vector<std::string>> StoreTxn::silent_listers(std::string_view ns, std::string_view key) {
@@ -312,11 +333,12 @@ Result<void> StoreTxn::keep_first(const IdentRow& ident, const std::string& name
   state.meta.expires_at = ident.slot.expires_at;
   state.meta.ttl_rule = ident.slot.ttl_rule;
   state.meta.lost_keys = ident.lost_keys;
-  const auto body = load_body(row_of(ident.slot));
-  if (next == nullptr) return add_to_outbox(db_, outbox_limit_, state, body.view());
-  auto old = decode_command(body);
+  const auto body = readable_body(db_, row_of(ident.slot));
+  if (body && next == nullptr) return add_to_outbox(db_, outbox_limit_, state, body->view());
+  const auto of = split_qualified(name);
+  auto old = decode_command(body ? *body : remade_body(db_, of.ns, of.name, row_of(ident.slot)));
   if (!old) return std::move(old).error();
-  if (old->account == next->account && old->flow == next->flow) return add_to_outbox(db_, outbox_limit_, state, body.view());
+  if (body && old->account == next->account && old->flow == next->flow) return add_to_outbox(db_, outbox_limit_, state, body->view());
   old->payload = {};
   state.kind = HistoryState::Kind::kNotKept;
   return add_to_outbox(db_, outbox_limit_, state, encode_command(*old).view());

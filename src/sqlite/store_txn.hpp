@@ -57,9 +57,11 @@ class StoreTxn final : public ModelTransaction {
   // Keys carry what a reader needs of the record, so that a read touches one narrow row and the body.
   void refresh_keys(std::string_view ns, const IdentRow& ident);
   void forget_later(Stamp stamp, int kind, std::string_view name);
+  Result<std::optional<std::string>> holder_of(std::string_view ns, std::int64_t row);
   bool had_history(std::string_view ns, std::string_view id) const;
   Result<void> keep_state(std::string_view ns, std::string_view id, const IdentitySlot& slot, const std::string& name);
-  // The state of a record without history: as of its acceptance. Where `next` is of another flow: only that there was one.
+  // The state of a record without history: as of its acceptance. Where `next` is of another flow, or the record is damaged: only that
+  // there was one.
   Result<void> keep_first(const IdentRow& ident, const std::string& name, const Command* next);
   void count_states(IdentitySlot::State before, IdentitySlot::State now);
 
