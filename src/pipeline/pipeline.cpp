@@ -357,6 +357,8 @@ Result<ReapplyReport> Pipeline::reapply_ttl(Deadline deadline) {
     }
     size.saw(page->items.size(), bytes);
     if (!changes.empty()) {
+      // It may have ended since the page was read.
+      for (auto& change : changes) change.now = state.options.clock->now();
       auto done = store.set_expiry(changes);
       if (!done) return std::move(done).error();
       for (auto& one : *done) {
