@@ -203,6 +203,16 @@ TEST(Pipeline, a_policy_that_is_applied_again_does_not_revive_what_ends_meanwhil
   EXPECT_FALSE(pipeline->get("k").value());
 }
 
+TEST(Pipeline, a_start_that_failed_is_not_a_success_the_second_time) {
+  World world;
+  auto pipeline = world.pipeline();
+  ASSERT_TRUE(pipeline->scheduler().stop(patience()));
+  EXPECT_EQ(pipeline->start().error().code(), ErrorCode::kCancelled);
+  const auto again = pipeline->start();
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code(), ErrorCode::kCancelled);
+}
+
 TEST(Pipeline, subscribers_get_every_change_in_order_and_again_after_a_failure) {
   World world;
   auto pipeline = world.pipeline();
