@@ -158,7 +158,7 @@ Result<std::uint64_t> move_all(const MoveFlags& flags, Step step) {
 }
 
 int redrive(Context& context, const MoveFlags& flags) {
-  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused, QueueUse::kWorks);
   if (!session) return failed(context.common, session.error());
   const auto& queue = session->stores().queue;
   const auto moved = move_all(flags, [&](const setget::DeadLetterFilter& filter, std::size_t limit) {
@@ -172,7 +172,7 @@ int redrive(Context& context, const MoveFlags& flags) {
 }
 
 int purge(Context& context, const MoveFlags& flags) {
-  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused, QueueUse::kWorks);
   if (!session) return failed(context.common, session.error());
   const auto& queue = session->stores().queue;
   const auto moved = move_all(flags, [&](const setget::DeadLetterFilter& filter, std::size_t limit) {

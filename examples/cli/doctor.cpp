@@ -151,12 +151,13 @@ setget::Result<void> check_stores(const Common& common, Findings& found) {
   if (!session) return std::move(session).error();
   check_durability(*session, found);
   const auto stats = session->stores().queue.stats();
-  if (!stats) return stats.error();
-  if (stats->dead_letters > 0) {
+  // A queue that nobody has made yet holds nothing.
+  if (!stats && stats.error().code() != setget::ErrorCode::kNotFound) return stats.error();
+  if (stats && stats->dead_letters > 0) {
     found.push_back({Level::kWarning, std::to_string(stats->dead_letters) + " dead letters wait for somebody",
                      "setget dlq list; then setget dlq redrive or purge"});
   }
-  if (stats->oldest_age && *stats->oldest_age > std::chrono::minutes(10)) {
+  if (stats && stats->oldest_age && *stats->oldest_age > std::chrono::minutes(10)) {
     found.push_back({Level::kWarning, "the oldest message has waited " + age(*stats->oldest_age) + ": no worker keeps up",
                      "start setget-server, or setget queue drain"});
   }

@@ -212,7 +212,7 @@ void print_summary(const Context& context, const Loader& loader, bool followed) 
 int load(Context& context, const std::vector<std::string>& files, bool no_wait, const std::string& wait_text) {
   const auto wait = parse_wait(wait_text);
   if (!wait) return failed(context.common, wait.error());
-  auto session = Session::open(context.common, Missing::kMake, ArchiveUse::kUnused);
+  auto session = Session::open(context.common, Missing::kMake, ArchiveUse::kUnused, QueueUse::kWorks);
   if (!session) return failed(context.common, session.error());
   const auto deadline = Deadline::in(*wait);
   std::jthread mover;

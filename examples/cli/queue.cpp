@@ -85,7 +85,7 @@ int peek(Context& context, std::size_t limit) {
 int drain(Context& context, const std::string& wait_text) {
   const auto wait = parse_wait(wait_text);
   if (!wait) return failed(context.common, wait.error());
-  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
+  auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused, QueueUse::kWorks);
   if (!session) return failed(context.common, session.error());
   const auto mover = session->history_mover();
   auto& worker = session->pipeline().worker();

@@ -133,7 +133,7 @@ void add_set(CLI::App& app, Context& context) {
   command->callback([&context, flags, payload, file] {
     if (payload->count() + file->count() == 0) throw CLI::RequiredError("--payload or --payload-file");
     context.chosen = [&context, flags, given = payload->count() > 0] {
-      auto session = Session::open(context.common, Missing::kMake, ArchiveUse::kUnused);
+      auto session = Session::open(context.common, Missing::kMake, ArchiveUse::kUnused, QueueUse::kWorks);
       if (!session) return failed(context.common, session.error());
       auto request = make_request(*flags, session->config().ns, given);
       if (!request) return failed(context.common, request.error());
@@ -228,7 +228,7 @@ void add_delete(CLI::App& app, Context& context) {
   command->callback([&context, flags, key, id] {
     if (key->count() + id->count() == 0) throw CLI::RequiredError("key or --id");
     context.chosen = [&context, flags] {
-      auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused);
+      auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused, QueueUse::kWorks);
       if (!session) return failed(context.common, session.error());
       setget::EraseRequest request;
       request.ns = session->ns_of(flags->account);

@@ -47,7 +47,7 @@ Result<void> archive_is_there(const Common& common) {
       .at_field("archive");
 }
 
-Result<Session> Session::open(const Common& common, Missing missing, ArchiveUse archive) {
+Result<Session> Session::open(const Common& common, Missing missing, ArchiveUse archive, QueueUse queue) {
   auto config = resolve_config(common);
   if (!config) return std::move(config).error();
   const std::string path = sqlite_path(config->store);
@@ -63,6 +63,7 @@ Result<Session> Session::open(const Common& common, Missing missing, ArchiveUse 
   // Such an archive holds neither schedules nor anything else that this process might look for.
   const bool on_a_server = config->archive.starts_with("mongodb:");
   if (on_a_server && archive == ArchiveUse::kUnused && !config->read_through && !config->flows.keeps_history()) config->archive = "none";
+  config->queue_as_it_is = queue == QueueUse::kLooks;
   Session session;
   session.config_ = std::move(*config);
   auto stores = setget::open_stores(session.config_);

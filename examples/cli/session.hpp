@@ -32,11 +32,15 @@ setget::Result<void> archive_is_there(const Common& common);
 // Whether the command itself asks the archive. If not, an archive on a server of its own is left alone, unless reads, sets or histories
 // lead there by the file: a server that says nothing must not hold up who wants nothing of it.
 enum class ArchiveUse { kUsed, kUnused };
+// Whether the command works with the queue: then it is made where it is missing, and what the file names of its options holds from now on.
+// Who only looks leaves it as it is.
+enum class QueueUse { kLooks, kWorks };
 
 class Session {
  public:
   // Opens, but starts no thread and no scheduled run: a command line that comes and goes must not take the nightly job.
-  static setget::Result<Session> open(const Common& common, Missing missing, ArchiveUse archive = ArchiveUse::kUsed);
+  static setget::Result<Session> open(const Common& common, Missing missing, ArchiveUse archive = ArchiveUse::kUsed,
+                                      QueueUse queue = QueueUse::kLooks);
 
   setget::Pipeline& pipeline() { return *pipeline_; }
   const setget::Config& config() const { return config_; }

@@ -83,7 +83,12 @@ struct Config {
   std::string queue{};
   std::string queue_name = "records";  // [queue] name
   QueueOptions queue_options{};        // [queue] kind, visibility_timeout, max_receives, retention, …
-  std::string archive{};               // [archive] uri; empty: in the store where it can hold one, else with the queue; "none": no archive
+  // Which of them replace those of a queue that is there already, by their names in [queue]: parse_config() lists what the file names. What
+  // differs from the defaults does so too. What nobody said stays as it is stored, and holds for a queue that is made only.
+  std::vector<std::string> queue_said{};
+  // open_stores() leaves the queue alone: it is neither made where it is missing nor changed. For who only looks.
+  bool queue_as_it_is = false;
+  std::string archive{};  // [archive] uri; empty: in the store where it can hold one, else with the queue; "none": no archive
   std::string archive_schedule = "0 0 2 * * *";  // [archive] schedule
   std::string time_zone = "UTC";                 // [archive] time_zone
   bool read_through = false;                     // [archive] read_through

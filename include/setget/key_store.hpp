@@ -325,6 +325,7 @@ struct SetExpiry {
   Revision revision = 0;
   std::optional<TimePoint> expires_at{};
   TtlRule ttl_rule = TtlRule::kDefault;
+  TimePoint now{};  // a record that has ended by then stays over: who has seen it gone never sees it again
 };
 struct Reclaim {
   TimePoint now{};
@@ -401,7 +402,7 @@ class SETGET_API KeyStoreBackend {
   virtual Result<bool> wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline = {}) = 0;
 
   // Policy re-apply: a new expiry for records that are still at (version, revision); one result per entry: true if changed, false
-  // where the record has moved on. Raises the revision and logs a change.
+  // where the record has moved on or has ended. Raises the revision and logs a change.
   virtual Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries,
                                                        Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 

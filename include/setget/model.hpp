@@ -93,7 +93,7 @@ SETGET_API Result<void> adopt_claim(ModelTransaction& transaction, std::string_v
 // that are stored with it; they are written anew where they are others.
 SETGET_API Result<void> reconcile_record(ModelTransaction& transaction, std::string_view ns, std::string_view id, const KeyList& says_lost);
 
-// A new expiry from policy re-apply: raises the revision, logs the change. False if the record has moved on.
+// A new expiry from policy re-apply: raises the revision, logs the change. False if the record has moved on or has ended.
 SETGET_API Result<bool> change_expiry(ModelTransaction& transaction, const SetExpiry& request);
 
 }  // namespace setget::inline v0

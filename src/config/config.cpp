@@ -23,7 +23,6 @@ constexpr std::size_t kMessageOverhead = 1u << 20;
 // What depends on other settings unless it is said.
 struct Said {
   bool max_body = false;
-  bool max_message_bytes = false;
 };
 
 void read_server(TomlReader& section, Config& out, Said& said) {
@@ -52,8 +51,8 @@ void read_store(TomlReader& section, Config& out) {
   section.read_bytes("outbox_bytes", out.outbox_bytes, 1);
 }
 
-void read_queue(TomlReader& section, Config& out, Said& said) {
-  said.max_message_bytes = std::ranges::count(section.keys(), "max_message_bytes") != 0;
+void read_queue(TomlReader& section, Config& out) {
+  out.queue_said = section.keys();
   auto& options = out.queue_options;
   section.read("uri", out.queue);
   section.read("name", out.queue_name);
@@ -236,7 +235,7 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
   for (const auto* name : {"isolation", "ttl", "accounts", "flows"}) root.ignore(name);  // read by parse_flows
   in_section(root, "server", [&](TomlReader& section) { read_server(section, out, said); });
   in_section(root, "store", [&](TomlReader& section) { read_store(section, out); });
-  in_section(root, "queue", [&](TomlReader& section) { read_queue(section, out, said); });
+  in_section(root, "queue", [&](TomlReader& section) { read_queue(section, out); });
   in_section(root, "redis", [&](TomlReader& section) { read_redis(section, out.redis); });
   in_section(root, "mongo", [&](TomlReader& section) { read_mongo(section, out.mongo); });
   in_section(root, "archive", [&](TomlReader& section) { read_archive(section, out); });
@@ -250,7 +249,7 @@ Result<Config> parse_config(std::string_view toml, std::string_view source_name)
 
   // A larger payload needs room on the wire (base64 adds a third) and in the queue, unless these have limits of their own.
   if (!said.max_body) out.http.max_body = std::max(out.http.max_body, out.limits.max_payload / 2 * 3);
-  if (!said.max_message_bytes) {
+  if (std::ranges::count(out.queue_said, "max_message_bytes") == 0) {
     out.queue_options.max_message_bytes = std::max(out.queue_options.max_message_bytes, out.limits.max_payload + kMessageOverhead);
   }
   for (const auto& [name, route] : out.routes) {

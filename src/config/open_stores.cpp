@@ -232,6 +232,41 @@ std::string queue_uri(const Config& config, const Opened& store) {
   return fmt::format("sqlite:{}", kDefaultQueueFile);
 }
 
+// One of the queue's options, and how what is said of it replaces what is stored.
+struct QueueOption {
+  std::string_view name;
+  void (*replace)(QueueOptions& stored, const QueueOptions& said, bool named);
+};
+template <auto Member>
+void replace_option(QueueOptions& stored, const QueueOptions& said, bool named) {
+  if (named || said.*Member != QueueOptions{}.*Member) stored.*Member = said.*Member;
+}
+constexpr std::array kQueueOptions{QueueOption{"kind", replace_option<&QueueOptions::kind>},
+                                   QueueOption{"visibility_timeout", replace_option<&QueueOptions::visibility_timeout>},
+                                   QueueOption{"delay", replace_option<&QueueOptions::delay>},
+                                   QueueOption{"retention", replace_option<&QueueOptions::retention>},
+                                   QueueOption{"max_receives", replace_option<&QueueOptions::max_receives>},
+                                   QueueOption{"dedup_window", replace_option<&QueueOptions::dedup_window>},
+                                   QueueOption{"outcome_retention", replace_option<&QueueOptions::outcome_retention>},
+                                   QueueOption{"max_in_flight", replace_option<&QueueOptions::max_in_flight>},
+                                   QueueOption{"max_message_bytes", replace_option<&QueueOptions::max_message_bytes>}};
+
+// A queue outlives those who open it, and others may be at work on it: who says nothing of an option leaves it as it is.
+Result<Queue> open_queue(std::shared_ptr<QueueBackend> backend, const Config& config) {
+  if (config.queue_as_it_is) return Queue(std::move(backend), config.queue_name);
+  auto known = backend->list();
+  if (!known) return std::move(known).error();
+  auto options = config.queue_options;
+  if (const auto there = std::ranges::find(*known, config.queue_name, &QueueInfo::name); there != known->end()) {
+    options = there->options;
+    for (const auto& option : kQueueOptions) {
+      option.replace(options, config.queue_options, std::ranges::count(config.queue_said, option.name) != 0);
+    }
+  }
+  // Also where nothing changes: some backends keep in mind that this process knows how to make the queue.
+  return Queue::open(std::move(backend), config.queue_name, options);
+}
+
 Error archive_only(std::string field, std::string_view uri) {
   return Error(ErrorCode::kUnsupported, fmt::format("\"{}\" can only be an archive", shown_uri(uri))).at_field(std::move(field));
 }
@@ -274,7 +309,7 @@ Result<Stores> open_stores(const Config& config, std::shared_ptr<const Clock> cl
 
   Stores out;
   out.key_store = store->key_store;
-  auto queue = Queue::open(queues->queues, config.queue_name, config.queue_options);
+  auto queue = open_queue(queues->queues, config);
   if (!queue) return std::move(queue).error();
   out.queue = std::move(*queue);
   std::string archive_at = "none";

@@ -526,6 +526,7 @@ Result<bool> change_expiry(ModelTransaction& transaction, const SetExpiry& reque
   auto slot = transaction.load_identity(request.ns, request.id);
   if (!slot) return std::move(slot).error();
   if (slot->state != State::kLive || slot->version != request.version || slot->revision != request.revision) return false;
+  if (slot->expires_at && *slot->expires_at <= request.now) return false;
   auto changed = *slot;
   changed.expires_at = request.expires_at;
   changed.ttl_rule = request.ttl_rule;

@@ -285,8 +285,11 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
       ++done.steps;
       ++done.expired;
     }
-    // The floor is cut to the cursors row by row: nothing is forgotten that a cursor has not passed.
-    state_->floor = std::max(state_->floor, request.floor);
+    // What waits in the queues of this database counts, also where the floor that is asked for comes from a queue elsewhere.
+    auto floor = request.floor;
+    for (const auto& [name, queue] : state_->queues) floor = std::min(floor, queue->oldest_unfinished().value_or(floor));
+    // It is cut to the cursors row by row: nothing is forgotten that a cursor has not passed.
+    state_->floor = std::max(state_->floor, floor);
     const auto passed = state_->cursors.passed(tables.last_position());
     for (; done.steps < request.max_steps && tables.trim_one(passed); ++done.steps) ++done.log_trimmed;
     while (done.steps < request.max_steps && tables.collect_one(passed, state_->floor, done.forgotten)) ++done.steps;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "pipeline/archive_job.hpp"
@@ -46,9 +47,10 @@ struct Pipeline::State {
   std::unique_ptr<Ingress> ingress;
   std::unique_ptr<Scheduler> scheduler;
 
+  std::mutex starting;  // one start at a time. Taken before `mutex`
   std::mutex mutex;
   std::condition_variable changed;
-  bool started = false;
+  bool started = false;  // all of it
   bool stopping = false;
   bool maintaining = false;
   std::thread maintainer;
@@ -181,6 +183,18 @@ struct Pipeline::State {
     return {};
   }
 
+  // Nothing to do where it runs: a start that failed further on goes on from there. The caller holds `mutex`.
+  Result<void> start_maintainer() {
+    if (maintainer.joinable()) return {};
+    try {
+      maintainer = std::thread([this] { maintain(); });
+    } catch (const std::system_error& thrown) {
+      return Error(ErrorCode::kResourceExhausted, fmt::format("the maintenance thread could not be started: {}", thrown.what()));
+    }
+    maintaining = true;
+    return {};
+  }
+
   void maintain() {
     std::unique_lock lock(mutex);
     while (!stopping) {
@@ -214,20 +228,19 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(PipelineOptions options) {
 
 Result<void> Pipeline::start() {
   auto& state = *state_;
+  const std::lock_guard one(state.starting);
   {
     const std::lock_guard lock(state.mutex);
     if (state.stopping) return Error(ErrorCode::kCancelled, "the pipeline was stopped");
-    if (std::exchange(state.started, true)) return {};
-    try {
-      state.maintainer = std::thread([&state] { state.maintain(); });
-      state.maintaining = true;
-    } catch (const std::system_error& thrown) {
-      return Error(ErrorCode::kResourceExhausted, fmt::format("the maintenance thread could not be started: {}", thrown.what()));
-    }
+    if (state.started) return {};
+    if (auto started = state.start_maintainer(); !started) return started;
   }
   if (auto started = state.subscriptions->start(); !started) return started;
   if (auto started = state.worker->start(); !started) return started;
-  return state.scheduler->start();
+  if (auto started = state.scheduler->start(); !started) return started;
+  const std::lock_guard lock(state.mutex);
+  state.started = true;
+  return {};
 }
 
 Result<std::size_t> Pipeline::run_once(Deadline wait) {
@@ -357,6 +370,8 @@ Result<ReapplyReport> Pipeline::reapply_ttl(Deadline deadline) {
     }
     size.saw(page->items.size(), bytes);
     if (!changes.empty()) {
+      // It may have ended since the page was read.
+      for (auto& change : changes) change.now = state.options.clock->now();
       auto done = store.set_expiry(changes);
       if (!done) return std::move(done).error();
       for (auto& one : *done) {

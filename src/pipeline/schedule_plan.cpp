@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/hlc.hpp"
+
 namespace setget::inline v0::detail {
 
 namespace {
@@ -27,6 +29,14 @@ TimePoint latest_due(const Cron& schedule, TimePoint first, TimePoint now) {
   return latest;
 }
 
+// Whether a due time was taken by a clock that was wrong, and would keep the job from others that are still to come. Where it is ahead by
+// no more than clocks may differ, another runner was only earlier.
+bool far_ahead(const Cron& schedule, TimePoint last, TimePoint now) {
+  if (last <= now + kHlcSkewBound) return false;
+  const auto next = schedule.next(now);
+  return next && *next < last;
+}
+
 }  // namespace
 
 SchedulePlan plan_job(const JobOptions& job, const ScheduleState& state, TimePoint now, TimePoint watched_since) {
@@ -37,6 +47,7 @@ SchedulePlan plan_job(const JobOptions& job, const ScheduleState& state, TimePoi
     if (state.lease_until <= now) return {.action = Action::kResume, .due = last, .wake_at = now};
     return {.wake_at = next && *next > now ? std::min(*next, state.lease_until) : state.lease_until};
   }
+  if (far_ahead(job.schedule, last, now)) return {.action = Action::kRewind, .due = now, .wake_at = now};
   if (!next || *next > now) return {.wake_at = next};
   if (job.catch_up == CatchUp::kAll) return {.action = Action::kRun, .due = *next, .wake_at = now};
   const auto due = latest_due(job.schedule, *next, now);

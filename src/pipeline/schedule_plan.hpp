@@ -13,6 +13,7 @@ struct SchedulePlan {
     kRun,     // take `due`
     kResume,  // its runner died: run `due` again
     kForget,  // note `due` as taken without a run
+    kRewind,  // the same: what is stored was taken by a clock that was far ahead
   };
   Action action = Action::kWait;
   TimePoint due{};

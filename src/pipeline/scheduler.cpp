@@ -85,12 +85,16 @@ struct Scheduler::State {
   void give_up_leases();
   void loop();
   bool held_back(Job& job, TimePoint due, TimePoint now);
+  TimePoint look();
+  void set_back(TimePoint now, Milliseconds back);
+  std::vector<Job*> known_jobs();
   void warn(std::string_view message, std::string_view job, const Error& error) const;
 
   const SchedulerOptions options;
   std::atomic<TimePoint> watched_since = kNever;
 
-  std::mutex pass_mutex;  // one pass at a time; guards what jobs hold. Taken before `mutex`
+  std::mutex pass_mutex;  // one pass at a time; guards what jobs hold, and `seen`. Taken before `mutex`
+  TimePoint seen{};       // the clock when it was last looked at
   std::mutex mutex;       // guards what follows
   std::condition_variable changed;
   std::vector<std::unique_ptr<Job>> jobs;  // never shrinks
@@ -231,7 +235,7 @@ std::size_t Scheduler::State::pass(bool& store_failed) {
         if (stopping || i >= jobs.size()) break;
         job = jobs[i].get();
       }
-      if (options.clock->now() < job->wake_at) continue;
+      if (look() < job->wake_at) continue;
       auto worked = work(*job);
       if (worked) {
         ran += *worked;
@@ -265,7 +269,7 @@ Result<std::size_t> Scheduler::State::work(Job& job) {
       if (stopping) return ran;
     }
     if (auto told = write_end(job); !told) return std::move(told).error();
-    const auto now = options.clock->now();
+    const auto now = look();
     if (job.retry) {
       job.wake_at = job.retry->at;
       if (now < job.retry->at) return ran;
@@ -296,20 +300,50 @@ Result<std::size_t> Scheduler::State::work(Job& job) {
     if (plan.action == SchedulePlan::Action::kRun && held_back(job, plan.due, now)) return ran;
     auto next = state;
     next.last_due = plan.due;
-    const bool forget = plan.action == SchedulePlan::Action::kForget;
-    if (!forget) {
+    const bool rewind = plan.action == SchedulePlan::Action::kRewind;
+    const bool runs = plan.action == SchedulePlan::Action::kRun || plan.action == SchedulePlan::Action::kResume;
+    if (runs) {
       next.last_started = now;
       next.holder = options.runner;
       next.lease_until = now + job.options.lease;
     }
     auto taken = options.store->exchange(job.options.name, *loaded, next);
     if (!taken) return std::move(taken).error();
-    if (!*taken || forget) continue;  // somebody else was quicker: look again
+    if (*taken && rewind) {
+      options.logger->log(LogLevel::kWarning, "a job's last due time lay far ahead of the clock: it is planned from now on",
+                          {{"job", job.options.name}, {"ahead_ms", std::to_string((*state.last_due - now).count())}});
+    }
+    if (!*taken || !runs) continue;  // somebody else was quicker: look again
     run_try(job, std::move(next), 0);
     ++ran;
   }
   if (auto told = write_end(job); !told) return std::move(told).error();
   return ran;
+}
+
+// The clock. Whatever waits for a time of it is looked at again where it was set back.
+TimePoint Scheduler::State::look() {
+  const auto now = options.clock->now();
+  if (now < seen) set_back(now, seen - now);
+  return seen = now;
+}
+
+std::vector<Job*> Scheduler::State::known_jobs() {
+  std::vector<Job*> all;
+  const std::lock_guard lock(mutex);
+  for (const auto& job : jobs) all.push_back(job.get());
+  return all;
+}
+
+void Scheduler::State::set_back(TimePoint now, Milliseconds back) {
+  if (watched_since.load() != kNever) watched_since = std::min(watched_since.load(), now);
+  for (auto* job : known_jobs()) {
+    job->wake_at = {};
+    job->start_at.reset();
+    // As long as before.
+    if (job->retry) job->retry->at -= back;
+    if (job->unsettled) job->unsettled->retry_at -= back;
+  }
 }
 
 // True until the random wait after a due time is over. Drawn once for each run, so that later due times do not prolong it.
@@ -370,7 +404,7 @@ Result<void> Scheduler::State::call(const Job& job, const JobContext& context, S
 
 // Notes how a try ended: finished, to be tried again, or given up until the next due time.
 void Scheduler::State::settle(Job& job, ScheduleState held, std::uint32_t attempt, const Result<void>& result) {
-  const auto now = options.clock->now();
+  const auto now = look();
   Unsettled end{.held = std::move(held), .next = {}};
   end.next = end.held;
   auto& next = end.next;
@@ -419,12 +453,7 @@ Result<void> Scheduler::State::write_end(Job& job) {
 
 // So that other runners need not wait for leases of tries that this one will not make.
 void Scheduler::State::give_up_leases() {
-  std::vector<Job*> all;
-  {
-    const std::lock_guard lock(mutex);
-    for (const auto& job : jobs) all.push_back(job.get());
-  }
-  for (auto* job : all) {
+  for (auto* job : known_jobs()) {
     if (auto told = write_end(*job); !told)
       warn("the end of a scheduled job could not be recorded; it will run again", job->options.name, told.error());
     auto retry = std::exchange(job->retry, std::nullopt);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "pipeline/metric_names.hpp"
 
@@ -51,9 +52,11 @@ Result<void> Subscriptions::add(std::string cursor, OnChanges on_changes, std::u
   one->on_changes = std::move(on_changes);
   one->position = opened->position;
   const std::lock_guard lock(mutex_);
+  if (started_) {
+    if (auto spawned = spawn(one); !spawned) return spawned;
+  }
   std::erase_if(all_, [&](const auto& other) { return other->cursor == one->cursor; });
-  all_.push_back(one);
-  if (started_) spawn(one);
+  all_.push_back(std::move(one));
   return {};
 }
 
@@ -61,20 +64,32 @@ Result<void> Subscriptions::start() {
   const std::lock_guard lock(mutex_);
   if (stopping_) return Error(ErrorCode::kCancelled, "the pipeline was stopped");
   if (std::exchange(started_, true)) return {};
-  for (const auto& one : all_) spawn(one);
+  for (const auto& one : all_) {
+    auto spawned = spawn(one);
+    if (spawned) continue;
+    // As with the worker: those that run end, and a later start does not say that all of them do.
+    stopping_ = true;
+    changed_.notify_all();
+    return spawned;
+  }
   return {};
 }
 
-void Subscriptions::spawn(std::shared_ptr<One> one) {
-  ++running_;
-  threads_.emplace_back([this, one = std::move(one)] {
-    loop(*one);
-    {
-      const std::lock_guard lock(mutex_);
-      --running_;
-    }
-    changed_.notify_all();
-  });
+Result<void> Subscriptions::spawn(std::shared_ptr<One> one) {
+  try {
+    threads_.emplace_back([this, one = std::move(one)] {
+      loop(*one);
+      {
+        const std::lock_guard lock(mutex_);
+        --running_;
+      }
+      changed_.notify_all();
+    });
+  } catch (const std::system_error& thrown) {
+    return Error(ErrorCode::kResourceExhausted, fmt::format("the thread of a subscription could not be started: {}", thrown.what()));
+  }
+  ++running_;  // before it can end: the caller holds the mutex
+  return {};
 }
 
 void Subscriptions::loop(One& one) {

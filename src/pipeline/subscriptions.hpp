@@ -49,7 +49,7 @@ class Subscriptions {
   Result<void> deliver(One& one, const ChangeBatch& batch);
   Milliseconds failed(One& one, const Error& error);
   void loop(One& one);
-  void spawn(std::shared_ptr<One> one);
+  Result<void> spawn(std::shared_ptr<One> one);
 
   KeyStore store_;
   Backoff backoff_;

@@ -1,6 +1,7 @@
 #include "pipeline/worker_round.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string_view>
 
 #include "pipeline/metric_names.hpp"
@@ -21,8 +22,9 @@ std::string_view traceparent_of(const Message& message) {
 }  // namespace
 
 struct WorkerRound::Work {
-  Work(HeldBatch& held, TimePoint moment) : batch(held), now(moment) {}
+  Work(HeldBatch& held, bool is_fifo, TimePoint moment) : batch(held), fifo(is_fifo), now(moment) {}
   HeldBatch& batch;
+  bool fifo;  // of the queue: groups keep their order
   TimePoint now;
   std::vector<FusedEntry> entries;      // for the store
   std::vector<std::size_t> places;      // of the entries in the batch
@@ -32,28 +34,61 @@ struct WorkerRound::Work {
     bool quiet = false;  // a lost lease is expected, do not count it
   };
   std::vector<Aside> asides;  // per settlement
-  std::vector<std::string_view> failed_groups;
+  struct Failed {
+    std::string_view group;
+    std::size_t place;
+  };
+  std::vector<Failed> failed;  // of groups whose order counts
   std::array<std::size_t, kOutcomeCount> outcomes{};
   std::vector<std::uint32_t> series;  // per message; empty where nothing is labelled
   FlowTally tally;
   std::size_t retried = 0;
   std::size_t lease_lost = 0;
 
-  bool group_failed(std::string_view group) const { return std::ranges::find(failed_groups, group) != failed_groups.end(); }
+  bool ordered(std::size_t place) const { return fifo && !batch.messages[place].group.empty(); }
+  void fail(std::size_t place) {
+    if (ordered(place)) failed.push_back({.group = batch.messages[place].group, .place = place});
+  }
+  // In order or not at all: whether an earlier message of its group has failed.
+  bool follows_failed(std::size_t place) const {
+    return ordered(place) && std::ranges::any_of(failed, [&](const Failed& other) {
+             return other.place < place && other.group == batch.messages[place].group;
+           });
+  }
   void add(std::size_t place, Settlement&& settlement) {
     settlements.push_back(std::move(settlement));
     asides.push_back({.place = place});
   }
-  // What follows a failed message of its group. It goes before it and the latest first: releasing a message of a FIFO group releases those
-  // behind it, and that release would count.
+  // What follows a failed message of its group.
   void give_back(std::size_t place) {
     Settlement release;
     release.receipt = batch.messages[place].receipt;
     release.action = SettleAction::kRelease;
     release.uncounted = true;
-    settlements.insert(settlements.begin(), std::move(release));
-    asides.insert(asides.begin(), {.place = place, .quiet = true});
+    settlements.push_back(std::move(release));
+    asides.push_back({.place = place, .quiet = true});
     ++retried;
+  }
+  // Releasing a message of a FIFO group releases those behind it, and that release counts as a receive. So what is finished goes first, and
+  // what is released goes the latest first.
+  void put_in_order() {
+    std::vector<std::size_t> order(settlements.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    const auto released = [this](std::size_t i) { return settlements[i].action == SettleAction::kRelease; };
+    std::ranges::sort(order, [&](std::size_t one, std::size_t other) {
+      if (released(one) != released(other)) return released(other);
+      return released(one) ? asides[one].place > asides[other].place : asides[one].place < asides[other].place;
+    });
+    std::vector<Settlement> sorted;
+    std::vector<Aside> theirs;
+    sorted.reserve(order.size());
+    theirs.reserve(order.size());
+    for (const auto i : order) {
+      sorted.push_back(std::move(settlements[i]));
+      theirs.push_back(asides[i]);
+    }
+    settlements = std::move(sorted);
+    asides = std::move(theirs);
   }
 };
 
@@ -64,9 +99,9 @@ WorkerRound::WorkerRound(const WorkerOptions& options, MessageKeeper& keeper)
       labels_(options.metric_labels) {}
 
 bool WorkerRound::work(HeldBatch& batch, bool fifo, bool extend) {
-  Work work(batch, options_.clock->now());
-  decide_all(work, fifo, extend);
-  if (options_.only_archived) recall(work, fifo);
+  Work work(batch, fifo, options_.clock->now());
+  decide_all(work, extend);
+  if (options_.only_archived) recall(work);
   const auto started = Deadline::Steady::now();
   const bool done = fused_ != nullptr ? apply_fused(work) : apply_and_ack(work);
   if (done) {
@@ -79,7 +114,7 @@ bool WorkerRound::work(HeldBatch& batch, bool fifo, bool extend) {
   return done;
 }
 
-void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
+void WorkerRound::decide_all(Work& work, bool extend) {
   const DecisionContext context{*options_.policy, *options_.validator, options_.transform, work.now, options_.max_reasons};
   FlowMemory memory(*options_.policy);
   const auto& messages = work.batch.messages;
@@ -89,14 +124,12 @@ void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
   for (std::size_t place = 0; place < messages.size(); ++place) {
     if (extend) keeper_.extend_if_due(work.batch);
     const auto& message = messages[place];
-    const bool ordered = fifo && !message.group.empty();
     if (work.batch.lost[place].load(std::memory_order_relaxed)) {
       ++work.lease_lost;
-      if (ordered) work.failed_groups.push_back(message.group);
+      work.fail(place);
       continue;
     }
-    // In order or not at all: what follows a failed message of its group goes back untried.
-    if (ordered && work.group_failed(message.group)) {
+    if (work.follows_failed(place)) {
       work.give_back(place);
       continue;
     }
@@ -112,7 +145,6 @@ void WorkerRound::decide_all(Work& work, bool fifo, bool extend) {
       }
       case Verdict::kRetry:
         retry(work, place, std::move(decision));
-        if (ordered) work.failed_groups.push_back(message.group);
         break;
       case Verdict::kDeadLetter: {
         Settlement settlement;
@@ -144,7 +176,7 @@ Result<void> WorkerRound::recall(const Command& erase, TimePoint now) const {
   return {};
 }
 
-void WorkerRound::recall(Work& work, bool fifo) {
+void WorkerRound::recall(Work& work) {
   for (std::size_t i = 0; i < work.entries.size(); ++i) {
     const auto& command = work.entries[i].entry.command;
     if (command.kind != CommandKind::kEraseKey || command.keys.empty()) continue;
@@ -163,17 +195,13 @@ void WorkerRound::recall(Work& work, bool fifo) {
       work.places.erase(work.places.begin() + static_cast<std::ptrdiff_t>(at));
     };
     drop(i);
-    if (fifo && !message.group.empty()) {
-      // In order or not at all.
-      work.failed_groups.push_back(message.group);
-      for (std::size_t later = i; later < work.entries.size();) {
-        if (work.batch.messages[work.places[later]].group != message.group) {
-          ++later;
-          continue;
-        }
-        work.give_back(work.places[later]);
-        drop(later);
+    for (std::size_t later = i; later < work.entries.size();) {
+      if (!work.follows_failed(work.places[later])) {
+        ++later;
+        continue;
       }
+      work.give_back(work.places[later]);
+      drop(later);
     }
     --i;
   }
@@ -185,6 +213,7 @@ void WorkerRound::tell(const ApplyEntry& applied) const {
 
 bool WorkerRound::apply_fused(Work& work) {
   if (work.entries.empty() && work.settlements.empty()) return true;
+  work.put_in_order();
   auto done = fused_->apply_and_settle(options_.queue.name(), work.entries, work.settlements, work.now, Deadline::in(kCallDeadline));
   if (!done) {
     release_everything(work, done.error());
@@ -224,10 +253,9 @@ bool WorkerRound::apply_and_ack(Work& work) {
     for (std::size_t i = 0; i < work.entries.size(); ++i) {
       const auto place = work.places[i];
       if ((*applied)[i]) tell(entries[i]);
-      const auto& group = work.batch.messages[place].group;
       if (auto& result = (*applied)[i]; !result) {
         after_error(work, place, result.error());
-      } else if (!group.empty() && work.group_failed(group)) {
+      } else if (work.follows_failed(place)) {
         // It was applied, and will be a duplicate; its ack must not overtake the failed one.
         work.give_back(place);
       } else {
@@ -245,6 +273,10 @@ void WorkerRound::after_error(Work& work, std::size_t place, const Error& error)
     ++work.lease_lost;
     return;
   }
+  if (work.follows_failed(place)) {
+    work.give_back(place);
+    return;
+  }
   auto decision = judge(error);
   if (decision.verdict == Verdict::kDeadLetter) {
     Settlement settlement;
@@ -256,7 +288,6 @@ void WorkerRound::after_error(Work& work, std::size_t place, const Error& error)
   }
   options_.logger->log(LogLevel::kWarning, "message could not be applied and is tried again",
                        {{"message_id", message.message_id}, {"error", error.describe()}, {"traceparent", traceparent_of(message)}});
-  if (!message.group.empty()) work.failed_groups.push_back(message.group);
   retry(work, place, std::move(decision));
 }
 
@@ -272,12 +303,17 @@ void WorkerRound::retry(Work& work, std::size_t place, Decision&& decision) {
   release.reasons = std::move(decision.reasons);
   release.uncounted = !decision.to_blame;
   work.add(place, std::move(release));
+  work.fail(place);
   ++work.retried;
 }
 
 void WorkerRound::release_everything(Work& work, const Error& error) {
   options_.logger->log(LogLevel::kError, "a batch could not be applied and is tried again", {{"error", error.describe()}});
   for (const auto place : work.places) {
+    if (work.follows_failed(place)) {
+      work.give_back(place);
+      continue;
+    }
     retry(
         work, place,
         {.verdict = Verdict::kRetry, .entry = {}, .reasons = {reason_of(error, to_string(error.code()))}, .to_blame = !error.retryable()});
@@ -287,6 +323,7 @@ void WorkerRound::release_everything(Work& work, const Error& error) {
 
 void WorkerRound::settle(Work& work) {
   if (work.settlements.empty()) return;
+  work.put_in_order();
   auto settled = options_.queue.backend()->settle(
       {.queue = options_.queue.name(), .settlements = work.settlements, .deadline = Deadline::in(kCallDeadline)});
   if (!settled) {

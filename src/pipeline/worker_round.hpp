@@ -32,9 +32,9 @@ class WorkerRound {
 
  private:
   struct Work;
-  void decide_all(Work& work, bool fifo, bool extend);
+  void decide_all(Work& work, bool extend);
   // Brings back from the archive what the erases by key among the entries are about; erases for which that failed are tried again.
-  void recall(Work& work, bool fifo);
+  void recall(Work& work);
   Result<void> recall(const Command& erase, TimePoint now) const;
   void tell(const ApplyEntry& applied) const;
   bool apply_fused(Work& work);

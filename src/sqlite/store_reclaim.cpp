@@ -3,6 +3,7 @@
 #include <string>
 
 #include "sqlite/book.hpp"
+#include "sqlite/queue.hpp"
 #include "sqlite/store.hpp"
 #include "sqlite/store_txn.hpp"
 
@@ -71,20 +72,23 @@ class Reclaimer {
     return done.has_value();
   }
 
-  // The floor that counts: nothing that a cursor has yet to read lies below it.
-  Stamp floor_behind_cursors() {
+  // The floor that counts: nothing that a cursor has yet to read lies below it, nor what waits in the queues of this file. The one that was
+  // asked for may come from a queue elsewhere, which knows nothing of them.
+  Stamp floor_that_counts() {
     auto floor = request_.floor;
     if (slowest_) {
       if (const auto low = db_.find_integer("SELECT low FROM change WHERE seq>?1 ORDER BY seq LIMIT 1", *slowest_)) {
         floor = std::min(floor, static_cast<Stamp>(*low));
       }
     }
+    txn_.book().flush_ready(db_);
+    for (const auto& queue : read_queues(db_)) floor = std::min(floor, oldest_unfinished_of(db_, queue.id).value_or(floor));
     return floor;
   }
 
   void forget() {
     slowest_ = slowest_cursor(db_);
-    const auto floor = floor_behind_cursors();
+    const auto floor = floor_that_counts();
     if (floor > txn_.book().meta().floor) txn_.book().edit_meta().floor = floor;
     struct Candidate {
       Stamp stamp;

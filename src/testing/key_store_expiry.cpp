@@ -127,6 +127,21 @@ void a_policy_change_is_reapplied_to_records_that_have_not_moved_on(Trial& t) {
   EXPECT_EQ(t.seen("b"), "b/payload");
 }
 
+void a_policy_change_does_not_revive_what_has_ended(Trial& t) {
+  const auto end = t.now() + Milliseconds(500);
+  t.apply(set_until("a", {"a"}, t.stamp(1), end));
+  t.clock().advance(Milliseconds(499));
+  SetExpiry change{.ns = {}, .id = "a", .version = t.stamp(1), .revision = 0, .expires_at = end + Milliseconds(1), .now = t.now()};
+  EXPECT_TRUE(t.store().set_expiry(std::span(&change, 1)).value().at(0).value());
+  t.clock().advance(Milliseconds(2));
+  ASSERT_EQ(t.seen("a"), "gone");
+  change.revision = 1;
+  change.expires_at = {};
+  change.now = t.now();
+  EXPECT_FALSE(t.store().set_expiry(std::span(&change, 1)).value().at(0).value());
+  EXPECT_EQ(t.seen("a"), "gone");
+}
+
 void reclaiming_evicts_what_has_expired_and_nothing_else(Trial& t) {
   for (std::uint64_t i = 0; i < 25; ++i) {
     const auto n = std::to_string(i);
@@ -245,6 +260,7 @@ const std::array kCases{
     SETGET_CASE(a_touch_waits_for_its_set),
     SETGET_CASE(an_earlier_duplicate_does_not_revive_what_has_expired),
     SETGET_CASE(a_policy_change_is_reapplied_to_records_that_have_not_moved_on),
+    SETGET_CASE(a_policy_change_does_not_revive_what_has_ended),
     SETGET_CASE(reclaiming_evicts_what_has_expired_and_nothing_else),
     SETGET_CASE(a_touched_record_is_not_evicted_at_its_old_expiry),
     SETGET_CASE(tombstones_claims_and_marks_are_forgotten_below_the_floor),

@@ -1,3 +1,5 @@
+#include <setget/sqlite.hpp>
+
 #include "command.hpp"
 
 namespace cli_test {
@@ -36,6 +38,41 @@ TEST_F(Queues, peek_shows_what_waits_without_taking_it) {
     EXPECT_EQ(seen[0]["receive_count"], 0);
   }
   EXPECT_EQ(run({"queue", "stats", "--json"}).json()["depth"], 1);
+}
+
+// As they are stored, which is what a running server goes by.
+setget::QueueOptions options_in(const std::filesystem::path& folder) {
+  auto database = setget::sqlite::open({.path = folder / "setget.db"}).value();
+  return database.queues()->list().value().at(0).options;
+}
+
+TEST_F(Queues, commands_that_say_nothing_of_its_options_leave_them_as_they_are) {
+  const std::vector<std::string> words{"--id", "i", "--account", "acme", "--flow", "orders", "-p", "1"};
+  const auto with = [&](std::vector<std::string> first) {
+    first.insert(first.end(), words.begin(), words.end());
+    return run(first);
+  };
+  write("server.toml", "[queue]\nretention = \"90d\"\nmax_receives = 0\ndedup_window = \"1d\"\n");
+  ASSERT_EQ(with({"set", "--config", "server.toml", "--no-wait", "-k", "a"}).code, 0);
+  const auto made = options_in(folder);
+  EXPECT_EQ(made.retention, std::chrono::hours(24 * 90));
+  EXPECT_EQ(made.max_receives, 0u);
+  const std::vector<std::vector<std::string>> commands{{"queue", "stats"}, {"queue", "peek"}, {"dlq", "list"},   {"get", "a"},
+                                                       {"doctor"},         {"delete", "a"},   {"queue", "drain"}};
+  for (const auto& command : commands) {
+    run(command);
+    EXPECT_EQ(options_in(folder), made) << command.front();
+  }
+  EXPECT_EQ(with({"set", "-k", "b"}).code, 0);
+  EXPECT_EQ(options_in(folder), made);
+  // Who only looks changes nothing, whatever a file says; who works with the queue gives it what the file names, and that alone.
+  write("other.toml", "[queue]\nmax_receives = 5\n");
+  EXPECT_EQ(run({"queue", "stats", "--config", "other.toml"}).code, 0);
+  EXPECT_EQ(options_in(folder), made);
+  EXPECT_EQ(run({"queue", "drain", "--config", "other.toml"}).code, 0);
+  auto changed = made;
+  changed.max_receives = 5;
+  EXPECT_EQ(options_in(folder), changed);
 }
 
 TEST_F(DeadLetters, are_listed_shown_and_kept_byte_for_byte) {

@@ -237,7 +237,8 @@ class Sequence {
                             .id = id,
                             .version = there.record->version,
                             .revision = there.record->revision + (op.expected == 2 ? 1 : 0),
-                            .expires_at = life_of(op.life, subject_.now())};
+                            .expires_at = life_of(op.life, subject_.now()),
+                            .now = subject_.now()};
     const bool changed = subject_.store().set_expiry(std::span(&request, 1)).value().at(0).value();
     RC_ASSERT(changed == (op.expected != 2));
     if (changed) reference_.set_expiry(id, request.expires_at);

@@ -186,7 +186,7 @@ MUTANTS = [
     in_unit("reader_wall", "readers look at the machine's clock", 13, "src/pipeline/reader.cpp",
             "const auto now = options_.clock->now();", "const auto now = system_clock()->now();", "unit_pipeline", "Reader*:Pipeline.*"),
     in_unit("worker_wall", "the worker looks at the machine's clock", 13, ROUND,
-            "Work work(batch, options_.clock->now());", "Work work(batch, system_clock()->now());", "unit_pipeline", "*Worker*:Pipeline.*"),
+            "Work work(batch, fifo, options_.clock->now());", "Work work(batch, fifo, system_clock()->now());", "unit_pipeline", "*Worker*:Pipeline.*"),
     in_unit("ulid_chance", "fresh ids are not made of the injected chance", 13, "src/pipeline/ingress_prepare.cpp",
             "make_ulid(door.clock.now(), door.random)", "make_ulid(door.clock.now(), *system_random())", "unit_pipeline", "Ingress.*"),
     in_unit("ulid_wall", "fresh ids carry the machine's time", 13, "src/pipeline/ingress_prepare.cpp",

@@ -25,6 +25,27 @@ TEST_F(MemoryDatabase, a_queue_that_cannot_be_made_says_so_at_its_first_verb) {
   EXPECT_EQ(stats.error().code(), ErrorCode::kNotFound);
 }
 
+// The floor that is asked for may come from a queue elsewhere.
+TEST_F(MemoryDatabase, the_floor_stays_below_what_waits_in_its_own_queues) {
+  auto store = db_.key_store();
+  auto first = db_.queue("first");
+  auto second = db_.queue("second");
+  const auto body = entry_of(set_command("a", {"k"}), 1).encoded;
+  const auto waits = second.send({.body = body}).value().stamp;
+  const auto elsewhere = stamp_at(clock_->now() + std::chrono::hours(1));
+  const auto floor = [&] {
+    EXPECT_TRUE(store.backend()->reclaim({.now = clock_->now(), .floor = elsewhere}));
+    return store.backend()->stats().value().floor;
+  };
+  EXPECT_EQ(floor(), waits);
+  const auto held = second.receive(1).value();
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_EQ(floor(), waits);
+  EXPECT_EQ(store.apply(entry_of(set_command("a", {"k"}), waits), clock_->now()).value().outcome, Outcome::kApplied);
+  ASSERT_TRUE(second.ack(held.front()));
+  EXPECT_EQ(floor(), elsewhere);
+}
+
 TEST(MemoryDatabaseLife, what_it_hands_out_outlives_it) {
   Queue queue;
   KeyStore store;

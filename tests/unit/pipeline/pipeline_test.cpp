@@ -169,6 +169,50 @@ TEST(Pipeline, a_reloaded_policy_holds_for_later_sets_and_can_be_applied_to_stor
   EXPECT_EQ(pipeline->reapply_ttl().value().changed, 0u);
 }
 
+// A clock that goes on whenever it is looked at.
+class RestlessClock final : public Clock {
+ public:
+  explicit RestlessClock(std::shared_ptr<SimulatedClock> inner) : inner_(std::move(inner)) {}
+  TimePoint now() const noexcept override {
+    const auto seen = inner_->now();
+    inner_->advance(step);
+    return seen;
+  }
+  Milliseconds step{0};
+
+ private:
+  std::shared_ptr<SimulatedClock> inner_;
+};
+
+TEST(Pipeline, a_policy_that_is_applied_again_does_not_revive_what_ends_meanwhile) {
+  World world;
+  const auto restless = std::make_shared<RestlessClock>(world.clock);
+  auto options = world.pipeline_options(flows_with_default(Ttl::after(days(7))));
+  options.clock = restless;
+  auto pipeline = Pipeline::create(std::move(options)).value();
+  ASSERT_TRUE(pipeline->set(request("x", {"k"})));
+  drain(*pipeline);
+  world.clock->advance(days(7) - Milliseconds(1));
+  ASSERT_TRUE(pipeline->get("k").value());
+  ASSERT_TRUE(pipeline->reload(flows_with_default(Ttl::after(days(30)))));
+  restless->step = Milliseconds(1);
+  const auto report = pipeline->reapply_ttl().value();
+  restless->step = Milliseconds(0);
+  EXPECT_EQ(report.considered, 1u);
+  EXPECT_EQ(report.changed, 0u);
+  EXPECT_FALSE(pipeline->get("k").value());
+}
+
+TEST(Pipeline, a_start_that_failed_is_not_a_success_the_second_time) {
+  World world;
+  auto pipeline = world.pipeline();
+  ASSERT_TRUE(pipeline->scheduler().stop(patience()));
+  EXPECT_EQ(pipeline->start().error().code(), ErrorCode::kCancelled);
+  const auto again = pipeline->start();
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code(), ErrorCode::kCancelled);
+}
+
 TEST(Pipeline, subscribers_get_every_change_in_order_and_again_after_a_failure) {
   World world;
   auto pipeline = world.pipeline();

@@ -57,7 +57,7 @@ inline std::uint64_t next_seed() {
 struct World {
   std::shared_ptr<SimulatedClock> clock = std::make_shared<SimulatedClock>();
   std::shared_ptr<SeededRandom> random = std::make_shared<SeededRandom>(next_seed());
-  memory::Database db = memory::open({.clock = clock, .random = random}).value();
+  memory::Database db;
   std::shared_ptr<FaultPlan> queue_faults = std::make_shared<FaultPlan>();
   std::shared_ptr<FaultPlan> store_faults = std::make_shared<FaultPlan>();
   Queue plain_queue;
@@ -66,11 +66,19 @@ struct World {
   std::shared_ptr<ArchiveBackend> archive;
   std::shared_ptr<TtlPolicy> policy;
 
-  explicit World(const QueueOptions& options = {}, Flows flows = {}) : policy(std::make_shared<TtlPolicy>(std::move(flows))) {
+  explicit World(const QueueOptions& options = {}, Flows flows = {}, memory::Options limits = {})
+      : db(open(std::move(limits))), policy(std::make_shared<TtlPolicy>(std::move(flows))) {
     plain_queue = db.queue("records", options);
     queue = Queue(std::make_shared<FaultyQueue>(plain_queue.backend(), queue_faults), "records");
     key_store = KeyStore(std::make_shared<FaultyKeyStore>(db.key_store().backend(), store_faults));
     archive = db.archive();
+  }
+
+  // `clock` and `random` are there before it.
+  memory::Database open(memory::Options limits) const {
+    limits.clock = clock;
+    limits.random = random;
+    return memory::open(std::move(limits)).value();
   }
 
   std::unique_ptr<Ingress> ingress() {

@@ -90,6 +90,88 @@ TEST_P(WorkerPaths, an_outage_of_the_store_burns_no_receives) {
   EXPECT_EQ(world.stats().dead_letters, 0u);
 }
 
+TEST_P(WorkerPaths, an_outage_of_the_store_burns_no_receives_of_a_group_and_keeps_its_order) {
+  QueueOptions options;
+  options.max_receives = 2;
+  World world(options);
+  arrange(world);
+  auto ingress = world.ingress();
+  for (const auto* payload : {"1", "2", "3", "4"}) ASSERT_TRUE(ingress->set(request("x", {"a"}, payload)));
+  world.store_faults->add({.verb = apply_verb(), .times = 20, .code = ErrorCode::kUnavailable});
+  auto worker = world.worker();
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(worker->run_once().value(), 4u) << i;
+    world.clock->advance(std::chrono::minutes(2));
+  }
+  const auto waiting = world.plain_queue.backend()->peek({.queue = "records"}).value();
+  ASSERT_EQ(waiting.size(), 4u);
+  for (const auto& message : waiting) EXPECT_EQ(message.receive_count, 0u);
+  EXPECT_EQ(worker->run_once().value(), 4u);
+  EXPECT_EQ(world.get("a").value().payload.view(), "4");
+  EXPECT_EQ(worker->stats().applied, 4u);
+  EXPECT_EQ(worker->stats().lease_lost, 0u);
+  EXPECT_EQ(world.stats().dead_letters, 0u);
+  world.expect_ledger_adds_up();
+}
+
+// Here the store refuses one entry after the other, and not the call.
+TEST_P(WorkerPaths, a_full_outbox_burns_no_receives_of_a_group_and_keeps_its_order) {
+  QueueOptions options;
+  options.max_receives = 2;
+  Flows flows;
+  flows.flows["orders"].history = true;
+  World world(options, flows, {.outbox_states = 1});
+  arrange(world);
+  auto ingress = world.ingress();
+  for (const auto* payload : {"1", "2", "3", "4"}) ASSERT_TRUE(ingress->set(request("x", {"a"}, payload)));
+  auto worker = world.worker();
+  EXPECT_EQ(worker->run_once().value(), 4u);
+  for (int i = 0; i < 10; ++i) {
+    world.clock->advance(std::chrono::minutes(2));
+    EXPECT_EQ(worker->run_once().value(), 3u) << i;
+  }
+  EXPECT_EQ(world.get("a").value().payload.view(), "1");
+  auto& store = *world.key_store.backend();
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto state = store.history({}).value().states.at(0);
+    const OutboxPlace archived{.part = state.part, .position = state.position};
+    ASSERT_TRUE(store.confirm_history(std::span(&archived, 1)));
+    world.clock->advance(std::chrono::minutes(2));
+    EXPECT_EQ(worker->run_once().value(), 3 - i);
+  }
+  EXPECT_EQ(world.get("a").value().payload.view(), "4");
+  EXPECT_EQ(worker->stats().applied, 4u);
+  EXPECT_EQ(worker->stats().lease_lost, 0u);
+  EXPECT_EQ(world.stats().dead_letters, 0u);
+  world.expect_ledger_adds_up();
+}
+
+// The second is poison, and ends as that; the outage is the fate of the one before it and of the one behind it, but not their fault.
+TEST_P(WorkerPaths, an_outage_around_a_poison_message_burns_no_receives_of_its_group) {
+  QueueOptions options;
+  options.max_receives = 3;
+  World world(options);
+  arrange(world);
+  auto ingress = world.ingress();
+  for (const auto* payload : {"1", "2", "3"}) ASSERT_TRUE(ingress->set(request("x", {"a"}, payload)));
+  world.store_faults->add({.verb = apply_verb(), .times = 10, .code = ErrorCode::kUnavailable});
+  auto worker_options = world.worker_options();
+  worker_options.transform = [](Command command, const Message&) -> Result<Command> {
+    if (command.payload.view() == "2") return Error(ErrorCode::kDeadlineExceeded, "too slow");
+    return command;
+  };
+  auto worker = Worker::create(std::move(worker_options)).value();
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_GE(worker->run_once().value(), i < 10 ? 2u : 0u) << i;
+    world.clock->advance(std::chrono::minutes(2));
+  }
+  drain(*worker);
+  EXPECT_EQ(world.get("a").value().payload.view(), "3");
+  EXPECT_EQ(worker->stats().applied, 2u);
+  EXPECT_EQ(worker->stats().lease_lost, 0u);
+  EXPECT_EQ(world.stats().dead_letters, 1u);
+}
+
 TEST_P(WorkerPaths, work_goes_on_soon_after_the_end_of_a_long_outage) {
   World world;
   arrange(world);

@@ -44,6 +44,34 @@ TEST(SqliteFile, that_is_missing_is_made_only_where_that_is_wanted) {
   EXPECT_TRUE(sqlite::open({.path = folder.path()}));
 }
 
+// The pipeline's queue may be elsewhere, and with it the floor that is asked for. What was accepted into this file counts all the same.
+TEST(SqliteFile, keeps_its_floor_below_what_waits_in_its_own_queues) {
+  const TemporaryFolder folder;
+  const auto clock = std::make_shared<setget::testing::SimulatedClock>();
+  auto database = sqlite::open({.path = folder.path(), .clock = clock}).value();
+  auto store = database.key_store();
+  auto first = database.queue("first");
+  auto second = database.queue("second");
+  ASSERT_TRUE(first.stats());
+  ApplyEntry entry;
+  entry.command.id = "a";
+  entry.command.keys = KeyList({"k"});
+  entry.encoded = encode_command(entry.command);
+  entry.stamp = second.send({.body = entry.encoded}).value().stamp;
+  const auto elsewhere = stamp_at(clock->now() + std::chrono::hours(1));
+  const auto floor = [&] {
+    EXPECT_TRUE(store.backend()->reclaim({.now = clock->now(), .floor = elsewhere}));
+    return store.backend()->stats().value().floor;
+  };
+  EXPECT_EQ(floor(), entry.stamp);
+  const auto held = second.receive(1).value();
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_EQ(floor(), entry.stamp);
+  EXPECT_EQ(store.apply(entry, clock->now()).value().outcome, Outcome::kApplied);
+  ASSERT_TRUE(second.ack(held.front()));
+  EXPECT_EQ(floor(), elsewhere);
+}
+
 using std::filesystem::perms;
 constexpr auto kOwner = perms::owner_read | perms::owner_write;
 

@@ -325,6 +325,53 @@ TEST_F(OpenStores, sqlite_holds_everything_in_one_file) {
   EXPECT_NE(stores->key_store.backend()->fused_with(*stores->queue.backend()), nullptr);
 }
 
+TEST_F(OpenStores, of_a_queue_that_is_there_only_what_was_said_is_changed) {
+  const auto stored = [] {
+    auto stores = open_stores(Config{});
+    return stores.value().queue.backend()->list().value().at(0).options;
+  };
+  const auto open_with = [](std::string_view toml) {
+    const auto config = parse_config(toml);
+    ASSERT_TRUE(config) << config.error().describe();
+    ASSERT_TRUE(open_stores(*config));
+  };
+  open_with("[queue]\nretention = \"90d\"\nmax_receives = 0\ndedup_window = \"1d\"\n[limits]\nmax_payload = \"32MiB\"");
+  auto expected = stored();
+  EXPECT_EQ(expected.retention, std::chrono::hours(24 * 90));
+  EXPECT_EQ(expected.max_receives, 0U);
+  EXPECT_EQ(expected.dedup_window, std::chrono::hours(24));
+  EXPECT_EQ(expected.max_message_bytes, std::size_t{33} << 20);
+  open_with("");
+  EXPECT_EQ(stored(), expected);
+  open_with("[queue]\nmax_receives = 5\ndelay = 0");  // the default, and said
+  expected.max_receives = 5;
+  EXPECT_EQ(stored(), expected);
+  // A host that fills the structure itself says what it sets to something else than the default, or names.
+  Config host;
+  host.queue_options.max_in_flight = 7;
+  host.queue_said = {"retention"};
+  ASSERT_TRUE(open_stores(host));
+  expected.max_in_flight = 7;
+  expected.retention = QueueOptions{}.retention;
+  EXPECT_EQ(stored(), expected);
+  host.queue_options.kind = QueueKind::kStandard;
+  EXPECT_EQ(open_stores(host).error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(stored(), expected);
+}
+
+TEST_F(OpenStores, who_only_looks_neither_makes_a_queue_nor_changes_one) {
+  Config looks;
+  looks.queue_as_it_is = true;
+  auto stores = open_stores(looks).value();
+  EXPECT_TRUE(stores.queue.backend()->list().value().empty());
+  EXPECT_EQ(stores.queue.stats().error().code(), ErrorCode::kNotFound);
+  ASSERT_TRUE(open_stores(Config{}));
+  EXPECT_TRUE(stores.queue.stats());
+  looks.queue_options.max_receives = 9;
+  stores = open_stores(looks).value();
+  EXPECT_EQ(stores.queue.backend()->list().value().at(0).options, QueueOptions{});
+}
+
 TEST_F(OpenStores, a_file_named_twice_is_opened_once) {
   Config config;
   config.store = "sqlite:one.db";

@@ -128,6 +128,72 @@ TEST(Scheduler, a_year_of_missed_seconds_is_caught_up_once_without_counting_them
   EXPECT_EQ(runs.seen, (Seen{offset(kStart + hours(24 * 334) - seconds(1)) + "#0"}));
 }
 
+TEST(Scheduler, a_clock_that_was_a_year_ahead_at_first_sight_does_not_silence_a_job) {
+  for (const bool restarted : {false, true}) {
+    World world;
+    Runs runs;
+    world.clock->set(kStart + hours(24 * 365));
+    auto scheduler = world.scheduler();
+    ASSERT_TRUE(scheduler->add(job("@daily", runs.noting())));
+    EXPECT_EQ(scheduler->run_once().value(), 0U);
+    world.clock->set(kStart + hours(1));
+    if (restarted) {
+      scheduler = world.scheduler();
+      ASSERT_TRUE(scheduler->add(job("@daily", runs.noting())));
+    }
+    EXPECT_EQ(scheduler->run_once().value(), 0U);
+    EXPECT_EQ(scheduler->jobs().value().at(0).next_due, kStart + hours(24));
+    world.clock->set(kStart + hours(24));
+    EXPECT_EQ(scheduler->run_once().value(), 1U);
+    world.clock->set(kStart + hours(48));
+    EXPECT_EQ(scheduler->run_once().value(), 1U);
+    EXPECT_EQ(runs.seen, (Seen{"1440m#0", "2880m#0"})) << restarted;
+  }
+}
+
+TEST(Scheduler, a_clock_that_is_set_back_brings_forward_what_waits_for_it) {
+  World world;
+  Runs runs;
+  bool fails = true;
+  auto options =
+      job("@daily", [&](const JobContext& context) { return runs.noting(fails ? Result<void>(failure()) : Result<void>())(context); });
+  options.max_attempts = 3;
+  options.retry_after = minutes(10);
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options));
+  world.clock->set(kStart + hours(24 * 365));
+  EXPECT_EQ(scheduler->run_once().value(), 1U);
+  // The try that waits goes on waiting for its ten minutes, and no longer.
+  world.clock->set(kStart + hours(1));
+  EXPECT_EQ(scheduler->run_once().value(), 0U);
+  fails = false;
+  world.clock->advance(minutes(10));
+  EXPECT_EQ(scheduler->run_once().value(), 1U);
+  world.clock->set(kStart + hours(24));
+  EXPECT_EQ(scheduler->run_once().value(), 1U);
+  EXPECT_EQ(runs.seen, (Seen{"525600m#0", "525600m#1", "1440m#0"}));
+}
+
+TEST(Scheduler, a_runner_whose_clock_is_a_little_behind_repeats_nothing) {
+  for (const auto* schedule : {"@hourly", "* * * * * *"}) {
+    World world;
+    Runs runs;
+    auto behind = world;
+    behind.clock = std::make_shared<SimulatedClock>(kStart - seconds(30));
+    auto first = world.scheduler();
+    auto second = behind.scheduler();
+    ASSERT_TRUE(first->add(job(schedule, runs.noting())));
+    ASSERT_TRUE(second->add(job(schedule, runs.noting())));
+    world.clock->advance(hours(1));
+    behind.clock->advance(hours(1));
+    EXPECT_EQ(first->run_once().value(), 1U);
+    EXPECT_EQ(second->run_once().value(), 0U);
+    behind.clock->advance(seconds(30));
+    EXPECT_EQ(second->run_once().value(), 0U);
+    EXPECT_EQ(runs.seen, Seen{"60m#0"}) << schedule;
+  }
+}
+
 TEST(Scheduler, a_job_that_fails_is_tried_again_and_then_skipped_until_its_next_due_time) {
   World world;
   Runs runs;
