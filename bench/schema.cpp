@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <setget/json_schema.hpp>
 
-#include "unit/validator/allocations.hpp"
+#include "support/allocations.hpp"
 
 namespace {
 

@@ -271,7 +271,7 @@ MUTANTS = [
     in_unit("redis_reader_clock", "the reader's time is not asked", 6, LOOKUP, "(slot.expires_at && *slot.expires_at <= now_)", "(false)",
             "conformance_redis_test", REDIS_RECORDS),
     Mutant("redis_evict_touched", "a record that was touched is evicted at its old expiry", 6, RECLAIM,
-           [("if (!expires_at || *expires_at > cutoff ||", "if (!expires_at ||"), (" || *slot->expires_at > cutoff) continue;", ") continue;")],
+           [("if (!expires_at || *expires_at > cutoff) continue;", "if (!expires_at) continue;"), (" || *slot->expires_at > cutoff) continue;", ") continue;")],
            "conformance_redis_test", REDIS_RECORDS),
     in_unit("redis_cursor_floor", "what a cursor has not seen is forgotten", 10, RECLAIM,
             "floor = std::min(floor, line->stamp);", "(void)line;", "conformance_redis_test", REDIS_RECORDS),
