@@ -31,7 +31,7 @@ struct Run {
 struct Place {
   Stamp stamp = 0;
   Stamp head = 0;
-  auto operator<=>(const Place&) const = default;
+  bool operator>(const Place& other) const noexcept { return stamp > other.stamp; }
 };
 
 class Receiver {
