@@ -74,6 +74,8 @@ class RedisQueues final : public QueueBackend {
   Result<std::size_t> purge(const PurgeDeadLetters& request) override;
   Result<Stamp> oldest_unfinished(Deadline deadline) override;
   Result<std::size_t> maintain(const MaintainQueue& request) override;
+  // See floor_below_queues().
+  Result<Stamp> floor_below(Stamp floor, Deadline deadline);
 
  private:
   friend class RedisSender;
@@ -164,6 +166,11 @@ class RedisQueues final : public QueueBackend {
   // Up to `limit` letters that pass the filter, oldest first, given to `step` in portions of one part each.
   Result<std::size_t> for_each_letter(std::string_view name, const DeadLetterFilter& filter, std::size_t limit, Deadline deadline,
                                       const std::function<Result<std::size_t>(const QueuePtr&, std::span<const Letter>)>& step);
+
+  Result<std::vector<QueuePtr>> all_queues(Deadline deadline);
+  // The oldest that is unfinished, at most the stamp after `last`. Where the parts are told that stamp first (`raises`), none of them gives
+  // it or an older one from then on.
+  Result<Stamp> oldest_above(std::span<const QueuePtr> queues, Stamp last, bool raises, Deadline deadline);
 
   void saw(Stamp stamp) noexcept;
   void pause(std::size_t attempt, Deadline deadline);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "redis/queue.hpp"
 #include "redis/queue_backend.hpp"
 #include "redis/queue_scripts.hpp"
 
@@ -95,9 +96,7 @@ Result<QueueStats> RedisQueues::stats(std::string_view name, Deadline deadline) 
   return stats;
 }
 
-// The parts give stamps on their own. So each of them is first told the highest stamp that any of them has given: from then on none gives
-// one that is not above it, whatever the clock does. What is unfinished below is then asked for.
-Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
+Result<std::vector<QueuePtr>> RedisQueues::all_queues(Deadline deadline) {
   auto infos = list(deadline);
   if (!infos) return std::move(infos).error();
   std::vector<QueuePtr> queues;
@@ -106,8 +105,18 @@ Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
     if (queue) queues.push_back(*queue);
     if (!queue && queue.error().code() != ErrorCode::kNotFound) return std::move(queue).error();
   }
+  return queues;
+}
+
+// The parts give stamps on their own. So each of them is first told the highest stamp that any of them has given: from then on none gives
+// one that is not above it, whatever the clock does. What is unfinished below is then asked for.
+Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
+  auto found = all_queues(deadline);
+  if (!found) return std::move(found).error();
+  const auto& queues = *found;
   const auto before = place_->began();
   Stamp last = 0;
+  const bool raises = !queues.empty() && queues.front()->parts() > 1;
   if (!queues.empty()) {
     const auto& shards = *queues.front()->shards;
     std::vector<RedisCommand> gets;
@@ -120,14 +129,25 @@ Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
       std::from_chars(text.data(), text.data() + text.size(), its);
       last = std::max(last, its);
     }
-    if (shards.count() > 1) {
-      std::vector<Script::Call> raises;
-      for (std::uint32_t part = 0; part < shards.count(); ++part) {
-        raises.emplace_back(queue_scripts::raise(), 1).key(shards.name(part, "last")).arg(static_cast<std::int64_t>(last));
-      }
-      for (auto& reply : run_scripts(place_->client(), raises, deadline)) {
-        if (!reply) return std::move(reply).error();
-      }
+  }
+  auto oldest = oldest_above(queues, last, raises, deadline);
+  if (!oldest) return std::move(oldest).error();
+  // What a failover could bring back is not finished. All queues lie in the same parts.
+  if (!queues.empty()) {
+    if (auto sure = confirm(*queues.front(), before, deadline); !sure) return std::move(sure).error();
+  }
+  return *oldest;
+}
+
+Result<Stamp> RedisQueues::oldest_above(std::span<const QueuePtr> queues, Stamp last, bool raises, Deadline deadline) {
+  if (raises) {
+    const auto& shards = *queues.front()->shards;
+    std::vector<Script::Call> calls;
+    for (std::uint32_t part = 0; part < shards.count(); ++part) {
+      calls.emplace_back(queue_scripts::raise(), 1).key(shards.name(part, "last")).arg(static_cast<std::int64_t>(last));
+    }
+    for (auto& reply : run_scripts(place_->client(), calls, deadline)) {
+      if (!reply) return std::move(reply).error();
     }
   }
   Stamp oldest = last + 1;
@@ -145,11 +165,22 @@ Result<Stamp> RedisQueues::oldest_unfinished(Deadline deadline) {
       if (const auto stamp = reply.elements()[1].integer(); stamp != 0) oldest = std::min(oldest, static_cast<Stamp>(stamp));
     }
   }
-  // What a failover could bring back is not finished. All queues lie in the same parts.
-  if (!queues.empty()) {
-    if (auto sure = confirm(*queues.front(), before, deadline); !sure) return std::move(sure).error();
-  }
   return oldest;
+}
+
+Result<Stamp> RedisQueues::floor_below(Stamp floor, Deadline deadline) {
+  auto queues = all_queues(deadline);
+  if (!queues) return std::move(queues).error();
+  if (queues->empty() || floor == 0) return floor;
+  const auto before = place_->began();
+  auto oldest = oldest_above(*queues, floor - 1, true, deadline);
+  if (!oldest) return std::move(oldest).error();
+  if (auto sure = confirm(*queues->front(), before, deadline); !sure) return std::move(sure).error();
+  return *oldest;
+}
+
+Result<Stamp> floor_below_queues(std::shared_ptr<Place> place, Stamp floor, Deadline deadline) {
+  return RedisQueues(std::move(place)).floor_below(floor, deadline);
 }
 
 Result<std::size_t> RedisQueues::maintain(const MaintainQueue& request) {

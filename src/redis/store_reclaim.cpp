@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "redis/queue.hpp"
 #include "redis/store_names.hpp"
 #include "redis/store_phases.hpp"
 #include "redis/store_step.hpp"
@@ -355,6 +356,9 @@ Result<Reclaimed> RedisStore::reclaim(const Reclaim& request) {
       if (const auto line = decode_log_line(element.text())) floor = std::min(floor, line->stamp);
     }
   }
+  auto below = floor_below_queues(place_, floor, deadline);
+  if (!below) return std::move(below).error();
+  floor = *below;
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
     if (auto raised = raise_floor(shard, floor, deadline); !raised) return std::move(raised).error();
     if (auto forgotten = forget_gone(request, shard, done); !forgotten) return std::move(forgotten).error();

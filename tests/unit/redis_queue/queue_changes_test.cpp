@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "redis/store.hpp"
 #include "unit/redis_queue/queue_fixture.hpp"
 
 namespace redis_test {
@@ -155,6 +156,28 @@ TEST(RedisQueueChanges, Of_queues_that_are_made_and_removed_at_once_nothing_is_l
   auto last = Queue::open(both.theirs.queues, "q").value();
   (void)both.ours.queues->send({.queue = "q", .messages = batch_of(3)}).value();
   EXPECT_EQ(last.stats().value().accepted, 3u) << "both mean the same queue";
+}
+
+TEST(RedisQueueChanges, The_stores_floor_stays_below_what_waits_in_queues_beside_it_whoever_asks_for_another) {
+  for (const std::uint32_t partitions : {1U, 4U}) {
+    Pair both(partitions);
+    auto queue = Queue::open(both.ours.queues, "q").value();
+    const auto waiting = queue.send(message("m")).value().stamp;
+    auto store = redis::make_key_store(both.theirs.place);
+    // As of a pipeline whose queue lies elsewhere.
+    const auto elsewhere = stamp_at(system_clock()->now() + Milliseconds(3'600'000));
+    const auto floor = [&] {
+      EXPECT_TRUE(store->reclaim({.now = system_clock()->now(), .floor = elsewhere}));
+      return store->stats(Deadline::in(Milliseconds(10'000))).value().floor;
+    };
+    EXPECT_EQ(floor(), waiting);
+    const auto held = queue.receive(1).value();
+    ASSERT_EQ(held.size(), 1u);
+    EXPECT_EQ(floor(), waiting);
+    ASSERT_TRUE(queue.ack(held.front()));
+    EXPECT_EQ(floor(), elsewhere);
+    EXPECT_GE(queue.send(message("later")).value().stamp, elsewhere) << "whatever the clock says";
+  }
 }
 
 TEST(RedisQueueChanges, A_look_at_many_records_needs_no_reply_that_holds_them_all) {
