@@ -121,12 +121,12 @@ class ClusterRouter final : public Router {
     std::string why;
     ask_in_turn(order, common_->settings.connect_timeout, deadline, [&](const std::shared_ptr<Pool>& pool, Milliseconds patience) {
       auto map = ask(*pool, within(patience, deadline));
-      if (map) {
-        use(*std::move(map));
-      } else {
+      if (!map) {
         why = map.error().describe();
+        return false;
       }
-      return map.has_value();
+      use(*std::move(map));
+      return true;
     });
     const std::scoped_lock lock(mutex_);
     why_ = std::move(why);

@@ -2,7 +2,6 @@
 // posted can be taken back, so that of a deadline and an answer only the first counts. Thread rule: any thread; stop() not from a task.
 #pragma once
 
-#include <compare>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -22,7 +21,7 @@ class Later {
   struct Ticket {
     Deadline::Steady::time_point when;
     std::uint64_t number;  // those of the same time in order
-    friend auto operator<=>(const Ticket&, const Ticket&) noexcept = default;
+    friend bool operator<(const Ticket& a, const Ticket& b) noexcept { return a.when != b.when ? a.when < b.when : a.number < b.number; }
   };
   explicit Later(std::size_t limit) noexcept : limit_(limit) {}
   ~Later() { stop(); }
