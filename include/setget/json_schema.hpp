@@ -41,7 +41,7 @@ struct SchemaLimits {
   std::size_t max_depth = 256;                  // nesting of a document; at most 4096
   std::size_t max_nesting =
       1024;  // subschemas applied within each other: depth times references; at most 4096. Each takes up to 2 KiB of stack
-  std::size_t max_steps = 200'000'000;          // subschemas applied and values compared, per document: about a nanosecond to ten each
+  std::size_t max_steps = 200'000'000;          // subschemas applied, values and members looked at, text by its length; per document
   std::size_t max_errors = 100;                 // violations reported; the report says where there were more
   std::size_t max_pattern_bytes = 65'536;       // of one regular expression
   std::size_t max_pattern_memory = 8u << 20;    // bytes of one compiled regular expression and its automaton

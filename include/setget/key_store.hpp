@@ -390,7 +390,8 @@ class SETGET_API KeyStoreBackend {
   // to this object, or was lost (the master that had the end of the log died before its replica had it), reading begins again at the
   // cursor: `next` may lie before `after`. Go on from `next`. kNotFound: no such cursor. kFailedPrecondition with the field "cursor": it
   // was dropped; with the field "identity": the store's content was replaced since the cursor was opened (see identity()). Open it anew and
-  // copy everything once. An entry whose record is damaged in the store is left out, and logged: nobody could ever pass it.
+  // copy everything once. An entry whose record is damaged is left out, and logged, where the
+  // backend can tell which it is (SQLite); on Redis the call answers kCorrupted until the record is set anew or erased.
   virtual Result<ChangeBatch> changes(const ReadChanges& request) = 0;
   // Moves a cursor forward (never back). Entries that every cursor has passed may be trimmed. Idempotent. kUnavailable also where what was
   // read up to there was lost meanwhile; errors else as changes() has them.
@@ -408,7 +409,7 @@ class SETGET_API KeyStoreBackend {
 
   // Evicts what expired before now - grace; forgets tombstones, claims and marks of what is gone below `floor` (cut to the
   // positions of the cursors by the backend); trims the change log behind all cursors. Bounded by max_steps. What was done
-  // before a deadline ended it stays done. What is damaged is passed over and logged, so that it does not hold up the rest.
+  // before a deadline ended it stays done. What is damaged is passed over (SQLite logs it), so that it does not hold up the rest.
   virtual Result<Reclaimed> reclaim(const Reclaim& request) = 0;
   virtual Result<StoreStats> stats(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 
