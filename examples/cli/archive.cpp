@@ -96,6 +96,7 @@ int run(Context& context, const RunFlags& flags, bool rate_given, bool percent_g
                                   {"first_run", report->first_run},
                                   {"reconciled", report->reconciled},
                                   {"archive_only", report->archive_only},
+                                  {"damaged", report->damaged},
                                   {"position", report->position},
                                   {"bytes", report->bytes},
                                   {"took_ms", report->took.count()},

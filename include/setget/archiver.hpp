@@ -79,6 +79,8 @@ struct ArchiveRunReport {
   std::uint64_t bytes = 0;  // of payloads written
   Milliseconds took{0};
   Milliseconds worked{0};  // of it, reading and writing: both at once count twice
+  // Records of the store that cannot be read, and that the archive did not get; the log tells of them. Verify names them, too.
+  std::uint64_t damaged = 0;
 };
 
 struct Difference {

@@ -96,8 +96,9 @@ struct Change {
 
 struct ChangeBatch {
   std::vector<Change> changes{};
-  Position next = 0;    // commit this when the batch is done
-  bool at_end = false;  // nothing was behind `next` when it was read
+  Position next = 0;          // commit this when the batch is done
+  bool at_end = false;        // nothing was behind `next` when it was read
+  std::uint64_t damaged = 0;  // records of entries before `next` that are left out because they cannot be read
 };
 
 struct CursorInfo {
@@ -172,7 +173,7 @@ struct DamagedItem {
 struct SummaryPage {
   std::vector<Summary> items{};
   std::string next{};                  // cursor; empty at the end
-  std::vector<DamagedItem> damaged{};  // by an archive's scan that was asked for them: ScanArchive::over_damaged
+  std::vector<DamagedItem> damaged{};  // by a scan that was asked for them: over_damaged
 };
 
 // What a range of identities holds that is live at a moment, condensed: two sides that give the same have the same there. Ranges are cut by
@@ -269,6 +270,8 @@ struct ScanRecords {
   std::size_t limit = 500;
   bool with_records = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
+  // A record that is damaged is passed over and told in SummaryPage::damaged; else it ends the scan with kCorrupted.
+  bool over_damaged = false;
 };
 // Which payloads a digest is made of bytes for, and not of what is remembered of them.
 struct DeepSample {
@@ -379,7 +382,7 @@ class SETGET_API KeyStoreBackend {
   virtual Result<std::vector<Lookup>> get(const GetRecords& request) = 0;
   virtual Result<Lookup> get_by_id(const GetById& request) = 0;
   // By (identity_hash, id); stable under concurrent change: what is there throughout is seen exactly once. A page is bounded by what was
-  // looked at and by bytes, too: it may be short or empty and have a `next`.
+  // looked at and by bytes, too: it may be short or empty and have a `next`. A record that is damaged is left out, and logged.
   virtual Result<ListPage> list(const ListRecords& request) = 0;
   // Every record and tombstone of every namespace. A page may be short and have a `next`; it is empty only at the end.
   virtual Result<SummaryPage> scan(const ScanRecords& request) = 0;
@@ -390,8 +393,8 @@ class SETGET_API KeyStoreBackend {
   // to this object, or was lost (the master that had the end of the log died before its replica had it), reading begins again at the
   // cursor: `next` may lie before `after`. Go on from `next`. kNotFound: no such cursor. kFailedPrecondition with the field "cursor": it
   // was dropped; with the field "identity": the store's content was replaced since the cursor was opened (see identity()). Open it anew and
-  // copy everything once. An entry whose record is damaged is left out, and logged, where the
-  // backend can tell which it is (SQLite); on Redis the call answers kCorrupted until the record is set anew or erased.
+  // copy everything once. An entry whose record is damaged is left out, counted in
+  // ChangeBatch::damaged, and logged.
   virtual Result<ChangeBatch> changes(const ReadChanges& request) = 0;
   // Moves a cursor forward (never back). Entries that every cursor has passed may be trimmed. Idempotent. kUnavailable also where what was
   // read up to there was lost meanwhile; errors else as changes() has them.
@@ -409,7 +412,7 @@ class SETGET_API KeyStoreBackend {
 
   // Evicts what expired before now - grace; forgets tombstones, claims and marks of what is gone below `floor` (cut to the
   // positions of the cursors by the backend); trims the change log behind all cursors. Bounded by max_steps. What was done
-  // before a deadline ended it stays done. What is damaged is passed over (SQLite logs it), so that it does not hold up the rest.
+  // before a deadline ended it stays done. What is damaged is passed over and logged, so that it does not hold up the rest.
   virtual Result<Reclaimed> reclaim(const Reclaim& request) = 0;
   virtual Result<StoreStats> stats(Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 

@@ -99,6 +99,7 @@ struct StopReport {
 struct ReapplyReport {
   std::uint64_t considered = 0;
   std::uint64_t changed = 0;
+  std::uint64_t damaged = 0;  // cannot be read, and keep the expiry that they have
 };
 
 class SETGET_API Pipeline {

@@ -235,8 +235,10 @@ class Run {
     if (auto known = expect_everything(); !known) return known;
     detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     const auto read = [this](const std::string& cursor, std::size_t limit) {
-      return turn_.busy_with(
-          [&] { return state_.store().scan({.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()}); });
+      return turn_.busy_with([&] {
+        return state_.store().scan(
+            {.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline(), .over_damaged = true});
+      });
     };
     std::future<Result<SummaryPage>> next;
     do {
@@ -247,6 +249,7 @@ class Run {
       for (const auto& item : page->items) bytes += item.record ? item.record->payload.size() : 0;
       size.saw(page->items.size(), bytes);
       if (!page->next.empty()) next = ahead([&read, from = page->next, limit = size.limit()] { return read(from, limit); });
+      leave_out(page->damaged);
       const auto now = state_.options.clock->now();
       for (auto& item : page->items) {
         Result<void> added;
@@ -269,6 +272,15 @@ class Run {
     return {};
   }
 
+  // One record that cannot be read must not keep all others out of the archive.
+  void leave_out(std::span<const DamagedItem> damaged) {
+    for (const auto& item : damaged) {
+      ++report_.damaged;
+      state_.options.logger->log(LogLevel::kError, "a record of the store is damaged, and the archive does not get it",
+                                 {{"ns", item.ns}, {"id", item.id}, {"reason", item.reason}});
+    }
+  }
+
   Result<ChangeBatch> changes_after(Position position) {
     return turn_.busy_with([&] {
       return state_.store().changes({.cursor = state_.options.cursor,
@@ -286,6 +298,7 @@ class Run {
       auto batch = next.valid() ? next.get() : changes_after(checkpoint_.position);
       if (!batch) return std::move(batch).error();
       if (!batch->at_end) next = ahead([this, from = batch->next] { return changes_after(from); });
+      report_.damaged += batch->damaged;
       const auto now = state_.options.clock->now();
       for (auto& change : batch->changes) {
         Result<void> added;

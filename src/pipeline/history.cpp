@@ -224,7 +224,7 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
   bool more = of != kNoFlows;
   while (more) {
     if (scanning.passed()) return moved;
-    auto page = store().scan({.cursor = begin_cursor, .limit = options.batch, .deadline = deadline});
+    auto page = store().scan({.cursor = begin_cursor, .limit = options.batch, .deadline = deadline, .over_damaged = true});
     if (!page) return std::move(page).error();
     std::vector<BeginHistory> entries;
     for (auto& item : page->items) {

@@ -347,8 +347,9 @@ Result<ReapplyReport> Pipeline::reapply_ttl(Deadline deadline) {
       const std::lock_guard lock(state.mutex);
       if (state.stopping) return Error(ErrorCode::kCancelled, "the pipeline is stopping");
     }
-    auto page = store.scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = deadline});
+    auto page = store.scan({.cursor = cursor, .limit = size.limit(), .with_records = true, .deadline = deadline, .over_damaged = true});
     if (!page) return std::move(page).error();
+    report.damaged += page->damaged.size();
     std::vector<SetExpiry> changes;
     std::size_t bytes = 0;
     for (const auto& item : page->items) {

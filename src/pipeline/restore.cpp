@@ -66,7 +66,7 @@ class Restoration {
     }
     std::vector<Lookup> known;
     if (!names.empty()) {
-      auto found = state_.store().get_by_ids({.names = names, .now = now_, .deadline = turn_.deadline()});
+      auto found = known_in_store(names);
       if (!found) return std::move(found).error();
       known = *std::move(found);
     }
@@ -82,6 +82,25 @@ class Restoration {
     if (auto done = apply_fresh(); !done) return done;
     for (auto& item : page.damaged) pass_over(std::move(item));
     return {};
+  }
+
+  Result<std::vector<Lookup>> known_in_store(std::span<const IdentityName> names) {
+    auto found = state_.store().get_by_ids({.names = names, .now = now_, .deadline = turn_.deadline()});
+    if (found || !detail::is_damage(found.error())) return found;
+    std::vector<Lookup> known;
+    for (const auto& name : names) {
+      auto one = in_store(name);
+      if (!one) return std::move(one).error();
+      known.push_back(*std::move(one));
+    }
+    return known;
+  }
+
+  // A record that is damaged there is there: without `overwrite` it stays, and with it the archive's copy takes its place.
+  Result<Lookup> in_store(const IdentityName& name) {
+    auto found = state_.store().get_by_id({.ns = name.ns, .id = name.id, .now = now_, .deadline = turn_.deadline()});
+    if (found || !detail::is_damage(found.error())) return found;
+    return Lookup{.status = Lookup::Status::kGone, .record = {}};
   }
 
   // The healthy ones are needed most where the store is lost.
@@ -103,9 +122,9 @@ class Restoration {
   }
 
   Result<void> look_at_store() {
-    auto page = state_.store().scan({.cursor = {}, .limit = 1, .deadline = turn_.deadline()});
+    auto page = state_.store().scan({.cursor = {}, .limit = 1, .deadline = turn_.deadline(), .over_damaged = true});
     if (!page) return std::move(page).error();
-    if (!options_.resume) report_.into_empty_store = page->items.empty();
+    if (!options_.resume) report_.into_empty_store = page->items.empty() && page->damaged.empty();
     auto stats = state_.store().stats(turn_.soon());
     if (!stats) return std::move(stats).error();
     // Not below the floor, where the store knows nothing any more; and no stamp twice, also if this goes on where another run stopped.
@@ -304,7 +323,7 @@ class Restoration {
         ++report_.skipped_expired;
         return {};
       }
-      auto known = state_.store().get_by_id({.ns = entry.command.ns, .id = entry.command.id, .now = now_, .deadline = turn_.deadline()});
+      auto known = in_store({.ns = entry.command.ns, .id = entry.command.id});
       if (!known) return std::move(known).error();
       replaced.current = std::move(known->record);
       // What stays may be a tombstone: an erase that came since the beginning wins as a set does.

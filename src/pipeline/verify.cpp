@@ -136,7 +136,8 @@ class Verification {
       return page;
     };
     const auto fetch_store = [&](const std::string& cursor, std::size_t limit) {
-      return until(state_.store().scan({.cursor = from(cursor), .limit = limit, .with_records = false, .deadline = turn_.deadline()}));
+      return until(state_.store().scan(
+          {.cursor = from(cursor), .limit = limit, .with_records = false, .deadline = turn_.deadline(), .over_damaged = true}));
     };
     const auto fetch_archive = [&](const std::string& cursor, std::size_t limit) {
       return until(detail::scan_over_damage(state_.archive(),

@@ -63,13 +63,28 @@ std::int64_t ms(TimePoint time) { return time.time_since_epoch().count(); }
 
 }  // namespace
 
-std::string Dictionaries::bytes_name(std::uint32_t number) const { return shards_.name(part_of(number), fmt::format("d:{}", number)); }
+std::vector<std::string> Dictionaries::bytes_names(std::uint32_t number) const {
+  const auto name = fmt::format("d:{}", number);
+  const auto part = number & (shards_.count() - 1);
+  // Parts are spread evenly over the slots, and masters have ranges of them.
+  const auto other = part ^ (shards_.count() / 2);
+  if (other == part) return {shards_.name(part, name)};
+  return {shards_.name(part, name), shards_.name(other, name)};
+}
 
 Result<std::optional<std::string>> Dictionaries::bytes(std::uint32_t number, Deadline deadline) {
-  auto reply = place_.client().call(RedisCommand("GET").key(bytes_name(number)).idempotent(), deadline);
-  if (!reply) return std::move(reply).error();
-  if (reply->is_nil()) return std::optional<std::string>();
-  return std::optional(reply->take_text());
+  std::vector<RedisCommand> commands;
+  for (const auto& name : bytes_names(number)) commands.push_back(RedisCommand("GET").key(name).idempotent());
+  std::optional<Error> failed;
+  for (auto& reply : place_.client().pipeline(commands, deadline)) {
+    if (!reply) {
+      failed = std::move(reply).error();
+    } else if (!reply->is_nil()) {
+      return std::optional(reply->take_text());
+    }
+  }
+  if (failed) return *std::move(failed);
+  return std::optional<std::string>();
 }
 
 Result<std::vector<std::uint32_t>> Dictionaries::current(std::span<const std::string> families, Deadline deadline) {
@@ -126,8 +141,10 @@ Result<std::optional<std::uint32_t>> Dictionaries::replace(const std::string& fa
     auto numbered = run_script(place_.client(), call, deadline);
     if (!numbered) return std::move(numbered).error();
     made = static_cast<std::uint32_t>(numbered->integer());
-    auto stored = place_.client().call(RedisCommand("SET").key(bytes_name(made)).arg(*bytes).idempotent(), deadline);
-    if (!stored) return std::move(stored).error();
+    for (const auto& name : bytes_names(made)) {
+      auto stored = place_.client().call(RedisCommand("SET").key(name).arg(*bytes).idempotent(), deadline);
+      if (!stored) return std::move(stored).error();
+    }
   }
   Script::Call call(replace_script(), 2);
   call.key(root).key(shards_.name(0, "dg")).arg(family).arg(static_cast<std::int64_t>(expected)).arg(static_cast<std::int64_t>(made));
@@ -176,8 +193,10 @@ Result<bool> Dictionaries::drop(std::uint32_t number, bool unused_too, bool sure
   auto used = uses({&number, 1}, deadline);
   if (!used) return std::move(used).error();
   if (!surely && (used->front().now || (!used->front().ever && !unused_too))) return false;
-  auto gone = place_.client().call(RedisCommand("DEL").key(bytes_name(number)).idempotent(), deadline);
-  if (!gone) return std::move(gone).error();
+  for (const auto& name : bytes_names(number)) {
+    auto gone = place_.client().call(RedisCommand("DEL").key(name).idempotent(), deadline);
+    if (!gone) return std::move(gone).error();
+  }
   std::vector<RedisCommand> commands;
   for (std::uint32_t shard = 0; shard < shards_.count(); ++shard) {
     commands.push_back(RedisCommand("HDEL").key(shards_.name(shard, "u")).arg(static_cast<std::int64_t>(number)).idempotent());

@@ -5,9 +5,10 @@
 //              dictionary; o:NUMBER: the family of one that is not current (not yet, or no longer); a:NUMBER: when it was made
 //   dg   zset  families, by the generation of their last change
 //
-// and in part NUMBER mod parts  d:NUMBER  string, its bytes. In each part u (hash) counts the records of this part that use a dictionary;
-// it changes in the same step as they do. The generation stands in the meta of every part too, and every step that writes a body holds
-// only while its part's meta is what it was: so once all parts have a new generation, nobody can use what it took away any more.
+// and in part NUMBER mod parts  d:NUMBER  string, its bytes; the same once more in the part that is half of all parts further, so that who
+// loses one master of a cluster loses no body that another one holds. In each part u (hash) counts the records of this part that use a
+// dictionary; it changes in the same step as they do. The generation stands in the meta of every part too, and every step that writes a
+// body holds only while its part's meta is what it was: so once all parts have a new generation, nobody can use what it took away any more.
 // Thread rule: any thread.
 #pragma once
 
@@ -28,8 +29,8 @@ class Dictionaries {
  public:
   Dictionaries(Place& place, const Shards& shards) : place_(place), shards_(shards) {}
 
-  std::string bytes_name(std::uint32_t number) const;
-  std::uint32_t part_of(std::uint32_t number) const noexcept { return number & (shards_.count() - 1); }
+  // Where its bytes are: any of these has all of them.
+  std::vector<std::string> bytes_names(std::uint32_t number) const;
   // nullopt: it is not there.
   Result<std::optional<std::string>> bytes(std::uint32_t number, Deadline deadline);
   // The families' current dictionaries; 0 = none.

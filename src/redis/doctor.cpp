@@ -23,7 +23,8 @@ std::vector<std::pair<std::string, RedisCommand>> trials(const StoreReport& stor
   for (const char* verb :
        {"exists", "get", "mget", "del", "unlink", "strlen", "hgetall", "hkeys", "hvals", "hlen", "llen", "lpop", "smembers", "zcard"})
     add(verb);
-  for (const char* verb : {"hget", "hmget", "hexists", "hdel", "rpush", "sadd", "zrem", "zscore", "set", "setnx", "msetnx"}) add(verb, "x");
+  for (const char* verb : {"hget", "hmget", "hexists", "hdel", "rpush", "sadd", "srem", "zrem", "zscore", "set", "setnx", "msetnx"})
+    add(verb, "x");
   for (const char* verb : {"hset", "hsetnx"}) add(verb, "x", "x");
   for (const char* verb : {"getrange", "lrange", "ltrim", "zrange"}) add(verb, 0, 0);
   for (const char* verb : {"zrangebyscore", "zrangebylex", "zrevrangebyscore"}) add(verb, "-", "+");

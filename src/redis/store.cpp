@@ -300,6 +300,10 @@ Error without_dictionary(std::uint32_t number) {
       .at_field(std::string(kDictionary));
 }
 
+Error lost_dictionary(std::uint32_t number) {
+  return Error(ErrorCode::kCorrupted, fmt::format("a record needs dictionary {}, which the store has lost", number));
+}
+
 bool is_without_dictionary(const Error& error) noexcept { return error.code() == ErrorCode::kUnavailable && error.field() == kDictionary; }
 
 Result<Payload> BodyCoder::load(const IdentityPart& identity, Deadline) {

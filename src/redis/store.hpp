@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/complaints.hpp"
 #include "core/scan_cursor.hpp"
 #include "redis/answer_cache.hpp"
 #include "redis/log_walk.hpp"
@@ -79,9 +80,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   // See Database::retrain.
   Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline);
 
-  Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline) override;
-  // Where they need not be of one moment: a few in a reply, because all of them could be more than one may be.
-  Result<std::vector<std::optional<Payload>>> load_in_pieces(std::span<const std::string> names, Deadline deadline);
+  // All of one part are of one moment.
+  Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline);
+  Result<std::vector<std::optional<Payload>>> load_in_pieces(std::span<const std::string> names, Deadline deadline) override;
 
   // Empty: no cache, or the store has not been found yet.
   std::optional<AnswerCache::Counts> cache_counts() const {
@@ -110,6 +111,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<Results> apply_all(const ApplyCommands& request);
   Result<std::vector<Result<bool>>> set_all_expiries(std::span<const SetExpiry> entries, Deadline deadline);
   Result<Results> apply_chunk(std::span<const ApplyEntry* const> entries, const ApplyCommands& request);
+  // Of one step, by what their entries took of late.
+  std::size_t most_commands() const noexcept;
+  void saw(const Overlay& overlay, std::size_t commands) noexcept;
   // `work`(Overlay&, floor) → Result<T>, until what it did is committed in one step; its last value. All that it changes lies in one part.
   template <class Work>
   std::invoke_result_t<Work, Overlay&, Stamp> step(std::span<const std::string> names, bool fresh, Deadline deadline, Work&& work);
@@ -156,15 +160,26 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void forget_answers(std::span<const std::string> names);
   void forget_answers(const ApplyCommands& request);
 
-  Result<Record> record_of(std::string_view ns, const IdentityPart& identity, Deadline deadline);
   static Result<Record> record_from(const Payload& encoded, const IdentityPart& identity);
   Result<Record> record_of(const IdentityPart& identity, Deadline deadline);
+  // `whose`: of each reply, which of the dictionaries.
+  static Result<std::vector<std::optional<Payload>>> found_dictionaries(std::span<Result<Reply>> replies,
+                                                                        std::span<const std::size_t> whose, std::size_t count);
   Result<std::vector<std::optional<Payload>>> load_dictionaries(std::span<const std::uint32_t> numbers, Deadline deadline);
-  static constexpr std::size_t kPieceNames = 16;  // of load_in_pieces()
   Result<std::vector<std::optional<Payload>>> load_together(std::span<const std::string> names, std::size_t most, Deadline deadline);
   // Bytes of entries, 0 where there is none.
   Result<std::vector<std::size_t>> sizes_of(std::span<const std::string> names, Deadline deadline);
-  Result<std::vector<std::optional<Entry>>> decoded_entries(std::span<const std::string> names, Deadline deadline);
+  // Empty: there is none. kCorrupted: it is damaged, which says nothing of the others.
+  using MaybeEntry = Result<std::optional<Entry>>;
+  Result<std::vector<MaybeEntry>> decoded_entries(std::span<const std::string> names, Deadline deadline);
+  // `use`(const std::optional<Entry>&) → Result<T>, of an entry that was read, and once more of what is there now where its dictionary is
+  // not. kCorrupted: it is damaged, or its dictionary is lost (store_bodies.hpp).
+  template <class Use>
+  std::invoke_result_t<Use, const std::optional<Entry>&> with_body(std::string_view name, const MaybeEntry& entry, Deadline deadline,
+                                                                   Use&& use);
+  Result<Lookup> lookup_of(std::string_view name, const MaybeEntry& entry, TimePoint now, Deadline deadline);
+  // Logs it, once for each record.
+  void complain(std::string_view what, std::string_view name, const Error& damage);
   Result<std::vector<Index>> indexes_of(const ListRecords& request);
   bool covers(const std::optional<PlaceView>& after) const;
   Result<void> fill_window(const std::optional<PlaceView>& after, Deadline deadline);
@@ -196,14 +211,14 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Picked>> pick(LogWalk& walk, Position from, std::span<LogPiece> pieces, std::size_t limit);
   struct PickedEntries {
     std::vector<std::size_t> which{};  // of each line: which of the entries
-    std::vector<std::optional<Entry>> entries{};
+    std::vector<MaybeEntry> entries{};
   };
   Result<PickedEntries> entries_of(std::span<const Picked> picked, std::size_t max_bytes, Deadline deadline);
   Result<std::optional<ChangeBatch>> read_changes(const ReadChanges& request, const CursorState& state, Deadline deadline);
   // The content that this object last saw a cursor in; see CursorState::replaced.
   void remember_cursor(std::string_view name, std::uint64_t epoch);
   Result<std::vector<Position>> ends(Deadline deadline);
-  Result<std::optional<Change>> change_of(Position position, const LogLine& line, const std::optional<Entry>& entry, Deadline deadline);
+  Result<std::optional<Change>> change_of(Position position, const LogLine& line, const MaybeEntry& entry, Deadline deadline);
   CursorInfo info_of(std::string_view name, const CursorState& state) const;
   Result<std::vector<std::string>> cursor_names(Deadline deadline);
   // Where a cursor stands in each part; empty if it is dropped or gone.
@@ -220,6 +235,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   };
   Result<std::vector<Expired>> expired_among(std::span<const std::string> names, TimePoint cutoff, Deadline deadline);
   Result<std::size_t> evict_names(std::span<const std::string> names, TimePoint cutoff, Deadline deadline);
+  Result<void> pass_garbage(const std::string& name, const Error& damage, Deadline deadline);
   Result<std::size_t> forget_names(std::span<const std::string> names, std::span<const std::string> scores, Stamp floor, Deadline deadline);
 
   // --- the codec's dictionaries (store_codec.cpp) -----------------------------------------------------------------------------------
@@ -232,8 +248,12 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
 
   const std::shared_ptr<Place> place_;
   const std::unique_ptr<Coder> coder_;
+  setget::detail::Complaints complaints_;  // of names
   // Of late, steps found that their entries were new; then the next one does not read first.
   std::atomic<int> freshness_{8};
+  // What the entries that a command concerns took of late, so that a batch does not read more than fits into memory. At first a guess that
+  // makes small batches.
+  std::atomic<std::size_t> bytes_a_command_{std::size_t{4} << 20};
   std::mutex mutex_;
   std::unique_ptr<Shards> shards_;
   std::atomic<bool> ready_{false};  // shards_ stands

@@ -14,8 +14,9 @@
 namespace setget::inline v0::redis {
 namespace {
 
-constexpr std::size_t kMostEntries = 128;     // of one step
-constexpr std::size_t kMostBytes = 4u << 20;  // of one step: other clients of the server wait for it
+constexpr std::size_t kMostEntries = 128;                   // of one step
+constexpr std::size_t kMostBytes = 4u << 20;                // of one step: other clients of the server wait for it
+constexpr std::size_t kMostLoaded = std::size_t{64} << 20;  // of what is there already, about
 
 std::vector<std::string> names_of(std::span<const ApplyEntry* const> entries) {
   std::vector<std::string> names;
@@ -53,9 +54,12 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
     counts.keys += change.keys;
   }
   for (const auto& effect : overlay.effects()) call.add_effect(effect);
-  if (call.empty()) return Committed::kDone;
-  call.add_counts(counts);
-  call.leave_marker(marker);
+  if (call.empty()) {
+    if (overlay.of_one_moment()) return Committed::kDone;
+  } else {
+    call.add_counts(counts);
+    call.leave_marker(marker);
+  }
   auto reply = run_script(place_->client(), call.call(), deadline);
   if (cache_ != nullptr) {
     for (const auto& [name, row] : overlay.rows()) {
@@ -67,6 +71,16 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
   if (reply->integer() == CommitCall::kOutboxFull) return outbox_full();
   if (call.is_meta(reply->integer())) forget_meta(0);
   return Committed::kConflict;
+}
+
+std::size_t RedisStore::most_commands() const noexcept {
+  return std::clamp(kMostLoaded / bytes_a_command_.load(std::memory_order_relaxed), std::size_t{1}, kMostEntries);
+}
+
+void RedisStore::saw(const Overlay& overlay, std::size_t commands) noexcept {
+  const auto bytes = std::max<std::size_t>(overlay.loaded_bytes() / commands, 1);
+  const auto before = bytes_a_command_.load(std::memory_order_relaxed);
+  bytes_a_command_.store(std::max(bytes, (bytes + before) / 2), std::memory_order_relaxed);
 }
 
 Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* const> entries, const ApplyCommands& request) {
@@ -89,6 +103,7 @@ Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* 
       }
       out.push_back(std::move(applied));
     }
+    saw(overlay, entries.size());
     return out;
   });
 }
@@ -128,7 +143,8 @@ Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyComman
     std::vector<const ApplyEntry*> chunk;
     std::size_t bytes = 0;
     const auto begin = at;
-    while (at < left.size() && chunk.size() < kMostEntries && (chunk.empty() || bytes < kMostBytes)) {
+    const auto most = most_commands();
+    while (at < left.size() && chunk.size() < most && (chunk.empty() || bytes < kMostBytes)) {
       chunk.push_back(&request.entries[left[at++]]);
       bytes += chunk.back()->encoded.size();
     }
@@ -178,8 +194,9 @@ Result<std::vector<Result<bool>>> RedisStore::set_all_expiries(std::span<const S
     return changed;
   }
   std::vector<Result<bool>> results;
-  for (std::size_t at = 0; at < entries.size(); at += kMostEntries) {
-    const auto chunk = entries.subspan(at, std::min(kMostEntries, entries.size() - at));
+  for (std::size_t at = 0; at < entries.size();) {
+    const auto chunk = entries.subspan(at, std::min(most_commands(), entries.size() - at));
+    at += chunk.size();
     std::vector<std::string> names;
     for (const auto& entry : chunk) names.push_back(qualified(entry.ns, entry.id));
     auto changed = step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::vector<Result<bool>>> {
@@ -190,6 +207,7 @@ Result<std::vector<Result<bool>>> RedisStore::set_all_expiries(std::span<const S
         if (!one) return std::move(one).error();
         out.push_back(std::move(one));
       }
+      saw(overlay, chunk.size());
       return out;
     });
     if (!changed) return std::move(changed).error();

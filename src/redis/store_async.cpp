@@ -96,17 +96,23 @@ void RedisStore::go_on(std::shared_ptr<AsyncGet> get) {
 void RedisStore::ask_dictionaries(std::shared_ptr<AsyncGet> get) {
   const Dictionaries dictionaries(*place_, *shards_);
   RedisCommands commands;
-  for (const auto number : get->steps.dictionaries()) commands.add("GET", 2).key(dictionaries.bytes_name(number)).idempotent();
-  const auto deadline = get->deadline;
-  auto submitted = place_->client().submit(std::move(commands), deadline, [get](std::vector<Result<Reply>> replies) mutable {
-    std::vector<std::optional<Payload>> values(replies.size());
-    for (std::size_t i = 0; i < replies.size(); ++i) {
-      if (!replies[i]) return get->done(std::move(replies[i]).error());
-      if (!replies[i]->is_nil()) values[i] = replies[i]->take_payload();
+  std::vector<std::size_t> whose;
+  const auto count = get->steps.dictionaries().size();
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const auto& name : dictionaries.bytes_names(get->steps.dictionaries()[i])) {
+      commands.add("GET", 2).key(name).idempotent();
+      whose.push_back(i);
     }
-    if (auto fed = get->steps.feed_dictionaries(values); !fed) return get->done(std::move(fed).error());
-    go_on(std::move(get));
-  });
+  }
+  const auto deadline = get->deadline;
+  auto submitted = place_->client().submit(std::move(commands), deadline,
+                                           [get, count, whose = std::move(whose)](std::vector<Result<Reply>> replies) mutable {
+                                             auto values = found_dictionaries(replies, whose, count);
+                                             if (!values) return get->done(std::move(values).error());
+                                             if (auto fed = get->steps.feed_dictionaries(*values); !fed)
+                                               return get->done(std::move(fed).error());
+                                             go_on(std::move(get));
+                                           });
   if (!submitted) get->done(std::move(submitted).error());
 }
 

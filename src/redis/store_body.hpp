@@ -28,5 +28,7 @@ class BodyCoder {
 // The dictionary that a body needs is not there: it was replaced after the body was read, or the store has lost it.
 Error without_dictionary(std::uint32_t number);
 bool is_without_dictionary(const Error& error) noexcept;
+// kCorrupted: it will not come back.
+Error lost_dictionary(std::uint32_t number);
 
 }  // namespace setget::inline v0::redis

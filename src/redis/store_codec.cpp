@@ -8,7 +8,7 @@
 
 #include "redis/errors.hpp"
 #include "redis/scan.hpp"
-#include "redis/store.hpp"
+#include "redis/store_bodies.hpp"
 #include "redis/store_commit.hpp"
 #include "redis/store_names.hpp"
 
@@ -22,19 +22,42 @@ constexpr std::size_t kMostSampleBytes = 128u << 10;  // of one record: its firs
 
 using State = IdentitySlot::State;
 bool live(const std::optional<Entry>& entry) { return entry && entry->identity && entry->identity->slot.state == State::kLive; }
+// A sample less.
+bool is_unreadable(const Error& error) { return is_damage(error) || is_without_dictionary(error); }
 
 }  // namespace
+
+// One that is found anywhere is there, whatever became of its other place.
+Result<std::vector<std::optional<Payload>>> RedisStore::found_dictionaries(std::span<Result<Reply>> replies,
+                                                                           std::span<const std::size_t> whose, std::size_t count) {
+  std::vector<std::optional<Payload>> out(count);
+  std::vector<std::optional<Error>> failed(count);
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    auto& reply = replies[i];
+    if (!reply) {
+      failed[whose[i]] = std::move(reply).error();
+    } else if (!reply->is_nil()) {
+      out[whose[i]] = reply->take_payload();
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!out[i] && failed[i]) return *std::move(failed[i]);
+  }
+  return out;
+}
 
 Result<std::vector<std::optional<Payload>>> RedisStore::load_dictionaries(std::span<const std::uint32_t> numbers, Deadline deadline) {
   const Dictionaries dictionaries(*place_, *shards_);
   std::vector<RedisCommand> commands;
-  for (const auto number : numbers) commands.push_back(RedisCommand("GET").key(dictionaries.bytes_name(number)).idempotent());
-  std::vector<std::optional<Payload>> out;
-  for (auto& reply : place_->client().pipeline(commands, deadline)) {
-    if (!reply) return std::move(reply).error();
-    out.push_back(reply->is_nil() ? std::nullopt : std::optional(reply->take_payload()));
+  std::vector<std::size_t> whose;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    for (const auto& name : dictionaries.bytes_names(numbers[i])) {
+      commands.push_back(RedisCommand("GET").key(name).idempotent());
+      whose.push_back(i);
+    }
   }
-  return out;
+  auto replies = place_->client().pipeline(commands, deadline);
+  return found_dictionaries(replies, whose, numbers.size());
 }
 
 // A part of reclaim(): one family's training, and one page of dictionaries that may be of no more use.
@@ -50,8 +73,9 @@ Result<void> RedisStore::tend_dictionaries(Deadline deadline) {
       auto entries = decoded_entries(names, deadline);
       if (!entries) return std::move(entries).error();
       for (const auto& entry : *entries) {
-        if (!live(entry)) continue;
-        auto body = coder_->load(*entry->identity, deadline);
+        if (!entry || !live(*entry)) continue;
+        auto body = coder_->load(*(*entry)->identity, deadline);
+        if (!body && is_unreadable(body.error())) continue;
         if (!body) return std::move(body).error();
         samples.push_back(body->slice(0, std::min(body->size(), kMostSampleBytes)));
         bytes += samples.back().size();
@@ -103,7 +127,7 @@ Result<std::uint64_t> RedisStore::recode(std::uint32_t shard, std::span<const st
     if (deadline.passed()) break;
     auto known = meta(shard, deadline);
     if (!known) return std::move(known).error();
-    auto stored = load_entries(names, deadline);
+    auto stored = load_in_pieces(names, deadline);
     if (!stored) return std::move(stored).error();
     CommitCall call(*shards_, shard);
     call.expect_meta(known->text);
@@ -113,6 +137,7 @@ Result<std::uint64_t> RedisStore::recode(std::uint32_t shard, std::span<const st
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (!(*stored)[i]) continue;
       auto entry = decode_entry(*(*stored)[i], split_qualified(names[i]).bytes);
+      if (!entry && is_damage(entry.error())) continue;
       if (!entry) return std::move(entry).error();
       if (!live(*entry) || !which(*entry->identity)) continue;
       auto& identity = *entry->identity;
@@ -123,9 +148,10 @@ Result<std::uint64_t> RedisStore::recode(std::uint32_t shard, std::span<const st
         again = true;
         break;
       }
-      if (!body && body.error().code() == ErrorCode::kCorrupted) continue;
+      if (!body && is_damage(body.error())) continue;
       if (!body) return std::move(body).error();
       auto command = decode_command(*body);
+      if (!command && is_damage(command.error())) continue;
       if (!command) return std::move(command).error();
       const auto before = dictionary_of(*entry);
       ApplyEntry as_set;
@@ -167,11 +193,12 @@ Result<Retrained> RedisStore::retrain(std::string_view ns, std::string_view acco
       auto entries = decoded_entries(names, deadline);
       if (!entries) return std::move(entries).error();
       for (const auto& entry : *entries) {
-        if (!live(entry)) continue;
-        auto body = coder_->load(*entry->identity, deadline);
-        if (!body && body.error().code() == ErrorCode::kUnavailable) continue;
+        if (!entry || !live(*entry)) continue;
+        auto body = coder_->load(*(*entry)->identity, deadline);
+        if (!body && is_unreadable(body.error())) continue;
         if (!body) return std::move(body).error();
         auto command = decode_command(*body);
+        if (!command && is_damage(command.error())) continue;
         if (!command) return std::move(command).error();
         if (command->account != account || command->flow != flow) continue;
         samples.push_back(body->slice(0, std::min(body->size(), kMostSampleBytes)));

@@ -11,8 +11,9 @@ namespace setget::inline v0::redis {
 namespace {
 
 // ARGV: how many checks, and for each the number of its key, its kind and the bytes; how many commands, and for each the number of its
-// arguments, its name, the number of its key and the arguments. Two are our own. OUTBOX: the key of its counters, the least position, the
-// states. DEALT: a member leaves a sorted set, if its score is still this one.
+// arguments, its name, the number of its key and the arguments. Three are our own. OUTBOX: the key of its counters, the least position, the
+// states. DEALT: a member leaves a sorted set, if its score is still this one. UNLISTED: a member leaves an index, which leaves the set of
+// indexes (the number of its key, the index's name) where it was the last.
 const Script& commit_script() {
   static const Script script(R"lua(
 local at = 0
@@ -54,6 +55,9 @@ for _ = 1, commands do
     end
     redis.call('HSET', meta, 'last', string.format('%.0f', last))
     redis.call('HINCRBY', meta, 'bytes', bytes)
+  elseif name == 'UNLISTED' then
+    redis.call('ZREM', key, ARGV[at + 1])
+    if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[tonumber(ARGV[at + 2])], ARGV[at + 3]) end
   elseif name == 'DEALT' then
     if redis.call('ZSCORE', key, ARGV[at + 1]) == ARGV[at + 2] then redis.call('ZREM', key, ARGV[at + 1]) end
   else
@@ -137,9 +141,13 @@ void CommitCall::add_effect(const SideEffect& effect) {
     case Kind::kOutbox:
       outbox_.push_back(effect.member);
       return;
-    case Kind::kUnlisted:
-      op("ZREM", shards_->name(shard_, "L:" + effect.name), {effect.member});
+    case Kind::kUnlisted: {
+      // An index that has nothing any more is not looked at by any list.
+      const auto [ns, index] = split_qualified(effect.name);
+      const auto indexes = number_of(shards_->name(shard_, "N:" + std::string(ns)));
+      op("UNLISTED", shards_->name(shard_, "L:" + effect.name), {effect.member, std::to_string(indexes), std::string(index)});
       return;
+    }
   }
 }
 

@@ -13,6 +13,7 @@ using setget::detail::put_varint;
 using State = IdentitySlot::State;
 
 constexpr char kEntryFormat = 1;
+constexpr char kNoFormat = 16;  // from here on: a newer version would have to refuse this one at the door, so it is no entry
 
 // The byte behind the format: which parts follow.
 // kOwnKey: the key of this name leads to this very record and nothing else is known of it, so that the key part need not be written.
@@ -262,7 +263,7 @@ std::string encode_entry(const Entry& entry, std::string_view name, WriteMark ma
 Result<Entry> decode_entry(const Payload& bytes, std::string_view name) {
   const auto text = bytes.view();
   if (text.size() < 2) return Error(ErrorCode::kCorrupted, "an entry of less than two bytes").at_position(0);
-  if (text[0] > kEntryFormat) {
+  if (text[0] > kEntryFormat && text[0] < kNoFormat) {
     return Error(ErrorCode::kUnsupported, fmt::format("an entry of format {}; this version reads up to {}", static_cast<int>(text[0]),
                                                       static_cast<int>(kEntryFormat)));
   }

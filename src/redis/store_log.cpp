@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "redis/errors.hpp"
+#include "redis/store_bodies.hpp"
 #include "redis/store_cursors.hpp"
 #include "redis/store_names.hpp"
 
@@ -36,28 +37,29 @@ LogWalk& RedisStore::walk_through(const std::vector<Position>& positions) {
   return walks_.emplace_back(positions);
 }
 
-Result<std::optional<Change>> RedisStore::change_of(Position position, const LogLine& line, const std::optional<Entry>& entry,
-                                                    Deadline deadline) {
-  const auto [ns, id] = split_qualified(line.name);
-  Change change;
-  change.position = position;
-  change.ns = ns;
-  change.id = id;
-  change.version = line.version;
-  change.revision = line.revision;
-  const auto* identity = entry && entry->identity && entry->identity->slot.state != State::kAbsent ? &*entry->identity : nullptr;
-  const bool current = identity != nullptr && identity->slot.version == line.version && identity->slot.revision == line.revision;
-  if (line.tombstone) {
-    if (identity != nullptr && !current) return std::optional<Change>();
-    change.kind = ChangeKind::kTombstone;
-    change.reason = line.reason;
+Result<std::optional<Change>> RedisStore::change_of(Position position, const LogLine& line, const MaybeEntry& entry, Deadline deadline) {
+  return with_body(line.name, entry, deadline, [&](const std::optional<Entry>& there) -> Result<std::optional<Change>> {
+    const auto [ns, id] = split_qualified(line.name);
+    Change change;
+    change.position = position;
+    change.ns = ns;
+    change.id = id;
+    change.version = line.version;
+    change.revision = line.revision;
+    const auto* identity = there && there->identity && there->identity->slot.state != State::kAbsent ? &*there->identity : nullptr;
+    const bool current = identity != nullptr && identity->slot.version == line.version && identity->slot.revision == line.revision;
+    if (line.tombstone) {
+      if (identity != nullptr && !current) return std::optional<Change>();
+      change.kind = ChangeKind::kTombstone;
+      change.reason = line.reason;
+      return std::optional(std::move(change));
+    }
+    if (!current || identity->slot.state != State::kLive) return std::optional<Change>();
+    auto record = record_of(*identity, deadline);
+    if (!record) return std::move(record).error();
+    change.record = *std::move(record);
     return std::optional(std::move(change));
-  }
-  if (!current || identity->slot.state != State::kLive) return std::optional<Change>();
-  auto record = record_of(*identity, deadline);
-  if (!record) return std::move(record).error();
-  change.record = *std::move(record);
-  return std::optional(std::move(change));
+  });
 }
 
 // A piece of one part's log behind a place, with the line before it where one was handed out.
@@ -202,6 +204,13 @@ Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& r
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < read->which.size(); ++i) {
     auto change = change_of(batch.next + 1, (*picked)[i].line, read->entries[read->which[i]], deadline);
+    if (!change && is_damage(change.error())) {
+      // Of a damaged record there is nothing to say, least of all that it was erased; and nobody could pass it if that were an error.
+      complain("a changed record is damaged, and what follows the change log does not get it", (*picked)[i].line.name, change.error());
+      ++batch.damaged;
+      ++batch.next;
+      continue;
+    }
     if (!change) return std::move(change).error();
     if (*change && (*change)->record) {
       const auto size = (*change)->record->payload.size();

@@ -103,7 +103,7 @@ Result<void> LookupSteps::feed_dictionaries(std::span<const std::optional<Payloa
     if (values[i]) {
       coder_.learn(asked[i], values[i]->view());
     } else if (++lost_ == kMostLost) {
-      return Error(ErrorCode::kCorrupted, fmt::format("a record needs dictionary {}, which the store has lost", asked[i]));
+      return lost_dictionary(asked[i]);
     }
   }
   if (++rounds_ == kMostRounds) {

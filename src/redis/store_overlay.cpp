@@ -1,5 +1,7 @@
 #include "redis/store_overlay.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -34,11 +36,19 @@ std::uint32_t Overlay::shard_of(std::string_view qualified_name) const {
   return shards_.of(ns, bytes);
 }
 
+// Nothing is known any more of what it held, so no step can be taken on it; whoever has looked at it can delete it.
+Error Overlay::damaged_entry(std::string_view name, const Error& damage) const {
+  if (damage.code() != ErrorCode::kCorrupted) return damage;
+  const auto [ns, bytes] = split_qualified(name);
+  return Error(ErrorCode::kCorrupted, fmt::format("what Redis has under {} is damaged: {}",
+                                                  entry_name(shards_.head(shards_.of(ns, bytes)), ns, bytes), damage.describe()));
+}
+
 Result<Overlay::Row> Overlay::decode(std::string_view name, std::optional<Payload> bytes) const {
   Row row;
   if (bytes) {
     auto entry = decode_entry(*bytes, split_qualified(name).bytes);
-    if (!entry) return std::move(entry).error();
+    if (!entry) return damaged_entry(name, entry.error());
     row.before = *std::move(entry);
     row.now = row.before;
   }
@@ -48,10 +58,12 @@ Result<Overlay::Row> Overlay::decode(std::string_view name, std::optional<Payloa
 
 Result<void> Overlay::load(const std::vector<std::string>& names) {
   if (names.empty()) return {};
-  auto loaded = source_.load_entries(names, deadline_);
+  auto loaded = source_.load_in_pieces(names, deadline_);
   if (!loaded) return std::move(loaded).error();
   ++readings_;
+  moments_ += (names.size() + EntrySource::kPieceNames - 1) / EntrySource::kPieceNames;
   for (std::size_t i = 0; i < names.size(); ++i) {
+    if ((*loaded)[i]) loaded_bytes_ += (*loaded)[i]->size();
     auto decoded = decode(names[i], std::move((*loaded)[i]));
     if (!decoded) return std::move(decoded).error();
     decoded->read = readings_;
@@ -142,7 +154,7 @@ Result<void> Overlay::see_record_after(std::string_view ns, std::string_view id,
 
 Result<void> Overlay::look_again(const std::vector<std::string>& names) {
   if (names.empty()) return {};
-  const auto again = source_.load_entries(names, deadline_);
+  const auto again = source_.load_in_pieces(names, deadline_);
   if (!again) return again.error();
   ++readings_;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -204,7 +216,11 @@ Result<std::vector<std::string>> Overlay::current_keys(std::string_view ns, std:
 // entry with it, is no danger: what is written is checked against the entry that was read.
 Result<std::optional<Payload>> Overlay::readable_body(const IdentityPart& identity) {
   auto body = coder_.load(identity, deadline_);
-  if (body) return std::optional(*std::move(body));
+  if (body) {
+    const auto command = decode_command(*body);
+    if (!command && command.error().code() == ErrorCode::kCorrupted) return std::optional<Payload>();
+    return std::optional(*std::move(body));
+  }
   if (body.error().code() == ErrorCode::kCorrupted || is_without_dictionary(body.error())) return std::optional<Payload>();
   return std::move(body).error();
 }

@@ -26,8 +26,10 @@ namespace setget::inline v0::redis {
 class EntrySource {
  public:
   virtual ~EntrySource() = default;
-  // One for each qualified name; empty where there is none.
-  virtual Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline) = 0;
+  // One for each qualified name; empty where there is none. Only so many of one part are of one moment: all of them could be more than
+  // fits into a reply.
+  static constexpr std::size_t kPieceNames = 16;
+  virtual Result<std::vector<std::optional<Payload>>> load_in_pieces(std::span<const std::string> names, Deadline deadline) = 0;
 };
 
 // What becomes of indexes and the log beside the entries. `name` is what follows the part's head.
@@ -136,12 +138,16 @@ class Overlay final : public ModelTransaction {
   Result<void> tell_displaced();
   // Entries that were read at different moments do not fit together: the step must read anew.
   bool mixed() const noexcept { return mixed_; }
+  // All that was read is of one moment, so that what was decided on it needs no proof.
+  bool of_one_moment() const noexcept { return moments_ <= 1; }
+  std::size_t loaded_bytes() const noexcept { return loaded_bytes_; }
   // The pending claims that were on the keys of this step.
   const std::set<std::string>& rivals() const noexcept { return rivals_; }
 
  private:
   Result<Row*> row(std::string_view ns, std::string_view bytes);
   Result<void> load(const std::vector<std::string>& names);
+  Error damaged_entry(std::string_view name, const Error& damage) const;
   Result<Row> decode(std::string_view name, std::optional<Payload> bytes) const;
   // A record may only be judged by entries of its keys that are no older than itself: those that were read before it are read once more.
   Result<void> see_keys_after(std::string_view ns, std::string_view id);
@@ -177,6 +183,8 @@ class Overlay final : public ModelTransaction {
   bool doubted_ = false;
   bool mixed_ = false;
   std::uint64_t readings_ = 0;
+  std::uint64_t moments_ = 0;  // at most
+  std::size_t loaded_bytes_ = 0;
   // The pending claims of the step's own command do not count: it is about to make them.
   std::string self_{};
   Stamp self_stamp_ = 0;

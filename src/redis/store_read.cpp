@@ -7,7 +7,7 @@
 #include "core/scan_cursor.hpp"
 #include "redis/errors.hpp"
 #include "redis/scan.hpp"
-#include "redis/store.hpp"
+#include "redis/store_bodies.hpp"
 #include "redis/store_lookup.hpp"
 #include "redis/store_names.hpp"
 
@@ -49,17 +49,30 @@ Result<Record> RedisStore::record_from(const Payload& encoded, const IdentityPar
                                .lost_keys = identity.lost_keys});
 }
 
-Result<std::vector<std::optional<Entry>>> RedisStore::decoded_entries(std::span<const std::string> names, Deadline deadline) {
+Result<std::vector<RedisStore::MaybeEntry>> RedisStore::decoded_entries(std::span<const std::string> names, Deadline deadline) {
   auto loaded = load_in_pieces(names, deadline);
   if (!loaded) return std::move(loaded).error();
-  std::vector<std::optional<Entry>> out(names.size());
+  std::vector<MaybeEntry> out;
+  out.reserve(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (!(*loaded)[i]) continue;
-    auto entry = decode_entry(*(*loaded)[i], split_qualified(names[i]).bytes);
-    if (!entry) return std::move(entry).error();
-    out[i] = *std::move(entry);
+    auto& bytes = (*loaded)[i];
+    if (!bytes) {
+      out.emplace_back(std::nullopt);
+      continue;
+    }
+    auto entry = decode_entry(*bytes, split_qualified(names[i]).bytes);
+    if (!entry && !is_damage(entry.error())) return std::move(entry).error();
+    out.push_back(entry ? MaybeEntry(*std::move(entry)) : MaybeEntry(std::move(entry).error()));
   }
   return out;
+}
+
+void RedisStore::complain(std::string_view what, std::string_view name, const Error& damage) {
+  const auto [ns, id] = split_qualified(name);
+  if (!complaints_.first(key_hash(ns, id))) return;
+  const auto shard = shards_->of(ns, id);
+  place_->logger().log(LogLevel::kError, what,
+                       {{"ns", ns}, {"id", id}, {"redis_key", entry_name(shards_->head(shard), ns, id)}, {"reason", damage.describe()}});
 }
 
 Result<std::vector<Lookup>> RedisStore::get(const GetRecords& request) {
@@ -81,25 +94,25 @@ Result<std::vector<Lookup>> RedisStore::get(const GetRecords& request) {
   return steps.take();
 }
 
-Result<Lookup> RedisStore::get_by_id(const GetById& request) {
-  auto parts = shards(request.deadline);
-  if (!parts) return std::move(parts).error();
-  const auto name = qualified(request.ns, request.id);
-  for (int attempt = 0;; ++attempt) {
-    auto entries = decoded_entries({&name, 1}, request.deadline);
-    if (!entries) return std::move(entries).error();
-    const auto& entry = entries->front();
-    if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) return Lookup();
-    const auto& slot = entry->identity->slot;
-    if (slot.state != State::kLive || (slot.expires_at && *slot.expires_at <= request.now)) {
+Result<Lookup> RedisStore::lookup_of(std::string_view name, const MaybeEntry& entry, TimePoint now, Deadline deadline) {
+  return with_body(name, entry, deadline, [&](const std::optional<Entry>& there) -> Result<Lookup> {
+    if (!there || !there->identity || there->identity->slot.state == State::kAbsent) return Lookup();
+    const auto& slot = there->identity->slot;
+    if (slot.state != State::kLive || (slot.expires_at && *slot.expires_at <= now)) {
       return Lookup{.status = Lookup::Status::kGone, .record = {}};
     }
-    auto record = record_of(*entry->identity, request.deadline);
-    // Its dictionary may have been replaced between the two reads.
-    if (!record && record.error().code() == ErrorCode::kUnavailable && attempt < 2) continue;
+    auto record = record_of(*there->identity, deadline);
     if (!record) return std::move(record).error();
     return Lookup{.status = Lookup::Status::kFound, .record = *std::move(record)};
-  }
+  });
+}
+
+Result<Lookup> RedisStore::get_by_id(const GetById& request) {
+  if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
+  const auto name = qualified(request.ns, request.id);
+  auto entries = decoded_entries({&name, 1}, request.deadline);
+  if (!entries) return std::move(entries).error();
+  return lookup_of(name, entries->front(), request.now, request.deadline);
 }
 
 Result<std::vector<Lookup>> RedisStore::get_by_ids(const GetByIds& request) {
@@ -109,23 +122,12 @@ Result<std::vector<Lookup>> RedisStore::get_by_ids(const GetByIds& request) {
   for (const auto& name : request.names) names.push_back(qualified(name.ns, name.id));
   auto entries = decoded_entries(names, request.deadline);
   if (!entries) return std::move(entries).error();
-  std::vector<Lookup> out(names.size());
+  std::vector<Lookup> out;
+  out.reserve(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto& entry = (*entries)[i];
-    if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) continue;
-    const auto& slot = entry->identity->slot;
-    out[i].status = Lookup::Status::kGone;
-    if (slot.state != State::kLive || (slot.expires_at && *slot.expires_at <= request.now)) continue;
-    auto record = record_of(*entry->identity, request.deadline);
-    if (record) {
-      out[i] = {.status = Lookup::Status::kFound, .record = *std::move(record)};
-      continue;
-    }
-    if (record.error().code() != ErrorCode::kUnavailable) return std::move(record).error();
-    // Its dictionary was replaced between the two reads.
-    auto again = get_by_id({.ns = request.names[i].ns, .id = request.names[i].id, .now = request.now, .deadline = request.deadline});
-    if (!again) return std::move(again).error();
-    out[i] = *std::move(again);
+    auto lookup = lookup_of(names[i], (*entries)[i], request.now, request.deadline);
+    if (!lookup) return std::move(lookup).error();
+    out.push_back(*std::move(lookup));
   }
   return out;
 }
@@ -201,15 +203,25 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
     for (std::size_t i = 0; i < names.size(); ++i) {
       const auto id = split_qualified(names[i]).bytes;
       page.next = encode_scan_cursor(identity_hash(request.ns, id), request.ns, id);
-      const auto& entry = (*entries)[i];
-      // What an index says is older than the entry: the record may have gone to another account or flow since.
-      if (!live(entry) || !entry->identity->index || !concerns(request, *entry->identity->index)) continue;
-      const auto& slot = entry->identity->slot;
-      if (slot.expires_at && *slot.expires_at <= request.now) continue;
-      auto record = record_of(*entry->identity, request.deadline);
+      auto record =
+          with_body(names[i], (*entries)[i], request.deadline, [&](const std::optional<Entry>& entry) -> Result<std::optional<Record>> {
+            // What an index says is older than the entry: the record may have gone to another account or flow since.
+            if (!live(entry) || !entry->identity->index || !concerns(request, *entry->identity->index)) return std::optional<Record>();
+            const auto& slot = entry->identity->slot;
+            if (slot.expires_at && *slot.expires_at <= request.now) return std::optional<Record>();
+            auto found = record_of(*entry->identity, request.deadline);
+            if (!found) return std::move(found).error();
+            if (!request.owner.empty() && found->owner != request.owner) return std::optional<Record>();
+            return std::optional(*std::move(found));
+          });
+      if (!record && is_damage(record.error())) {
+        // The others of the list are as good as before.
+        complain("a record is damaged, and lists are without it", names[i], record.error());
+        continue;
+      }
       if (!record) return std::move(record).error();
-      if (!request.owner.empty() && record->owner != request.owner) continue;
-      page.records.push_back(*std::move(record));
+      if (!*record) continue;
+      page.records.push_back(**std::move(record));
       if (page.records.size() == request.limit) return page;
     }
     if (!more) {
@@ -265,24 +277,37 @@ Result<SummaryPage> RedisStore::scan(const ScanRecords& request) {
       window_from_ = cursor.value_or(setget::detail::ScanCursor());
     }
     auto at = after ? window_.behind(*after) : 0;
-    while (at < window_.size() && page.items.size() < request.limit) {
+    const auto full = [&] { return page.items.size() + page.damaged.size() >= request.limit; };
+    while (at < window_.size() && !full()) {
       const auto end = std::min(window_.size(), at + request.limit);
       std::vector<std::string> names;
       for (auto one = at; one != end; ++one) names.push_back(qualified(window_.at(one).ns, window_.at(one).id));
       auto entries = decoded_entries(names, request.deadline);
       if (!entries) return std::move(entries).error();
-      for (std::size_t i = 0; i < names.size() && page.items.size() < request.limit; ++i, ++at) {
+      for (std::size_t i = 0; i < names.size() && !full(); ++i, ++at) {
         const auto place = window_.at(at);
         cursor = {.hash = place.hash, .ns = std::string(place.ns), .id = std::string(place.id)};
-        const auto& entry = (*entries)[i];
-        if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) continue;
-        auto summary = summary_of(place, *entry->identity, request);
+        auto summary =
+            with_body(names[i], (*entries)[i], request.deadline, [&](const std::optional<Entry>& entry) -> Result<std::optional<Summary>> {
+              if (!entry || !entry->identity || entry->identity->slot.state == State::kAbsent) return std::optional<Summary>();
+              auto line = summary_of(place, *entry->identity, request);
+              if (!line) return std::move(line).error();
+              return std::optional(*std::move(line));
+            });
+        if (!summary && is_damage(summary.error()) && request.over_damaged) {
+          page.damaged.push_back({.hash = place.hash,
+                                  .ns = std::string(place.ns),
+                                  .id = std::string(place.id),
+                                  .name = {},
+                                  .reason = std::string(summary.error().message())});
+          continue;
+        }
         if (!summary) return std::move(summary).error();
-        page.items.push_back(*std::move(summary));
+        if (*summary) page.items.push_back(**std::move(summary));
       }
     }
     if (at == window_.size() && !window_.left_some()) return page;
-    if (page.items.size() == request.limit) {
+    if (full()) {
       page.next = encode_scan_cursor(cursor->hash, cursor->ns, cursor->id);
       return page;
     }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "redis/queue.hpp"
+#include "redis/store_bodies.hpp"
 #include "redis/store_names.hpp"
 #include "redis/store_phases.hpp"
 #include "redis/store_step.hpp"
@@ -15,6 +16,7 @@
 namespace setget::inline v0::redis {
 namespace {
 
+constexpr std::string_view kStays = "a record that has expired, or may have, is damaged and stays";
 constexpr std::size_t kChunk = 128;
 constexpr std::int64_t kHeadBytes = 160;                    // more than heads have, but for many lost keys
 constexpr std::size_t kEvictBytes = std::size_t{32} << 20;  // of entries that are evicted at once
@@ -82,9 +84,13 @@ Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, 
   if (shards_->count() > 1) {
     auto gone = Phases(*this, deadline).evict(names, cutoff);
     forget_answers(names);
-    for (auto& one : gone) {
-      if (!one) return std::move(one).error();
-      evicted += *one ? 1 : 0;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (!gone[i] && is_damage(gone[i].error())) {
+        complain(kStays, names[i], gone[i].error());
+        continue;
+      }
+      if (!gone[i]) return std::move(gone[i]).error();
+      evicted += *gone[i] ? 1 : 0;
     }
     return evicted;
   }
@@ -104,7 +110,18 @@ Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, 
     }
     return count;
   });
-  return done;
+  if (done || !is_damage(done.error())) return done;
+  // One of them, or one of its keys, is damaged: it must not hold up the others.
+  if (names.size() == 1) {
+    complain(kStays, names[0], done.error());
+    return evicted;
+  }
+  for (const auto& name : names) {
+    auto alone = evict_names({&name, 1}, cutoff, deadline);
+    if (!alone) return alone;
+    evicted += *alone;
+  }
+  return evicted;
 }
 
 Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names, std::span<const std::string> scores, Stamp floor,
@@ -113,13 +130,17 @@ Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names,
   if (shards_->count() > 1) {
     auto gone = Phases(*this, deadline).forget(names, scores, floor);
     forget_answers(names);
-    for (auto& one : gone) {
-      if (!one) return std::move(one).error();
-      forgotten += *one ? 1 : 0;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (!gone[i] && is_damage(gone[i].error())) {
+        if (auto passed = pass_garbage(names[i], gone[i].error(), deadline); !passed) return std::move(passed).error();
+        continue;
+      }
+      if (!gone[i]) return std::move(gone[i]).error();
+      forgotten += *gone[i] ? 1 : 0;
     }
     return forgotten;
   }
-  return step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::size_t> {
+  auto done = step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::size_t> {
     std::size_t count = 0;
     for (std::size_t i = 0; i < names.size(); ++i) {
       const auto [ns, bytes] = split_qualified(names[i]);
@@ -129,6 +150,26 @@ Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names,
     }
     return count;
   });
+  if (done || !is_damage(done.error())) return done;
+  if (names.size() == 1) {
+    if (auto passed = pass_garbage(names[0], done.error(), deadline); !passed) return std::move(passed).error();
+    return forgotten;
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto alone = forget_names(names.subspan(i, 1), scores.subspan(i, 1), floor, deadline);
+    if (!alone) return alone;
+    forgotten += *alone;
+  }
+  return forgotten;
+}
+
+// What is damaged is forgotten by nobody, and must not stand before all others that can be.
+Result<void> RedisStore::pass_garbage(const std::string& name, const Error& damage, Deadline deadline) {
+  complain("what could be forgotten is damaged and stays", name, damage);
+  const auto [ns, bytes] = split_qualified(name);
+  auto gone = place_->client().call(RedisCommand("ZREM").key(shards_->name(shards_->of(ns, bytes), "g")).arg(name).idempotent(), deadline);
+  if (!gone) return std::move(gone).error();
+  return {};
 }
 
 // Without what they hold, each once, in their order.
@@ -158,11 +199,15 @@ Result<std::vector<RedisStore::Expired>> RedisStore::expired_among(std::span<con
     // A head that is longer than that is read whole.
     if (!identity) {
       auto entry = decoded_entries({&wanted[i], 1}, deadline);
-      // What is damaged stays: it must not hold up what is not.
-      if (!entry && entry.error().code() == ErrorCode::kCorrupted) continue;
       if (!entry) return std::move(entry).error();
-      if (!entry->front()) continue;
-      identity = std::move(entry->front()->identity);
+      auto& there = entry->front();
+      if (!there) {
+        // What is damaged stays: it must not hold up what is not.
+        complain(kStays, wanted[i], there.error());
+        continue;
+      }
+      if (!*there) continue;
+      identity = std::move((*there)->identity);
     }
     if (!*identity || (*identity)->slot.state != IdentitySlot::State::kLive) continue;
     const auto& expires_at = (*identity)->slot.expires_at;
@@ -297,7 +342,8 @@ Result<void> RedisStore::forget_gone(const Reclaim& request, std::uint32_t shard
   auto known = meta(shard, deadline);
   if (!known) return std::move(known).error();
   while (done.steps < request.max_steps) {
-    const auto count = std::min(kChunk, request.max_steps - done.steps);
+    // What has been set anew is read with its body.
+    const auto count = std::min({kChunk, most_commands(), request.max_steps - done.steps});
     auto noted = place_->client().call(RedisCommand("ZRANGEBYSCORE")
                                            .key(shards_->name(shard, "g"))
                                            .arg("-inf")

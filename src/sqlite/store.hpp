@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/complaints.hpp"
 #include "sqlite/engine.hpp"
 #include "sqlite/outbox.hpp"
 #include "sqlite/store_damage.hpp"
@@ -44,7 +45,7 @@ class SqliteStore final : public KeyStoreBackend, public FusedStore {
   OutboxLimit outbox_limit() const;
 
   std::shared_ptr<Engine> engine_;
-  Complaints complaints_;
+  detail::Complaints complaints_;  // of rows
 };
 
 // The lowest position that a cursor which still counts has confirmed; empty without cursors.

@@ -197,6 +197,7 @@ Result<ChangeBatch> SqliteStore::changes(const ReadChanges& request) {
         } catch (const SqlError& failed) {
           if (!is_damage(failed.error())) throw;
           damaged.push_back(entry->row);
+          ++batch.damaged;
         }
         if (change && change->record) {
           const auto size = change->record->payload.size();
@@ -215,7 +216,7 @@ Result<ChangeBatch> SqliteStore::changes(const ReadChanges& request) {
     return batch;
   });
   for (const auto row : damaged) {
-    if (complaints_.first(row)) {
+    if (complaints_.first(static_cast<std::uint64_t>(row))) {
       engine_->log(LogLevel::kError,
                    "a changed record is damaged, and what follows the change log does not get it: 'setget doctor' names it",
                    {{"cursor", request.cursor}, {"row", std::to_string(row)}});

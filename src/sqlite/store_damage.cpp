@@ -10,8 +10,6 @@ namespace setget::inline v0::sqlite {
 
 namespace {
 
-constexpr std::size_t kMostComplaints = 4096;  // remembered; beyond it they are repeated
-
 bool is_of(const std::optional<IdentRow>& ident, std::int64_t row) {
   return ident && ident->slot.state == IdentitySlot::State::kLive && row_of(ident->slot) == row;
 }
@@ -76,12 +74,6 @@ Payload remade_body(Connection& db, std::string_view ns, std::string_view id, st
   command.id = id;
   command.keys = KeyList(std::span<const std::string>(keys));
   return encode_command(command);
-}
-
-bool Complaints::first(std::int64_t row) {
-  const std::lock_guard lock(mutex_);
-  if (rows_.size() >= kMostComplaints) rows_.clear();
-  return rows_.insert(row).second;
 }
 
 }  // namespace setget::inline v0::sqlite

@@ -3,11 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
 #include "sqlite/sqlite3.hpp"
 
@@ -29,15 +27,5 @@ std::optional<std::string> holder_of_damaged(Connection& db, std::string_view ns
 
 // Stands for the damaged body of a live record: with its keys, as far as the body or a walk over the table of keys can tell.
 Payload remade_body(Connection& db, std::string_view ns, std::string_view id, std::int64_t row);
-
-// Which records were complained about: each once, however often it is met. Thread rule: any thread.
-class Complaints {
- public:
-  bool first(std::int64_t row);
-
- private:
-  std::mutex mutex_;
-  std::unordered_set<std::int64_t> rows_;
-};
 
 }  // namespace setget::inline v0::sqlite

@@ -3,6 +3,7 @@
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
 #include "sqlite/store.hpp"
+#include "sqlite/store_damage.hpp"
 #include "sqlite/store_txn.hpp"
 
 namespace setget::inline v0::sqlite {
@@ -127,6 +128,36 @@ Result<Lookup> SqliteStore::get_by_id(const GetById& request) {
   });
 }
 
+namespace {
+
+// The line of an identity's row (h, nsid, row, more); empty where it is only remembered. Throws where it is damaged.
+std::optional<Summary> summary_of(Connection& db, Query& row, bool with_record, PageLimit& limit) {
+  const auto ident = decode_ident(row_column(row, 2), row.blob(3));
+  if (ident.slot.state == State::kAbsent) return std::nullopt;
+  const auto name = split_qualified(row.blob(1));
+  Summary item;
+  item.hash = row.number(0);
+  item.ns = name.ns;
+  item.id = name.name;
+  item.tombstone = ident.slot.state == State::kTombstone;
+  item.reason = ident.slot.reason;
+  item.version = ident.slot.version;
+  item.revision = ident.slot.revision;
+  if (item.tombstone) return item;
+  item.expires_at = ident.slot.expires_at;
+  item.stamp = ident.slot.stamp;
+  item.ttl_rule = ident.slot.ttl_rule;
+  auto record = record_of(body_of(db, row_of(ident.slot)), meta_of(ident));
+  limit.count_bytes(record.payload.size());
+  item.account = record.account;
+  item.flow = record.flow;
+  item.content = content_digest(record);
+  if (with_record) item.record = std::move(record);
+  return item;
+}
+
+}  // namespace
+
 Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
   if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
   detail::ScanCursor after;
@@ -141,40 +172,30 @@ Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
     auto row = db.query("SELECT h, nsid, row, more FROM ident WHERE (h, nsid) > (?1, ?2) ORDER BY h, nsid");
     row.with(request.cursor.empty() ? std::int64_t{-1} : hash_column(after.hash), start);
     PageLimit limit(request.deadline);
+    std::size_t found = 0;
     bool more = true;
     while (more && row.step()) {
       limit.count_row();
-      const auto ident = decode_ident(row_column(row, 2), row.blob(3));
-      if (ident.slot.state == State::kAbsent) {
-        if (limit.late() && page.items.empty()) return Error(ErrorCode::kDeadlineExceeded, "nothing to scan was found before the deadline");
-        continue;
-      }
       const auto name = split_qualified(row.blob(1));
-      Summary item;
-      item.hash = row.number(0);
-      item.ns = name.ns;
-      item.id = name.name;
-      item.tombstone = ident.slot.state == State::kTombstone;
-      item.reason = ident.slot.reason;
-      item.version = ident.slot.version;
-      item.revision = ident.slot.revision;
-      if (!item.tombstone) {
-        item.expires_at = ident.slot.expires_at;
-        item.stamp = ident.slot.stamp;
-        item.ttl_rule = ident.slot.ttl_rule;
-        auto record = record_of(body_of(db, row_of(ident.slot)), meta_of(ident));
-        limit.count_bytes(record.payload.size());
-        item.account = record.account;
-        item.flow = record.flow;
-        item.content = content_digest(record);
-        if (request.with_records) item.record = std::move(record);
+      const auto hash = row.number(0);
+      std::optional<Summary> item;
+      try {
+        item = summary_of(db, row, request.with_records, limit);
+        if (!item) {
+          if (limit.late() && found == 0) return Error(ErrorCode::kDeadlineExceeded, "nothing to scan was found before the deadline");
+          continue;
+        }
+      } catch (const SqlError& failed) {
+        if (!request.over_damaged || !is_damage(failed.error())) throw;
+        page.damaged.push_back({.hash = hash,
+                                .ns = std::string(name.ns),
+                                .id = std::string(name.name),
+                                .name = {},
+                                .reason = std::string(failed.error().message())});
       }
-      page.items.push_back(std::move(item));
-      more = page.items.size() < request.limit && !limit.reached();
-    }
-    if (!more) {
-      const auto& last = page.items.back();
-      page.next = detail::encode_scan_cursor(last.hash, last.ns, last.id);
+      more = ++found < request.limit && !limit.reached();
+      if (!more) page.next = detail::encode_scan_cursor(hash, name.ns, name.name);
+      if (item) page.items.push_back(*std::move(item));
     }
     return page;
   });
@@ -211,7 +232,9 @@ Result<ListPage> SqliteStore::list(const ListRecords& request) {
     if (!cursor) return std::move(cursor).error();
     after = std::move(*cursor);
   }
-  return engine_->read([&](Connection& db) -> Result<ListPage> {
+  std::vector<std::int64_t> damaged;
+  auto answer = engine_->read([&](Connection& db) -> Result<ListPage> {
+    damaged.clear();
     const auto hash = request.cursor.empty() ? std::int64_t{-1} : hash_column(after.hash);
     // By the index that fits; the conditions that it does not cover are tested here, so that rows which do not pass count.
     auto row = list_rows(db, request);
@@ -225,11 +248,17 @@ Result<ListPage> SqliteStore::list(const ListRecords& request) {
     while (more && row.step()) {
       limit.count_row();
       if (passes(3, request.account) && passes(4, request.flow) && passes(5, request.owner)) {
-        const auto ident = find_ident(db, request.ns, row.blob(1));
-        if (!ident || ident->slot.state != State::kLive) throw_damaged("a listing of a record that is not there");
-        if (!ident->slot.expires_at || *ident->slot.expires_at > request.now) {
-          page.records.push_back(record_of(body_of(db, row.integer(2)), meta_of(*ident)));
-          limit.count_bytes(page.records.back().payload.size());
+        try {
+          const auto ident = find_ident(db, request.ns, row.blob(1));
+          if (!ident || ident->slot.state != State::kLive) throw_damaged("a listing of a record that is not there");
+          if (!ident->slot.expires_at || *ident->slot.expires_at > request.now) {
+            page.records.push_back(record_of(body_of(db, row.integer(2)), meta_of(*ident)));
+            limit.count_bytes(page.records.back().payload.size());
+          }
+        } catch (const SqlError& failed) {
+          // The others of the list are as good as before.
+          if (!is_damage(failed.error())) throw;
+          damaged.push_back(row.integer(2));
         }
       }
       more = page.records.size() < request.limit && !limit.reached();
@@ -237,6 +266,13 @@ Result<ListPage> SqliteStore::list(const ListRecords& request) {
     }
     return page;
   });
+  for (const auto row : damaged) {
+    if (complaints_.first(static_cast<std::uint64_t>(row))) {
+      engine_->log(LogLevel::kError, "a record is damaged, and lists are without it: 'setget doctor' names it",
+                   {{"namespace", request.ns}, {"row", std::to_string(row)}});
+    }
+  }
+  return answer;
 }
 
 }  // namespace setget::inline v0::sqlite

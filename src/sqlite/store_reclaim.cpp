@@ -186,7 +186,7 @@ Result<Reclaimed> SqliteStore::reclaim(const Reclaim& request) {
         request.deadline);
     if (!done) return std::move(done).error();
     for (const auto row : damaged) {
-      if (complaints_.first(row)) {
+      if (complaints_.first(static_cast<std::uint64_t>(row))) {
         engine_->log(LogLevel::kError, "a record that has expired is damaged and stays in the file: 'setget doctor' tells what to do",
                      {{"row", std::to_string(row)}});
       }

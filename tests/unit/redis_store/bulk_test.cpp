@@ -116,6 +116,64 @@ TEST_P(RedisBulk, Large_records_are_evicted_and_listed_a_few_at_a_time) {
   EXPECT_EQ(expired, GetParam() == 1 ? 110u : 220u);
 }
 
+TEST_P(RedisBulk, Large_records_are_replaced_and_given_other_ends_a_few_at_a_time) {
+  auto store = open("?max_reply=3000000");
+  fill(*store, 60, 100'000);
+  std::vector<ApplyEntry> again;
+  for (int n = 0; n < 60; ++n) again.push_back(entry("r" + std::to_string(n), std::string(1'000, 'z')));
+  std::vector<ApplyEntry> back;
+  for (int n = 0; n < 60; ++n) back.push_back(entry("r" + std::to_string(n), std::string(100'000, 'y')));
+  for (const auto* batch : {&again, &back}) {
+    const auto applied = store->apply({.entries = *batch, .now = now_});
+    ASSERT_TRUE(applied) << applied.error().describe();
+    for (const auto& one : *applied) {
+      ASSERT_TRUE(one) << one.error().describe();
+      EXPECT_EQ(one->outcome, Outcome::kApplied);
+    }
+  }
+  // What has been done already is found out by reading alone, in as many replies.
+  const auto repeated = store->apply({.entries = back, .now = now_});
+  ASSERT_TRUE(repeated) << repeated.error().describe();
+  for (const auto& one : *repeated) {
+    ASSERT_TRUE(one) << one.error().describe();
+    EXPECT_EQ(one->outcome, Outcome::kDuplicate);
+  }
+  std::vector<SetExpiry> ends;
+  for (const auto& one : back) {
+    ends.push_back({.id = one.command.id, .version = one.stamp, .revision = 0, .expires_at = now_ + Milliseconds(60'000), .now = now_});
+  }
+  const auto changed = store->set_expiry(ends, Deadline::in(Milliseconds(30'000)));
+  ASSERT_TRUE(changed) << changed.error().describe();
+  for (const auto& one : *changed) EXPECT_TRUE(one.value());
+}
+
+TEST_P(RedisBulk, An_index_that_holds_nothing_any_more_is_forgotten) {
+  auto store = open();
+  const auto indexes = [&] {
+    return eval("local n = 0 for _, key in ipairs(redis.call('KEYS', 'app:*:N:*')) do n = n + redis.call('SCARD', key) end return n");
+  };
+  for (const std::string account : {"acme", "globex"}) {
+    auto one = entry("of-" + account, "{}");
+    one.command.account = account;
+    one.encoded = encode_command(one.command);
+    one.listed = true;
+    apply(*store, one);
+  }
+  EXPECT_EQ(indexes(), "2");
+  Command command;
+  command.kind = CommandKind::kErase;
+  command.id = "of-acme";
+  ApplyEntry erase{.command = command, .encoded = encode_command(command), .stamp = stamp_at(now_) + ++stamps_};
+  apply(*store, erase);
+  EXPECT_EQ(indexes(), "1");
+  EXPECT_EQ(store->list({.account = {}, .flow = "orders", .now = now_, .limit = 10}).value().records.size(), 1u);
+  auto back = entry("of-acme", "{}");
+  back.listed = true;
+  apply(*store, back);
+  EXPECT_EQ(indexes(), "2");
+  EXPECT_EQ(store->list({.account = {}, .flow = "orders", .now = now_, .limit = 10}).value().records.size(), 2u);
+}
+
 TEST_P(RedisBulk, A_record_that_is_set_again_and_again_waits_once_for_its_end) {
   auto store = open();
   const auto waiting = [&] {

@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include <setget/archiver.hpp>
+#include <setget/memory.hpp>
 #include <setget/model.hpp>
 #include <setget/sqlite.hpp>
 #include <setget/testing/clock.hpp>
@@ -223,12 +225,88 @@ TEST_F(SqliteDamagedRow, of_a_record_is_passed_by_whoever_follows_the_change_log
     ASSERT_EQ(batch->changes.size(), 2u);
     EXPECT_EQ(batch->changes[0].id, "a");
     EXPECT_EQ(batch->changes[1].id, "c");
+    EXPECT_EQ(batch->damaged, 1u);
     EXPECT_TRUE(
         std::none_of(batch->changes.begin(), batch->changes.end(), [](const Change& c) { return c.kind == ChangeKind::kTombstone; }));
     EXPECT_TRUE(batch->at_end);
     EXPECT_TRUE(store_.backend()->commit_cursor(cursor, batch->next));
   }
   EXPECT_EQ(logger_->count("damaged"), 1) << "once, however many follow";
+}
+
+TEST_F(SqliteDamagedRow, of_a_record_is_left_out_of_lists_and_scans_that_ask_for_it) {
+  const auto listed = [&](const std::string& id, std::uint64_t n) {
+    auto made = entry(CommandKind::kSet, id, {"k/" + id}, "payload-" + id, stamp(n));
+    made.listed = true;
+    ASSERT_EQ(store_.apply(made, clock_->now()).value().outcome, Outcome::kApplied);
+  };
+  for (const std::string id : {"a", "b", "c"}) listed(id, id == "a" ? 1 : id == "b" ? 2 : 3);
+  damage_record("payload-b", true);
+  for (int n = 0; n < 2; ++n) {
+    const auto page = store_.backend()->list({.now = clock_->now(), .limit = 10});
+    ASSERT_TRUE(page) << page.error().describe();
+    ASSERT_EQ(page->records.size(), 2u);
+    EXPECT_TRUE(std::none_of(page->records.begin(), page->records.end(), [](const Record& record) { return record.id == "b"; }));
+  }
+  EXPECT_EQ(logger_->count("damaged"), 1);
+  EXPECT_EQ(store_.backend()->scan({.cursor = {}}).error().code(), ErrorCode::kCorrupted);
+  std::vector<std::string> found;
+  std::vector<std::string> damaged;
+  std::string cursor;
+  do {
+    const auto page = store_.backend()->scan({.cursor = cursor, .limit = 1, .over_damaged = true});
+    ASSERT_TRUE(page) << page.error().describe();
+    for (const auto& item : page->items) found.push_back(item.id);
+    for (const auto& item : page->damaged) damaged.push_back(item.id);
+    cursor = page->next;
+  } while (!cursor.empty());
+  std::sort(found.begin(), found.end());
+  EXPECT_EQ(found, (std::vector<std::string>{"a", "c"}));
+  EXPECT_EQ(damaged, (std::vector<std::string>{"b"}));
+}
+
+TEST_F(SqliteDamagedRow, of_a_record_keeps_no_other_out_of_the_archive_and_a_restore_mends_it) {
+  const auto policy = std::make_shared<TtlPolicy>(Flows{});
+  const auto archive = memory::open().value().archive();
+  const auto make_archiver = [&](std::shared_ptr<ArchiveBackend> into, const std::string& cursor) {
+    ArchiverOptions options;
+    options.cursor = cursor;
+    options.key_store = store_;
+    options.archive = std::move(into);
+    options.policy = policy;
+    options.clock = clock_;
+    return Archiver::create(std::move(options)).value();
+  };
+  const auto archiver = make_archiver(archive, "archiver");
+  set("a", "k/a", "payload-a", 1);
+  set("bad", "k/bad", "payload-bad", 2);
+  set("c", "k/c", "payload-c", 3);
+  ASSERT_EQ(archiver->run().value().written, 3u);
+  damage_record("payload-bad", true);
+
+  // A first copy of a store that is damaged already: all but that one.
+  const auto late = memory::open().value().archive();
+  auto report = make_archiver(late, "late")->run();
+  ASSERT_TRUE(report) << report.error().describe();
+  EXPECT_EQ(report->written, 2u);
+  EXPECT_EQ(report->damaged, 1u);
+  EXPECT_EQ(logger_->count("damaged"), 0) << "the archiver has a log of its own";
+
+  const auto differences = archiver->verify();
+  ASSERT_TRUE(differences) << differences.error().describe();
+  ASSERT_EQ(differences->differences.size(), 1u);
+  EXPECT_EQ(differences->differences[0].id, "bad");
+  EXPECT_EQ(differences->differences[0].kind, Difference::Kind::kContent);
+
+  EXPECT_EQ(archiver->restore().value().skipped_present, 3u);
+  EXPECT_EQ(store_.get("k/bad", clock_->now()).error().code(), ErrorCode::kCorrupted);
+  clock_->advance(Milliseconds(1000));
+  const auto restored = archiver->restore({.key = "k/bad", .overwrite = true});
+  ASSERT_TRUE(restored) << restored.error().describe();
+  EXPECT_EQ(restored->restored, 1u);
+  ASSERT_EQ(store_.get("k/bad", clock_->now()).value()->payload.view(), "payload-bad");
+  ASSERT_TRUE(archiver->run());
+  EXPECT_TRUE(archiver->verify().value().equal());
 }
 
 TEST_F(SqliteDamagedRow, of_a_record_can_be_replaced_and_gives_its_keys_free) {
