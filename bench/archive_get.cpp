@@ -60,11 +60,24 @@ struct Trial {
   double busy_rate = 0;
   double quiet_p99 = 0;
   double busy_p99 = 0;
+  double hand_p99 = 0;
 };
 
 using MakeArchive = std::function<std::shared_ptr<setget::ArchiveBackend>()>;
 
-Trial run_trial(const Settings& settings, const MakeArchive& archive) {
+// While `work` is done on another thread.
+double p99_beside(setget::Pipeline& pipeline, double rate, const std::function<void()>& work) {
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    work();
+    done = true;
+  });
+  const double p99 = percentile(open_loop(pipeline, rate, [&] { return done.load(std::memory_order_relaxed); }), 0.99);
+  other.join();
+  return p99;
+}
+
+Trial run_trial(const Settings& settings, const MakeArchive& archive, const std::function<void(std::uint64_t)>& by_hand) {
   Trial trial;
   {
     Candidate idle(settings, archive());
@@ -77,22 +90,19 @@ Trial run_trial(const Settings& settings, const MakeArchive& archive) {
   const double rate = 0.3 * closed_loop_rate(pipeline, settings.seconds / 4);
   const auto start = Clock::now();
   trial.quiet_p99 = percentile(open_loop(pipeline, rate, [&] { return seconds_since(start) >= settings.seconds; }), 0.99);
-  std::atomic<bool> archived{false};
-  std::thread archiver([&] {
-    trial.busy_rate = archive_rate(pipeline);
-    archived = true;
-  });
-  trial.busy_p99 = percentile(open_loop(pipeline, rate, [&] { return archived.load(std::memory_order_relaxed); }), 0.99);
-  archiver.join();
+  if (by_hand) trial.hand_p99 = p99_beside(pipeline, rate, [&] { by_hand(kRecords); });
+  trial.busy_p99 = p99_beside(pipeline, rate, [&] { trial.busy_rate = archive_rate(pipeline); });
   return trial;
 }
 
 }  // namespace
 
-void measure_archive_gets(const Settings& settings, const std::string& prefix, const MakeArchive& archive, Report& report) {
-  std::vector<double> idle, busy, quiet99, busy99;
+void measure_archive_gets(const Settings& settings, const std::string& prefix, const MakeArchive& archive, Report& report,
+                          const std::function<void(std::uint64_t)>& by_hand) {
+  std::vector<double> idle, busy, quiet99, busy99, hand99;
   for (int i = 0; i < settings.trials; ++i) {
-    const Trial trial = run_trial(settings, archive);
+    const Trial trial = run_trial(settings, archive, by_hand);
+    hand99.push_back(trial.hand_p99);
     idle.push_back(trial.idle_rate);
     busy.push_back(trial.busy_rate);
     quiet99.push_back(trial.quiet_p99);
@@ -104,6 +114,7 @@ void measure_archive_gets(const Settings& settings, const std::string& prefix, c
               .baseline = median(quiet99),
               .target = 1.5,
               .lower_is_better = true});
+  if (by_hand) report.add({.name = prefix + "-get-p99-by-hand", .value = median(hand99), .unit = "us", .baseline = median(quiet99)});
   report.add({.name = prefix + "-rate-under-gets", .value = median(busy), .unit = "records/s", .baseline = median(idle), .target = 0.5});
 }
 

@@ -3,6 +3,7 @@
 
 #include "bench/archive_get.hpp"
 #include "bench/benches.hpp"
+#include "bench/load.hpp"
 #include "bench/mongo_bench.hpp"
 
 namespace bench {
@@ -18,7 +19,10 @@ void bench_mongo_get(const Settings& settings, Report& report) {
     archives.push_back(must(setget::mongo::open(server->options()), "mongo"));
     return archives.back().archive();
   };
-  measure_archive_gets(settings, "mongo-archive", archive, report);
+  const auto by_hand = [&](std::uint64_t records) {
+    (void)ByHand(server->options()).bulks(corpus_of(kPayloadBytes, records), server->options().batch);
+  };
+  measure_archive_gets(settings, "mongo-archive", archive, report, by_hand);
   for (auto& old : archives) must(old.drop(), "drop");
 }
 

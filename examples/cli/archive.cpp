@@ -24,6 +24,9 @@ using setget::Error;
 using setget::ErrorCode;
 using setget::Result;
 
+// Some archives count every document for their statistics.
+setget::Deadline count_deadline() { return setget::Deadline::in(std::chrono::minutes(10)); }
+
 void print_counts(const Common& common, const Json& body) {
   if (common.json) return print(body);
   for (const auto& [name, value] : body.items()) {
@@ -142,7 +145,7 @@ Result<void> refuse_nothing(Session& session, setget::Archiver& archiver) {
   const auto checkpoint = archiver.checkpoint();
   if (!checkpoint) return checkpoint.error();
   if (*checkpoint) return {};
-  const auto stats = session.stores().archive->stats();
+  const auto stats = session.stores().archive->stats_within(count_deadline());
   if (!stats) return stats.error();
   if (stats->records + stats->tombstones > 0) return {};
   return Error(ErrorCode::kFailedPrecondition, "the archive is empty, and no run ever wrote into it").at_field("archive");
@@ -211,7 +214,7 @@ int status(Context& context) {
   return with_archiver(context, Missing::kRefuse, [&](Session& session, setget::Archiver& archiver) {
     const auto checkpoint = archiver.checkpoint();
     if (!checkpoint) return failed(context.common, checkpoint.error());
-    const auto stats = session.stores().archive->stats();
+    const auto stats = session.stores().archive->stats_within(count_deadline());
     if (!stats) return failed(context.common, stats.error());
     const auto cursors = session.stores().key_store.backend()->cursors();
     if (!cursors) return failed(context.common, cursors.error());

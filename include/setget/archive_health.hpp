@@ -27,8 +27,9 @@ struct ArchiveHealth {
 };
 inline constexpr std::size_t kArchiveHealthQuarantined = 1000;
 
-// One look at both, a handful of round trips whatever they hold. `cursor`: as ArchiverOptions has it.
-SETGET_API Result<ArchiveHealth> archive_health(KeyStoreBackend& store, ArchiveBackend& archive, std::string_view cursor, TimePoint now);
+// One look at both, a handful of round trips whatever they hold. `cursor`: as ArchiverOptions has it. Waits for the two until `deadline`.
+SETGET_API Result<ArchiveHealth> archive_health(KeyStoreBackend& store, ArchiveBackend& archive, std::string_view cursor, TimePoint now,
+                                                Deadline deadline = Deadline::in(Milliseconds(30'000)));
 
 // Judges it by the schedule that the runs follow (empty: they are made by hand, and nothing is due): a run is late once it has not
 // succeeded `grace` after it was due, which is the time that retries have; a second one makes it an error. Empty: all is well. Pure.

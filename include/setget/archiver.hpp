@@ -220,7 +220,7 @@ class SETGET_API Archiver {
   // Moves what waits in the store's outbox into the archive's histories. Part of every run, and of a pipeline's maintenance. May be
   // called at any time, also while a run is under way. Returns how many states were new to the archive; 0 for a store without an outbox.
   Result<std::uint64_t> move_history(Deadline deadline = Deadline::in(std::chrono::minutes(1)));
-  Result<std::optional<ArchiveCheckpoint>> checkpoint();
+  Result<std::optional<ArchiveCheckpoint>> checkpoint(Deadline deadline = Deadline::in(Milliseconds(30'000)));
   // A running call stops at its next batch with kCancelled. Idempotent.
   void cancel() noexcept;
 

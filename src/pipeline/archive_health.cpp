@@ -41,28 +41,29 @@ constexpr const char* kLook = "setget archive run says what is wrong; setget sch
 
 }  // namespace
 
-Result<ArchiveHealth> archive_health(KeyStoreBackend& store, ArchiveBackend& archive, std::string_view cursor, TimePoint now) {
+Result<ArchiveHealth> archive_health(KeyStoreBackend& store, ArchiveBackend& archive, std::string_view cursor, TimePoint now,
+                                     Deadline deadline) {
   ArchiveHealth health;
-  auto loaded = archive.load_checkpoint();
+  auto loaded = archive.load_checkpoint_within(deadline);
   if (!loaded) return std::move(loaded).error();
   health.checkpoint = std::move(*loaded);
   // A page of them, and not the archive's statistics: some archives count every document for these.
-  auto refused = archive.quarantined({.cursor = {}, .limit = kArchiveHealthQuarantined});
+  auto refused = archive.quarantined({.cursor = {}, .limit = kArchiveHealthQuarantined, .deadline = deadline});
   if (!refused && refused.error().code() != ErrorCode::kUnsupported) return std::move(refused).error();
   if (refused) health.quarantined = refused->entries.size();
   if (!health.checkpoint) return health;
-  auto identity = store.identity();
+  auto identity = store.identity(deadline);
   if (!identity) return std::move(identity).error();
   health.other_store = health.checkpoint->source != *identity;
   if (health.other_store) return health;
-  auto cursors = store.cursors();
+  auto cursors = store.cursors(deadline);
   if (!cursors) return std::move(cursors).error();
   const auto own = std::ranges::find(*cursors, cursor, &CursorInfo::name);
   health.cursor_lost = own == cursors->end() || own->dropped;
   if (health.cursor_lost) return health;
   health.lag = own->lag;
   if (own->lag == 0) return health;
-  auto first = store.changes({.cursor = cursor, .after = own->position, .limit = 1, .max_bytes = 1});
+  auto first = store.changes({.cursor = cursor, .after = own->position, .limit = 1, .max_bytes = 1, .deadline = deadline});
   if (!first) return std::move(first).error();
   const auto since = health.checkpoint->last_success_at;
   if (!first->changes.empty()) {

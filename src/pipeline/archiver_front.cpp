@@ -123,7 +123,9 @@ void Archiver::note_verified(const VerifyOptions& options, const VerifyReport& r
   own.logger->log(LogLevel::kWarning, "what a verification found could not be noted", {{"error", loaded.error().describe()}});
 }
 
-Result<std::optional<ArchiveCheckpoint>> Archiver::checkpoint() { return state_->archive().load_checkpoint(); }
+Result<std::optional<ArchiveCheckpoint>> Archiver::checkpoint(Deadline deadline) {
+  return state_->archive().load_checkpoint_within(deadline);
+}
 
 void Archiver::cancel() noexcept {
   {

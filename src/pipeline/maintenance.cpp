@@ -83,7 +83,7 @@ Result<void> Maintenance::hold_for_archiver() {
   last_held_ = now;
   const auto identity = store.identity();
   if (!identity) return identity.error();
-  const auto checkpoint = parts_.archive->load_checkpoint();
+  const auto checkpoint = parts_.archive->load_checkpoint_within(Deadline::in(Milliseconds(30'000)));
   // An archive that is away holds nothing else up.
   if (!checkpoint || !*checkpoint || (*checkpoint)->full_copy || (*checkpoint)->source != *identity) return {};
   return store.drop_cursor(kStandIn);

@@ -223,7 +223,34 @@ Result<void> RedisStore::find_again(Deadline deadline) {
 
 // One MGET for each part: all that a part has is of one moment.
 Result<std::vector<std::optional<Payload>>> RedisStore::load_entries(std::span<const std::string> names, Deadline deadline) {
-  return load_together(names, names.size(), deadline);
+  if (names.size() == 1) {
+    const auto [ns, bytes] = split_qualified(names[0]);
+    auto reply =
+        place_->client().call(RedisCommand("GET").key(entry_name(shards_->head(shards_->of(ns, bytes)), ns, bytes)).idempotent(), deadline);
+    if (!reply) return std::move(reply).error();
+    std::vector<std::optional<Payload>> only(1);
+    if (!reply->is_nil()) only[0] = reply->take_payload();
+    return only;
+  }
+  auto loaded = load_together(names, names.size(), deadline);
+  if (!loaded) return loaded;
+  const auto looks = looks_at_missing(names, *loaded);
+  if (looks.empty()) return loaded;
+  for (auto& reply : place_->client().pipeline(looks, deadline)) {
+    if (!reply) return std::move(reply).error();
+  }
+  return loaded;
+}
+
+// MGET has nothing to say of what is there and no entry, as something of another program under an entry's name; this fails there.
+std::vector<RedisCommand> RedisStore::looks_at_missing(std::span<const std::string> names, std::span<const std::optional<Payload>> loaded) {
+  std::vector<RedisCommand> looks;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (loaded[i]) continue;
+    const auto [ns, bytes] = split_qualified(names[i]);
+    looks.push_back(RedisCommand("STRLEN").key(entry_name(shards_->head(shards_->of(ns, bytes)), ns, bytes)).idempotent());
+  }
+  return looks;
 }
 
 Result<std::vector<std::optional<Payload>>> RedisStore::load_in_pieces(std::span<const std::string> names, Deadline deadline) {

@@ -80,7 +80,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   // See Database::retrain.
   Result<Retrained> retrain(std::string_view ns, std::string_view account, std::string_view flow, Deadline deadline);
 
-  // All of one part are of one moment.
+  // All of one part are of one moment. An error where something else than an entry has one of the names.
   Result<std::vector<std::optional<Payload>>> load_entries(std::span<const std::string> names, Deadline deadline);
   Result<std::vector<std::optional<Payload>>> load_in_pieces(std::span<const std::string> names, Deadline deadline) override;
 
@@ -141,6 +141,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void ask(std::shared_ptr<AsyncGet> get);
   void ask_dictionaries(std::shared_ptr<AsyncGet> get);
   static void go_on(std::shared_ptr<AsyncGet> get);
+  static void feed(std::shared_ptr<AsyncGet> get, std::vector<std::optional<Payload>> values);
   static void answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Reply>> replies);
   void find_in_background();
   void get_from_servers(const GetRecords& request, GetDone done);
@@ -166,6 +167,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   static Result<std::vector<std::optional<Payload>>> found_dictionaries(std::span<Result<Reply>> replies,
                                                                         std::span<const std::size_t> whose, std::size_t count);
   Result<std::vector<std::optional<Payload>>> load_dictionaries(std::span<const std::uint32_t> numbers, Deadline deadline);
+  std::vector<RedisCommand> looks_at_missing(std::span<const std::string> names, std::span<const std::optional<Payload>> loaded);
   Result<std::vector<std::optional<Payload>>> load_together(std::span<const std::string> names, std::size_t most, Deadline deadline);
   // Bytes of entries, 0 where there is none.
   Result<std::vector<std::size_t>> sizes_of(std::span<const std::string> names, Deadline deadline);

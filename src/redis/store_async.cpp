@@ -81,6 +81,22 @@ void RedisStore::answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Repl
       if (!elements[i].is_nil()) values[get->order.empty() ? i : get->order[c][i]] = elements[i].take_payload();
     }
   }
+  if (count == 1) return feed(std::move(get), std::move(values));
+  RedisCommands looks;
+  for (const auto& look : get->store.looks_at_missing(get->steps.wanted(), values)) looks.add(look);
+  if (looks.size() == 0) return feed(std::move(get), std::move(values));
+  const auto deadline = get->deadline;
+  auto submitted = get->store.place_->client().submit(std::move(looks), deadline,
+                                                      [get, values = std::move(values)](std::vector<Result<Reply>> found) mutable {
+                                                        for (auto& reply : found) {
+                                                          if (!reply) return get->done(std::move(reply).error());
+                                                        }
+                                                        feed(std::move(get), std::move(values));
+                                                      });
+  if (!submitted) get->done(std::move(submitted).error());
+}
+
+void RedisStore::feed(std::shared_ptr<AsyncGet> get, std::vector<std::optional<Payload>> values) {
   if (auto fed = get->steps.feed(std::move(values)); !fed) return get->done(std::move(fed).error());
   go_on(std::move(get));
 }

@@ -110,9 +110,17 @@ Result<Lookup> RedisStore::lookup_of(std::string_view name, const MaybeEntry& en
 Result<Lookup> RedisStore::get_by_id(const GetById& request) {
   if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
   const auto name = qualified(request.ns, request.id);
-  auto entries = decoded_entries({&name, 1}, request.deadline);
-  if (!entries) return std::move(entries).error();
-  return lookup_of(name, entries->front(), request.now, request.deadline);
+  auto loaded = load_entries({&name, 1}, request.deadline);
+  // Of the record nothing is left: whoever compares or restores must see that, and go on.
+  if (!loaded && trouble_of(loaded.error()) == Trouble::kWrongType) {
+    return Error(ErrorCode::kCorrupted, std::string(loaded.error().message())).from(ErrorSource::kRedis, 0, loaded.error().native_text());
+  }
+  if (!loaded) return std::move(loaded).error();
+  auto& bytes = loaded->front();
+  if (!bytes) return Lookup();
+  auto entry = decode_entry(*bytes, request.id);
+  if (!entry) return std::move(entry).error();
+  return lookup_of(name, MaybeEntry(*std::move(entry)), request.now, request.deadline);
 }
 
 Result<std::vector<Lookup>> RedisStore::get_by_ids(const GetByIds& request) {

@@ -5,6 +5,10 @@
 #include <functional>
 #include <thread>
 
+#include <setget/archive_health.hpp>
+#include <setget/archiver.hpp>
+#include <setget/memory.hpp>
+
 #include "mongo/trial.hpp"
 
 namespace {
@@ -143,6 +147,12 @@ TEST_P(MongoFaults, no_verb_holds_its_caller_beyond_the_callers_deadline) {
   const std::vector<QuarantinedEntry> refused{{.ns = {}, .id = "q", .version = 1}};
   const std::vector<ArchiveId> ids{{.ns = {}, .id = "q"}};
   const std::vector<TaggedDocument> tagged{{.ns = {}, .id = "r1", .tag = "=none"}};
+  const auto store = memory::open().value().key_store();
+  ArchiverOptions with;
+  with.key_store = store;
+  with.archive = archive.database().archive();
+  with.policy = std::make_shared<TtlPolicy>(Flows{});
+  const auto archiver = Archiver::create(with).value();
   using Verb = std::pair<const char*, std::function<ErrorCode(Deadline)>>;
   const std::vector<Verb> verbs{
       {"get_history",
@@ -156,6 +166,8 @@ TEST_P(MongoFaults, no_verb_holds_its_caller_beyond_the_callers_deadline) {
       {"release", [&](Deadline by) { return archive->release_within(ids, by).error().code(); }},
       {"tag", [&](Deadline by) { return archive->tag({.ns = {}, .id = "r1", .now = {}, .deadline = by}).error().code(); }},
       {"remove", [&](Deadline by) { return archive->remove_tagged({.documents = tagged, .deadline = by}).error().code(); }},
+      {"health", [&](Deadline by) { return archive_health(*store.backend(), *archive, "archiver", TimePoint{}, by).error().code(); }},
+      {"checkpoint", [&](Deadline by) { return archiver->checkpoint(by).error().code(); }},
       {"history_of", [&](Deadline by) { return archive->history_of_within(by).error().code(); }},
   };
   for (const auto& [name, call] : verbs) {

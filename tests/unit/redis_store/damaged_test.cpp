@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -176,6 +177,28 @@ TEST_P(RedisDamaged, the_others_are_evicted_and_forgotten) {
   }
   EXPECT_EQ(store_->stats().value().tombstones, 1u);
   EXPECT_TRUE(complaints_->lines().contains("c"));
+}
+
+TEST_P(RedisDamaged, what_another_program_has_put_there_is_an_error_of_every_get_and_not_a_record_that_is_missing) {
+  run("redis.call('DEL', key) redis.call('RPUSH', key, 'x')", "key-of-b");
+  const std::vector<std::string_view> one = {"key-of-b"};
+  const std::vector<std::string_view> many = {"key-of-a", "key-of-b", "key-of-none"};
+  for (const auto* keys : {&one, &many}) {
+    const GetRecords request{.keys = *keys, .now = now_};
+    std::promise<Result<std::vector<Lookup>>> promise;
+    store_->get_async(request, [&](Result<std::vector<Lookup>> found) { promise.set_value(std::move(found)); });
+    for (const auto& found : {store_->get(request), promise.get_future().get()}) {
+      ASSERT_FALSE(found) << keys->size();
+      EXPECT_NE(found.error().native_text().find("WRONGTYPE"), std::string_view::npos) << found.error().describe();
+    }
+  }
+  run("redis.call('DEL', key) redis.call('RPUSH', key, 'x')", "c");
+  EXPECT_EQ(store_->get_by_id({.ns = {}, .id = "c", .now = now_}).error().code(), ErrorCode::kCorrupted) << "nothing is left of the record";
+  const std::vector<std::string_view> others = {"key-of-a", "key-of-d", "key-of-none"};
+  const auto found = store_->get({.keys = others, .now = now_});
+  ASSERT_TRUE(found) << found.error().describe();
+  EXPECT_EQ(found->at(1).record->id, "d");
+  EXPECT_EQ(found->at(2).status, Lookup::Status::kUnknown);
 }
 
 TEST_P(RedisDamaged, a_set_over_it_names_what_redis_has_there) {
