@@ -266,6 +266,7 @@ void classify(Program& program) {
   };
   const auto alone = [](const Node& node) { return node.ops.empty() && !node.has_unevaluated_properties && !node.has_unevaluated_items; };
   each_node([&](Node& node) {
+    node.has_values = !node.values.empty();
     node.leaf = !node.object && !node.array && alone(node);
     node.record =
         node.object && node.object->simple && node.object->tracked <= 64 && node.values.empty() && alone(node) && !program.dynamic;

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "validator/exact_number.hpp"
 #include "validator/format.hpp"
 #include "validator/name_map.hpp"
+#include "validator/stable_list.hpp"
 #include "validator/tape_writer.hpp"
 
 namespace setget::inline v0::detail::schema {
@@ -69,23 +69,24 @@ struct Slot {
   Quick to{};
 };
 
-struct ObjectPart {
-  NameMap names{};
-  std::vector<Slot> slots{};  // by the number of the name; the last, which is the name of nothing, for any other
-  std::vector<NameEntry> entries{};
-  std::vector<std::uint32_t> required{};  // numbers of names, in the schema's order; the i-th has the tracked bit i
-  std::uint32_t tracked = 0;
-  std::vector<PatternEdge> patterns{};
+// What the loop over most objects needs shares a cache line.
+struct alignas(64) ObjectPart {
+  bool counted = false;  // minProperties or maxProperties
+  bool plain = false;    // nothing of a property is looked at but the count
+  bool simple = false;   // properties, required and additional only: the loop without patterns, names and dependents
   bool has_additional = false;
-  Edge additional{};
   bool has_names = false;
+  std::uint32_t tracked = 0;
+  std::vector<Slot> slots{};              // by the number of the name; the last, which is the name of nothing, for any other
+  std::vector<std::uint32_t> required{};  // numbers of names, in the schema's order; the i-th has the tracked bit i
+  NameMap names{};
+  std::vector<NameEntry> entries{};
+  std::vector<PatternEdge> patterns{};
+  Edge additional{};
   Edge property_names{};
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   std::vector<Dependent> dependents{};
-  bool counted = false;  // minProperties or maxProperties
-  bool plain = false;    // nothing of a property is looked at but the count
-  bool simple = false;   // properties, required and additional only: the loop without patterns, names and dependents
 };
 
 struct ArrayPart {
@@ -180,13 +181,14 @@ struct alignas(64) Node {
   bool never = false;               // the schema `false`
   bool whole_only_by_text = false;  // draft 4: 1.0 is not an integer
   bool has_type = false;
+  bool has_values = false;  // `values` is not empty
   std::uint32_t resource = 0;
   ObjectPart* object = nullptr;  // the program's
   ArrayPart* array = nullptr;    // the program's
   StringPart* string = nullptr;  // the program's
   NumberPart* number = nullptr;  // the program's
-  std::vector<const ValueSet*> values{};
   std::vector<Op> ops{};
+  std::vector<const ValueSet*> values{};
   const Node* unfused = nullptr;  // what a fused node (schema_fuse.cpp) stands for
   Edge unevaluated_properties{};
   Edge unevaluated_items{};
@@ -264,14 +266,14 @@ struct alignas(64) setget::json_schema::Validator::Program {
   setget::json_schema::SchemaLimits limits{};
   std::vector<setget::detail::schema::DynamicScope> scopes{};
   std::vector<setget::detail::schema::ResourcePlace> resources{};
-  std::deque<setget::detail::schema::Node> nodes{};  // the schema's own
-  std::deque<setget::detail::schema::Node> fused{};  // for verdicts: schema_fuse.cpp
-  std::deque<setget::detail::schema::ObjectPart> objects{};
-  std::deque<setget::detail::schema::ArrayPart> arrays{};
-  std::deque<setget::detail::schema::StringPart> strings{};
-  std::deque<setget::detail::schema::NumberPart> numbers{};
-  std::deque<setget::detail::schema::ValueSet> values{};
-  std::deque<setget::detail::schema::Filter> filters{};
+  setget::detail::schema::StableList<setget::detail::schema::Node> nodes{};  // the schema's own
+  setget::detail::schema::StableList<setget::detail::schema::Node> fused{};  // for verdicts: schema_fuse.cpp
+  setget::detail::schema::StableList<setget::detail::schema::ObjectPart> objects{};
+  setget::detail::schema::StableList<setget::detail::schema::ArrayPart> arrays{};
+  setget::detail::schema::StableList<setget::detail::schema::StringPart> strings{};
+  setget::detail::schema::StableList<setget::detail::schema::NumberPart> numbers{};
+  setget::detail::schema::StableList<setget::detail::schema::ValueSet> values{};
+  setget::detail::schema::StableList<setget::detail::schema::Filter> filters{};
   std::vector<std::unique_ptr<const setget::detail::schema::Regex>> patterns{};
   std::vector<std::shared_ptr<const setget::detail::schema::SchemaDocument>> documents{};  // constants stand in their tapes
 };
