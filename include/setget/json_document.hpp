@@ -66,14 +66,19 @@ class SETGET_API Document {
   char root_tag() const noexcept { return root_tag_; }
 
   struct Impl;  // private
-  // Null where nothing has been parsed.
-  const Impl* impl() const noexcept { return impl_.get(); }
+  // Null where the numbers of the tape are exact whatever the text was: of tiny documents, and where nothing has been parsed.
+  const Impl* impl() const noexcept { return view_.tape == tiny_ ? nullptr : impl_.get(); }
 
  private:
   friend class Builder;
-  DocumentView view_{};  // beside impl_, so that a validator reaches a small document in one step
+  // Most tiny documents (a few names and numbers) find room here, so that a validator waits for no other memory.
+  static constexpr std::size_t kTinyWords = 20;
+  void take(Document& other) noexcept;
+
+  DocumentView view_{};
   char root_tag_ = 'n';
   std::unique_ptr<Impl> impl_;
+  std::uint64_t tiny_[kTinyWords];  // tape and strings, where view_ leads here
 };
 
 }  // namespace setget::inline v0::json_schema

@@ -128,6 +128,12 @@ bool Eval::in_set(const ValueSet& set, std::size_t at, std::uint8_t type) {
       break;
   }
   if ((set.types & type) == 0) return false;
+  // With one alone a hash tells nothing sooner; but it tells whether numbers matter that a parser may have rounded.
+  if (set.containers.size() == 1 && !exactness_) {
+    std::uint64_t steps = 0;
+    const bool same = equal_values(tape_, at, set.tape, set.containers.front().second, steps);
+    return spend(steps) && same;
+  }
   Hashed hashed;
   const auto hash = hash_value(tape_, at, hashed);
   if ((hashed.fractions && !is_exact()) || !spend(next_of(tape_.words, at) - at + hashed.bytes / 16)) return false;
@@ -256,10 +262,15 @@ bool Eval::unique(std::size_t array, std::size_t* first, std::size_t* second) {
   const auto end = static_cast<std::uint32_t>(tape_.words[array]) - 1;
   if (!spend((end - array) / 4)) return false;
   // Sorted by hash: equal ones are neighbours.
-  auto& pairs = bits_.places();
+  auto& pairs = bits().places();
   pairs.clear();
   Hashed hashed;
-  each_element(tape_, array, [&](std::size_t item) { pairs.emplace_back(hash_value(tape_, item, hashed), item); });
+  // Of few, what has no parts is told apart as soon without a hash, where no number may have been rounded.
+  const bool few = count <= 4 && !exactness_;
+  each_element(tape_, array, [&](std::size_t item) {
+    const bool is_part = few && (type_at(tape_, item) & (kArray | kObject)) == 0;
+    pairs.emplace_back(is_part ? 0 : hash_value(tape_, item, hashed), item);
+  });
   if ((hashed.fractions && !is_exact()) || !spend(hashed.bytes / 16)) return false;
   std::uint64_t steps = 0;
   bool valid = true;

@@ -62,9 +62,11 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
   const auto words = (part.tracked + 63) / 64;
   const auto seen = eval_.bits().take(words);
   std::size_t ordinal = 0;
+  std::uint32_t guess = 0;
   for (auto key = at + 1; key < end && !over(); key = next_of(tape_.words, key + 1), ++ordinal) {
     const auto name = text_at(tape_, key);
-    const auto number = part.names.find(name);
+    const auto number = part.names.find_after(name, guess);
+    guess = number + 1;
     if (number != NameMap::kNone && part.entries[number].tracked != NameMap::kNone) eval_.bits().set(seen, part.entries[number].tracked);
     if (member(node, number, key, name, where) && marks) eval_.bits().set(marks->offset, ordinal);
   }
