@@ -67,18 +67,21 @@ class SETGET_API Document {
 
   struct Impl;  // private
   // Null where the numbers of the tape are exact whatever the text was: of tiny documents, and where nothing has been parsed.
-  const Impl* impl() const noexcept { return view_.tape == tiny_ ? nullptr : impl_.get(); }
+  const Impl* impl() const noexcept { return is_tiny() ? nullptr : impl_.get(); }
 
  private:
   friend class Builder;
-  // Most tiny documents (a few names and numbers) find room here, so that a validator waits for no other memory.
-  static constexpr std::size_t kTinyWords = 20;
+  static constexpr std::size_t kTinyWords = 12;
+  bool is_tiny() const noexcept { return view_.strings == reinterpret_cast<const std::uint8_t*>(tiny_); }
   void take(Document& other) noexcept;
 
+  // Most tiny documents (a few names and numbers) find room here, so that a validator waits for no other memory: the strings at its
+  // beginning, the tape at its end, where that of a number or a word shares a cache line with what leads to it. Behind both there is
+  // what a view wants to be readable.
+  alignas(64) std::uint64_t tiny_[kTinyWords];
   DocumentView view_{};
-  char root_tag_ = 'n';
   std::unique_ptr<Impl> impl_;
-  std::uint64_t tiny_[kTinyWords];  // tape and strings, where view_ leads here
+  char root_tag_ = 'n';
 };
 
 }  // namespace setget::inline v0::json_schema

@@ -155,12 +155,10 @@ Document& Document::operator=(Document&& other) noexcept {
 }
 
 void Document::take(Document& other) noexcept {
-  if (other.view_.tape == other.tiny_) {
+  view_ = other.view_;
+  if (other.is_tiny()) {
     std::memcpy(tiny_, other.tiny_, sizeof tiny_);
-    view_ = {tiny_,
-             reinterpret_cast<const std::uint8_t*>(tiny_) + (other.view_.strings - reinterpret_cast<const std::uint8_t*>(other.tiny_))};
-  } else {
-    view_ = other.view_;
+    view_ = {tiny_ + (other.view_.tape - other.tiny_), reinterpret_cast<const std::uint8_t*>(tiny_)};
   }
   other.view_ = kNull;
   root_tag_ = std::exchange(other.root_tag_, 'n');
@@ -174,13 +172,13 @@ Result<void> Document::parse(std::string_view json, std::size_t max_depth) {
   if (max_depth == 0 || max_depth > 4096) return Error(ErrorCode::kInvalidArgument, "max_depth is in [1, 4096]").at_field("max_depth");
   if (json.size() <= TinyReader::kMostText) {
     TinyReader reader;
-    if (reader.parse(json, max_depth) && reader.words() * 8 + reader.string_bytes() + kPastTheEnd <= sizeof tiny_) {
-      auto* const strings = reinterpret_cast<std::uint8_t*>(tiny_ + reader.words());
-      std::memcpy(tiny_, reader.tape().words, reader.words() * 8);
-      std::memcpy(strings, reader.tape().strings, reader.string_bytes());
-      std::memset(strings + reader.string_bytes(), 0, kPastTheEnd);
-      view_ = {tiny_, strings};
-      root_tag_ = static_cast<char>(detail::schema::tag_of(tiny_[1]));
+    if (reader.parse(json, max_depth) && reader.words() * 8 + reader.string_bytes() <= sizeof tiny_) {
+      static_assert(sizeof(Document) - sizeof tiny_ >= kPastTheEnd);
+      auto* const tape = tiny_ + (kTinyWords - reader.words());
+      std::memcpy(tiny_, reader.tape().strings, reader.string_bytes());
+      std::memcpy(tape, reader.tape().words, reader.words() * 8);
+      view_ = {tape, reinterpret_cast<const std::uint8_t*>(tiny_)};
+      root_tag_ = static_cast<char>(detail::schema::tag_of(tape[1]));
       return {};
     }
   }

@@ -20,6 +20,7 @@ using detail::schema::Eval;
 using detail::schema::Exactness;
 using detail::schema::Registry;
 using detail::schema::Resource;
+using detail::schema::Sole;
 using detail::schema::Stop;
 using detail::schema::Tape;
 using Program = Validator::Program;
@@ -86,10 +87,11 @@ Result<T> evaluate(const Program& program, const Tape& tape, const Exactness* ex
   return answer;
 }
 
-// `at`: the place of what is looked into; `type`: its type.
-Result<bool> looked_into(const Program& program, Tape tape, const Exactness* exactness, std::uint8_t type, std::size_t at = 1) try {
+// `at`: the place of what is looked into; `type`: its type; `sole`: Eval::run_sole() does.
+Result<bool> looked_into(const Program& program, Tape tape, const Exactness* exactness, std::uint8_t type, std::size_t at,
+                         bool sole = false) try {
   Eval eval(program, tape, exactness);
-  const bool valid = eval.run(at, type);
+  const bool valid = sole ? eval.run_sole(at, type) : eval.run(at, type);
   eval.end();
   if (eval.stop() != Stop::kNone) [[unlikely]]
     return after_stop<bool>(eval.stop(), program, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
@@ -109,7 +111,7 @@ Result<bool> verdict(const Program& program, std::uint8_t type, Tape tape, const
   // Often the type says it all.
   const bool fits = (program.root_types & type) != 0;
   if (fits ? (program.root_deep & type) == 0 : type != detail::schema::kFraction) return fits;
-  return looked_into(program, tape, exactness, type);
+  return looked_into(program, tape, exactness, type, 1, fits && program.sole != Sole::kNone);
 }
 Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
   return verdict(program, detail::schema::type_at(tape, 1), tape, exactness);

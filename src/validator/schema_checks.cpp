@@ -50,7 +50,7 @@ bool Eval::pattern(const Regex& regex, std::string_view text) {
 bool Eval::text(const StringPart& part, std::string_view text) {
   if (part.format && !format_holds(part, text)) return false;
   if (part.pattern && !pattern(*part.pattern, text)) return false;
-  return (part.content_encoding.empty() && part.content_media_type.empty()) || content_holds(part, text);
+  return !part.has_content || content_holds(part, text);
 }
 
 // Draft 7 only, on request: base64 (RFC 4648 section 4) and application/json.
@@ -106,11 +106,10 @@ bool Eval::any_number(const NumberPart& part, std::size_t at) {
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !is_exact()) return false;
   if (number.kind == 'N' && !spend(number.text.size() / 4)) return false;
-  if (part.minimum.is_set && !bound_holds(part.minimum, number, 1)) return false;
-  if (part.maximum.is_set && !bound_holds(part.maximum, number, -1)) return false;
-  if (part.exclusive_minimum.is_set && !bound_holds(part.exclusive_minimum, number, 1)) return false;
-  if (part.exclusive_maximum.is_set && !bound_holds(part.exclusive_maximum, number, -1)) return false;
-  return !part.multiple_of.is_set || multiple_holds(part.multiple_of, number);
+  const auto holds = [&](const Bound& bound, int sign) { return !bound.is_set || bound_holds(bound, number, sign); };
+  if (part.has_minimum && !(holds(part.minimum, 1) && holds(part.exclusive_minimum, 1))) return false;
+  if (part.has_maximum && !(holds(part.maximum, -1) && holds(part.exclusive_maximum, -1))) return false;
+  return !part.has_multiple || multiple_holds(part.multiple_of, number);
 }
 
 bool Eval::in_set(const ValueSet& set, std::size_t at, std::uint8_t type) {

@@ -23,8 +23,11 @@ bool Eval::checks(const Node& node, std::size_t at, std::uint8_t type, Marks mar
   --steps_;
   --nesting_;
   const auto* outer = scope_;
-  const Scope scope{node.resource, outer};
-  if (program_.dynamic && outer->resource != node.resource) scope_ = &scope;
+  Scope scope;
+  if (program_.dynamic && outer->resource != node.resource) {
+    scope = {.resource = node.resource, .outer = outer};
+    scope_ = &scope;
+  }
   bool valid = false;
   const bool unevaluated = type == kObject ? node.has_unevaluated_properties : (type == kArray && node.has_unevaluated_items);
   if (unevaluated) {
@@ -212,7 +215,7 @@ bool Eval::member(const ObjectPart& part, std::uint32_t number, std::size_t key,
 
 template <bool kTrack>
 bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
-  if (part.min > 0 || part.max != UINT64_MAX) {
+  if (part.counted) {
     const auto count = count_of(tape_, at);
     if (count < part.min || count > part.max) return false;
   }
@@ -253,7 +256,7 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
 
 template <bool kTrack>
 bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
-  if (part.min > 0 || part.max != UINT64_MAX) {
+  if (part.counted) {
     const auto count = count_of(tape_, at);
     if (count < part.min || count > part.max) return false;
   }
@@ -392,6 +395,32 @@ bool Eval::one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) 
     return found > 1 || halted();
   });
   return found == 1;
+}
+
+bool Eval::run_sole(std::size_t at, std::uint8_t type) {
+  const auto& of = program_.of_root;
+  // No limit is so low that it does not allow the root.
+  --steps_;
+  --nesting_;
+  switch (program_.sole) {
+    case Sole::kSet:
+      return in_set(*of.set, at, type);
+    case Sole::kString:
+      return string(*of.string, at);
+    case Sole::kNumber:
+      return number(*of.number, at);
+    case Sole::kRecord:
+      return simple_object<true>(*of.object, at);
+    case Sole::kObject:
+      return object<false>(*of.object, at, {});
+    case Sole::kArray:
+      return of.array->flat ? flat_array(*of.array, at) : array<false>(*of.array, at, {});
+    case Sole::kOp:
+      return op<false>(*of.op, at, type, {});
+    case Sole::kNone:
+      break;
+  }
+  return run(at, type);
 }
 
 template bool Eval::simple_object<true>(const ObjectPart& part, std::size_t at);

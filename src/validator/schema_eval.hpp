@@ -40,6 +40,8 @@ class Eval {
 
   // Meaningless if stop() says so.
   bool run(std::size_t at, std::uint8_t type) { return !program_.root.fast || value(*program_.root.fast, at, type); }
+  // The same where the type is right and does not say it all, and root.fast is but one thing.
+  bool run_sole(std::size_t at, std::uint8_t type);
   Stop stop() const noexcept { return stop_; }
 
   // The parts, which Reporter uses one by one.

@@ -89,34 +89,36 @@ struct alignas(64) ObjectPart {
   std::vector<Dependent> dependents{};
 };
 
-struct ArrayPart {
-  std::vector<Edge> prefix{};
+struct alignas(64) ArrayPart {
   bool has_items = false;
-  Edge items{};       // of what comes after the prefix
-  Quick each{};       // the same
-  bool flat = false;  // "items" only, and that of leaves without arrays
   bool has_contains = false;
+  bool unique = false;
+  bool counted = false;             // minItems or maxItems
+  bool flat = false;                // "items" only, and that of leaves without arrays
   bool contains_evaluates = false;  // 2020-12: what contains matched counts as evaluated
+  bool has_min_contains = false;
+  Quick each{};  // of what comes after the prefix
+  std::vector<Edge> prefix{};
+  std::uint64_t min = 0;
+  std::uint64_t max = UINT64_MAX;
+  Edge items{};  // as `each`
   Edge contains{};
   std::uint64_t min_contains = 1;
   std::uint64_t max_contains = UINT64_MAX;
-  bool has_min_contains = false;
-  std::uint64_t min = 0;
-  std::uint64_t max = UINT64_MAX;
-  bool unique = false;
   std::string_view prefix_keyword = "prefixItems";
   std::string_view items_keyword = "items";
 };
 
-struct StringPart {
+struct alignas(64) StringPart {
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   const Regex* pattern = nullptr;
-  std::string pattern_source{};
   FormatCheck format = nullptr;
   std::uint64_t format_weight = 0;
-  std::string format_name{};
   bool length_only = false;
+  bool has_content = false;  // one of the two below
+  std::string pattern_source{};
+  std::string format_name{};
   std::string content_encoding{};  // only where content is asserted
   std::string content_media_type{};
 };
@@ -129,45 +131,48 @@ struct Bound {
   std::string shown{};
 };
 
-struct NumberPart {
+struct alignas(64) NumberPart {
+  // Bounds that are integers, and nothing else: then this is all there is to an integer.
+  bool is_range = false;
+  bool has_minimum = false;  // or an exclusive one
+  bool has_maximum = false;  // or an exclusive one
+  bool has_multiple = false;
+  std::int64_t least = INT64_MIN;
+  std::int64_t most = INT64_MAX;
+  Bound multiple_of{};
   Bound minimum{};
   Bound exclusive_minimum{};
   Bound maximum{};
   Bound exclusive_maximum{};
-  Bound multiple_of{};
-  // Bounds that are integers, and nothing else: then this is all there is to an integer.
-  bool is_range = false;
-  std::int64_t least = INT64_MIN;
-  std::int64_t most = INT64_MAX;
 };
 
 // "enum" or "const": strings, integers and containers as sets, other numbers one by one.
-struct ValueSet {
+struct alignas(64) ValueSet {
   std::uint8_t types = 0;  // of the values
   bool has_true = false;
   bool has_false = false;
   bool is_const = false;
-  NameMap strings{};
   std::vector<std::int64_t> integers{};                             // sorted; 1.0 is one
-  std::vector<Number> numbers{};                                    // the others
   std::vector<std::pair<std::uint64_t, std::size_t>> containers{};  // hashes, and places on `tape`; sorted
+  NameMap strings{};
+  std::vector<Number> numbers{};  // the others
   Tape tape{};
   std::vector<std::size_t> all{};  // for messages
 };
 
 enum class OpKind : std::uint8_t { kRef, kDynamicRef, kAllOf, kAnyOf, kOneOf, kNot, kIf };
 
-struct Op {
+struct alignas(64) Op {
   OpKind kind = OpKind::kRef;
-  std::string_view keyword = "$ref";
-  Edge edge{};  // $ref, not, if
-  Edge then_edge{};
-  Edge else_edge{};
   bool has_then = false;
   bool has_else = false;
+  std::uint32_t dynamic_name = 0;
+  Edge edge{};  // $ref, not, if
   std::vector<Edge> branches{};
   const Filter* filter = nullptr;  // of anyOf and oneOf
-  std::uint32_t dynamic_name = 0;
+  std::string_view keyword = "$ref";
+  Edge then_edge{};
+  Edge else_edge{};
 };
 
 // What a visit asks first shares a cache line.
@@ -195,6 +200,9 @@ struct alignas(64) Node {
   std::uint32_t document = 0;  // where it stands: of Program::documents, and the place on its tape
   std::uint32_t at = 0;
 };
+
+// Where a node is no more than one thing: that thing, so that a verdict reaches it in one step.
+enum class Sole : std::uint8_t { kNone, kSet, kString, kNumber, kRecord, kObject, kArray, kOp };
 
 inline Quick quick_of(const Node* node) noexcept { return node ? Quick{.node = node, .types = node->types, .deep = node->deep} : Quick{}; }
 
@@ -263,6 +271,15 @@ struct alignas(64) setget::json_schema::Validator::Program {
   std::uint8_t root_deep = 0;
   bool dynamic = false;  // the dynamic scope must be known
   setget::json_schema::Draft draft{};
+  setget::detail::schema::Sole sole = setget::detail::schema::Sole::kNone;  // what root.fast is, beyond its types
+  union {
+    const setget::detail::schema::ValueSet* set = nullptr;
+    const setget::detail::schema::StringPart* string;
+    const setget::detail::schema::NumberPart* number;
+    const setget::detail::schema::ObjectPart* object;
+    const setget::detail::schema::ArrayPart* array;
+    const setget::detail::schema::Op* op;
+  } of_root{};
   setget::json_schema::SchemaLimits limits{};
   std::vector<setget::detail::schema::DynamicScope> scopes{};
   std::vector<setget::detail::schema::ResourcePlace> resources{};
