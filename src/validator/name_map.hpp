@@ -68,7 +68,8 @@ class NameMap {
   // find(), out of the way of the loops that seldom need it.
   std::uint32_t find_anywhere(std::string_view name) const noexcept;
   // A few names are found sooner by looking at each: nothing waits for a hash and a table.
-  bool is_short() const noexcept { return count_ <= 4; }
+  static constexpr std::uint32_t kFew = 4;
+  bool is_short() const noexcept { return count_ <= kFew; }
   std::uint32_t find_one_by_one(std::string_view name) const noexcept {
     for (std::uint32_t i = 0; i < count_; ++i) {
       if (is_same(entries_[i], name)) return i;

@@ -151,7 +151,7 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
     if (first != other) {
       const auto name = text_of(tape_, words[item]);
       if (!part.names.is_same(slot->name, name)) {
-        const auto number = part.names.is_short() ? part.names.find_one_by_one(name) : part.names.find_anywhere(name);
+        const auto number = part.find_after(name, NameMap::kNone);
         found = number == NameMap::kNone ? other : first + number;
       }
       // Names tend to come in one order.
@@ -229,7 +229,7 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
   std::size_t ordinal = 0;
   std::uint32_t guess = 0;
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1), ++ordinal) {
-    const auto number = part.names.find_after(text_at(tape_, key), guess);
+    const auto number = part.find_after(text_at(tape_, key), guess);
     guess = number + 1;
     if (number != NameMap::kNone) {
       const auto& entry = part.slots[number].to;

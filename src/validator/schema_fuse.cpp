@@ -265,8 +265,8 @@ namespace {
 void find_sole(Program& program) {
   const auto* node = program.root.fast;
   if (!node || program.dynamic || node->has_unevaluated_properties || node->has_unevaluated_items) return;
-  const auto parts = node->values.size() + node->ops.size() + (node->object ? 1U : 0U) + (node->array ? 1U : 0U) + (node->string ? 1U : 0U) +
-                     (node->number ? 1U : 0U);
+  const auto parts = node->values.size() + node->ops.size() + (node->object ? 1U : 0U) + (node->array ? 1U : 0U) +
+                     (node->string ? 1U : 0U) + (node->number ? 1U : 0U);
   if (parts != 1) return;
   if (!node->values.empty()) {
     program.sole = Sole::kSet;

@@ -87,6 +87,17 @@ struct alignas(64) ObjectPart {
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   std::vector<Dependent> dependents{};
+
+  // The number of a name, first of `guess`: names of objects tend to come in one order. A few are found sooner by looking at each.
+  std::uint32_t find_after(std::string_view name, std::uint32_t guess) const noexcept {
+    const auto count = static_cast<std::uint32_t>(slots.size() - 1);
+    if (guess < count && names.is_same(slots[guess].name, name)) return guess;
+    if (count > NameMap::kFew) return names.find_anywhere(name);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (names.is_same(slots[i].name, name)) return i;
+    }
+    return NameMap::kNone;
+  }
 };
 
 struct alignas(64) ArrayPart {
@@ -280,10 +291,11 @@ struct alignas(64) setget::json_schema::Validator::Program {
     const setget::detail::schema::ArrayPart* array;
     const setget::detail::schema::Op* op;
   } of_root{};
+  // The schema's own; the root's is the first, so that it is known where that stands before anything has been read here.
+  setget::detail::schema::StableList<setget::detail::schema::Node, true> nodes{};
   setget::json_schema::SchemaLimits limits{};
   std::vector<setget::detail::schema::DynamicScope> scopes{};
   std::vector<setget::detail::schema::ResourcePlace> resources{};
-  setget::detail::schema::StableList<setget::detail::schema::Node> nodes{};  // the schema's own
   setget::detail::schema::StableList<setget::detail::schema::Node> fused{};  // for verdicts: schema_fuse.cpp
   setget::detail::schema::StableList<setget::detail::schema::ObjectPart> objects{};
   setget::detail::schema::StableList<setget::detail::schema::ArrayPart> arrays{};

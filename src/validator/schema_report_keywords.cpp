@@ -1,4 +1,6 @@
 // What each keyword has to say of a value that breaks it.
+#include <optional>
+
 #include "validator/schema_reporter.hpp"
 
 namespace setget::inline v0::detail::schema {
@@ -58,8 +60,10 @@ void Reporter::number(const Node& node, std::size_t at, const Where& where) {
 void Reporter::object(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
   const auto& part = *node.object;
   const auto count = count_of(tape_, at);
-  if (count < part.min) add(node, where, "minProperties", count, " names, at least ", part.min, " are needed");
-  if (count > part.max) add(node, where, "maxProperties", count, " names, at most ", part.max, " are allowed");
+  if (part.counted) {
+    if (count < part.min) add(node, where, "minProperties", count, " names, at least ", part.min, " are needed");
+    if (count > part.max) add(node, where, "maxProperties", count, " names, at most ", part.max, " are allowed");
+  }
   if (part.plain) return;
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!eval_.spend((end - at) / 2)) return;
@@ -72,7 +76,7 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
   std::uint32_t guess = 0;
   for (auto key = at + 1; key < end && !over(); key = next_of(tape_.words, key + 1), ++ordinal) {
     const auto name = text_at(tape_, key);
-    const auto number = part.names.find_after(name, guess);
+    const auto number = part.find_after(name, guess);
     guess = number + 1;
     if (number != NameMap::kNone) {
       const auto& tracked = part.slots[number].to;
@@ -84,6 +88,7 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
     if (!is_seen(i))
       add(node, where, "required", "the name \"", Lasting{part.names.name(part.required[i]).substr(0, 100)}, "\" is missing");
   }
+  if (part.simple) return many ? eval_.bits().release(seen) : void();
   for (const auto& dependent : part.dependents) {
     if (over() || !is_seen(dependent.trigger)) continue;
     for (std::size_t i = 0; i < dependent.required.size(); ++i) {
@@ -135,12 +140,14 @@ bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, s
 void Reporter::array(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
   const auto& part = *node.array;
   const auto count = count_of(tape_, at);
-  if (count < part.min) add(node, where, "minItems", count, " items, at least ", part.min, " are needed");
-  if (count > part.max) add(node, where, "maxItems", count, " items, at most ", part.max, " are allowed");
+  if (part.counted) {
+    if (count < part.min) add(node, where, "minItems", count, " items, at least ", part.min, " are needed");
+    if (count > part.max) add(node, where, "maxItems", count, " items, at most ", part.max, " are allowed");
+  }
   if (!eval_.spend((static_cast<std::uint32_t>(tape_.words[at]) - at) / 2)) return;
   std::size_t ordinal = 0;
   std::uint64_t found = 0;
-  const auto items = Step::of_keyword(where.keyword, part.items_keyword);
+  std::optional<Step> items;
   if (!part.prefix.empty() || part.has_items || part.has_contains)
     each_element(tape_, at, [&](std::size_t item) {
       if (over()) return;
@@ -154,7 +161,8 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
       } else if (part.has_items) {
         if (!passes(part.items, item)) {
           const auto instance = Step::of_index(where.instance, ordinal);
-          visit(part.items, item, {&instance, &items, where.parent}, nullptr);
+          if (!items) items = Step::of_keyword(where.keyword, part.items_keyword);
+          visit(part.items, item, {&instance, &*items, where.parent}, nullptr);
         }
       } else {
         evaluated = false;

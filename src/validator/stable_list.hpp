@@ -6,20 +6,22 @@
 #include <bit>
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace setget::inline v0::detail::schema {
 
-template <class T>
+// `kFirstWithin`: the first element stands at the beginning of the list itself.
+template <class T, bool kFirstWithin = false>
 class StableList {
  public:
-  StableList() = default;
+  StableList() noexcept {}  // NOLINT(modernize-use-equals-default): first_ stays as it is
   StableList(const StableList&) = delete;
   StableList& operator=(const StableList&) = delete;
   ~StableList() {
     for (std::size_t i = 0; i < size_; ++i) std::destroy_at(&(*this)[i]);
-    for (std::size_t i = 0; i < chunks_.size(); ++i) std::allocator<T>().deallocate(chunks_[i], std::size_t{1} << i);
+    for (std::size_t i = kFirstWithin ? 1 : 0; i < chunks_.size(); ++i) std::allocator<T>().deallocate(chunks_[i], std::size_t{1} << i);
   }
 
   bool empty() const noexcept { return size_ == 0; }
@@ -31,7 +33,7 @@ class StableList {
   T& emplace_back(Fields&&... fields) {
     if (size_ + 1 == std::size_t{1} << chunks_.size()) {
       chunks_.reserve(chunks_.size() + 1);
-      chunks_.push_back(std::allocator<T>().allocate(size_ + 1));
+      chunks_.push_back(kFirstWithin && size_ == 0 ? reinterpret_cast<T*>(&first_) : std::allocator<T>().allocate(size_ + 1));
     }
     T* const made = std::construct_at(place(size_), std::forward<Fields>(fields)...);
     ++size_;
@@ -59,6 +61,11 @@ class StableList {
     return chunks_[chunk] + (at + 1 - (std::size_t{1} << chunk));
   }
 
+  struct alignas(T) Room {
+    std::byte bytes[sizeof(T)];
+  };
+  struct None {};
+  std::conditional_t<kFirstWithin, Room, None> first_;  // made when it is added
   std::vector<T*> chunks_{};
   std::size_t size_ = 0;
 };
