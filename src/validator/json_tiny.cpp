@@ -6,16 +6,6 @@
 #include <cstring>
 
 namespace setget::inline v0::detail::schema {
-namespace {
-
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-bool is_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-void skip_space(const char*& at, const char* end) noexcept {
-  while (at != end && is_space(*at)) ++at;
-}
-
-}  // namespace
-
 // `at` is behind the opening quote.
 bool TinyReader::text(const char*& at, const char* end) noexcept {
   words_[words_end_++] = make_word('"', string_end_);

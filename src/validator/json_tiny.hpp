@@ -27,6 +27,10 @@ class TinyReader {
 
  private:
   static constexpr std::size_t kDepth = 16;
+  static bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+  static void skip_space(const char*& at, const char* end) noexcept {
+    while (at != end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
+  }
   bool text(const char*& at, const char* end) noexcept;
   bool number(const char*& at, const char* end) noexcept;
 
