@@ -63,14 +63,14 @@ class NameMap {
   }
   // The same, and first a look at `guess`: names of objects tend to come in one order.
   std::uint32_t find_after(std::string_view name, std::uint32_t guess) const noexcept {
-    return guess < count_ && is_same(entries_[guess], name) ? guess : (is_short() ? find_one_by_one(name) : find_anywhere(name));
+    return guess < count_ && is_same(entries_[guess], name) ? guess : find_anywhere(name);
   }
   // find(), out of the way of the loops that seldom need it.
   std::uint32_t find_anywhere(std::string_view name) const noexcept;
-  // A few names are found sooner by looking at each: nothing waits for a hash and a table.
+  // A few names that are likely to be there are found sooner by looking at each: nothing waits for a hash and a table.
   static constexpr std::uint32_t kFew = 4;
-  bool is_short() const noexcept { return count_ <= kFew; }
-  std::uint32_t find_one_by_one(std::string_view name) const noexcept {
+  std::uint32_t find_likely(std::string_view name) const noexcept {
+    if (count_ > kFew) return find_anywhere(name);
     for (std::uint32_t i = 0; i < count_; ++i) {
       if (is_same(entries_[i], name)) return i;
     }

@@ -115,7 +115,7 @@ bool Eval::any_number(const NumberPart& part, std::size_t at) {
 bool Eval::in_set(const ValueSet& set, std::size_t at, std::uint8_t type) {
   switch (type) {
     case kString:
-      return (set.types & kString) != 0 && set.strings.find_after(text_at(tape_, at), 0) != NameMap::kNone;
+      return (set.types & kString) != 0 && set.strings.find_likely(text_at(tape_, at)) != NameMap::kNone;
     case kNull:
       return (set.types & kNull) != 0;
     case kBoolean:

@@ -192,7 +192,8 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
   if (type != kObject || !filter.has_names) return mask;
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!spend((end - at) / 2)) return 0;
-  const auto seen = bits().take((filter.names.size() + 63) / 64);
+  auto& scratch = bits();
+  const auto seen = scratch.take((filter.names.size() + 63) / 64);
   bool has_parts = false;
   for (auto key = at + 1; key < end && mask != 0; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
@@ -202,7 +203,7 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
     }
     const auto& name = filter.by_name[number];
     mask &= name.present;
-    bits().set(seen, number);
+    scratch.set(seen, number);
     if (!name.value) continue;
     const auto child = type_at(tape_, key + 1);
     if (child == kObject) {
@@ -212,9 +213,9 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
     }
   }
   for (std::size_t i = 0; i < filter.required.size() && mask != 0; ++i) {
-    if (!bits().test(seen, filter.required[i])) mask &= filter.by_name[filter.required[i]].absent;
+    if (!scratch.test(seen, filter.required[i])) mask &= filter.by_name[filter.required[i]].absent;
   }
-  bits().release(seen);
+  scratch.release(seen);
   // Into the parts only where more than one branch is left.
   for (auto key = at + 1; has_parts && key < end && std::popcount(mask) > 1; key = next_of(tape_.words, key + 1)) {
     if (type_at(tape_, key + 1) != kObject) continue;
@@ -226,8 +227,9 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
 
 // The same for any number of branches; `mask` is on the scratch stack.
 void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, std::size_t mask) {
+  auto& scratch = bits();
   const auto cut = [&](const std::uint64_t* with) {
-    for (std::size_t i = 0; i < filter.words; ++i) bits().at(mask)[i] &= with[i];
+    for (std::size_t i = 0; i < filter.words; ++i) scratch.at(mask)[i] &= with[i];
   };
   cut(filter.by_type(static_cast<std::size_t>(std::countr_zero(type))));
   if (type == kString && filter.has_strings) {
@@ -238,7 +240,7 @@ void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, 
   if (type != kObject || !filter.has_names) return;
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!spend((end - at) / 2 * (1 + filter.words / 4))) return;
-  const auto seen = bits().take((filter.names.size() + 63) / 64);
+  const auto seen = scratch.take((filter.names.size() + 63) / 64);
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
     if (number == NameMap::kNone) {
@@ -246,13 +248,13 @@ void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, 
       continue;
     }
     cut(filter.present(number));
-    bits().set(seen, number);
+    scratch.set(seen, number);
     if (filter.by_name[number].value) filter_many(*filter.by_name[number].value, key + 1, type_at(tape_, key + 1), mask);
   }
   for (const auto number : filter.required) {
-    if (!bits().test(seen, number)) cut(filter.absent(number));
+    if (!scratch.test(seen, number)) cut(filter.absent(number));
   }
-  bits().release(seen);
+  scratch.release(seen);
 }
 
 }  // namespace setget::inline v0::detail::schema
