@@ -66,14 +66,22 @@ class SETGET_API Document {
   char root_tag() const noexcept { return root_tag_; }
 
   struct Impl;  // private
-  // Null where nothing has been parsed.
-  const Impl* impl() const noexcept { return impl_.get(); }
+  // Null where the numbers of the tape are exact whatever the text was: of tiny documents, and where nothing has been parsed.
+  const Impl* impl() const noexcept { return is_tiny() ? nullptr : impl_.get(); }
 
  private:
   friend class Builder;
-  DocumentView view_{};  // beside impl_, so that a validator reaches a small document in one step
-  char root_tag_ = 'n';
+  static constexpr std::size_t kTinyWords = 12;
+  bool is_tiny() const noexcept { return view_.strings == reinterpret_cast<const std::uint8_t*>(tiny_); }
+  void take(Document& other) noexcept;
+
+  // Most tiny documents (a few names and numbers) find room here, so that a validator waits for no other memory: the strings at its
+  // beginning, the tape at its end, where that of a number or a word shares a cache line with what leads to it. Behind both there is
+  // what a view wants to be readable.
+  alignas(64) std::uint64_t tiny_[kTinyWords];
+  DocumentView view_{};
   std::unique_ptr<Impl> impl_;
+  char root_tag_ = 'n';
 };
 
 }  // namespace setget::inline v0::json_schema

@@ -13,6 +13,7 @@
 
 #include "validator/document_impl.hpp"
 #include "validator/json_reader.hpp"
+#include "validator/json_tiny.hpp"
 
 namespace setget::inline v0::detail::schema {
 
@@ -91,6 +92,7 @@ namespace setget::inline v0::json_schema {
 
 using detail::schema::Parsed;
 using detail::schema::TapeWriter;
+using detail::schema::TinyReader;
 
 namespace {
 
@@ -142,17 +144,25 @@ DocumentView Document::Impl::pack(const Parsed& from, std::size_t text_size) {
   return {block.get(), to};
 }
 
+// NOLINTBEGIN(cppcoreguidelines-pro-type-member-init): tiny_ is written where it is read
 Document::Document() noexcept : view_(kNull) {}
 Document::~Document() = default;
-Document::Document(Document&& other) noexcept
-    : view_(std::exchange(other.view_, kNull)), root_tag_(std::exchange(other.root_tag_, 'n')), impl_(std::move(other.impl_)) {}
+Document::Document(Document&& other) noexcept { take(other); }
+// NOLINTEND(cppcoreguidelines-pro-type-member-init)
 Document& Document::operator=(Document&& other) noexcept {
-  if (this != &other) {
-    view_ = std::exchange(other.view_, kNull);
-    root_tag_ = std::exchange(other.root_tag_, 'n');
-    impl_ = std::move(other.impl_);
-  }
+  if (this != &other) take(other);
   return *this;
+}
+
+void Document::take(Document& other) noexcept {
+  view_ = other.view_;
+  if (other.is_tiny()) {
+    std::memcpy(tiny_, other.tiny_, sizeof tiny_);
+    view_ = {tiny_ + (other.view_.tape - other.tiny_), reinterpret_cast<const std::uint8_t*>(tiny_)};
+  }
+  other.view_ = kNull;
+  root_tag_ = std::exchange(other.root_tag_, 'n');
+  impl_ = std::move(other.impl_);
 }
 
 Result<void> Document::parse(std::string_view json, std::size_t max_depth) {
@@ -160,6 +170,18 @@ Result<void> Document::parse(std::string_view json, std::size_t max_depth) {
   root_tag_ = 'n';
   if (json.size() > (std::size_t{1} << 30)) return Error(ErrorCode::kTooLarge, fmt::format("JSON: {} bytes, limit 1 GiB", json.size()));
   if (max_depth == 0 || max_depth > 4096) return Error(ErrorCode::kInvalidArgument, "max_depth is in [1, 4096]").at_field("max_depth");
+  if (json.size() <= TinyReader::kMostText) {
+    TinyReader reader;
+    if (reader.parse(json, max_depth) && reader.words() * 8 + reader.string_bytes() <= sizeof tiny_) {
+      static_assert(sizeof(Document) - sizeof tiny_ >= kPastTheEnd);
+      auto* const tape = tiny_ + (kTinyWords - reader.words());
+      std::memcpy(tiny_, reader.tape().strings, reader.string_bytes());
+      std::memcpy(tape, reader.tape().words, reader.words() * 8);
+      view_ = {tape, reinterpret_cast<const std::uint8_t*>(tiny_)};
+      root_tag_ = static_cast<char>(detail::schema::tag_of(tape[1]));
+      return {};
+    }
+  }
   if (!impl_) impl_ = std::make_unique<Impl>();
   auto parsed = impl_->parse(json, max_depth);
   if (!parsed) return parsed.error();

@@ -205,9 +205,31 @@ bool is_whole_exactly(const Number& number) noexcept {
   return decimal.exponent >= 0;
 }
 
+namespace {
+
+// real * power where that is what the decimal that the double stands for gives, else 0. Up to 15 digits: such a whole number, divided by a
+// power of ten, is the double that its decimal is read as, and no other decimal of as many digits is read as the same.
+std::int64_t whole(double real, double power) noexcept {
+  const auto scaled = std::nearbyint(real * power);
+  return std::abs(scaled) < 1e15 && scaled / power == real ? static_cast<std::int64_t>(scaled) : 0;
+}
+
+}  // namespace
+
 Multiple is_multiple(const Number& value, const Number& divisor, std::uint64_t& steps) {
   const auto answer = [](bool holds) { return holds ? Multiple::kYes : Multiple::kNo; };
   if (value.kind == 'l' && divisor.kind == 'l') return answer(value.integer % divisor.integer == 0);
+  if ((value.kind == 'd' || value.kind == 'l') && (divisor.kind == 'd' || divisor.kind == 'l')) {
+    // Most have few places behind the point.
+    const auto real = value.kind == 'd' ? value.real : static_cast<double>(value.integer);
+    const auto by = divisor.kind == 'd' ? divisor.real : static_cast<double>(divisor.integer);
+    if (real == 0) return Multiple::kYes;
+    for (const double power : {1.0, 1e2, 1e4}) {
+      const auto parts = whole(by, power);
+      const auto of = parts == 0 ? 0 : whole(real, power);
+      if (of != 0) return answer(of % parts == 0);
+    }
+  }
   Decimal number;
   Decimal by;
   decimal_of(value, number);

@@ -7,6 +7,7 @@
 
 #include "validator/document_impl.hpp"
 #include "validator/json_reader.hpp"
+#include "validator/json_tiny.hpp"
 #include "validator/schema_compiler.hpp"
 #include "validator/schema_eval.hpp"
 #include "validator/schema_report.hpp"
@@ -19,14 +20,13 @@ using detail::schema::Eval;
 using detail::schema::Exactness;
 using detail::schema::Registry;
 using detail::schema::Resource;
-using detail::schema::ScratchBits;
+using detail::schema::Sole;
 using detail::schema::Stop;
 using detail::schema::Tape;
 using Program = Validator::Program;
 
 // What a thread keeps between documents.
 struct Kept {
-  ScratchBits bits{};
   detail::schema::Ledger found{};
   detail::schema::Parsed document{};
   detail::schema::TapeWriter exact{};
@@ -51,51 +51,67 @@ Error stopped(Stop why, const SchemaLimits& limits) {
   }
 }
 
+Error thrown(const std::exception& what) {
+  detail::schema::scratch_of_thread().reset();
+  return Error(ErrorCode::kInternal, fmt::format("schema: {}", what.what()));
+}
+
 template <class T, class Run>
 Result<T> guarded(Run&& run) {
   try {
     return run();
-  } catch (const std::exception& thrown) {
-    kept().bits.reset();
-    return Error(ErrorCode::kInternal, fmt::format("schema: {}", thrown.what()));
+  } catch (const std::exception& what) {
+    return thrown(what);
   }
 }
 
 // Where an evaluation depends on numbers that the parser may have rounded, it runs again on exact ones.
 template <class T, class Once>
-Result<T> evaluate(const Program& program, const Tape& tape, const Exactness* exactness, Once&& once) {
+[[gnu::noinline, gnu::cold]] Result<T> after_stop(Stop stop, const Program& program, const Exactness* exactness, Once&& once) {
+  if (stop != Stop::kInexact || exactness == nullptr) return stopped(stop, program.limits);
   auto& own = kept();
-  auto stop = Stop::kNone;
-  auto answer = once(tape, exactness, stop);
-  if (stop == Stop::kInexact && exactness != nullptr) {
-    stop = Stop::kNone;
-    if (auto read = detail::schema::read_json(exactness->text(), 4096, own.exact); !read) return read.error();
-    answer = once(own.exact.tape(), nullptr, stop);
-    if (own.exact.bytes() > kKeptBytes) own.exact.shrink();
-  }
-  own.bits.reset();
+  stop = Stop::kNone;
+  if (auto read = detail::schema::read_json(exactness->text(), 4096, own.exact); !read) return read.error();
+  auto answer = once(own.exact.tape(), nullptr, stop);
+  if (own.exact.bytes() > kKeptBytes) own.exact.shrink();
   if (stop != Stop::kNone) return stopped(stop, program.limits);
   return answer;
 }
 
-// `at`: the place of what is looked into.
-Result<bool> looked_into(const Program& program, const Tape& tape, const Exactness* exactness, std::size_t at = 1) {
-  return guarded<bool>([&] {
-    return evaluate<bool>(program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
-      Eval eval(program, on, of, kept().bits);
-      const bool valid = eval.run(at);
-      stop = eval.stop();
-      return valid;
+template <class T, class Once>
+Result<T> evaluate(const Program& program, const Tape& tape, const Exactness* exactness, Once&& once) {
+  auto stop = Stop::kNone;
+  auto answer = once(tape, exactness, stop);
+  if (stop != Stop::kNone) [[unlikely]]
+    return after_stop<T>(stop, program, exactness, once);
+  return answer;
+}
+
+// `at`: the place of what is looked into; `type`: its type; `sole`: Eval::run_sole() does.
+Result<bool> looked_into(const Program& program, Tape tape, const Exactness* exactness, std::uint8_t type, std::size_t at,
+                         bool sole = false) try {
+  Eval eval(program, tape, exactness);
+  const bool valid = sole ? eval.run_sole(at, type) : eval.run(at, type);
+  eval.end();
+  if (eval.stop() != Stop::kNone) [[unlikely]]
+    return after_stop<bool>(eval.stop(), program, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
+      Eval exact(program, on, of);
+      const bool answer = exact.run(at, detail::schema::type_at(on, at));
+      stop = exact.stop();
+      exact.end();
+      return answer;
     });
-  });
+  return valid;
+} catch (const std::exception& what) {
+  return thrown(what);
 }
 
 // `type`: of the document.
-Result<bool> verdict(const Program& program, std::uint8_t type, const Tape& tape, const Exactness* exactness) {
+Result<bool> verdict(const Program& program, std::uint8_t type, Tape tape, const Exactness* exactness) {
   // Often the type says it all.
   const bool fits = (program.root_types & type) != 0;
   if (fits ? (program.root_deep & type) == 0 : type != detail::schema::kFraction) return fits;
-  return looked_into(program, tape, exactness);
+  return looked_into(program, tape, exactness, type, 1, fits && program.sole != Sole::kNone);
 }
 Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* exactness) {
   return verdict(program, detail::schema::type_at(tape, 1), tape, exactness);
@@ -106,10 +122,11 @@ using SharedProgram = std::shared_ptr<const Program>;
 Result<Report> report(const SharedProgram& program, const Tape& tape, const Exactness* exactness, std::size_t at = 1) {
   return guarded<Report>([&] {
     return evaluate<Report>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
-      Eval eval(*program, on, of, kept().bits);
+      Eval eval(*program, on, of);
       auto& ledger = kept().found;
       const auto found = detail::schema::list_violations(*program, eval, ledger, at);
       stop = eval.stop();
+      eval.end();
       auto answer = ReportWriter::copy(found, program, ledger);
       if (ledger.bytes() > kKeptBytes) ledger = {};
       return answer;
@@ -117,16 +134,31 @@ Result<Report> report(const SharedProgram& program, const Tape& tape, const Exac
   });
 }
 
-Result<bool> report_into(Report& into, const SharedProgram& program, const Tape& tape, const Exactness* exactness) {
-  return guarded<bool>([&] {
-    return evaluate<bool>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
-      Eval eval(*program, on, of, kept().bits);
-      const auto found = detail::schema::list_violations(*program, eval, ReportWriter::begin(into));
-      stop = eval.stop();
-      if (stop == Stop::kNone) ReportWriter::end(into, found, program);
+Result<bool> report_into(Report& into, const SharedProgram& program, Tape tape, const Exactness* exactness) try {
+  // A report begins at the root's own node: it comes while the program's first line does.
+  const auto* const node = reinterpret_cast<const char*>(&program->nodes);
+  __builtin_prefetch(node);
+  __builtin_prefetch(node + 64);
+  Eval eval(*program, tape, exactness);
+  const auto found = detail::schema::list_violations(*program, eval, ReportWriter::begin(into));
+  eval.end();
+  if (eval.stop() != Stop::kNone) [[unlikely]]
+    return after_stop<bool>(eval.stop(), *program, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
+      Eval exact(*program, on, of);
+      const auto again = detail::schema::list_violations(*program, exact, ReportWriter::begin(into));
+      stop = exact.stop();
+      exact.end();
+      if (stop == Stop::kNone) ReportWriter::end(into, again, program);
       return into.valid;
     });
-  });
+  ReportWriter::end(into, found, program);
+  return into.valid;
+} catch (const std::exception& what) {
+  return thrown(what);
+}
+
+bool tiny(detail::schema::TinyReader& reader, const Program& program, std::string_view bytes) noexcept {
+  return bytes.size() <= program.limits.max_document_bytes && reader.parse(bytes, program.limits.max_depth);
 }
 
 template <class T, class With>
@@ -200,7 +232,7 @@ Result<SharedProgram> metaschema_of(const Resource& resource, Registry& registry
 // What is said of a resource by its metaschema, but not of what lies in resources within it that have another.
 Result<void> check_resource(const Resource& resource, const SharedProgram& program, const Registry& registry) {
   const auto tape = registry.tape(resource.document);
-  const auto valid = looked_into(*program, tape, nullptr, resource.root);
+  const auto valid = looked_into(*program, tape, nullptr, detail::schema::type_at(tape, resource.root), resource.root);
   if (!valid) return valid.error();
   if (*valid) return {};
   const auto found = report(program, tape, nullptr, resource.root);
@@ -307,6 +339,7 @@ Result<Validator> Validator::compile(std::string_view schema_json, const Options
 }
 
 Result<bool> Validator::is_valid(std::string_view json_bytes) const {
+  if (detail::schema::TinyReader reader; tiny(reader, *program_, json_bytes)) return verdict(*program_, reader.tape(), nullptr);
   return with_parsed<bool>(*program_, json_bytes,
                            [&](const Tape& tape, const Exactness* exactness) { return verdict(*program_, tape, exactness); });
 }
@@ -317,6 +350,7 @@ Result<bool> Validator::is_valid(const Document& document) const {
 Result<bool> Validator::is_valid(const DocumentView& view) const { return verdict(*program_, tape_of(view), nullptr); }
 
 Result<Report> Validator::validate(std::string_view json_bytes) const {
+  if (detail::schema::TinyReader reader; tiny(reader, *program_, json_bytes)) return report(program_, reader.tape(), nullptr);
   return with_parsed<Report>(*program_, json_bytes,
                              [&](const Tape& tape, const Exactness* exactness) { return report(program_, tape, exactness); });
 }
@@ -326,6 +360,7 @@ Result<Report> Validator::validate(const Document& document) const {
 Result<Report> Validator::validate(const DocumentView& view) const { return report(program_, tape_of(view), nullptr); }
 
 Result<bool> Validator::validate(std::string_view json_bytes, Report& into) const {
+  if (detail::schema::TinyReader reader; tiny(reader, *program_, json_bytes)) return report_into(into, program_, reader.tape(), nullptr);
   auto looked = with_parsed<bool>(
       *program_, json_bytes, [&](const Tape& tape, const Exactness* exactness) { return report_into(into, program_, tape, exactness); });
   if (!looked) ReportWriter::begin(into);

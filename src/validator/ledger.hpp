@@ -64,12 +64,27 @@ class Ledger {
     auto* const to = reinterpret_cast<char*>(at(place));
     const auto size = static_cast<std::uint32_t>(text.size());
     std::memcpy(to, &size, sizeof size);
-    std::memcpy(to + sizeof size, text.data(), text.size());
+    copy(to + sizeof size, text);
     return place;
   }
   const std::uint8_t* texts() const noexcept { return reinterpret_cast<const std::uint8_t*>(words_.get()); }
 
  private:
+  // Without a call where it is short.
+  static void copy(char* to, std::string_view text) noexcept {
+    const auto size = text.size();
+    if (size >= 8 && size <= 16) {
+      std::uint64_t ends[2];
+      std::memcpy(&ends[0], text.data(), 8);
+      std::memcpy(&ends[1], text.data() + size - 8, 8);
+      std::memcpy(to, &ends[0], 8);
+      std::memcpy(to + size - 8, &ends[1], 8);
+    } else if (size < 8) {
+      for (std::size_t i = 0; i < size; ++i) to[i] = text[i];
+    } else {
+      std::memcpy(to, text.data(), size);
+    }
+  }
   void grow(std::size_t words) {
     const auto larger = std::max({capacity_ * 2, size_ + words, std::size_t{64}});
     auto moved = std::make_unique_for_overwrite<std::uint64_t[]>(larger);

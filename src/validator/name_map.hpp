@@ -67,6 +67,15 @@ class NameMap {
   }
   // find(), out of the way of the loops that seldom need it.
   std::uint32_t find_anywhere(std::string_view name) const noexcept;
+  // A few names that are likely to be there are found sooner by looking at each: nothing waits for a hash and a table.
+  static constexpr std::uint32_t kFew = 4;
+  std::uint32_t find_likely(std::string_view name) const noexcept {
+    if (count_ > kFew) return find_anywhere(name);
+    for (std::uint32_t i = 0; i < count_; ++i) {
+      if (is_same(entries_[i], name)) return i;
+    }
+    return kNone;
+  }
   // For any text.
   std::uint32_t find_text(std::string_view name) const;
 
@@ -84,10 +93,10 @@ class NameMap {
 
   std::vector<Entry> entries_;
   std::uint32_t count_ = 0;  // of them, once built
-  std::string arena_;
+  std::uint32_t mask_ = 0;
   std::vector<std::uint32_t> slots_ = {kNone};
   std::uint64_t seed_ = 1;
-  std::uint32_t mask_ = 0;
+  std::string arena_;
   std::uint8_t shift_ = 0;
   bool whole_ = false;                     // names that differ only in their middles: hash all of each
   std::vector<std::uint32_t> building_{};  // add()'s own table; empty once built

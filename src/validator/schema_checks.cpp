@@ -50,7 +50,7 @@ bool Eval::pattern(const Regex& regex, std::string_view text) {
 bool Eval::text(const StringPart& part, std::string_view text) {
   if (part.format && !format_holds(part, text)) return false;
   if (part.pattern && !pattern(*part.pattern, text)) return false;
-  return (part.content_encoding.empty() && part.content_media_type.empty()) || content_holds(part, text);
+  return !part.has_content || content_holds(part, text);
 }
 
 // Draft 7 only, on request: base64 (RFC 4648 section 4) and application/json.
@@ -106,17 +106,16 @@ bool Eval::any_number(const NumberPart& part, std::size_t at) {
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !is_exact()) return false;
   if (number.kind == 'N' && !spend(number.text.size() / 4)) return false;
-  if (part.minimum.is_set && !bound_holds(part.minimum, number, 1)) return false;
-  if (part.maximum.is_set && !bound_holds(part.maximum, number, -1)) return false;
-  if (part.exclusive_minimum.is_set && !bound_holds(part.exclusive_minimum, number, 1)) return false;
-  if (part.exclusive_maximum.is_set && !bound_holds(part.exclusive_maximum, number, -1)) return false;
-  return !part.multiple_of.is_set || multiple_holds(part.multiple_of, number);
+  const auto holds = [&](const Bound& bound, int sign) { return !bound.is_set || bound_holds(bound, number, sign); };
+  if (part.has_minimum && !(holds(part.minimum, 1) && holds(part.exclusive_minimum, 1))) return false;
+  if (part.has_maximum && !(holds(part.maximum, -1) && holds(part.exclusive_maximum, -1))) return false;
+  return !part.has_multiple || multiple_holds(part.multiple_of, number);
 }
 
 bool Eval::in_set(const ValueSet& set, std::size_t at, std::uint8_t type) {
   switch (type) {
     case kString:
-      return (set.types & kString) != 0 && set.strings.find_after(text_at(tape_, at), 0) != NameMap::kNone;
+      return (set.types & kString) != 0 && set.strings.find_likely(text_at(tape_, at)) != NameMap::kNone;
     case kNull:
       return (set.types & kNull) != 0;
     case kBoolean:
@@ -128,6 +127,12 @@ bool Eval::in_set(const ValueSet& set, std::size_t at, std::uint8_t type) {
       break;
   }
   if ((set.types & type) == 0) return false;
+  // With one alone a hash tells nothing sooner; but it tells whether numbers matter that a parser may have rounded.
+  if (set.containers.size() == 1 && !exactness_) {
+    std::uint64_t steps = 0;
+    const bool same = equal_values(tape_, at, set.tape, set.containers.front().second, steps);
+    return spend(steps) && same;
+  }
   Hashed hashed;
   const auto hash = hash_value(tape_, at, hashed);
   if ((hashed.fractions && !is_exact()) || !spend(next_of(tape_.words, at) - at + hashed.bytes / 16)) return false;
@@ -256,10 +261,15 @@ bool Eval::unique(std::size_t array, std::size_t* first, std::size_t* second) {
   const auto end = static_cast<std::uint32_t>(tape_.words[array]) - 1;
   if (!spend((end - array) / 4)) return false;
   // Sorted by hash: equal ones are neighbours.
-  auto& pairs = bits_.places();
+  auto& pairs = bits().places();
   pairs.clear();
   Hashed hashed;
-  each_element(tape_, array, [&](std::size_t item) { pairs.emplace_back(hash_value(tape_, item, hashed), item); });
+  // Of few, what has no parts is told apart as soon without a hash, where no number may have been rounded.
+  const bool few = count <= 4 && !exactness_;
+  each_element(tape_, array, [&](std::size_t item) {
+    const bool is_part = few && (type_at(tape_, item) & (kArray | kObject)) == 0;
+    pairs.emplace_back(is_part ? 0 : hash_value(tape_, item, hashed), item);
+  });
   if ((hashed.fractions && !is_exact()) || !spend(hashed.bytes / 16)) return false;
   std::uint64_t steps = 0;
   bool valid = true;

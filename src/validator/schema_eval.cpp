@@ -11,6 +11,11 @@ std::size_t words_for(std::size_t bits) noexcept { return (bits + 63) / 64; }
 
 }  // namespace
 
+ScratchBits& scratch_of_thread() {
+  thread_local ScratchBits own;
+  return own;
+}
+
 template <bool kTrack>
 bool Eval::checks(const Node& node, std::size_t at, std::uint8_t type, Marks marks) {
   if (nesting_ == 0) return halt(Stop::kNesting), false;
@@ -18,15 +23,18 @@ bool Eval::checks(const Node& node, std::size_t at, std::uint8_t type, Marks mar
   --steps_;
   --nesting_;
   const auto* outer = scope_;
-  const Scope scope{node.resource, outer};
-  if (program_.dynamic && outer->resource != node.resource) scope_ = &scope;
+  Scope scope;
+  if (program_.dynamic && outer->resource != node.resource) {
+    scope = {.resource = node.resource, .outer = outer};
+    scope_ = &scope;
+  }
   bool valid = false;
   const bool unevaluated = type == kObject ? node.has_unevaluated_properties : (type == kArray && node.has_unevaluated_items);
   if (unevaluated) {
     valid = with_unevaluated(node, at, type);
     if constexpr (kTrack) {
       // What was not evaluated by others was by "unevaluated…".
-      for (std::size_t i = 0; valid && i < marks.count; ++i) bits_.set(marks.offset, i);
+      for (std::size_t i = 0; valid && i < marks.count; ++i) bits().set(marks.offset, i);
     }
   } else {
     valid = body<kTrack>(node, at, type, marks);
@@ -41,18 +49,18 @@ bool Eval::with_unevaluated(const Node& node, std::size_t at, std::uint8_t type)
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   // Marks of all members, and a look at each.
   if (!spend((end - at) / 2)) return false;
-  const Marks marks{bits_.take(words_for(count)), count};
+  const Marks marks{bits().take(words_for(count)), count};
   bool valid = body<true>(node, at, type, marks);
   const auto& edge_to = type == kObject ? node.unevaluated_properties : node.unevaluated_items;
   if (valid && edge_to.fast) {
     std::size_t ordinal = 0;
     for (auto item = at + 1; valid && item < end; ++ordinal) {
       if (type == kObject) ++item;
-      if (!bits_.test(marks.offset, ordinal)) valid = value(*edge_to.fast, item);
+      if (!bits().test(marks.offset, ordinal)) valid = value(*edge_to.fast, item);
       item = next_of(tape_.words, item);
     }
   }
-  bits_.release(marks.offset);
+  bits().release(marks.offset);
   return valid;
 }
 
@@ -74,8 +82,10 @@ bool Eval::flat_array(const ArrayPart& part, std::size_t at) {
 
 template <bool kTrack>
 bool Eval::body(const Node& node, std::size_t at, std::uint8_t type, Marks marks) {
-  for (const auto* set : node.values) {
-    if (!in_set(*set, at, type)) return false;
+  if (node.has_values) {
+    for (const auto* set : node.values) {
+      if (!in_set(*set, at, type)) return false;
+    }
   }
   switch (type) {
     case kString:
@@ -131,7 +141,7 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
   const auto end = static_cast<std::size_t>(static_cast<std::uint32_t>(words[at]) - 1);
   if (!spend((end - at) / 2)) return false;
   std::uint64_t few = 0;
-  const auto offset = kFew ? 0 : bits_.take(words_for(part.tracked));
+  const auto offset = kFew ? 0 : bits().take(words_for(part.tracked));
   const auto* const first = part.slots.data();
   const auto* const other = first + (part.slots.size() - 1);
   const auto* slot = first;
@@ -141,7 +151,7 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
     if (first != other) {
       const auto name = text_of(tape_, words[item]);
       if (!part.names.is_same(slot->name, name)) {
-        const auto number = part.names.find_anywhere(name);
+        const auto number = part.find_after(name, NameMap::kNone);
         found = number == NameMap::kNone ? other : first + number;
       }
       // Names tend to come in one order.
@@ -152,7 +162,7 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
     if constexpr (kFew) {
       few |= to.bit;
     } else {
-      bits_.at(offset)[to.word] |= to.bit;
+      bits().at(offset)[to.word] |= to.bit;
     }
     const auto word = words[item];
     const auto type = kTypes.of[tag_of(word)];
@@ -162,15 +172,15 @@ bool Eval::simple_object(const ObjectPart& part, std::size_t at) {
     }
     item = after(word, type, item);
   }
-  if (valid) valid = has_all(kFew ? &few : bits_.at(offset), part.required.size());
-  if constexpr (!kFew) bits_.release(offset);
+  if (valid) valid = has_all(kFew ? &few : bits().at(offset), part.required.size());
+  if constexpr (!kFew) bits().release(offset);
   return valid;
 }
 
 template <bool kTrack>
 bool Eval::member(const ObjectPart& part, std::uint32_t number, std::size_t key, std::size_t ordinal, Marks marks) {
   const auto mark = [&] {
-    if constexpr (kTrack) bits_.set(marks.offset, ordinal);
+    if constexpr (kTrack) bits().set(marks.offset, ordinal);
   };
   if (part.has_names && !edge(part.property_names, key)) return false;
   bool matched = false;
@@ -205,7 +215,7 @@ bool Eval::member(const ObjectPart& part, std::uint32_t number, std::size_t key,
 
 template <bool kTrack>
 bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
-  if (part.min > 0 || part.max != UINT64_MAX) {
+  if (part.counted) {
     const auto count = count_of(tape_, at);
     if (count < part.min || count > part.max) return false;
   }
@@ -214,39 +224,39 @@ bool Eval::object(const ObjectPart& part, std::size_t at, Marks marks) {
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!spend((end - at) / 2)) return false;
   const bool in_scratch = part.tracked > kLocalWords * 64;
-  const auto offset = in_scratch ? bits_.take(words_for(part.tracked)) : 0;
+  const auto offset = in_scratch ? bits().take(words_for(part.tracked)) : 0;
   bool valid = true;
   std::size_t ordinal = 0;
   std::uint32_t guess = 0;
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1), ++ordinal) {
-    const auto number = part.names.find_after(text_at(tape_, key), guess);
+    const auto number = part.find_after(text_at(tape_, key), guess);
     guess = number + 1;
     if (number != NameMap::kNone) {
       const auto& entry = part.slots[number].to;
-      (in_scratch ? bits_.at(offset) : local)[entry.word] |= entry.bit;
+      (in_scratch ? bits().at(offset) : local)[entry.word] |= entry.bit;
     }
     if (!member<kTrack>(part, number, key, ordinal, marks)) {
       valid = false;
       break;
     }
   }
-  valid = valid && has_all(in_scratch ? bits_.at(offset) : local, part.required.size());
+  valid = valid && has_all(in_scratch ? bits().at(offset) : local, part.required.size());
   if (valid && !part.dependents.empty()) {
     for (std::size_t i = 0; valid && i < part.dependents.size(); ++i) {
       const auto& dependent = part.dependents[i];
-      const auto seen = [&](std::uint32_t bit) { return (((in_scratch ? bits_.at(offset) : local)[bit / 64] >> (bit % 64)) & 1) != 0; };
+      const auto seen = [&](std::uint32_t bit) { return (((in_scratch ? bits().at(offset) : local)[bit / 64] >> (bit % 64)) & 1) != 0; };
       if (!seen(dependent.trigger)) continue;
       for (const auto bit : dependent.required) valid = valid && seen(bit);
       if (valid && dependent.has_schema) valid = apply<kTrack>(dependent.schema.fast, at, marks);
     }
   }
-  if (in_scratch) bits_.release(offset);
+  if (in_scratch) bits().release(offset);
   return valid;
 }
 
 template <bool kTrack>
 bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
-  if (part.min > 0 || part.max != UINT64_MAX) {
+  if (part.counted) {
     const auto count = count_of(tape_, at);
     if (count < part.min || count > part.max) return false;
   }
@@ -257,7 +267,7 @@ bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
   for (const auto& one : part.prefix) {
     if (item >= end) break;
     if (!edge(one, item)) return false;
-    if constexpr (kTrack) bits_.set(marks.offset, ordinal);
+    if constexpr (kTrack) bits().set(marks.offset, ordinal);
     item = next_of(tape_.words, item);
     ++ordinal;
   }
@@ -267,7 +277,7 @@ bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
       const auto word = tape_.words[item];
       const auto item_type = kTypes.of[tag_of(word)];
       if (!quick(each, item, item_type)) return false;
-      if constexpr (kTrack) bits_.set(marks.offset, ordinal++);
+      if constexpr (kTrack) bits().set(marks.offset, ordinal++);
       item = after(word, item_type, item);
     }
   }
@@ -281,7 +291,7 @@ bool Eval::array(const ArrayPart& part, std::size_t at, Marks marks) {
       }
       ++found;
       if constexpr (kTrack) {
-        if (part.contains_evaluates) bits_.set(marks.offset, ordinal);
+        if (part.contains_evaluates) bits().set(marks.offset, ordinal);
       }
       if (found > part.max_contains) return false;
       if (!kTrack && found >= part.min_contains && part.max_contains == UINT64_MAX) break;
@@ -306,12 +316,12 @@ bool Eval::attempt(const Edge& to, std::size_t at, Marks marks) {
   if constexpr (!kTrack) return edge(to, at);
   if (!to.fast) return true;
   if (!spend(words_for(marks.count))) return false;
-  const Marks own{bits_.take(words_for(marks.count)), marks.count};
+  const Marks own{bits().take(words_for(marks.count)), marks.count};
   const bool valid = apply<kTrack>(to.fast, at, own);
   if (valid) {
-    for (std::size_t i = 0; i < words_for(marks.count); ++i) bits_.at(marks.offset)[i] |= bits_.at(own.offset)[i];
+    for (std::size_t i = 0; i < words_for(marks.count); ++i) bits().at(marks.offset)[i] |= bits().at(own.offset)[i];
   }
-  bits_.release(own.offset);
+  bits().release(own.offset);
   return valid;
 }
 
@@ -360,11 +370,11 @@ void Eval::each_candidate(const Op& op, std::size_t at, std::uint8_t type, Look&
   const auto offset = candidates(*op.filter, at, type);
   bool over = false;
   for (std::size_t word = 0; word < op.filter->words && !over; ++word) {
-    for (auto left = bits_.at(offset)[word]; left != 0 && !over; left &= left - 1) {
+    for (auto left = bits().at(offset)[word]; left != 0 && !over; left &= left - 1) {
       over = look(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
     }
   }
-  bits_.release(offset);
+  bits().release(offset);
 }
 
 template <bool kTrack>
@@ -385,6 +395,32 @@ bool Eval::one_of(const Op& op, std::size_t at, std::uint8_t type, Marks marks) 
     return found > 1 || halted();
   });
   return found == 1;
+}
+
+bool Eval::run_sole(std::size_t at, std::uint8_t type) {
+  const auto& of = program_.of_root;
+  // No limit is so low that it does not allow the root.
+  --steps_;
+  --nesting_;
+  switch (program_.sole) {
+    case Sole::kSet:
+      return in_set(*of.set, at, type);
+    case Sole::kString:
+      return string(*of.string, at);
+    case Sole::kNumber:
+      return number(*of.number, at);
+    case Sole::kRecord:
+      return simple_object<true>(*of.object, at);
+    case Sole::kObject:
+      return object<false>(*of.object, at, {});
+    case Sole::kArray:
+      return of.array->flat ? flat_array(*of.array, at) : array<false>(*of.array, at, {});
+    case Sole::kOp:
+      return op<false>(*of.op, at, type, {});
+    case Sole::kNone:
+      break;
+  }
+  return run(at, type);
 }
 
 template bool Eval::simple_object<true>(const ObjectPart& part, std::size_t at);

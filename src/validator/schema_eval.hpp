@@ -30,23 +30,24 @@ class Eval {
  public:
   using Program = json_schema::Validator::Program;
   // `exactness`: of what a parser that rounds numbers has read; null where they are as good as they get.
-  Eval(const Program& program, const Tape& tape, const Exactness* exactness, ScratchBits& bits)
+  Eval(const Program& program, Tape tape, const Exactness* exactness)
       : program_(program),
         tape_(tape),
         exactness_(exactness),
-        bits_(bits),
         steps_(program.max_steps),
         nesting_(program.max_nesting),
         root_{.resource = program.root_resource, .outer = nullptr} {}
 
   // Meaningless if stop() says so.
-  bool run(std::size_t at) { return !program_.root.fast || value(*program_.root.fast, at); }
+  bool run(std::size_t at, std::uint8_t type) { return !program_.root.fast || value(*program_.root.fast, at, type); }
+  // The same where the type is right and does not say it all, and root.fast is but one thing.
+  bool run_sole(std::size_t at, std::uint8_t type);
   Stop stop() const noexcept { return stop_; }
 
   // The parts, which Reporter uses one by one.
   bool type_holds(const Node& node, std::uint8_t type, std::size_t at);
-  bool value(const Node& node, std::size_t at) {
-    const auto type = kTypes.of[tag_of(tape_.words[at])];
+  bool value(const Node& node, std::size_t at) { return value(node, at, kTypes.of[tag_of(tape_.words[at])]); }
+  bool value(const Node& node, std::size_t at, std::uint8_t type) {
     if ((node.types & type) == 0 && !type_holds(node, type, at)) return false;
     return (node.deep & type) == 0 || deep(node, at, type);
   }
@@ -75,7 +76,15 @@ class Eval {
   std::size_t candidates(const Filter& filter, std::size_t at, std::uint8_t type);
   const Node* dynamic_target(const Op& op, bool fast) const noexcept;
   const Tape& tape() const noexcept { return tape_; }
-  ScratchBits& bits() noexcept { return bits_; }
+  // Few evaluations need any.
+  ScratchBits& bits() {
+    if (!bits_) bits_ = &scratch_of_thread();
+    return *bits_;
+  }
+  // After the last of it, unless it throws.
+  void end() {
+    if (bits_) bits_->reset();
+  }
   void halt(Stop why) noexcept {
     if (stop_ == Stop::kNone) stop_ = why;
     steps_ = 0;
@@ -119,8 +128,10 @@ class Eval {
   }
   // Bounded by its value, so the loop that leads here pays for it.
   bool leaf(const Node& node, std::size_t at, std::uint8_t type) {
-    for (const auto* set : node.values) {
-      if (!in_set(*set, at, type)) return false;
+    if (node.has_values) {
+      for (const auto* set : node.values) {
+        if (!in_set(*set, at, type)) return false;
+      }
     }
     if (type == kString) return !node.string || string(*node.string, at);
     if ((type & kNumber) != 0) return !node.number || number(*node.number, at);
@@ -162,7 +173,7 @@ class Eval {
   const Program& program_;
   Tape tape_;
   const Exactness* exactness_;
-  ScratchBits& bits_;
+  ScratchBits* bits_ = nullptr;
   std::uint64_t steps_;
   std::size_t nesting_;
   Scope root_{};

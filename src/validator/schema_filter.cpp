@@ -16,7 +16,7 @@ using ShapeList = std::vector<const Shape*>;
 
 class FilterMaker {
  public:
-  FilterMaker(std::deque<Filter>& filters, const Shapes& shapes) : filters_(filters), shapes_(shapes) {}
+  FilterMaker(StableList<Filter>& filters, const Shapes& shapes) : filters_(filters), shapes_(shapes) {}
 
   // Null where it would tell nothing apart.
   const Filter* make(const ShapeList& shapes) {
@@ -140,7 +140,7 @@ class FilterMaker {
     return true;
   }
 
-  std::deque<Filter>& filters_;
+  StableList<Filter>& filters_;
   const Shapes& shapes_;
   std::vector<std::uint32_t> stamp_;  // by name: the round in which it was gathered last,
   std::vector<std::uint32_t> local_;  // and its place there
@@ -171,11 +171,11 @@ void make_filters(json_schema::Validator::Program& program) {
 }
 
 std::size_t Eval::candidates(const Filter& filter, std::size_t at, std::uint8_t type) {
-  const auto offset = bits_.take(filter.words);
+  const auto offset = bits().take(filter.words);
   if (filter.words == 1) {
-    *bits_.at(offset) = filter_one(filter, at, type, ~std::uint64_t{0});
+    *bits().at(offset) = filter_one(filter, at, type, ~std::uint64_t{0});
   } else if (spend(filter.words)) {
-    for (std::size_t i = 0; i < filter.words; ++i) bits_.at(offset)[i] = ~std::uint64_t{0};
+    for (std::size_t i = 0; i < filter.words; ++i) bits().at(offset)[i] = ~std::uint64_t{0};
     filter_many(filter, at, type, offset);
   }
   return offset;
@@ -192,7 +192,8 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
   if (type != kObject || !filter.has_names) return mask;
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!spend((end - at) / 2)) return 0;
-  const auto seen = bits_.take((filter.names.size() + 63) / 64);
+  auto& scratch = bits();
+  const auto seen = scratch.take((filter.names.size() + 63) / 64);
   bool has_parts = false;
   for (auto key = at + 1; key < end && mask != 0; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
@@ -202,7 +203,7 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
     }
     const auto& name = filter.by_name[number];
     mask &= name.present;
-    bits_.set(seen, number);
+    scratch.set(seen, number);
     if (!name.value) continue;
     const auto child = type_at(tape_, key + 1);
     if (child == kObject) {
@@ -212,9 +213,9 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
     }
   }
   for (std::size_t i = 0; i < filter.required.size() && mask != 0; ++i) {
-    if (!bits_.test(seen, filter.required[i])) mask &= filter.by_name[filter.required[i]].absent;
+    if (!scratch.test(seen, filter.required[i])) mask &= filter.by_name[filter.required[i]].absent;
   }
-  bits_.release(seen);
+  scratch.release(seen);
   // Into the parts only where more than one branch is left.
   for (auto key = at + 1; has_parts && key < end && std::popcount(mask) > 1; key = next_of(tape_.words, key + 1)) {
     if (type_at(tape_, key + 1) != kObject) continue;
@@ -226,8 +227,9 @@ std::uint64_t Eval::filter_one(const Filter& filter, std::size_t at, std::uint8_
 
 // The same for any number of branches; `mask` is on the scratch stack.
 void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, std::size_t mask) {
+  auto& scratch = bits();
   const auto cut = [&](const std::uint64_t* with) {
-    for (std::size_t i = 0; i < filter.words; ++i) bits_.at(mask)[i] &= with[i];
+    for (std::size_t i = 0; i < filter.words; ++i) scratch.at(mask)[i] &= with[i];
   };
   cut(filter.by_type(static_cast<std::size_t>(std::countr_zero(type))));
   if (type == kString && filter.has_strings) {
@@ -238,7 +240,7 @@ void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, 
   if (type != kObject || !filter.has_names) return;
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!spend((end - at) / 2 * (1 + filter.words / 4))) return;
-  const auto seen = bits_.take((filter.names.size() + 63) / 64);
+  const auto seen = scratch.take((filter.names.size() + 63) / 64);
   for (auto key = at + 1; key < end; key = next_of(tape_.words, key + 1)) {
     const auto number = filter.names.find(text_at(tape_, key));
     if (number == NameMap::kNone) {
@@ -246,13 +248,13 @@ void Eval::filter_many(const Filter& filter, std::size_t at, std::uint8_t type, 
       continue;
     }
     cut(filter.present(number));
-    bits_.set(seen, number);
+    scratch.set(seen, number);
     if (filter.by_name[number].value) filter_many(*filter.by_name[number].value, key + 1, type_at(tape_, key + 1), mask);
   }
   for (const auto number : filter.required) {
-    if (!bits_.test(seen, number)) cut(filter.absent(number));
+    if (!scratch.test(seen, number)) cut(filter.absent(number));
   }
-  bits_.release(seen);
+  scratch.release(seen);
 }
 
 }  // namespace setget::inline v0::detail::schema

@@ -259,6 +259,38 @@ void deepen(Node& node) {
   node.deep = deep;
 }
 
+namespace {
+
+// Where scopes count, and for "unevaluated…", a node is more than its parts.
+void find_sole(Program& program) {
+  const auto* node = program.root.fast;
+  if (!node || program.dynamic || node->has_unevaluated_properties || node->has_unevaluated_items) return;
+  const auto parts = node->values.size() + node->ops.size() + (node->object ? 1U : 0U) + (node->array ? 1U : 0U) +
+                     (node->string ? 1U : 0U) + (node->number ? 1U : 0U);
+  if (parts != 1) return;
+  if (!node->values.empty()) {
+    program.sole = Sole::kSet;
+    program.of_root.set = node->values.front();
+  } else if (node->string) {
+    program.sole = Sole::kString;
+    program.of_root.string = node->string;
+  } else if (node->number) {
+    program.sole = Sole::kNumber;
+    program.of_root.number = node->number;
+  } else if (node->object) {
+    program.sole = node->record ? Sole::kRecord : Sole::kObject;
+    program.of_root.object = node->object;
+  } else if (node->array) {
+    program.sole = Sole::kArray;
+    program.of_root.array = node->array;
+  } else {
+    program.sole = Sole::kOp;
+    program.of_root.op = &node->ops.front();
+  }
+}
+
+}  // namespace
+
 void classify(Program& program) {
   const auto each_node = [&](auto&& f) {
     for (auto& node : program.nodes) f(node);
@@ -266,16 +298,25 @@ void classify(Program& program) {
   };
   const auto alone = [](const Node& node) { return node.ops.empty() && !node.has_unevaluated_properties && !node.has_unevaluated_items; };
   each_node([&](Node& node) {
+    node.has_values = !node.values.empty();
     node.leaf = !node.object && !node.array && alone(node);
     node.record =
         node.object && node.object->simple && node.object->tracked <= 64 && node.values.empty() && alone(node) && !program.dynamic;
   });
+  for (auto& part : program.strings) part.has_content = !part.content_encoding.empty() || !part.content_media_type.empty();
+  for (auto& part : program.numbers) {
+    part.has_minimum = part.minimum.is_set || part.exclusive_minimum.is_set;
+    part.has_maximum = part.maximum.is_set || part.exclusive_maximum.is_set;
+    part.has_multiple = part.multiple_of.is_set;
+  }
   for (auto& part : program.arrays) {
     const bool items_only = part.prefix.empty() && !part.has_contains && !part.unique && part.min == 0 && part.max == UINT64_MAX;
+    part.counted = part.min > 0 || part.max != UINT64_MAX;
     part.flat = items_only && (!part.each.node || part.each.node->leaf);
   }
   // Leaves so far have no arrays, so this goes no deeper than one.
   each_node([&](Node& node) { node.leaf = node.leaf || (!node.object && node.array && node.array->flat && alone(node)); });
+  find_sole(program);
 }
 
 void fuse(Program& program) { Fuser(program).run(); }

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "validator/exact_number.hpp"
 #include "validator/format.hpp"
 #include "validator/name_map.hpp"
+#include "validator/stable_list.hpp"
 #include "validator/tape_writer.hpp"
 
 namespace setget::inline v0::detail::schema {
@@ -69,53 +69,67 @@ struct Slot {
   Quick to{};
 };
 
-struct ObjectPart {
-  NameMap names{};
-  std::vector<Slot> slots{};  // by the number of the name; the last, which is the name of nothing, for any other
-  std::vector<NameEntry> entries{};
-  std::vector<std::uint32_t> required{};  // numbers of names, in the schema's order; the i-th has the tracked bit i
-  std::uint32_t tracked = 0;
-  std::vector<PatternEdge> patterns{};
+// What the loop over most objects needs shares a cache line.
+struct alignas(64) ObjectPart {
+  bool counted = false;  // minProperties or maxProperties
+  bool plain = false;    // nothing of a property is looked at but the count
+  bool simple = false;   // properties, required and additional only: the loop without patterns, names and dependents
   bool has_additional = false;
-  Edge additional{};
   bool has_names = false;
+  std::uint32_t tracked = 0;
+  std::vector<Slot> slots{};              // by the number of the name; the last, which is the name of nothing, for any other
+  std::vector<std::uint32_t> required{};  // numbers of names, in the schema's order; the i-th has the tracked bit i
+  NameMap names{};
+  std::vector<NameEntry> entries{};
+  std::vector<PatternEdge> patterns{};
+  Edge additional{};
   Edge property_names{};
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   std::vector<Dependent> dependents{};
-  bool counted = false;  // minProperties or maxProperties
-  bool plain = false;    // nothing of a property is looked at but the count
-  bool simple = false;   // properties, required and additional only: the loop without patterns, names and dependents
+
+  // The number of a name, first of `guess`: names of objects tend to come in one order. A few are found sooner by looking at each.
+  std::uint32_t find_after(std::string_view name, std::uint32_t guess) const noexcept {
+    const auto count = static_cast<std::uint32_t>(slots.size() - 1);
+    if (guess < count && names.is_same(slots[guess].name, name)) return guess;
+    if (count > NameMap::kFew) return names.find_anywhere(name);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (names.is_same(slots[i].name, name)) return i;
+    }
+    return NameMap::kNone;
+  }
 };
 
-struct ArrayPart {
-  std::vector<Edge> prefix{};
+struct alignas(64) ArrayPart {
   bool has_items = false;
-  Edge items{};       // of what comes after the prefix
-  Quick each{};       // the same
-  bool flat = false;  // "items" only, and that of leaves without arrays
   bool has_contains = false;
+  bool unique = false;
+  bool counted = false;             // minItems or maxItems
+  bool flat = false;                // "items" only, and that of leaves without arrays
   bool contains_evaluates = false;  // 2020-12: what contains matched counts as evaluated
+  bool has_min_contains = false;
+  Quick each{};  // of what comes after the prefix
+  std::vector<Edge> prefix{};
+  std::uint64_t min = 0;
+  std::uint64_t max = UINT64_MAX;
+  Edge items{};  // as `each`
   Edge contains{};
   std::uint64_t min_contains = 1;
   std::uint64_t max_contains = UINT64_MAX;
-  bool has_min_contains = false;
-  std::uint64_t min = 0;
-  std::uint64_t max = UINT64_MAX;
-  bool unique = false;
   std::string_view prefix_keyword = "prefixItems";
   std::string_view items_keyword = "items";
 };
 
-struct StringPart {
+struct alignas(64) StringPart {
   std::uint64_t min = 0;
   std::uint64_t max = UINT64_MAX;
   const Regex* pattern = nullptr;
-  std::string pattern_source{};
   FormatCheck format = nullptr;
   std::uint64_t format_weight = 0;
-  std::string format_name{};
   bool length_only = false;
+  bool has_content = false;  // one of the two below
+  std::string pattern_source{};
+  std::string format_name{};
   std::string content_encoding{};  // only where content is asserted
   std::string content_media_type{};
 };
@@ -128,45 +142,48 @@ struct Bound {
   std::string shown{};
 };
 
-struct NumberPart {
+struct alignas(64) NumberPart {
+  // Bounds that are integers, and nothing else: then this is all there is to an integer.
+  bool is_range = false;
+  bool has_minimum = false;  // or an exclusive one
+  bool has_maximum = false;  // or an exclusive one
+  bool has_multiple = false;
+  std::int64_t least = INT64_MIN;
+  std::int64_t most = INT64_MAX;
+  Bound multiple_of{};
   Bound minimum{};
   Bound exclusive_minimum{};
   Bound maximum{};
   Bound exclusive_maximum{};
-  Bound multiple_of{};
-  // Bounds that are integers, and nothing else: then this is all there is to an integer.
-  bool is_range = false;
-  std::int64_t least = INT64_MIN;
-  std::int64_t most = INT64_MAX;
 };
 
 // "enum" or "const": strings, integers and containers as sets, other numbers one by one.
-struct ValueSet {
+struct alignas(64) ValueSet {
   std::uint8_t types = 0;  // of the values
   bool has_true = false;
   bool has_false = false;
   bool is_const = false;
-  NameMap strings{};
   std::vector<std::int64_t> integers{};                             // sorted; 1.0 is one
-  std::vector<Number> numbers{};                                    // the others
   std::vector<std::pair<std::uint64_t, std::size_t>> containers{};  // hashes, and places on `tape`; sorted
+  NameMap strings{};
+  std::vector<Number> numbers{};  // the others
   Tape tape{};
   std::vector<std::size_t> all{};  // for messages
 };
 
 enum class OpKind : std::uint8_t { kRef, kDynamicRef, kAllOf, kAnyOf, kOneOf, kNot, kIf };
 
-struct Op {
+struct alignas(64) Op {
   OpKind kind = OpKind::kRef;
-  std::string_view keyword = "$ref";
-  Edge edge{};  // $ref, not, if
-  Edge then_edge{};
-  Edge else_edge{};
   bool has_then = false;
   bool has_else = false;
+  std::uint32_t dynamic_name = 0;
+  Edge edge{};  // $ref, not, if
   std::vector<Edge> branches{};
   const Filter* filter = nullptr;  // of anyOf and oneOf
-  std::uint32_t dynamic_name = 0;
+  std::string_view keyword = "$ref";
+  Edge then_edge{};
+  Edge else_edge{};
 };
 
 // What a visit asks first shares a cache line.
@@ -180,19 +197,23 @@ struct alignas(64) Node {
   bool never = false;               // the schema `false`
   bool whole_only_by_text = false;  // draft 4: 1.0 is not an integer
   bool has_type = false;
+  bool has_values = false;  // `values` is not empty
   std::uint32_t resource = 0;
   ObjectPart* object = nullptr;  // the program's
   ArrayPart* array = nullptr;    // the program's
   StringPart* string = nullptr;  // the program's
   NumberPart* number = nullptr;  // the program's
-  std::vector<const ValueSet*> values{};
   std::vector<Op> ops{};
+  std::vector<const ValueSet*> values{};
   const Node* unfused = nullptr;  // what a fused node (schema_fuse.cpp) stands for
   Edge unevaluated_properties{};
   Edge unevaluated_items{};
   std::uint32_t document = 0;  // where it stands: of Program::documents, and the place on its tape
   std::uint32_t at = 0;
 };
+
+// Where a node is no more than one thing: that thing, so that a verdict reaches it in one step.
+enum class Sole : std::uint8_t { kNone, kSet, kString, kNumber, kRecord, kObject, kArray, kOp };
 
 inline Quick quick_of(const Node* node) noexcept { return node ? Quick{.node = node, .types = node->types, .deep = node->deep} : Quick{}; }
 
@@ -261,17 +282,27 @@ struct alignas(64) setget::json_schema::Validator::Program {
   std::uint8_t root_deep = 0;
   bool dynamic = false;  // the dynamic scope must be known
   setget::json_schema::Draft draft{};
+  setget::detail::schema::Sole sole = setget::detail::schema::Sole::kNone;  // what root.fast is, beyond its types
+  union {
+    const setget::detail::schema::ValueSet* set = nullptr;
+    const setget::detail::schema::StringPart* string;
+    const setget::detail::schema::NumberPart* number;
+    const setget::detail::schema::ObjectPart* object;
+    const setget::detail::schema::ArrayPart* array;
+    const setget::detail::schema::Op* op;
+  } of_root{};
+  // The schema's own; the root's is the first, so that it is known where that stands before anything has been read here.
+  setget::detail::schema::StableList<setget::detail::schema::Node, true> nodes{};
   setget::json_schema::SchemaLimits limits{};
   std::vector<setget::detail::schema::DynamicScope> scopes{};
   std::vector<setget::detail::schema::ResourcePlace> resources{};
-  std::deque<setget::detail::schema::Node> nodes{};  // the schema's own
-  std::deque<setget::detail::schema::Node> fused{};  // for verdicts: schema_fuse.cpp
-  std::deque<setget::detail::schema::ObjectPart> objects{};
-  std::deque<setget::detail::schema::ArrayPart> arrays{};
-  std::deque<setget::detail::schema::StringPart> strings{};
-  std::deque<setget::detail::schema::NumberPart> numbers{};
-  std::deque<setget::detail::schema::ValueSet> values{};
-  std::deque<setget::detail::schema::Filter> filters{};
+  setget::detail::schema::StableList<setget::detail::schema::Node> fused{};  // for verdicts: schema_fuse.cpp
+  setget::detail::schema::StableList<setget::detail::schema::ObjectPart> objects{};
+  setget::detail::schema::StableList<setget::detail::schema::ArrayPart> arrays{};
+  setget::detail::schema::StableList<setget::detail::schema::StringPart> strings{};
+  setget::detail::schema::StableList<setget::detail::schema::NumberPart> numbers{};
+  setget::detail::schema::StableList<setget::detail::schema::ValueSet> values{};
+  setget::detail::schema::StableList<setget::detail::schema::Filter> filters{};
   std::vector<std::unique_ptr<const setget::detail::schema::Regex>> patterns{};
   std::vector<std::shared_ptr<const setget::detail::schema::SchemaDocument>> documents{};  // constants stand in their tapes
 };

@@ -19,8 +19,10 @@ std::size_t Reporter::save(const Step& step) {
 }
 
 inline void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
-  for (const auto* set : node.values) {
-    if (!eval_.in_set(*set, at, type)) values(node, *set, at, where);
+  if (node.has_values) {
+    for (const auto* set : node.values) {
+      if (!eval_.in_set(*set, at, type)) values(node, *set, at, where);
+    }
   }
   if (type == kString && node.string) string(node, at, where);
   if ((type & kNumber) != 0 && node.number) number(node, at, where);

@@ -1,4 +1,6 @@
 // What each keyword has to say of a value that breaks it.
+#include <optional>
+
 #include "validator/schema_reporter.hpp"
 
 namespace setget::inline v0::detail::schema {
@@ -27,7 +29,7 @@ void Reporter::string(const Node& node, std::size_t at, const Where& where) {
     add(node, where, "format", Shown{at}, " is no ", Lasting{part.format_name});
   if (part.pattern && !eval_.pattern(*part.pattern, text) && !eval_.halted())
     add(node, where, "pattern", Shown{at}, " does not match \"", Lasting{std::string_view(part.pattern_source).substr(0, 200)}, "\"");
-  if ((!part.content_encoding.empty() || !part.content_media_type.empty()) && !eval_.content_holds(part, text) && !eval_.halted()) {
+  if (part.has_content && !eval_.content_holds(part, text) && !eval_.halted()) {
     const bool encoding = part.content_encoding == "base64" && !is_base64(text, nullptr);
     add(node, where, encoding ? "contentEncoding" : "contentMediaType", Shown{at}, " is no ",
         Lasting{encoding ? part.content_encoding : part.content_media_type});
@@ -43,39 +45,54 @@ void Reporter::number(const Node& node, std::size_t at, const Where& where) {
     if (bound.is_set && !eval_.bound_holds(bound, number, sign))
       add(node, where, bound.keyword, Shown{at}, " is ", Lasting{what}, " ", Lasting{bound.shown});
   };
-  check(part.minimum, 1, part.minimum.exclusive ? "not above" : "below");
-  check(part.exclusive_minimum, 1, "not above");
-  check(part.maximum, -1, part.maximum.exclusive ? "not below" : "above");
-  check(part.exclusive_maximum, -1, "not below");
-  if (part.multiple_of.is_set && !eval_.multiple_holds(part.multiple_of, number) && !eval_.halted())
+  if (part.has_minimum) {
+    check(part.minimum, 1, part.minimum.exclusive ? "not above" : "below");
+    check(part.exclusive_minimum, 1, "not above");
+  }
+  if (part.has_maximum) {
+    check(part.maximum, -1, part.maximum.exclusive ? "not below" : "above");
+    check(part.exclusive_maximum, -1, "not below");
+  }
+  if (part.has_multiple && !eval_.multiple_holds(part.multiple_of, number) && !eval_.halted())
     add(node, where, "multipleOf", Shown{at}, " is no multiple of ", Lasting{part.multiple_of.shown});
 }
 
 void Reporter::object(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
   const auto& part = *node.object;
   const auto count = count_of(tape_, at);
-  if (count < part.min) add(node, where, "minProperties", count, " names, at least ", part.min, " are needed");
-  if (count > part.max) add(node, where, "maxProperties", count, " names, at most ", part.max, " are allowed");
+  if (part.counted) {
+    if (count < part.min) add(node, where, "minProperties", count, " names, at least ", part.min, " are needed");
+    if (count > part.max) add(node, where, "maxProperties", count, " names, at most ", part.max, " are allowed");
+  }
   if (part.plain) return;
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!eval_.spend((end - at) / 2)) return;
-  const auto words = (part.tracked + 63) / 64;
-  const auto seen = eval_.bits().take(words);
+  // Which tracked names there are: bits, in a word here where they are few.
+  std::uint64_t few = 0;
+  const bool many = part.tracked > 64;
+  const auto seen = many ? eval_.bits().take((part.tracked + 63) / 64) : 0;
+  const auto is_seen = [&](std::size_t bit) { return many ? eval_.bits().test(seen, bit) : ((few >> bit) & 1) != 0; };
   std::size_t ordinal = 0;
+  std::uint32_t guess = 0;
   for (auto key = at + 1; key < end && !over(); key = next_of(tape_.words, key + 1), ++ordinal) {
     const auto name = text_at(tape_, key);
-    const auto number = part.names.find(name);
-    if (number != NameMap::kNone && part.entries[number].tracked != NameMap::kNone) eval_.bits().set(seen, part.entries[number].tracked);
+    const auto number = part.find_after(name, guess);
+    guess = number + 1;
+    if (number != NameMap::kNone) {
+      const auto& tracked = part.slots[number].to;
+      (many ? eval_.bits().at(seen)[tracked.word] : few) |= tracked.bit;
+    }
     if (member(node, number, key, name, where) && marks) eval_.bits().set(marks->offset, ordinal);
   }
   for (std::size_t i = 0; i < part.required.size() && !over(); ++i) {
-    if (!eval_.bits().test(seen, i))
+    if (!is_seen(i))
       add(node, where, "required", "the name \"", Lasting{part.names.name(part.required[i]).substr(0, 100)}, "\" is missing");
   }
+  if (part.simple) return many ? eval_.bits().release(seen) : void();
   for (const auto& dependent : part.dependents) {
-    if (over() || !eval_.bits().test(seen, dependent.trigger)) continue;
+    if (over() || !is_seen(dependent.trigger)) continue;
     for (std::size_t i = 0; i < dependent.required.size(); ++i) {
-      if (!eval_.bits().test(seen, dependent.required[i]))
+      if (!is_seen(dependent.required[i]))
         add(node, where, dependent.keyword, "the name \"", Lasting{part.names.name(dependent.names[i]).substr(0, 100)},
             "\" is missing, which \"", Lasting{std::string_view(dependent.name).substr(0, 100)}, "\" needs");
     }
@@ -83,7 +100,7 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
     const auto name = Step::of_keyword(where.keyword, dependent.keyword, dependent.name);
     visit(dependent.schema, at, {where.instance, &name, where.parent}, marks);
   }
-  eval_.bits().release(seen);
+  if (many) eval_.bits().release(seen);
 }
 
 bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, const Where& where) {
@@ -123,12 +140,14 @@ bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, s
 void Reporter::array(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
   const auto& part = *node.array;
   const auto count = count_of(tape_, at);
-  if (count < part.min) add(node, where, "minItems", count, " items, at least ", part.min, " are needed");
-  if (count > part.max) add(node, where, "maxItems", count, " items, at most ", part.max, " are allowed");
+  if (part.counted) {
+    if (count < part.min) add(node, where, "minItems", count, " items, at least ", part.min, " are needed");
+    if (count > part.max) add(node, where, "maxItems", count, " items, at most ", part.max, " are allowed");
+  }
   if (!eval_.spend((static_cast<std::uint32_t>(tape_.words[at]) - at) / 2)) return;
   std::size_t ordinal = 0;
   std::uint64_t found = 0;
-  const auto items = Step::of_keyword(where.keyword, part.items_keyword);
+  std::optional<Step> items;
   if (!part.prefix.empty() || part.has_items || part.has_contains)
     each_element(tape_, at, [&](std::size_t item) {
       if (over()) return;
@@ -142,7 +161,8 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
       } else if (part.has_items) {
         if (!passes(part.items, item)) {
           const auto instance = Step::of_index(where.instance, ordinal);
-          visit(part.items, item, {&instance, &items, where.parent}, nullptr);
+          if (!items) items = Step::of_keyword(where.keyword, part.items_keyword);
+          visit(part.items, item, {&instance, &*items, where.parent}, nullptr);
         }
       } else {
         evaluated = false;

@@ -37,4 +37,7 @@ class ScratchBits {
   std::vector<std::pair<std::uint64_t, std::size_t>> places_;
 };
 
+// The thread's own.
+ScratchBits& scratch_of_thread();
+
 }  // namespace setget::inline v0::detail::schema
