@@ -193,8 +193,18 @@ bool Pool::gone(const std::shared_ptr<Connection>& connection) {
   return true;
 }
 
+// Asking the kernel about connections that nobody uses, for each command of those who use others, would cost more than the commands.
+void Pool::drop_idle_dead() {
+  constexpr Milliseconds kBetween{50};
+  const auto now = Deadline::Steady::now();
+  if (now < next_look_) return;
+  next_look_ = now + kBetween;
+  std::erase_if(idle_, [this](const auto& one) { return gone(one); });
+}
+
 void Pool::drop_dead() {
-  for (auto* list : {&shared_, &idle_}) std::erase_if(*list, [this](const auto& one) { return gone(one); });
+  std::erase_if(shared_, [this](const auto& one) { return gone(one); });
+  if (!idle_.empty()) drop_idle_dead();
   for (auto& one : of_loops_) {
     // What a loop leaves behind when it ends still works, but nobody would ask for it.
     if (one.connection != nullptr && one.loop.expired()) one.connection->close("its loop has ended");
@@ -290,6 +300,7 @@ Result<Exclusive> Pool::exclusive(Deadline deadline) {
     changed_.wait_until(lock, deadline.time());
   }
   if (stopped_) return stopped();
+  next_look_ = {};  // one of them may be lent now
   drop_dead();
   std::shared_ptr<Connection> connection;
   ++lent_;

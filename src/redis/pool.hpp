@@ -110,6 +110,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   OfLoop* of(const std::shared_ptr<EventLoop>& loop);
   bool gone(const std::shared_ptr<Connection>& connection);
   void drop_dead();
+  void drop_idle_dead();
   using OnPush = std::function<void(const Reply&)>;
   // `own_push`: the connection speaks RESP3 and tells this one.
   Result<std::shared_ptr<Connection>> open(Lock& lock, ConnectionLimits limits, Deadline deadline, const OnPush* own_push = nullptr);
@@ -124,6 +125,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::condition_variable changed_;
   std::vector<std::shared_ptr<Connection>> shared_;
   std::vector<std::shared_ptr<Connection>> idle_;  // exclusive, not lent
+  Deadline::Steady::time_point next_look_{};       // at these
   std::vector<OfLoop> of_loops_;
   std::vector<std::shared_ptr<Connection>> retired_;  // their last callbacks may still run
   std::size_t lent_ = 0;

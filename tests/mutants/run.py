@@ -434,6 +434,8 @@ MUTANTS = [
             "unit_mongo", "MongoNames.*"),
     in_unit("mongo_names", "a document's name is taken for that of another identity", 10, MONGO_NAMES,
             " || identity_hash(*ns, *id) != *hash", "", "unit_mongo", "MongoNames.*"),
+    in_unit("redis_looks", "each command asks the kernel about connections that nobody uses", 11, "src/redis/pool.cpp",
+            "if (now < next_look_) return;", "if (false) return;", "redis_client", "*IdleLooks*"),
     # What is damaged in a store
     in_unit("redis_followers", "who follows the change log is stopped by a record that is damaged", 10, "src/redis/store_log.cpp",
             "    if (!change && is_damage(change.error())) {", "    if (false) {", "redis_bulk", "*RedisDamaged*"),
