@@ -44,13 +44,15 @@ struct Disturbed {
 
 // Why a record cannot live, looking at one key after the other.
 struct Judgement {
-  bool erased = false;                 // a mark on a key that it lists is younger than the record
-  bool superseded = true;              // every key was claimed by another identity after the record was accepted; void without keys
+  bool erased = false;  // a mark on a key that it lists is younger than the record
+  // Every key was claimed by another identity after the record was accepted; void without keys. A key of which nothing is known, or only
+  // older claims, was not taken from it: a store of several parts can have lost what one of them held, and absence is never an erase.
+  bool superseded = true;
   std::vector<std::string_view> lost;  // keys that do not lead to it
 
   void see(std::string_view key, const KeySlot& slot, std::string_view id, Stamp stamp) {
     const bool own = slot.exists && slot.claim_stamp != 0 && slot.claim_id == id;
-    const bool taken = own ? after(slot.other_stamp, slot.other_id, stamp, id) : true;
+    const bool taken = own ? after(slot.other_stamp, slot.other_id, stamp, id) : after(slot.claim_stamp, slot.claim_id, stamp, id);
     erased = erased || slot.mark > stamp;
     superseded = superseded && taken;
     if (!own) lost.push_back(key);

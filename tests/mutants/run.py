@@ -436,6 +436,8 @@ MUTANTS = [
             " || identity_hash(*ns, *id) != *hash", "", "unit_mongo", "MongoNames.*"),
     in_unit("redis_looks", "each command asks the kernel about connections that nobody uses", 11, "src/redis/pool.cpp",
             "if (now < next_look_) return;", "if (false) return;", "redis_client", "*IdleLooks*"),
+    in_unit("lost_claim", "a key of which nothing is known any more was taken by another record", 10, MODEL,
+            "after(slot.claim_stamp, slot.claim_id, stamp, id);", "true;", "redis_interleaved", "*lost_meanwhile*/1"),
     # What is damaged in a store
     in_unit("redis_followers", "who follows the change log is stopped by a record that is damaged", 10, "src/redis/store_log.cpp",
             "    if (!change && is_damage(change.error())) {", "    if (false) {", "redis_bulk", "*RedisDamaged*"),
