@@ -2,19 +2,23 @@
 // the moment it was due, so that a stall counts for every get that had to wait behind it.
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "bench/archive_get.hpp"
 #include "bench/benches.hpp"
 #include "bench/load.hpp"
+#include "bench/raw_sqlite.hpp"
 
 namespace bench {
 
 namespace {
 
 constexpr std::uint64_t kRecords = 40'000;
+constexpr std::uint64_t kBatch = 500;  // of the writer by hand, as ArchiverOptions has it
 
 void read_one(setget::Pipeline& pipeline, Sequence& random) {
   const auto found = must(pipeline.get(key(random.next() % kRecords)), "get");
@@ -119,8 +123,20 @@ void measure_archive_gets(const Settings& settings, const std::string& prefix, c
 }
 
 void bench_archive_get(const Settings& settings, Report& report) {
+  const auto by_hand = [&](std::uint64_t records) {
+    const auto path = fresh_path(settings, "raw");
+    {
+      RawStore raw(path.string(), true);
+      for (std::uint64_t from = 0; from < records; from += kBatch) {
+        raw.begin();
+        for (auto i = from; i < std::min(from + kBatch, records); ++i) raw.insert_with_key(key(i), payload(i));
+        raw.commit();
+      }
+    }
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
+  };
   measure_archive_gets(
-      settings, "archive", [] { return std::shared_ptr<setget::ArchiveBackend>(); }, report);
+      settings, "archive", [] { return std::shared_ptr<setget::ArchiveBackend>(); }, report, by_hand);
 }
 
 }  // namespace bench

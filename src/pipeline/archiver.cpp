@@ -5,6 +5,7 @@
 #include "pipeline/archive_quarantine.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
+#include "pipeline/read_ahead.hpp"
 
 namespace setget::inline v0 {
 
@@ -189,13 +190,6 @@ class Run {
     return {};
   }
 
-  // The store reads while the archive writes: one batch ahead, so that two are in memory at most. Its end waits for what is under way.
-  // Where no thread can be had, it reads when it is asked.
-  template <class Read>
-  static auto ahead(Read read) {
-    return std::async(std::launch::async | std::launch::deferred, std::move(read));
-  }
-
   // Changes made while the scan runs are behind the cursor, and come with the log. So they do where the copy goes on that another run
   // began, unless somebody has moved the cursor meanwhile: another archive that follows the same one, say.
   Result<void> begin_or_go_on() {
@@ -248,7 +242,7 @@ class Run {
       std::size_t bytes = 0;
       for (const auto& item : page->items) bytes += item.record ? item.record->payload.size() : 0;
       size.saw(page->items.size(), bytes);
-      if (!page->next.empty()) next = ahead([&read, from = page->next, limit = size.limit()] { return read(from, limit); });
+      if (!page->next.empty()) next = ahead_.next([&read, from = page->next, limit = size.limit()] { return read(from, limit); });
       leave_out(page->damaged);
       const auto now = state_.options.clock->now();
       for (auto& item : page->items) {
@@ -297,7 +291,7 @@ class Run {
       if (auto on = turn_.go_on(); !on) return on;
       auto batch = next.valid() ? next.get() : changes_after(checkpoint_.position);
       if (!batch) return std::move(batch).error();
-      if (!batch->at_end) next = ahead([this, from = batch->next] { return changes_after(from); });
+      if (!batch->at_end) next = ahead_.next([this, from = batch->next] { return changes_after(from); });
       report_.damaged += batch->damaged;
       const auto now = state_.options.clock->now();
       for (auto& change : batch->changes) {
@@ -357,7 +351,8 @@ class Run {
   Result<void> write(std::size_t read) {
     report_.read += read;
     if (!entries_.empty()) {
-      auto written = turn_.busy_with([&] { return state_.archive().write({.entries = entries_, .deadline = turn_.deadline()}); });
+      auto written = ahead_.writing(
+          [&] { return turn_.busy_with([&] { return state_.archive().write({.entries = entries_, .deadline = turn_.deadline()}); }); });
       if (!written) return std::move(written).error();
       if (auto settled = quarantine_.settle(entries_, *written); !settled) return settled;
       std::uint64_t records = 0;
@@ -484,6 +479,7 @@ class Run {
   const ArchiveRunOptions& wanted_;
   detail::ArchiveRules rules_;
   detail::ArchiveQuarantine quarantine_;
+  detail::ReadAhead ahead_;
   ArchiveCheckpoint checkpoint_;
   TimePoint confirmed_at_{};
   bool finished_ = false;
