@@ -50,6 +50,7 @@ enum class Trouble : int {
   kUnblocked,
   kTooManyClients,
   kUnknownCommand,
+  kNoDatabase,
   kOther,  // "ERR …" and everything else; see native_text
 };
 

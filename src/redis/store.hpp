@@ -153,7 +153,9 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void get_cached(const GetRecords& request, GetDone done);
   Result<std::vector<Lookup>> wait_for_cached(const GetRecords& request);
   void ask_tracked(std::shared_ptr<CachedGet> get);
-  void answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply);
+  void answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply, std::uint32_t part, const std::shared_ptr<Connection>& connection);
+  void refused_tracked(std::shared_ptr<CachedGet> get, Error error, std::uint32_t part, const std::shared_ptr<Connection>& connection);
+  void feed_tracked(std::shared_ptr<CachedGet> get, std::vector<std::optional<Payload>> values);
   void ask_without(const std::shared_ptr<CachedGet>& get);
   // The store waits for whoever holds this before it goes.
   std::shared_ptr<void> keep_open();

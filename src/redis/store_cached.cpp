@@ -142,27 +142,58 @@ void RedisStore::ask_tracked(std::shared_ptr<CachedGet> get) {
     if (!replies && replies.error().code() == ErrorCode::kDeadlineExceeded) return get->done(std::move(replies).error());
     if (!replies) return store.ask_without(get);
     auto& reply = replies->front();
-    if (reply.is_error()) {
-      store.tracker_->refused(part, connection, server_error(reply.text()));
-      return store.ask_without(get);
-    }
-    store.answered_tracked(std::move(get), reply);
+    if (reply.is_error()) return store.refused_tracked(std::move(get), server_error(reply.text()), part, connection);
+    store.answered_tracked(std::move(get), reply, part, connection);
   });
   if (!submitted) ask_without(get);
 }
 
-void RedisStore::answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply) {
+void RedisStore::refused_tracked(std::shared_ptr<CachedGet> get, Error error, std::uint32_t part,
+                                 const std::shared_ptr<Connection>& connection) {
+  // Of what was asked for, and not of the connection: something of another program has the name of an entry.
+  if (trouble_of(error) == Trouble::kWrongType) return get->done(std::move(error));
+  tracker_->refused(part, connection, error);
+  ask_without(get);
+}
+
+void RedisStore::answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply, std::uint32_t part,
+                                  const std::shared_ptr<Connection>& connection) {
   const auto count = get->steps.wanted().size();
   std::vector<std::optional<Payload>> values(count);
   if (!reply.is_list()) {
     if (!reply.is_nil()) values.front() = reply.take_payload();
-  } else {
-    auto elements = reply.elements();
-    if (elements.size() != count) return get->done(Error(ErrorCode::kCorrupted, "MGET answered with another number of values"));
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!elements[i].is_nil()) values[i] = elements[i].take_payload();
-    }
+    return feed_tracked(std::move(get), std::move(values));
   }
+  auto elements = reply.elements();
+  if (elements.size() != count) return get->done(Error(ErrorCode::kCorrupted, "MGET answered with another number of values"));
+  RedisCommands looks;
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!elements[i].is_nil()) {
+      values[i] = elements[i].take_payload();
+      continue;
+    }
+    // As looks_at_missing().
+    looks.add("STRLEN", 2).arg({shards_->head(part), "e:", get->steps.wanted()[i]});
+    ++missing;
+  }
+  if (missing == 0) return feed_tracked(std::move(get), std::move(values));
+  auto submitted = connection->submit(looks.wire(), missing, get->deadline,
+                                      [get, part, connection, values = std::move(values)](Result<Replies> found) mutable {
+                                        auto& store = get->store;
+                                        if (!found && found.error().code() == ErrorCode::kDeadlineExceeded)
+                                          return get->done(std::move(found).error());
+                                        if (!found) return store.ask_without(get);
+                                        for (const auto& look : *found) {
+                                          if (look.is_error())
+                                            return store.refused_tracked(std::move(get), server_error(look.text()), part, connection);
+                                        }
+                                        store.feed_tracked(std::move(get), std::move(values));
+                                      });
+  if (!submitted) ask_without(get);
+}
+
+void RedisStore::feed_tracked(std::shared_ptr<CachedGet> get, std::vector<std::optional<Payload>> values) {
   if (auto fed = get->steps.feed(std::move(values)); !fed) return get->done(std::move(fed).error());
   if (!get->steps.wanted().empty()) return ask_tracked(std::move(get));
   // A dictionary that this process has not read yet: the next get has it.

@@ -42,6 +42,8 @@ const Case kCases[] = {
     {"ERR The user executing the script can't run this command or subcommand script: 8d6c, on @user_script:8.", Trouble::kNoPermission,
      ErrorCode::kFailedPrecondition, false},
     {"EXECABORT Transaction discarded because of previous errors.", Trouble::kExecAborted, ErrorCode::kFailedPrecondition, false},
+    {"ERR DB index is out of range", Trouble::kNoDatabase, ErrorCode::kInvalidArgument, false},
+    {"ERR SELECT is not allowed in cluster mode", Trouble::kNoDatabase, ErrorCode::kInvalidArgument, false},
     {"ERR max number of clients reached", Trouble::kTooManyClients, ErrorCode::kUnavailable, true},
     {"ERR unknown command 'X'", Trouble::kUnknownCommand, ErrorCode::kUnsupported, false},
     {"ERR value is not an integer or out of range", Trouble::kOther, ErrorCode::kInternal, false},

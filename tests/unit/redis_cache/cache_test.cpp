@@ -62,6 +62,34 @@ TEST_F(ReadCache, absence_is_kept_until_somebody_sets_the_key) {
   EXPECT_TRUE(eventually([&] { return reader.payload("key") == "one"; }, Milliseconds(500)));
 }
 
+TEST_F(ReadCache, what_another_program_has_put_there_is_an_error_of_every_get_and_costs_no_other_answer) {
+  OpenStore writer(uri());
+  OpenStore reader(uri(), cache_on(Milliseconds(60'000)));
+  writer.set("id", {"key"}, 1, "one");
+  writer.set("foreign", {"foreign"}, 1, "two");
+  ASSERT_TRUE(reader.warm("key"));
+  const auto name = server_->cli({"KEYS", "*e:/foreign"});
+  ASSERT_NE(name, "");
+  server_->cli({"DEL", name});
+  server_->cli({"RPUSH", name, "x"});
+  const std::vector<std::string_view> one = {"foreign"};
+  const std::vector<std::string_view> many = {"key", "foreign", "none"};
+  for (const auto* keys : {&one, &many, &one, &many}) {
+    const auto found = reader.store().get({.keys = *keys, .now = reader.now(), .deadline = Deadline::in(Milliseconds(10'000))});
+    ASSERT_FALSE(found) << keys->size();
+    EXPECT_EQ(trouble_of(found.error()), Trouble::kWrongType) << found.error().describe();
+  }
+  const auto hits = reader.counts().hits;
+  EXPECT_EQ(reader.payload("key"), "one");
+  EXPECT_EQ(reader.counts().hits, hits + 1) << "the other answers were thrown away";
+  server_->cli({"DEL", name});
+  const std::vector<std::string_view> gone = {"key", "foreign", "none"};
+  const auto found = reader.store().get({.keys = gone, .now = reader.now(), .deadline = Deadline::in(Milliseconds(10'000))});
+  ASSERT_TRUE(found) << found.error().describe();
+  EXPECT_EQ(found->at(0).status, Status::kFound);
+  EXPECT_EQ(found->at(1).status, Status::kUnknown);
+}
+
 TEST_F(ReadCache, changes_of_others_arrive_long_before_the_bound) {
   OpenStore writer(uri());
   OpenStore reader(uri(), cache_on(Milliseconds(30'000)));
