@@ -234,22 +234,38 @@ Result<std::vector<std::optional<Payload>>> RedisStore::load_entries(std::span<c
   }
   auto loaded = load_together(names, names.size(), deadline);
   if (!loaded) return loaded;
-  const auto looks = looks_at_missing(names, *loaded);
-  if (looks.empty()) return loaded;
-  for (auto& reply : place_->client().pipeline(looks, deadline)) {
-    if (!reply) return std::move(reply).error();
+  for (const auto closely : {false, true}) {
+    const auto looks = looks_at_missing(names, *loaded, closely);
+    if (looks.empty()) break;
+    bool there = false;
+    for (auto& reply : place_->client().pipeline(looks, deadline)) {
+      if (!reply) return std::move(reply).error();
+      there = there || reply->integer() != 0;
+    }
+    if (!there) break;
   }
   return loaded;
 }
 
-// MGET has nothing to say of what is there and no entry, as something of another program under an entry's name; this fails there.
-std::vector<RedisCommand> RedisStore::looks_at_missing(std::span<const std::string> names, std::span<const std::optional<Payload>> loaded) {
+// MGET has nothing to say of what is there and no entry, as something of another program under an entry's name. EXISTS tells of a whole
+// part that nothing is there, which is nearly always so; where something is, a close look fails at what is no entry.
+std::vector<RedisCommand> RedisStore::looks_at_missing(std::span<const std::string> names, std::span<const std::optional<Payload>> loaded,
+                                                       bool closely) {
   std::vector<RedisCommand> looks;
+  std::map<std::uint32_t, RedisCommand> by_part;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (loaded[i]) continue;
     const auto [ns, bytes] = split_qualified(names[i]);
-    looks.push_back(RedisCommand("STRLEN").key(entry_name(shards_->head(shards_->of(ns, bytes)), ns, bytes)).idempotent());
+    const auto part = shards_->of(ns, bytes);
+    const auto name = entry_name(shards_->head(part), ns, bytes);
+    if (closely) {
+      looks.push_back(RedisCommand("STRLEN").key(name).idempotent());
+    } else {
+      auto& look = by_part.try_emplace(part, RedisCommand("EXISTS").idempotent()).first->second;
+      look.slot() ? look.arg(name) : look.key(name);
+    }
   }
+  for (auto& [part, look] : by_part) looks.push_back(std::move(look));
   return looks;
 }
 

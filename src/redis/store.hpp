@@ -141,6 +141,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void ask(std::shared_ptr<AsyncGet> get);
   void ask_dictionaries(std::shared_ptr<AsyncGet> get);
   static void go_on(std::shared_ptr<AsyncGet> get);
+  static void see_missing(std::shared_ptr<AsyncGet> get, std::vector<std::optional<Payload>> values, bool closely);
   static void feed(std::shared_ptr<AsyncGet> get, std::vector<std::optional<Payload>> values);
   static void answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Reply>> replies);
   void find_in_background();
@@ -154,6 +155,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   Result<std::vector<Lookup>> wait_for_cached(const GetRecords& request);
   void ask_tracked(std::shared_ptr<CachedGet> get);
   void answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply, std::uint32_t part, const std::shared_ptr<Connection>& connection);
+  void see_missing_tracked(std::shared_ptr<CachedGet> get, std::vector<std::optional<Payload>> values, std::uint32_t part,
+                           const std::shared_ptr<Connection>& connection, bool closely);
   void refused_tracked(std::shared_ptr<CachedGet> get, Error error, std::uint32_t part, const std::shared_ptr<Connection>& connection);
   void feed_tracked(std::shared_ptr<CachedGet> get, std::vector<std::optional<Payload>> values);
   void ask_without(const std::shared_ptr<CachedGet>& get);
@@ -169,7 +172,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   static Result<std::vector<std::optional<Payload>>> found_dictionaries(std::span<Result<Reply>> replies,
                                                                         std::span<const std::size_t> whose, std::size_t count);
   Result<std::vector<std::optional<Payload>>> load_dictionaries(std::span<const std::uint32_t> numbers, Deadline deadline);
-  std::vector<RedisCommand> looks_at_missing(std::span<const std::string> names, std::span<const std::optional<Payload>> loaded);
+  std::vector<RedisCommand> looks_at_missing(std::span<const std::string> names, std::span<const std::optional<Payload>> loaded,
+                                             bool closely);
   Result<std::vector<std::optional<Payload>>> load_together(std::span<const std::string> names, std::size_t most, Deadline deadline);
   // Bytes of entries, 0 where there is none.
   Result<std::vector<std::size_t>> sizes_of(std::span<const std::string> names, Deadline deadline);

@@ -82,15 +82,22 @@ void RedisStore::answered(std::shared_ptr<AsyncGet> get, std::vector<Result<Repl
     }
   }
   if (count == 1) return feed(std::move(get), std::move(values));
+  see_missing(std::move(get), std::move(values), false);
+}
+
+void RedisStore::see_missing(std::shared_ptr<AsyncGet> get, std::vector<std::optional<Payload>> values, bool closely) {
   RedisCommands looks;
-  for (const auto& look : get->store.looks_at_missing(get->steps.wanted(), values)) looks.add(look);
-  if (looks.size() == 0) return feed(std::move(get), std::move(values));
+  for (const auto& look : get->store.looks_at_missing(get->steps.wanted(), values, closely)) looks.add(look);
+  if (looks.empty()) return feed(std::move(get), std::move(values));
   const auto deadline = get->deadline;
   auto submitted = get->store.place_->client().submit(std::move(looks), deadline,
-                                                      [get, values = std::move(values)](std::vector<Result<Reply>> found) mutable {
+                                                      [get, closely, values = std::move(values)](std::vector<Result<Reply>> found) mutable {
+                                                        bool there = false;
                                                         for (auto& reply : found) {
                                                           if (!reply) return get->done(std::move(reply).error());
+                                                          there = there || reply->integer() != 0;
                                                         }
+                                                        if (there && !closely) return see_missing(std::move(get), std::move(values), true);
                                                         feed(std::move(get), std::move(values));
                                                       });
   if (!submitted) get->done(std::move(submitted).error());

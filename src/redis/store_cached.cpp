@@ -166,28 +166,31 @@ void RedisStore::answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply, 
   }
   auto elements = reply.elements();
   if (elements.size() != count) return get->done(Error(ErrorCode::kCorrupted, "MGET answered with another number of values"));
-  RedisCommands looks;
-  std::size_t missing = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    if (!elements[i].is_nil()) {
-      values[i] = elements[i].take_payload();
-      continue;
-    }
-    // As looks_at_missing().
-    looks.add("STRLEN", 2).arg({shards_->head(part), "e:", get->steps.wanted()[i]});
-    ++missing;
+    if (!elements[i].is_nil()) values[i] = elements[i].take_payload();
   }
-  if (missing == 0) return feed_tracked(std::move(get), std::move(values));
-  auto submitted = connection->submit(looks.wire(), missing, get->deadline,
-                                      [get, part, connection, values = std::move(values)](Result<Replies> found) mutable {
+  see_missing_tracked(std::move(get), std::move(values), part, connection, false);
+}
+
+void RedisStore::see_missing_tracked(std::shared_ptr<CachedGet> get, std::vector<std::optional<Payload>> values, std::uint32_t part,
+                                     const std::shared_ptr<Connection>& connection, bool closely) {
+  RedisCommands looks;
+  for (const auto& look : looks_at_missing(get->steps.wanted(), values, closely)) looks.add(look);
+  if (looks.empty()) return feed_tracked(std::move(get), std::move(values));
+  auto submitted = connection->submit(looks.wire(), looks.size(), get->deadline,
+                                      [get, part, connection, closely, values = std::move(values)](Result<Replies> found) mutable {
                                         auto& store = get->store;
                                         if (!found && found.error().code() == ErrorCode::kDeadlineExceeded)
                                           return get->done(std::move(found).error());
                                         if (!found) return store.ask_without(get);
+                                        bool there = false;
                                         for (const auto& look : *found) {
                                           if (look.is_error())
                                             return store.refused_tracked(std::move(get), server_error(look.text()), part, connection);
+                                          there = there || look.integer() != 0;
                                         }
+                                        if (there && !closely)
+                                          return store.see_missing_tracked(std::move(get), std::move(values), part, connection, true);
                                         store.feed_tracked(std::move(get), std::move(values));
                                       });
   if (!submitted) ask_without(get);

@@ -437,7 +437,7 @@ MUTANTS = [
     in_unit("redis_looks", "each command asks the kernel about connections that nobody uses", 11, "src/redis/pool.cpp",
             "if (now < next_look_) return;", "if (false) return;", "redis_client", "*IdleLooks*"),
     in_unit("redis_cached_looks", "with the cache on, another program's value in a get of several keys is a record that is missing", 11,
-            "src/redis/store_cached.cpp", "if (missing == 0) return", "if (true) return", "redis_cache", "ReadCache.what_another*"),
+            "src/redis/store_cached.cpp", "if (looks.empty()) return", "if (true) return", "redis_cache", "ReadCache.what_another*"),
     in_unit("redis_cached_refusal", "an error about one key throws away what is cached of its part", 11, "src/redis/store_cached.cpp",
             "if (trouble_of(error) == Trouble::kWrongType) return", "if (false) return", "redis_cache", "ReadCache.what_another*"),
     in_unit("lost_claim", "a key of which nothing is known any more was taken by another record", 10, MODEL,
