@@ -23,6 +23,13 @@ constexpr std::size_t kMessageOverhead = 1u << 20;
 // What depends on other settings unless it is said.
 struct Said {
   bool max_body = false;
+// More than any host has work for: a number beyond it is a slip, and would fail halfway through the start, or take the machine.
+constexpr std::size_t kMostThreads = 1024;
+
+void limit_threads(const TomlReader& section, std::string_view key, std::size_t threads, std::size_t most = kMostThreads) {
+  if (threads > most) section.problem(key, fmt::format("must be at most {}, not {}", most, threads));
+}
+
 };
 
 void read_server(TomlReader& section, Config& out, Said& said) {
@@ -34,6 +41,7 @@ void read_server(TomlReader& section, Config& out, Said& said) {
   section.read<std::size_t>("max_connections", out.http.max_connections, 1);
   section.read_bytes("max_body", out.http.max_body, 1);
   section.read_bytes("max_header", out.http.max_header, 1024);
+  limit_threads(section, "threads", out.http.threads);
   section.read_bytes("max_buffered", out.http.max_buffered, 1);
   section.read_bytes("max_unsent", out.http.max_unsent, 1);
   section.read("header_timeout", out.http.header_timeout, Milliseconds(1));
@@ -140,7 +148,7 @@ void read_archive(TomlReader& section, Config& out) {
   section.read("missing_age", through.negative_age);
   section.read<std::size_t>("read_failures", through.failures, 1);
   section.read("read_pause", through.pause, Milliseconds(1));
-  if (through.threads > 64) section.problem("read_threads", "must be at most 64");
+  limit_threads(section, "read_threads", through.threads, 64);
   if (through.timeout > Milliseconds(60'000)) section.problem("read_timeout", "must be at most a minute");
   section.read_choice("catch_up", out.pipeline.archive_catch_up,
                       {{"skip", CatchUp::kSkip}, {"once", CatchUp::kOnce}, {"all", CatchUp::kAll}});
@@ -198,6 +206,7 @@ void read_worker(TomlReader& section, PipelineOptions& out) {
 
 void read_ingress(TomlReader& section, PipelineOptions& out) {
   section.read<std::size_t>("max_waiting", out.max_waiting, 1);
+  limit_threads(section, "threads", out.worker_threads);
   section.read_bytes("max_waiting_bytes", out.max_waiting_bytes, 1);
   section.read_choice("when_full", out.block_when_full, {{"wait", true}, {"refuse", false}});
 }

@@ -314,6 +314,16 @@ TEST(Config, mistakes_name_path_and_line) {
 
 TEST_F(OpenStores, sqlite_holds_everything_in_one_file) {
   const auto stores = open_stores(Config{});
+TEST(Config, counts_of_threads_have_a_limit) {
+  EXPECT_EQ(refused("[worker]\nthreads = 1000000000").message, "x.toml:2: worker.threads: must be at most 1024, not 1000000000");
+  EXPECT_EQ(refused("[server]\nthreads = 1025").message, "x.toml:2: server.threads: must be at most 1024, not 1025");
+  EXPECT_EQ(refused("[archive]\nread_threads = 65").message, "x.toml:2: archive.read_threads: must be at most 64, not 65");
+  const auto most = parse_config("[worker]\nthreads = 1024\n[server]\nthreads = 1024\n[archive]\nread_threads = 64");
+  ASSERT_TRUE(most) << most.error().describe();
+  EXPECT_EQ(most->pipeline.worker_threads, 1024U);
+  EXPECT_EQ(most->http.threads, 1024U);
+}
+
   ASSERT_TRUE(stores.has_value()) << stores.error().describe();
   EXPECT_TRUE(exists("setget.db"));
   EXPECT_FALSE(exists("setget-queue.db"));
