@@ -5,6 +5,9 @@
 #include <algorithm>
 
 #include <setget/cron.hpp>
+#ifdef SETGET_WITH_MONGO
+#include <setget/mongo_config.hpp>
+#endif
 #include <setget/validator.hpp>
 
 #include "config/routes.hpp"
@@ -20,6 +23,13 @@ using detail::TomlReader;
 // What an encoded message holds besides its payload: keys, attributes and the rest of the envelope, at their default limits.
 constexpr std::size_t kMessageOverhead = 1u << 20;
 
+// More than any host has work for: a number beyond it is a slip, and would fail halfway through the start, or take the machine.
+constexpr std::size_t kMostThreads = 1024;
+
+void limit_threads(const TomlReader& section, std::string_view key, std::size_t threads, std::size_t most = kMostThreads) {
+  if (threads > most) section.problem(key, fmt::format("must be at most {}, not {}", most, threads));
+}
+
 // What depends on other settings unless it is said.
 struct Said {
   bool max_body = false;
@@ -31,6 +41,7 @@ void read_server(TomlReader& section, Config& out, Said& said) {
   section.read("admin_listen", out.admin_listen);
   section.read("namespace", out.ns);
   section.read("threads", out.http.threads);
+  limit_threads(section, "threads", out.http.threads);
   section.read<std::size_t>("max_connections", out.http.max_connections, 1);
   section.read_bytes("max_body", out.http.max_body, 1);
   section.read_bytes("max_header", out.http.max_header, 1024);
@@ -126,8 +137,17 @@ void read_mongo(TomlReader& section, MongoConfig& out) {
   if (out.retries > 20) section.problem("retries", "must be at most 20");
 }
 
+// So that commands that need no archive say that it is wrong, too. Nobody is connected to.
+void check_archive_uri([[maybe_unused]] const TomlReader& section, [[maybe_unused]] const std::string& uri) {
+#ifdef SETGET_WITH_MONGO
+  if (!uri.starts_with("mongodb:") && !uri.starts_with("mongodb+srv:")) return;
+  if (auto valid = mongo::options_of(MongoConfig{}, uri).validate(); !valid) section.problem("uri", valid.error().message());
+#endif
+}
+
 void read_archive(TomlReader& section, Config& out) {
   section.read("uri", out.archive);
+  check_archive_uri(section, out.archive);
   section.read("schedule", out.archive_schedule);
   section.read("time_zone", out.time_zone);
   section.read("read_through", out.read_through);
@@ -140,7 +160,7 @@ void read_archive(TomlReader& section, Config& out) {
   section.read("missing_age", through.negative_age);
   section.read<std::size_t>("read_failures", through.failures, 1);
   section.read("read_pause", through.pause, Milliseconds(1));
-  if (through.threads > 64) section.problem("read_threads", "must be at most 64");
+  limit_threads(section, "read_threads", through.threads, 64);
   if (through.timeout > Milliseconds(60'000)) section.problem("read_timeout", "must be at most a minute");
   section.read_choice("catch_up", out.pipeline.archive_catch_up,
                       {{"skip", CatchUp::kSkip}, {"once", CatchUp::kOnce}, {"all", CatchUp::kAll}});
@@ -186,6 +206,7 @@ void read_limits(TomlReader& section, Limits& out) {
 
 void read_worker(TomlReader& section, PipelineOptions& out) {
   section.read<std::size_t>("threads", out.worker_threads, 1);
+  limit_threads(section, "threads", out.worker_threads);
   section.read<std::size_t>("batch", out.worker_batch, 1);
   section.read_bytes("batch_bytes", out.worker_batch_bytes, 1);
   section.read("prefetch", out.prefetch_batches);

@@ -23,6 +23,8 @@
 #include <setget/sqlite.hpp>
 #endif
 
+#include "core/decided_options.hpp"
+
 namespace setget::inline v0 {
 
 namespace {
@@ -252,19 +254,31 @@ constexpr std::array kQueueOptions{QueueOption{"kind", replace_option<&QueueOpti
                                    QueueOption{"max_message_bytes", replace_option<&QueueOptions::max_message_bytes>}};
 
 // A queue outlives those who open it, and others may be at work on it: who says nothing of an option leaves it as it is.
+QueueOptions options_over(const QueueOptions* stored, const Config& config) {
+  if (stored == nullptr) return config.queue_options;
+  auto options = *stored;
+  for (const auto& option : kQueueOptions) {
+    option.replace(options, config.queue_options, std::ranges::count(config.queue_said, option.name) != 0);
+  }
+  return options;
+}
+
 Result<Queue> open_queue(std::shared_ptr<QueueBackend> backend, const Config& config) {
-  if (config.queue_as_it_is) return Queue(std::move(backend), config.queue_name);
+  const auto& name = config.queue_name;
+  if (config.queue_as_it_is) return Queue(std::move(backend), name);
+  // Others may be making it just now: where that can be one step with the look at it, it is.
+  if (auto* decides = dynamic_cast<detail::DecidesOptions*>(backend.get())) {
+    const auto made = decides->create_by(
+        name, [&](const QueueOptions* stored) { return options_over(stored, config); }, CreateQueue{}.deadline);
+    if (!made) return made.error();
+    return Queue(std::move(backend), name);
+  }
   auto known = backend->list();
   if (!known) return std::move(known).error();
-  auto options = config.queue_options;
-  if (const auto there = std::ranges::find(*known, config.queue_name, &QueueInfo::name); there != known->end()) {
-    options = there->options;
-    for (const auto& option : kQueueOptions) {
-      option.replace(options, config.queue_options, std::ranges::count(config.queue_said, option.name) != 0);
-    }
-  }
+  const auto there = std::ranges::find(*known, name, &QueueInfo::name);
+  const auto options = options_over(there == known->end() ? nullptr : &there->options, config);
   // Also where nothing changes: some backends keep in mind that this process knows how to make the queue.
-  return Queue::open(std::move(backend), config.queue_name, options);
+  return Queue::open(std::move(backend), name, options);
 }
 
 Error archive_only(std::string field, std::string_view uri) {

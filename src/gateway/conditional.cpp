@@ -30,22 +30,34 @@ std::string entity_tag(const Record& record, Representation representation, Tier
   return {text.data(), to};
 }
 
+std::string condition_of(const GatewayRequest& request, std::string_view name) {
+  std::string list;
+  for (const auto& [field, value] : request.headers) {
+    if (!equals_ignoring_case(field, name) || trim(value).empty()) continue;
+    if (!list.empty()) list += ", ";
+    list += value;
+  }
+  return list;
+}
+
 bool names_tag(std::string_view list, std::string_view tag, Compare compare) noexcept {
   if (tag.empty()) return false;
-  std::string_view rest = trim(list);
-  if (rest == "*") return true;
-  while (!rest.empty()) {
-    const bool weak = rest.substr(0, 2) == "W/";
-    if (weak) rest.remove_prefix(2);
-    if (rest.empty() || rest.front() != '"') return false;
-    const std::size_t close = rest.find('"', 1);
-    if (close == std::string_view::npos) return false;
-    if (rest.substr(0, close + 1) == tag && (!weak || compare == Compare::kWeak)) return true;
-    rest = trim(rest.substr(close + 1));
-    if (!rest.empty() && rest.front() != ',') return false;
+  std::string_view rest = list;
+  for (;;) {
+    // A list may have empty members.
     while (!rest.empty() && (rest.front() == ',' || rest.front() == ' ' || rest.front() == '\t')) rest.remove_prefix(1);
+    if (rest.empty()) return false;
+    const bool any = rest.front() == '*';
+    const bool weak = rest.starts_with("W/");
+    if (weak) rest.remove_prefix(2);
+    if (!any && !rest.starts_with('"')) return false;
+    const std::size_t last = any ? 0 : rest.find('"', 1);
+    if (last == std::string_view::npos) return false;
+    const std::string_view member = rest.substr(0, last + 1);
+    rest = trim(rest.substr(last + 1));
+    if (!rest.empty() && rest.front() != ',') return false;
+    if (any || (member == tag && (!weak || compare == Compare::kWeak))) return true;
   }
-  return false;
 }
 
 }  // namespace setget::inline v0::detail

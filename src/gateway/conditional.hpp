@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include <setget/gateway.hpp>
 #include <setget/reader.hpp>
 
 namespace setget::inline v0::detail {
@@ -16,8 +17,11 @@ enum class Representation : bool { kPayload, kEnvelope };
 // An envelope also says which tier answered, so that is part of its tag.
 std::string entity_tag(const Record& record, Representation representation, Tier tier);
 
+// All lines of that name as the one list that they are (RFC 9110 section 5.3); empty if there is none.
+std::string condition_of(const GatewayRequest& request, std::string_view name);
+
 enum class Compare : bool { kStrong, kWeak };
-// True if `list` ("*" or a list of tags) names `tag`. An empty tag stands for "nothing is there": not even "*" names it.
+// True if `list` names `tag`: it is one of its members, or "*" is. An empty tag stands for "nothing is there": not even "*" names it.
 bool names_tag(std::string_view list, std::string_view tag, Compare compare) noexcept;
 
 }  // namespace setget::inline v0::detail

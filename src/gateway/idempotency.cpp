@@ -29,8 +29,8 @@ Result<std::string> read_key(std::string_view header) {
 
 Digest digest_of_request(const GatewayRequest& request, const std::optional<Digest>& meaning) {
   const Digest body = digest_of(request.body.view());
-  std::string said = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.target, request.header("Content-Type"), request.header("If-Match"),
-                                 request.header("If-None-Match"), body.high, body.low);
+  std::string said = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.target, request.header("Content-Type"),
+                                 condition_of(request, "If-Match"), condition_of(request, "If-None-Match"), body.high, body.low);
   if (meaning) said += fmt::format("\n{}\n{}", meaning->high, meaning->low);
   return digest_of(said);
 }

@@ -62,10 +62,10 @@ namespace {
 // `tiers`: whether there is more than one that could have answered. Nobody needs the header elsewhere.
 GatewayResponse record_response(const GatewayRequest& request, const Record& record, Tier tier, Representation representation, bool tiers) {
   std::string tag = entity_tag(record, representation, tier);
-  const std::string_view if_match = request.header("If-Match");
+  const std::string if_match = condition_of(request, "If-Match");
   if (!if_match.empty() && !names_tag(if_match, tag, Compare::kStrong))
     return refusal(412, "the record is not at the version that If-Match names");
-  const bool not_modified = names_tag(request.header("If-None-Match"), tag, Compare::kWeak);
+  const bool not_modified = names_tag(condition_of(request, "If-None-Match"), tag, Compare::kWeak);
 
   GatewayResponse response;
   response.status = not_modified ? 304 : 200;
@@ -97,7 +97,7 @@ GatewayResponse record_response(const GatewayRequest& request, const Record& rec
 
 GatewayResponse record_answer(const GatewayRequest& request, const Found& found, Representation representation, bool tiers) {
   if (found.record) return record_response(request, *found.record, found.tier, representation, tiers);
-  return refusal(request.header("If-Match").empty() ? 404 : 412, "no record under this key");
+  return refusal(condition_of(request, "If-Match").empty() ? 404 : 412, "no record under this key");
 }
 GatewayResponse record_answer(const GatewayRequest& request, const Result<Found>& found, Representation representation, bool tiers) {
   if (!found) return problem_of(found.error());
@@ -242,7 +242,7 @@ GatewayResponse GatewayCore::erase_record(const Call& call) {
   auto ns = namespace_of(call);
   if (!ns) return problem_of(ns.error());
   return idempotent(call, "erase", [&](std::string_view dedup) {
-    if (const std::string_view if_match = call.request.header("If-Match"); !if_match.empty()) {
+    if (const std::string if_match = condition_of(call.request, "If-Match"); !if_match.empty()) {
       auto found = pipeline().reader().find(*key, *ns, deadline());
       if (!found) return problem_of(found.error());
       const std::string tag = found->record ? entity_tag(*found->record, Representation::kPayload, found->tier) : std::string();

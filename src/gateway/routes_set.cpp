@@ -84,8 +84,8 @@ std::vector<Reason> GatewayCore::all_reasons(ParsedEnvelope& parsed) const {
 }
 
 std::optional<GatewayResponse> GatewayCore::apply_preconditions(const Call& call, SetRequest& request) {
-  const std::string_view if_match = call.request.header("If-Match");
-  const std::string_view if_none_match = call.request.header("If-None-Match");
+  const std::string if_match = condition_of(call.request, "If-Match");
+  const std::string if_none_match = condition_of(call.request, "If-None-Match");
   if (if_match.empty() && if_none_match.empty()) return std::nullopt;
   if (request.expected_version)
     return problem_of(invalid({{"field_conflict", "expected_version excludes If-Match and If-None-Match", "/expected_version"}}));

@@ -37,6 +37,9 @@ Result<void> Options::validate() const {
     return bad("connect_timeout", "must be 10 ms to a minute");
   if (timeout < Milliseconds(100) || timeout > Milliseconds(3'600'000)) return bad("timeout", "must be 100 ms to an hour");
   if (retries > 20) return bad("retries", "must be at most 20");
+  // The driver reads it. Started before, because what it says of a URI while its log is on goes to stderr, with the password.
+  if (init_driver) start_driver();
+  if (auto address = read_uri(*this); !address) return std::move(address).error();
   return {};
 }
 
@@ -62,7 +65,6 @@ Result<void> Database::drop(Deadline deadline) {
 
 Result<Database> open(Options options) {
   if (auto valid = options.validate(); !valid) return std::move(valid).error();
-  if (options.init_driver) start_driver();
   auto address = read_uri(options);
   if (!address) return std::move(address).error();
   auto state = std::make_shared<Database::State>();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 
 #include "mongo/errors.hpp"
 #include "mongo/state_documents.hpp"
@@ -51,6 +52,7 @@ class Examination {
                                 : set.empty() ? "a single server"
                                               : "replica set " + set));
     replicated_ = mongos || !set.empty();
+    sharded_ = mongos;  // the shards are servers of MongoDB's own
     const bool sessions = find(hello, "logicalSessionTimeoutMinutes").has_value();
     say(Level::kOk, sessions && replicated_ ? "MongoDB: writes are retried by the driver (sessions)"
                                             : "MongoDB: no retryable writes here; the archive repeats its writes itself, which is as safe");
@@ -84,17 +86,39 @@ class Examination {
         return say(Level::kWarning, "MongoDB: there is no archive yet", "run `setget archive run` once");
       return could_not("indexes", listed.error());
     }
+    bool ttl_index = false;
     for (const auto* wanted : {kKeysIndex, kPurgeIndex, kGoneIndex}) {
       const auto found = std::ranges::find(*listed, std::string(wanted), &IndexInfo::name);
       if (found == listed->end()) {
         say(Level::kError, fmt::format("MongoDB: the index {} of {} is missing", wanted, place_.documents()),
             "open the archive again: it makes it");
       } else if (std::string_view(wanted) == kPurgeIndex) {
-        purges_itself_ = found->expires_after == 0;
+        ttl_index = found->expires_after == 0;
       }
     }
-    say(Level::kOk, purges_itself_ ? "MongoDB: the server drops documents after their retention (TTL index)"
-                                   : "MongoDB: archive runs drop documents after their retention (no TTL index)");
+    look_at_purge(ttl_index);
+  }
+
+  // That the index is there says little: servers list it that never drop anything by it. Runs drop what is due in any case.
+  void look_at_purge(bool ttl_index) {
+    if (!ttl_index) return say(Level::kOk, "MongoDB: archive runs drop documents after their retention (no TTL index)");
+    const auto monitor = sharded_ ? std::optional(true) : ttl_monitor();
+    purges_itself_ = monitor.value_or(false);
+    if (purges_itself_) return say(Level::kOk, "MongoDB: the server drops documents after their retention (TTL index)");
+    say(Level::kOk,
+        monitor ? "MongoDB: archive runs drop documents after their retention (TTL index, but the server's ttlMonitorEnabled is off)"
+                : "MongoDB: archive runs drop documents after their retention (TTL index, but the server does not say that it drops by it; "
+                  "MongoDB itself tells users with the role clusterMonitor)");
+  }
+
+  // Whether it is on; empty: this server has none, or does not tell this user.
+  std::optional<bool> ttl_monitor() {
+    Document ask;
+    ask.add("getParameter", std::int32_t{1}).add("ttlMonitorEnabled", std::int32_t{1});
+    Reply reply;
+    if (!place_.command(client_, "admin", ask, reply, deadline_)) return std::nullopt;
+    const auto enabled = find(reply.raw(), "ttlMonitorEnabled");
+    return enabled ? enabled->truth() : std::nullopt;
   }
 
   void look_at_overdue() {
@@ -113,7 +137,8 @@ class Examination {
     if (overdue == 0) return;
     say(Level::kWarning,
         fmt::format("MongoDB: {}{} documents should have been dropped two days ago", overdue >= 1000 ? "more than " : "", overdue),
-        purges_itself_ ? "is the server's TTL monitor off (ttlMonitorEnabled)?" : "do archive runs succeed? they drop them");
+        purges_itself_ ? "do archive runs succeed? they drop what the server's TTL monitor leaves"
+                       : "do archive runs succeed? they drop them");
   }
 
   void look_at_quarantine() {
@@ -129,6 +154,7 @@ class Examination {
   Deadline deadline_;
   std::vector<Finding> findings_;
   bool replicated_ = false;
+  bool sharded_ = false;
   bool purges_itself_ = false;
 };
 

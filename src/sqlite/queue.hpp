@@ -8,18 +8,20 @@
 #include <string>
 #include <vector>
 
+#include "core/decided_options.hpp"
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
 #include "sqlite/engine.hpp"
 
 namespace setget::inline v0::sqlite {
 
-class SqliteQueues final : public QueueBackend {
+class SqliteQueues final : public QueueBackend, public setget::detail::DecidesOptions {
  public:
   explicit SqliteQueues(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
   QueueCapabilities capabilities() const override;
   Result<QueueInfo> create(const CreateQueue& request) override;
+  Result<QueueInfo> create_by(std::string_view name, const Decide& decide, Deadline deadline) override;
   Result<std::vector<QueueInfo>> list(Deadline deadline) override;
   Result<void> remove(std::string_view name, Deadline deadline) override;
   Result<std::vector<Result<SentMessage>>> send(const SendMessages& request) override;

@@ -33,29 +33,35 @@ QueueCapabilities SqliteQueues::capabilities() const {
 }
 
 Result<QueueInfo> SqliteQueues::create(const CreateQueue& request) {
-  if (auto valid = check_name(request.name); !valid) return std::move(valid).error();
-  if (auto valid = request.options.validate(); !valid) return std::move(valid).error();
+  return create_by(
+      request.name, [&](const QueueOptions*) { return request.options; }, request.deadline);
+}
+
+Result<QueueInfo> SqliteQueues::create_by(std::string_view name, const Decide& decide, Deadline deadline) {
+  if (auto valid = check_name(name); !valid) return std::move(valid).error();
   return engine_->write(
       [&](WriteTxn& txn) -> Result<QueueInfo> {
         auto& db = txn.db();
-        const auto options = encode_options(request.options);
-        if (const auto* known = txn.book().queue(db, request.name)) {
-          if (known->info.options.kind != request.options.kind) {
-            return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", request.name)).at_field("kind");
+        const auto* known = txn.book().queue(db, name);
+        const auto options = decide(known == nullptr ? nullptr : &known->info.options);
+        if (auto valid = options.validate(); !valid) return std::move(valid).error();
+        if (known != nullptr) {
+          if (known->info.options.kind != options.kind) {
+            return Error(ErrorCode::kAlreadyExists, fmt::format("queue \"{}\" exists with another kind", name)).at_field("kind");
           }
           auto info = known->info;
-          if (info.options == request.options) return info;
-          db.run("UPDATE queue SET options=?2 WHERE id=?1", known->id, options);
+          if (info.options == options) return info;
+          db.run("UPDATE queue SET options=?2 WHERE id=?1", known->id, encode_options(options));
           ++txn.book().edit_meta().queues_generation;
-          info.options = request.options;
+          info.options = options;
           return info;
         }
-        db.run("INSERT INTO queue(name, options, created_at) VALUES(?1, ?2, ?3)", request.name, options,
+        db.run("INSERT INTO queue(name, options, created_at) VALUES(?1, ?2, ?3)", name, encode_options(options),
                txn.now().time_since_epoch().count());
         ++txn.book().edit_meta().queues_generation;
-        return QueueInfo{.name = std::string(request.name), .options = request.options, .created_at = txn.now()};
+        return QueueInfo{.name = std::string(name), .options = options, .created_at = txn.now()};
       },
-      request.deadline);
+      deadline);
 }
 
 Result<std::vector<QueueInfo>> SqliteQueues::list(Deadline) {

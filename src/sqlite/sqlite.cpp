@@ -53,7 +53,9 @@ Result<Database> open(Options options) {
 Queue Database::queue(const std::string& name) {
   // A queue that cannot be made answers with that error from its first verb on.
   if (const auto info = state_->queues->find_queue(name); info && !*info) {
-    if (const auto made = state_->queues->create({.name = name, .options = {}}); !made) {
+    // Who asks for no options leaves those of another that has made it since as they are.
+    const auto as_it_is = [](const QueueOptions* stored) { return stored == nullptr ? QueueOptions{} : *stored; };
+    if (const auto made = state_->queues->create_by(name, as_it_is, CreateQueue{}.deadline); !made) {
       state_->engine->log(LogLevel::kError, "cannot make the queue", {{"queue", name}, {"error", made.error().message()}});
     }
   }

@@ -175,5 +175,18 @@ TEST_F(Arguments, numbers_out_of_range_are_refused_in_plain_words) {
   EXPECT_EQ(set("v", "1", {"--version", "010"})["version"], 10) << "decimal, whatever it begins with";
 }
 
+#ifdef SETGET_WITH_MONGO
+// Also by those that need no archive: the night in which it is missed is too late.
+TEST_F(Arguments, a_configuration_whose_archive_cannot_be_named_so_is_refused_by_every_command) {
+  set("k", "1");
+  write("setget.toml", "[archive]\nuri = \"mongodb://me:sesame@\"\n");
+  const Ran got = run({"get", "k", "--config", "setget.toml"});
+  EXPECT_EQ(got.code, 1);
+  EXPECT_EQ(got.out, "");
+  EXPECT_NE(got.err.find("setget.toml:2: archive.uri: "), std::string::npos) << got.err;
+  EXPECT_EQ(got.err.find("sesame"), std::string::npos) << got.err;
+}
+#endif
+
 }  // namespace
 }  // namespace cli_test

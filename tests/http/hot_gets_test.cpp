@@ -56,6 +56,7 @@ TEST_F(HotGetsOverHttp, repeats_are_answered_as_the_first) {
   const auto& tag = plain.headers.at("etag");
   EXPECT_EQ(five_times(client, hot_get("k", "If-Match: " + tag + "\r\n")).status, 200);
   EXPECT_EQ(five_times(client, hot_get("k", "If-None-Match: \"other\"\r\n")).status, 200);
+  EXPECT_EQ(five_times(client, hot_get("k", "If-None-Match: \"other\"\r\nIf-None-Match: " + tag + "\r\n")).status, 304);
   EXPECT_EQ(five_times(client, hot_get("k", "If-Match: \"other\"\r\n")).status, 412);
   EXPECT_NE(five_times(client, hot_get("k?envelope=true")).body.find("\"payload\""), std::string::npos);
   EXPECT_EQ(five_times(client, hot_get("k?envelope=maybe")).status, 422);

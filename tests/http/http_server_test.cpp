@@ -45,6 +45,25 @@ TEST_F(HttpServing, head_sends_the_length_and_no_body) {
   EXPECT_EQ(client.request("GET", "/v1/records/k")->status, 200);
 }
 
+// RFC 9110 section 5.3.
+TEST_F(HttpServing, several_lines_of_if_none_match_are_one_list) {
+  open();
+  RawClient client(port());
+  set(client, "k", "[1, 2, 3]");
+  const auto tag = client.request("GET", "/v1/records/k").value().headers.at("etag");
+  const auto status = [&](const std::string& method, const std::string& first, const std::string& second) {
+    const auto lines = "If-None-Match: " + first + "\r\nX-Between: 1\r\nif-none-match: " + second + "\r\n";
+    const auto response = client.request(method, "/v1/records/k", {}, lines);
+    return response ? response->status : 0;
+  };
+  for (const std::string& named : {tag, "W/" + tag, std::string("*")}) {
+    EXPECT_EQ(status("GET", "\"other\"", named), 304) << named;
+    EXPECT_EQ(status("GET", named, "W/\"other\""), 304) << named;
+    EXPECT_EQ(status("HEAD", "\"other\", \"another\"", named), 304) << named;
+  }
+  EXPECT_EQ(status("GET", "\"other\"", "W/\"another\""), 200);
+}
+
 // Small bodies leave in one piece with their head, larger ones beside it; and what one response left behind is no part of the next.
 TEST_F(HttpServing, bodies_of_every_size_come_whole_on_one_connection) {
   open();

@@ -370,6 +370,25 @@ TEST_P(MongoArchive, the_doctor_says_what_the_server_is) {
   for (const auto& one : findings) EXPECT_EQ(one.level, Finding::Level::kOk) << one.what;
 }
 
+// mongo-java-server lists the TTL index like any other, and never drops anything by it.
+TEST_P(MongoArchive, the_doctor_says_who_drops_documents_after_their_retention) {
+  Archive archive(options());
+  const auto who = [](const std::vector<Finding>& findings) {
+    for (const auto& one : findings)
+      if (one.what.find("drop documents after their retention") != std::string::npos) return std::string("runs");
+    return std::string("the server");
+  };
+  if (GetParam() == Kind::kMongod) {
+    EXPECT_EQ(who(archive.database().doctor().value()), "the server");
+  } else if (GetParam() != Kind::kNamed) {
+    EXPECT_EQ(who(archive.database().doctor().value()), "runs");
+  }
+  auto with = options();
+  with.ttl_index = false;
+  Archive without(with);
+  EXPECT_EQ(who(without.database().doctor().value()), "runs");
+}
+
 TEST_P(MongoArchive, metrics_count_what_the_driver_did) {
   const auto counters = std::make_shared<Counters>();
   auto with = options();

@@ -250,6 +250,33 @@ TEST(MongoScripted, a_write_that_the_majority_did_not_confirm_is_not_taken_for_w
   EXPECT_TRUE(failed.error().retryable());
 }
 
+// A TTL index is listed by servers that drop nothing by it, too.
+TEST(MongoScripted, the_doctor_asks_whether_the_server_drops_by_its_ttl_index) {
+  const auto found = [](const std::string& monitor, const std::string& hello = {}) {
+    ScriptedServer server([&](const std::string& command) -> std::string {
+      if (command == "isMaster") return hello;
+      return command == "getParameter" ? monitor : std::string();
+    });
+    for (const auto& one : mongo::open(server.options()).value().doctor().value())
+      if (one.what.find("after their retention") != std::string::npos) return one.what;
+    return std::string("nothing");
+  };
+  const std::string server_does = "MongoDB: the server drops documents after their retention (TTL index)";
+  const std::string runs_do = "MongoDB: archive runs drop documents after their retention";
+  EXPECT_EQ(found(R"({"ttlMonitorEnabled": true, "ok": 1})"), server_does);
+  for (const std::string says : {R"({"ttlMonitorEnabled": false, "ok": 1})", R"({"ok": 1})",
+                                 R"({"ok": 0, "errmsg": "no option found to get", "code": 72, "codeName": "InvalidOptions"})",
+                                 R"({"ok": 0, "errmsg": "not authorized on admin", "code": 13, "codeName": "Unauthorized"})"}) {
+    EXPECT_TRUE(found(says).starts_with(runs_do)) << found(says) << " by " << says;
+  }
+  // mongos has no monitor; its shards have.
+  EXPECT_EQ(
+      found(
+          R"({"ok": 0, "errmsg": "no option found to get", "code": 72})",
+          R"({"ismaster": true, "msg": "isdbgrid", "maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, "maxWriteBatchSize": 1000, "minWireVersion": 0, "maxWireVersion": 8, "ok": 1})"),
+      server_does);
+}
+
 TEST(MongoScripted, a_user_without_rights_is_told_at_open) {
   ScriptedServer server([](const std::string& command) -> std::string {
     if (command == "find") return R"({"ok": 0, "errmsg": "not authorized on scripted", "code": 13, "codeName": "Unauthorized"})";

@@ -64,6 +64,24 @@ TEST(MongoSection, wrong_values_are_refused_with_the_name_of_the_key) {
   EXPECT_EQ(parse_config(section("colour = 1")).error().field(), "mongo.colour");
 }
 
+// Also commands that need no archive read the configuration; no server is asked for that.
+TEST(MongoSection, a_uri_that_cannot_be_used_is_refused_with_the_configuration) {
+  for (const std::string uri : {"mongodb://", "mongodb://h:port/db", "mongodb:h", "mongodb://me:sesame@", "mongodb://me:sesame@h/a b",
+                                "mongodb://h/db?w=0", "mongodb+srv://me:sesame@h/db"}) {
+    const auto config = parse_config("[archive]\nread_through = true\nuri = \"" + uri + "\"\n", "x.toml");
+    ASSERT_FALSE(config) << uri;
+    EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(config.error().field(), "archive.uri");
+    EXPECT_TRUE(config.error().message().starts_with("x.toml:3: archive.uri: ")) << config.error().message();
+    EXPECT_EQ(config.error().describe().find("sesame"), std::string::npos) << config.error().describe();
+  }
+  for (const std::string uri : {"mongodb://127.0.0.1:1", "mongodb://me:s%40same@a:1,b:2/db?replicaSet=x&w=2"}) {
+    const auto config = parse_config("[archive]\nuri = \"" + uri + "\"\n");
+    ASSERT_TRUE(config) << config.error().describe();
+    EXPECT_EQ(config->archive, uri);
+  }
+}
+
 TEST(MongoSection, the_sample_and_the_document_have_the_same_keys) {
   std::set<std::string> tested;
   for (const auto& key : keys()) tested.insert(key.name);

@@ -27,6 +27,38 @@ TEST_F(GatewayConditional, a_known_tag_answers_not_modified_without_a_body) {
   EXPECT_EQ(call("GET", "/v1/records/k", "", {{"If-None-Match", known}}).status, 200);
 }
 
+TEST_F(GatewayConditional, several_lines_of_a_condition_are_one_list) {
+  set_now(of(1));
+  const std::string known = tag();
+  const auto get = [&](const std::string& name, const std::string& first, const std::string& second) {
+    return call("GET", "/v1/records/k", "", {{name, first}, {"Accept", "*/*"}, {name, second}}).status;
+  };
+  for (const std::string& last : {known, "W/" + known, "\"one\", W/" + known, std::string("*")}) {
+    for (const std::string first : {"\"other\"", "W/\"other\"", "\"a, b\", \"c\"", ""}) {
+      EXPECT_EQ(get("If-None-Match", first, last), 304) << first << " and " << last;
+      EXPECT_EQ(get("if-none-match", last, first), 304) << last << " and " << first;
+    }
+  }
+  EXPECT_EQ(get("If-None-Match", "\"other\"", "W/\"another\""), 200);
+  EXPECT_EQ(get("If-Match", "\"other\"", known), 200);
+  EXPECT_EQ(get("If-Match", "\"other\"", "*"), 200);
+  EXPECT_EQ(get("If-Match", "\"other\"", "W/" + known), 412) << "a weak tag names no bytes";
+  EXPECT_EQ(get("If-Match", "\"other\"", "\"another\""), 412);
+}
+
+TEST_F(GatewayConditional, several_lines_of_a_condition_hold_for_sets_and_erases) {
+  set_now(of(1));
+  const std::string first = tag();
+  EXPECT_EQ(set(of(2), {{"If-None-Match", ""}, {"If-None-Match", "*"}}).status, 412);
+  EXPECT_EQ(set(of(2), {{"If-None-Match", "*"}, {"If-None-Match", "\"other\""}}).status, 422);
+  EXPECT_EQ(set(of(2), {{"If-None-Match", "*"}, {"If-None-Match", first}}).status, 422);
+  EXPECT_EQ(set(of(2), {{"If-Match", "\"other\""}, {"If-Match", first}}).status, 202);
+  drain();
+  EXPECT_EQ(set(of(3), {{"If-Match", "\"other\""}, {"If-Match", first}}).status, 412);
+  EXPECT_EQ(call("DELETE", "/v1/records/k", "", {{"If-Match", ""}, {"If-Match", first}}).status, 412);
+  EXPECT_EQ(call("DELETE", "/v1/records/k", "", {{"If-Match", first}, {"If-Match", tag()}}).status, 202);
+}
+
 TEST_F(GatewayConditional, payload_and_envelope_have_tags_of_their_own) {
   set_now(of(1));
   EXPECT_NE(tag(), header(call("GET", "/v1/records/k?envelope=true"), "ETag"));

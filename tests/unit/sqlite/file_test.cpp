@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,6 +11,7 @@
 #include <setget/sqlite.hpp>
 #include <setget/testing/clock.hpp>
 
+#include "support/after_look.hpp"
 #include "unit/sqlite/raw_file.hpp"
 
 namespace {
@@ -178,6 +180,24 @@ TEST(SqliteFile, keeps_its_identity_and_queues_over_a_restart) {
   ASSERT_EQ(queues.size(), 1U);
   EXPECT_EQ(queues[0].options.max_receives, 9U);
   EXPECT_EQ(queues[0].options.kind, QueueKind::kStandard);
+}
+
+TEST(SqliteFile, a_queue_that_another_made_in_the_meantime_is_left_as_it_is) {
+  const TemporaryFolder folder;
+  auto mine = sqlite::open({.path = folder.path()}).value();
+  auto others = sqlite::open({.path = folder.path()}).value();
+  for (const auto kind : {QueueKind::kFifo, QueueKind::kStandard}) {
+    const std::string name = kind == QueueKind::kFifo ? "groups" : "plain";
+    const QueueOptions options{.kind = kind, .visibility_timeout = Milliseconds(7'000), .max_receives = 9};
+    const setget_test::AfterLook other([&] { others.queues()->create({.name = name, .options = options}).value(); });
+    auto queue = mine.queue(name);
+    ASSERT_TRUE(other.came());
+    ASSERT_TRUE(queue.send({.body = "x"}));
+    const auto known = mine.queues()->list().value();
+    const auto stored = std::ranges::find(known, name, &QueueInfo::name);
+    ASSERT_NE(stored, known.end());
+    EXPECT_EQ(stored->options, options) << name;
+  }
 }
 
 TEST(SqliteFile, is_whole_by_itself_after_a_clean_close) {

@@ -9,6 +9,8 @@
 
 #include <setget/config.hpp>
 
+#include "support/after_look.hpp"
+
 using namespace setget;
 
 namespace {
@@ -312,6 +314,16 @@ TEST(Config, mistakes_name_path_and_line) {
   EXPECT_EQ(load_config("/nonexistent/setget.toml").error().code(), ErrorCode::kNotFound);
 }
 
+TEST(Config, counts_of_threads_have_a_limit) {
+  EXPECT_EQ(refused("[worker]\nthreads = 1000000000").message, "x.toml:2: worker.threads: must be at most 1024, not 1000000000");
+  EXPECT_EQ(refused("[server]\nthreads = 1025").message, "x.toml:2: server.threads: must be at most 1024, not 1025");
+  EXPECT_EQ(refused("[archive]\nread_threads = 65").message, "x.toml:2: archive.read_threads: must be at most 64, not 65");
+  const auto most = parse_config("[worker]\nthreads = 1024\n[server]\nthreads = 1024\n[archive]\nread_threads = 64");
+  ASSERT_TRUE(most) << most.error().describe();
+  EXPECT_EQ(most->pipeline.worker_threads, 1024U);
+  EXPECT_EQ(most->http.threads, 1024U);
+}
+
 TEST_F(OpenStores, sqlite_holds_everything_in_one_file) {
   const auto stores = open_stores(Config{});
   ASSERT_TRUE(stores.has_value()) << stores.error().describe();
@@ -357,6 +369,20 @@ TEST_F(OpenStores, of_a_queue_that_is_there_only_what_was_said_is_changed) {
   host.queue_options.kind = QueueKind::kStandard;
   EXPECT_EQ(open_stores(host).error().code(), ErrorCode::kAlreadyExists);
   EXPECT_EQ(stored(), expected);
+}
+
+// Two processes that start at once: each may find no queue, and neither may put defaults in the place of what the other said.
+TEST_F(OpenStores, of_a_queue_that_another_makes_at_that_moment_only_what_was_said_is_changed) {
+  const auto mine = parse_config("[queue]\nretention = \"90d\"").value();
+  const auto others = parse_config("[queue]\nmax_receives = 9").value();
+  {
+    const setget_test::AfterLook other([&] { open_stores(others).value(); });
+    ASSERT_TRUE(open_stores(mine));
+    // Nobody gets in where looking and writing are one step.
+    if (!other.came()) open_stores(others).value();
+  }
+  const QueueOptions both{.retention = std::chrono::hours(24 * 90), .max_receives = 9};
+  EXPECT_EQ(open_stores(Config{}).value().queue.backend()->list().value().at(0).options, both);
 }
 
 TEST_F(OpenStores, who_only_looks_neither_makes_a_queue_nor_changes_one) {
