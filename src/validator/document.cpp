@@ -93,6 +93,7 @@ namespace setget::inline v0::json_schema {
 using detail::schema::Parsed;
 using detail::schema::TapeWriter;
 using detail::schema::TinyReader;
+using detail::schema::TinyWords;
 
 namespace {
 
@@ -174,6 +175,7 @@ Result<void> Document::parse(std::string_view json, std::size_t max_depth) {
     TinyReader reader;
     if (reader.parse(json, max_depth) && reader.words() * 8 + reader.string_bytes() <= sizeof tiny_) {
       static_assert(sizeof(Document) - sizeof tiny_ >= kPastTheEnd);
+      static_assert(offsetof(Document, tiny_) == 0 && kTinyWords == TinyWords::kCount);
       auto* const tape = tiny_ + (kTinyWords - reader.words());
       std::memcpy(tiny_, reader.tape().strings, reader.string_bytes());
       std::memcpy(tape, reader.tape().words, reader.words() * 8);

@@ -60,6 +60,26 @@ struct Parsed {
   Tape tape() const noexcept { return is_fast ? fast.tape() : exact.tape(); }
 };
 
+// A tiny document, laid out as a Document holds it: the strings first, the tape at the end. Numbers are exact.
+struct TinyWords {
+  static constexpr std::size_t kCount = 12;
+  static constexpr std::size_t kPastTheEnd = 4;  // readable beyond them
+
+  const std::uint64_t* words = nullptr;
+  std::size_t tape_at = 0;
+
+  Tape tape() const noexcept { return {words + tape_at, reinterpret_cast<const std::uint8_t*>(words)}; }
+};
+
+// Whether a Document holds a tiny one. The room for that is what a Document begins with.
+inline bool is_tiny(const json_schema::Document& document) noexcept {
+  return static_cast<const void*>(document.view().strings) == static_cast<const void*>(&document);
+}
+inline TinyWords tiny_words(const json_schema::Document& document) noexcept {
+  const auto* const words = reinterpret_cast<const std::uint64_t*>(&document);
+  return {words, static_cast<std::size_t>(document.view().tape - words)};
+}
+
 }  // namespace setget::inline v0::detail::schema
 
 // A small document is one block: tape, strings, text. A large one stays where it was parsed.

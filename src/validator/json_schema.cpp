@@ -23,6 +23,7 @@ using detail::schema::Resource;
 using detail::schema::Sole;
 using detail::schema::Stop;
 using detail::schema::Tape;
+using detail::schema::TinyWords;
 using Program = Validator::Program;
 
 // What a thread keeps between documents.
@@ -119,6 +120,25 @@ Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* 
 
 using SharedProgram = std::shared_ptr<const Program>;
 
+// Of a tiny document the violations are only counted, and the report keeps the document to list them when the first of them is looked at.
+// Within limits that bound how long that takes; what goes beyond is listed at once. True if that was enough.
+constexpr std::uint64_t kCountedSteps = 10'000;
+constexpr std::size_t kCountedNesting = 64;
+bool counted_into(Report& into, const SharedProgram& program, const TinyWords& document) {
+  // It begins at the root's own node: that comes while the program's first line does.
+  const auto* const node = reinterpret_cast<const char*>(&program->nodes);
+  __builtin_prefetch(node);
+  __builtin_prefetch(node + 64);
+  ReportWriter::clear(into);
+  Eval eval(*program, document.tape(), nullptr, std::min(program->max_steps, kCountedSteps), std::min<std::size_t>(program->max_nesting, kCountedNesting));
+  const auto found = detail::schema::count_violations(*program, eval);
+  eval.end();
+  if (eval.stop() != Stop::kNone) [[unlikely]]
+    return false;
+  ReportWriter::end(into, found, program, document);
+  return true;
+}
+
 Result<Report> report(const SharedProgram& program, const Tape& tape, const Exactness* exactness, std::size_t at = 1) {
   return guarded<Report>([&] {
     return evaluate<Report>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
@@ -135,10 +155,6 @@ Result<Report> report(const SharedProgram& program, const Tape& tape, const Exac
 }
 
 Result<bool> report_into(Report& into, const SharedProgram& program, Tape tape, const Exactness* exactness) try {
-  // A report begins at the root's own node: it comes while the program's first line does.
-  const auto* const node = reinterpret_cast<const char*>(&program->nodes);
-  __builtin_prefetch(node);
-  __builtin_prefetch(node + 64);
   Eval eval(*program, tape, exactness);
   const auto found = detail::schema::list_violations(*program, eval, ReportWriter::begin(into));
   eval.end();
@@ -153,6 +169,21 @@ Result<bool> report_into(Report& into, const SharedProgram& program, Tape tape, 
     });
   ReportWriter::end(into, found, program);
   return into.valid;
+} catch (const std::exception& what) {
+  return thrown(what);
+}
+
+Result<Report> report(const SharedProgram& program, const TinyWords& document) {
+  return guarded<Report>([&]() -> Result<Report> {
+    Report answer;
+    if (counted_into(answer, program, document)) return answer;
+    return report(program, document.tape(), nullptr);
+  });
+}
+
+Result<bool> report_into(Report& into, const SharedProgram& program, const TinyWords& document) try {
+  if (counted_into(into, program, document)) return into.valid;
+  return report_into(into, program, document.tape(), nullptr);
 } catch (const std::exception& what) {
   return thrown(what);
 }
@@ -355,6 +386,7 @@ Result<Report> Validator::validate(std::string_view json_bytes) const {
                              [&](const Tape& tape, const Exactness* exactness) { return report(program_, tape, exactness); });
 }
 Result<Report> Validator::validate(const Document& document) const {
+  if (detail::schema::is_tiny(document)) return report(program_, detail::schema::tiny_words(document));
   return report(program_, tape_of(document.view()), exactness_of(document));
 }
 Result<Report> Validator::validate(const DocumentView& view) const { return report(program_, tape_of(view), nullptr); }
@@ -367,6 +399,7 @@ Result<bool> Validator::validate(std::string_view json_bytes, Report& into) cons
   return looked;
 }
 Result<bool> Validator::validate(const Document& document, Report& into) const {
+  if (detail::schema::is_tiny(document)) return report_into(into, program_, detail::schema::tiny_words(document));
   return report_into(into, program_, tape_of(document.view()), exactness_of(document));
 }
 Result<bool> Validator::validate(const DocumentView& view, Report& into) const {

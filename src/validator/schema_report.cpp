@@ -2,23 +2,27 @@
 
 namespace setget::inline v0::detail::schema {
 
-Found Reporter::run(std::size_t at) {
+template <Sink kSink>
+Found Reporter<kSink>::run(std::size_t at) {
   if (program_.root.fast) visit(program_.root, at, {}, nullptr);
   return {.first = first_, .count = count_, .truncated = truncated_};
 }
 
-std::size_t Reporter::save(const Step& step) {
+template <Sink kSink>
+std::size_t Reporter<kSink>::save(const Step& step) {
   const auto outer = keep(step.outer);
-  const auto place = ledger_.take(Ledger::kWordsOf<KeptStep>);
+  auto& ledger = *ledger_;
+  const auto place = ledger.take(Ledger::kWordsOf<KeptStep>);
   const bool lasting = step.kind == StepKind::kLasting;
-  ledger_.make<KeptStep>(place, outer, step.keyword.data(), static_cast<std::uint32_t>(step.keyword.size()), step.kind, step.token.data(),
-                         lasting ? step.token.size() : step.index);
-  if (step.kind == StepKind::kName) ledger_.put_text(step.token);
+  ledger.make<KeptStep>(place, outer, step.keyword.data(), static_cast<std::uint32_t>(step.keyword.size()), step.kind, step.token.data(),
+                        lasting ? step.token.size() : step.index);
+  if (step.kind == StepKind::kName) ledger.put_text(step.token);
   step.place = place;
   return place;
 }
 
-inline void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
+template <Sink kSink>
+inline void Reporter<kSink>::keywords(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks) {
   if (node.has_values) {
     for (const auto* set : node.values) {
       if (!eval_.in_set(*set, at, type)) values(node, *set, at, where);
@@ -34,7 +38,8 @@ inline void Reporter::keywords(const Node& node, std::size_t at, std::uint8_t ty
   }
 }
 
-void Reporter::visit(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
+template <Sink kSink>
+void Reporter<kSink>::visit(const Node& node, std::size_t at, Where where, const Marks* marks) {
   if (over()) return;
   const auto type = type_at(tape_, at);
   if (node.never) return never(node, at, where);
@@ -69,17 +74,30 @@ void Reporter::visit(const Node& node, std::size_t at, const Where& where, const
   ++eval_.nesting();
 }
 
-void Reporter::never(const Node& node, std::size_t at, const Where& where) {
-  const auto keyword = where.keyword ? where.keyword->keyword : std::string_view();
-  if ((keyword == "additionalProperties" || keyword == "unevaluatedProperties") && where.instance) {
-    add(node, where, keyword, "the name \"", Name{where.instance}, "\" is not allowed, its value is ", Shown{at});
+template <Sink kSink>
+void Reporter<kSink>::never(const Node& node, std::size_t at, Where where) {
+  if constexpr (kCounts) {
+    add(node, where, {});
   } else {
-    add(node, where, keyword, "nothing is allowed here, found ", Shown{at});
+    const auto keyword = where.keyword ? where.keyword->keyword : std::string_view();
+    if ((keyword == "additionalProperties" || keyword == "unevaluatedProperties") && where.instance) {
+      add(node, where, keyword, "the name \"", Name{where.instance}, "\" is not allowed, its value is ", Shown{at});
+    } else {
+      add(node, where, keyword, "nothing is allowed here, found ", Shown{at});
+    }
   }
 }
 
+template void Reporter<Sink::kCount>::visit(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kLedger>::visit(const Node& node, std::size_t at, Where where, const Marks* marks);
+
 Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger, std::size_t at) {
-  return Reporter(program, eval, ledger).run(at);
+  ledger.clear();
+  return Reporter<Sink::kLedger>(program, eval, &ledger).run(at);
+}
+
+Found count_violations(const Eval::Program& program, Eval& eval) {
+  return Reporter<Sink::kCount>(program, eval, nullptr).run(1);
 }
 
 }  // namespace setget::inline v0::detail::schema

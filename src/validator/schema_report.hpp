@@ -2,12 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "validator/document_impl.hpp"
 #include "validator/ledger.hpp"
 #include "validator/schema_eval.hpp"
 
@@ -22,6 +24,8 @@ struct Found {
 
 // Of the value at a place of the tape. Meaningless if eval.stop() says so. What the ledger held is gone.
 Found list_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& ledger, std::size_t at = 1);
+// How many those are. The same code goes through the document, so no more and no fewer are listed later on.
+Found count_violations(const json_schema::Validator::Program& program, Eval& eval);
 
 // A list of Violation and behind it their texts.
 void write_texts(const json_schema::Validator::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to);
@@ -34,6 +38,10 @@ std::vector<Reason> reasons_of(const json_schema::Violations& violations, std::s
 
 struct setget::json_schema::Violations::State {
   std::shared_ptr<const Validator::Program> program{};  // the findings point into it
+  // Either findings, or a document of which there is only their number so far.
+  bool is_counted = false;
+  std::size_t tape_at;  // in `document`
+  std::uint64_t document[setget::detail::schema::TinyWords::kCount + setget::detail::schema::TinyWords::kPastTheEnd];
   setget::detail::schema::Ledger ledger{};
   std::size_t first = 0;
   // The texts, written once by whichever thread reads them first.
@@ -47,32 +55,63 @@ namespace setget::inline v0::json_schema {
 struct ReportWriter {
   using Found = detail::schema::Found;
   using Ledger = detail::schema::Ledger;
+  using TinyWords = detail::schema::TinyWords;
+  using SharedProgram = std::shared_ptr<const Validator::Program>;
+  // Not valid, and lists nothing.
+  static void clear(Report& report) noexcept;
   // Empties a report; what is found next goes into this ledger.
   static Ledger& begin(Report& report);
   // What was found there. The program is kept only where something was.
-  static void end(Report& report, const Found& found, const std::shared_ptr<const Validator::Program>& program);
-  static Report copy(const Found& found, const std::shared_ptr<const Validator::Program>& program, const Ledger& ledger);
+  static void end(Report& report, const Found& found, const SharedProgram& program);
+  // What was counted: the report, which has been cleared, keeps the document to list it.
+  static void end(Report& report, const Found& found, const SharedProgram& program, const TinyWords& document);
+  static Report copy(const Found& found, const SharedProgram& program, const Ledger& ledger);
+
+ private:
+  static Violations::State& state_of(Report& report, const SharedProgram& program);
 };
 
-inline ReportWriter::Ledger& ReportWriter::begin(Report& report) {
+inline void ReportWriter::clear(Report& report) noexcept {
   report.valid = false;
   report.truncated = false;
+  report.violations.count_ = 0;
+}
+
+inline ReportWriter::Ledger& ReportWriter::begin(Report& report) {
+  clear(report);
   auto& violations = report.violations;
-  violations.count_ = 0;
   if (!violations.state_) violations.state_ = std::make_unique<Violations::State>();
-  violations.state_->is_written.store(false, std::memory_order_relaxed);
   return violations.state_->ledger;
 }
 
-inline void ReportWriter::end(Report& report, const Found& found, const std::shared_ptr<const Validator::Program>& program) {
-  report.valid = found.count == 0 && !found.truncated;
-  report.truncated = found.truncated;
+inline Violations::State& ReportWriter::state_of(Report& report, const SharedProgram& program) {
   auto& violations = report.violations;
-  if (found.count == 0) return;
+  if (!violations.state_) violations.state_ = std::make_unique<Violations::State>();
   auto& state = *violations.state_;
   if (state.program != program) state.program = program;
+  state.is_written.store(false, std::memory_order_relaxed);
+  return state;
+}
+
+inline void ReportWriter::end(Report& report, const Found& found, const SharedProgram& program) {
+  report.valid = found.count == 0 && !found.truncated;
+  report.truncated = found.truncated;
+  if (found.count == 0) return;
+  auto& state = state_of(report, program);
+  state.is_counted = false;
   state.first = found.first;
-  violations.count_ = found.count;
+  report.violations.count_ = found.count;
+}
+
+inline void ReportWriter::end(Report& report, const Found& found, const SharedProgram& program, const TinyWords& document) {
+  report.valid = found.count == 0;
+  if (found.count == 0) return;
+  report.truncated = found.truncated;
+  auto& state = state_of(report, program);
+  state.is_counted = true;
+  state.tape_at = document.tape_at;
+  std::memcpy(state.document, document.words, TinyWords::kCount * sizeof(std::uint64_t));
+  report.violations.count_ = found.count;
 }
 
 }  // namespace setget::inline v0::json_schema

@@ -10,10 +10,16 @@
 
 namespace setget::inline v0::detail::schema {
 
+// What becomes of the violations that are found.
+enum class Sink : bool {
+  kCount,  // there is a number, and nothing else
+  kLedger
+};
+
 // A step of a path; the paths of instance and keyword are lists of them on the stack. What a violation stands under goes into the ledger,
 // once.
-struct Step {
-  const Step* outer = nullptr;
+struct PathStep {
+  const PathStep* outer = nullptr;
   std::string_view keyword{};  // lives as long as the program, and has nothing to escape
   StepKind kind = StepKind::kNothing;
   std::string_view token{};
@@ -21,32 +27,53 @@ struct Step {
   mutable std::size_t place = kNoPlace;  // in the ledger
 
   // Of the instance.
-  static Step of_index(const Step* outer, std::size_t index) noexcept { return {outer, {}, StepKind::kIndex, {}, index}; }
-  static Step of_name(const Step* outer, std::string_view token) noexcept { return {outer, {}, StepKind::kName, token}; }
+  static PathStep of_index(const PathStep* outer, std::size_t index) noexcept { return {outer, {}, StepKind::kIndex, {}, index}; }
+  static PathStep of_name(const PathStep* outer, std::string_view token) noexcept { return {outer, {}, StepKind::kName, token}; }
   // Of the schema, with what comes next there: the number of a branch, a name that lives as long as the program.
-  static Step of_keyword(const Step* outer, std::string_view keyword) noexcept { return {outer, keyword}; }
-  static Step of_keyword(const Step* outer, std::string_view keyword, std::size_t index) noexcept {
+  static PathStep of_keyword(const PathStep* outer, std::string_view keyword) noexcept { return {outer, keyword}; }
+  static PathStep of_keyword(const PathStep* outer, std::string_view keyword, std::size_t index) noexcept {
     return {outer, keyword, StepKind::kIndex, {}, index};
   }
-  static Step of_keyword(const Step* outer, std::string_view keyword, std::string_view lasting) noexcept {
+  static PathStep of_keyword(const PathStep* outer, std::string_view keyword, std::string_view lasting) noexcept {
     return {outer, keyword, StepKind::kLasting, lasting};
   }
 };
+// Where a violation stands.
+struct PathPlace {
+  const PathStep* instance = nullptr;
+  const PathStep* keyword = nullptr;
+  std::size_t parent = json_schema::Violation::kNoParent;
+};
 
+// The same where violations are only counted: nothing.
+struct NoStep {
+  static NoStep of_index(const NoStep*, std::size_t) noexcept { return {}; }
+  static NoStep of_name(const NoStep*, std::string_view) noexcept { return {}; }
+  template <class... Next>
+  static NoStep of_keyword(const NoStep*, std::string_view, const Next&...) noexcept {
+    return {};
+  }
+};
+struct NoPlace {
+  NoPlace() = default;
+  NoPlace(const NoStep*, const NoStep*, std::size_t) noexcept {}
+  static constexpr const NoStep* instance = nullptr;
+  static constexpr const NoStep* keyword = nullptr;
+  static constexpr std::size_t parent = json_schema::Violation::kNoParent;
+};
+
+// What goes through a document is the same code for both sinks, so what was counted is what is listed.
+template <Sink kSink>
 class Reporter {
  public:
-  Reporter(const Eval::Program& program, Eval& eval, Ledger& ledger) : program_(program), eval_(eval), tape_(eval.tape()), ledger_(ledger) {
-    ledger_.clear();
-  }
+  Reporter(const Eval::Program& program, Eval& eval, Ledger* ledger) : program_(program), eval_(eval), tape_(eval.tape()), ledger_(ledger) {}
   Found run(std::size_t at);
 
  private:
+  static constexpr bool kCounts = kSink == Sink::kCount;
   static constexpr auto kNoParent = json_schema::Violation::kNoParent;
-  struct Where {
-    const Step* instance = nullptr;
-    const Step* keyword = nullptr;
-    std::size_t parent = kNoParent;
-  };
+  using Step = std::conditional_t<kCounts, NoStep, PathStep>;
+  using Where = std::conditional_t<kCounts, NoPlace, const PathPlace&>;
 
   bool over() const noexcept { return truncated_ || eval_.halted(); }
   // A value of the document, cut where it is long.
@@ -70,26 +97,31 @@ class Reporter {
   };
   // A message is its parts one after another. Returns the violation's number, kNoParent where there were enough.
   template <class... Parts>
-  std::size_t add(const Node& node, const Where& where, std::string_view keyword, const Parts&... parts) {
+  std::size_t add(const Node& node, Where where, std::string_view keyword, const Parts&... parts) {
     if (count_ >= program_.max_errors) {
       truncated_ = true;
       return kNoParent;
     }
-    return put(node, where, keyword, keep(parts)...);
+    if constexpr (kCounts) {
+      return count_++;
+    } else {
+      return put(node, where, keyword, keep(parts)...);
+    }
   }
   template <class... Kept>
-  std::size_t put(const Node& node, const Where& where, std::string_view keyword, const Kept&... parts) {
+  std::size_t put(const Node& node, Where where, std::string_view keyword, const Kept&... parts) {
     const auto instance = keep(where.instance);
     const auto location = keep(where.keyword);
-    const auto place = ledger_.take((Ledger::kWordsOf<Finding> + ... + Ledger::kWordsOf<Kept>));
-    ledger_.make<Finding>(place, std::size_t{0}, where.parent, &node, keyword, instance, location, &write_message<Kept...>);
+    auto& ledger = *ledger_;
+    const auto place = ledger.take((Ledger::kWordsOf<Finding> + ... + Ledger::kWordsOf<Kept>));
+    ledger.make<Finding>(place, std::size_t{0}, where.parent, &node, keyword, instance, location, &write_message<Kept...>);
     auto part = place + Ledger::kWordsOf<Finding>;
-    ((ledger_.make<Kept>(part, parts), part += Ledger::kWordsOf<Kept>), ...);
+    ((ledger.make<Kept>(part, parts), part += Ledger::kWordsOf<Kept>), ...);
     // The one before it leads to it: Finding::next.
     if (count_ == 0) {
       first_ = place;
     } else {
-      *ledger_.at(last_) = place;
+      *ledger.at(last_) = place;
     }
     last_ = place;
     return count_++;
@@ -109,7 +141,7 @@ class Reporter {
   KeptValue keep(Shown value) {
     // Often several violations show the same.
     if (value.at != shown_at_) {
-      shown_ = keep_value(ledger_, tape_, value.at);
+      shown_ = keep_value(*ledger_, tape_, value.at);
       shown_at_ = value.at;
     }
     return shown_;
@@ -120,36 +152,36 @@ class Reporter {
     const auto type = type_at(tape_, at);
     return (to.node->types & type) != 0 && (to.node->deep & type) == 0;
   }
-  void visit(const Edge& to, std::size_t at, const Where& where, const Marks* marks) {
+  void visit(const Edge& to, std::size_t at, Where where, const Marks* marks) {
     if (to.fast) visit(*to.node, at, where, marks);
   }
-  void visit(const Node& node, std::size_t at, const Where& where, const Marks* marks);
-  void never(const Node& node, std::size_t at, const Where& where);
-  void keywords(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks);
-  void values(const Node& node, const ValueSet& set, std::size_t at, const Where& where);
-  void string(const Node& node, std::size_t at, const Where& where);
-  void number(const Node& node, std::size_t at, const Where& where);
-  void object(const Node& node, std::size_t at, const Where& where, const Marks* marks);
+  void visit(const Node& node, std::size_t at, Where where, const Marks* marks);
+  void never(const Node& node, std::size_t at, Where where);
+  void keywords(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
+  void values(const Node& node, const ValueSet& set, std::size_t at, Where where);
+  void string(const Node& node, std::size_t at, Where where);
+  void number(const Node& node, std::size_t at, Where where);
+  void object(const Node& node, std::size_t at, Where where, const Marks* marks);
   // True if a keyword applied to it.
-  bool member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, const Where& where);
-  void array(const Node& node, std::size_t at, const Where& where, const Marks* marks);
-  void rest(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks& marks);
+  bool member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, Where where);
+  void array(const Node& node, std::size_t at, Where where, const Marks* marks);
+  void rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks);
   bool attempt(const Edge& to, std::size_t at, const Marks* marks) {
     return marks ? eval_.tracked_edge(to, at, *marks) : eval_.edge(to, at);
   }
-  void op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks);
+  void op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
   // How much of what is known of each branch a value breaks: names, and above all constants and types. Weights are words of the scratch
   // stack.
   void weigh(const Filter& filter, std::size_t at, std::size_t weights, std::size_t count, unsigned scale);
   // The branches that come closest where none is possible, as bits; none of them where too many do.
   void closest(const Op& op, std::size_t at, std::size_t bits);
-  void alternatives(const Node& node, const Op& op, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks);
+  void alternatives(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
 
   const Eval::Program& program_;
   Eval& eval_;
   Tape tape_;
   bool truncated_ = false;
-  Ledger& ledger_;
+  Ledger* ledger_;  // of kLedger
   std::size_t count_ = 0;
   std::size_t first_ = 0;
   std::size_t last_ = 0;

@@ -1,10 +1,33 @@
 // Violations: what a report keeps, and its texts.
+#include <cstring>
+#include <new>
 #include <stdexcept>
 #include <utility>
 
 #include "validator/schema_report.hpp"
 
 namespace setget::inline v0::json_schema {
+
+namespace {
+
+// Lists what has been counted, and writes its texts.
+void write_counted(Violations::State& state, std::size_t count) {
+  thread_local detail::schema::Ledger found;
+  const auto& program = *state.program;
+  detail::schema::Eval eval(program, detail::schema::TinyWords{state.document, state.tape_at}.tape(), nullptr);
+  try {
+    const auto listed = detail::schema::list_violations(program, eval, found);
+    // It can only be a matching that found no memory.
+    if (listed.count != count) throw std::bad_alloc();
+    eval.end();
+    detail::schema::write_texts(program, found, listed.first, count, state.texts);
+  } catch (...) {
+    detail::schema::scratch_of_thread().reset();
+    throw;
+  }
+}
+
+}  // namespace
 
 Violations::Violations() noexcept = default;
 Violations::~Violations() = default;
@@ -13,8 +36,14 @@ Violations::Violations(const Violations& other) {
   if (other.count_ == 0) return;
   state_ = std::make_unique<State>();
   state_->program = other.state_->program;
-  state_->ledger = other.state_->ledger;
-  state_->first = other.state_->first;
+  state_->is_counted = other.state_->is_counted;
+  if (state_->is_counted) {
+    state_->tape_at = other.state_->tape_at;
+    std::memcpy(state_->document, other.state_->document, sizeof state_->document);
+  } else {
+    state_->ledger = other.state_->ledger;
+    state_->first = other.state_->first;
+  }
   count_ = other.count_;
 }
 Violations& Violations::operator=(const Violations& other) {
@@ -34,7 +63,11 @@ const Violation* Violations::written() const {
   if (!state.is_written.load(std::memory_order_acquire)) {
     const std::lock_guard lock(state.writing);
     if (!state.is_written.load(std::memory_order_relaxed)) {
-      detail::schema::write_texts(*state.program, state.ledger, state.first, count_, state.texts);
+      if (state.is_counted) {
+        write_counted(state, count_);
+      } else {
+        detail::schema::write_texts(*state.program, state.ledger, state.first, count_, state.texts);
+      }
       state.is_written.store(true, std::memory_order_release);
     }
   }
@@ -46,7 +79,7 @@ const Violation& Violations::at(std::size_t index) const {
   return begin()[index];
 }
 
-Report ReportWriter::copy(const Found& found, const std::shared_ptr<const Validator::Program>& program, const Ledger& ledger) {
+Report ReportWriter::copy(const Found& found, const SharedProgram& program, const Ledger& ledger) {
   Report report;
   if (found.count > 0) {
     report.violations.state_ = std::make_unique<Violations::State>();
