@@ -22,8 +22,8 @@ using detail::schema::Registry;
 using detail::schema::Resource;
 using detail::schema::Sole;
 using detail::schema::Stop;
+using detail::schema::SmallDocument;
 using detail::schema::Tape;
-using detail::schema::TinyWords;
 using Program = Validator::Program;
 
 // What a thread keeps between documents.
@@ -124,7 +124,7 @@ using SharedProgram = std::shared_ptr<const Program>;
 // Within limits that bound how long that takes; what goes beyond is listed at once. True if that was enough.
 constexpr std::uint64_t kCountedSteps = 10'000;
 constexpr std::size_t kCountedNesting = 64;
-bool counted_into(Report& into, const SharedProgram& program, const TinyWords& document) {
+bool counted_into(Report& into, const SharedProgram& program, const SmallDocument& document) {
   // It begins at the root's own node: that comes while the program's first line does.
   const auto* const node = reinterpret_cast<const char*>(&program->nodes);
   __builtin_prefetch(node);
@@ -173,7 +173,7 @@ Result<bool> report_into(Report& into, const SharedProgram& program, Tape tape, 
   return thrown(what);
 }
 
-Result<Report> report(const SharedProgram& program, const TinyWords& document) {
+Result<Report> report(const SharedProgram& program, const SmallDocument& document) {
   return guarded<Report>([&]() -> Result<Report> {
     Report answer;
     if (counted_into(answer, program, document)) return answer;
@@ -181,7 +181,7 @@ Result<Report> report(const SharedProgram& program, const TinyWords& document) {
   });
 }
 
-Result<bool> report_into(Report& into, const SharedProgram& program, const TinyWords& document) try {
+Result<bool> report_into(Report& into, const SharedProgram& program, const SmallDocument& document) try {
   if (counted_into(into, program, document)) return into.valid;
   return report_into(into, program, document.tape(), nullptr);
 } catch (const std::exception& what) {
@@ -386,7 +386,7 @@ Result<Report> Validator::validate(std::string_view json_bytes) const {
                              [&](const Tape& tape, const Exactness* exactness) { return report(program_, tape, exactness); });
 }
 Result<Report> Validator::validate(const Document& document) const {
-  if (detail::schema::is_tiny(document)) return report(program_, detail::schema::tiny_words(document));
+  if (const auto small = detail::schema::small_of(document); small.words) return report(program_, small);
   return report(program_, tape_of(document.view()), exactness_of(document));
 }
 Result<Report> Validator::validate(const DocumentView& view) const { return report(program_, tape_of(view), nullptr); }
@@ -399,7 +399,7 @@ Result<bool> Validator::validate(std::string_view json_bytes, Report& into) cons
   return looked;
 }
 Result<bool> Validator::validate(const Document& document, Report& into) const {
-  if (detail::schema::is_tiny(document)) return report_into(into, program_, detail::schema::tiny_words(document));
+  if (const auto small = detail::schema::small_of(document); small.words) return report_into(into, program_, small);
   return report_into(into, program_, tape_of(document.view()), exactness_of(document));
 }
 Result<bool> Validator::validate(const DocumentView& view, Report& into) const {

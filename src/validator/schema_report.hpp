@@ -37,17 +37,28 @@ std::vector<Reason> reasons_of(const json_schema::Violations& violations, std::s
 }  // namespace setget::inline v0::detail::schema
 
 struct setget::json_schema::Violations::State {
+  State() noexcept {}  // NOLINT(modernize-use-equals-default,cppcoreguidelines-pro-type-member-init): copies are written where they are read
+
   std::shared_ptr<const Validator::Program> program{};  // the findings point into it
-  // Either findings, or a document of which there is only their number so far.
-  bool is_counted = false;
-  std::size_t tape_at;  // in `document`
-  std::uint64_t document[setget::detail::schema::TinyWords::kCount + setget::detail::schema::TinyWords::kPastTheEnd];
+  // Either a document of which violations were counted so far, in `copied`, or findings, in `ledger`.
+  setget::detail::schema::SmallDocument counted{};
+  std::uint64_t copied[setget::detail::schema::SmallDocument::kMostWords];
   setget::detail::schema::Ledger ledger{};
   std::size_t first = 0;
   // The texts, written once by whichever thread reads them first.
   std::mutex writing{};
   std::atomic<bool> is_written{false};
   setget::detail::schema::Ledger texts{};
+
+  void copy(const setget::detail::schema::SmallDocument& document) noexcept {
+    using setget::detail::schema::SmallDocument;
+    counted = document;
+    if (document.count == SmallDocument::kTinyWords) {
+      std::memcpy(copied, document.words, SmallDocument::kTinyWords * sizeof(std::uint64_t));
+    } else {
+      std::memcpy(copied, document.words, document.count * sizeof(std::uint64_t));
+    }
+  }
 };
 
 namespace setget::inline v0::json_schema {
@@ -55,7 +66,7 @@ namespace setget::inline v0::json_schema {
 struct ReportWriter {
   using Found = detail::schema::Found;
   using Ledger = detail::schema::Ledger;
-  using TinyWords = detail::schema::TinyWords;
+  using SmallDocument = detail::schema::SmallDocument;
   using SharedProgram = std::shared_ptr<const Validator::Program>;
   // Not valid, and lists nothing.
   static void clear(Report& report) noexcept;
@@ -64,7 +75,7 @@ struct ReportWriter {
   // What was found there. The program is kept only where something was.
   static void end(Report& report, const Found& found, const SharedProgram& program);
   // What was counted: the report, which has been cleared, keeps the document to list it.
-  static void end(Report& report, const Found& found, const SharedProgram& program, const TinyWords& document);
+  static void end(Report& report, const Found& found, const SharedProgram& program, const SmallDocument& document);
   static Report copy(const Found& found, const SharedProgram& program, const Ledger& ledger);
 
  private:
@@ -98,19 +109,17 @@ inline void ReportWriter::end(Report& report, const Found& found, const SharedPr
   report.truncated = found.truncated;
   if (found.count == 0) return;
   auto& state = state_of(report, program);
-  state.is_counted = false;
+  state.counted.words = nullptr;
   state.first = found.first;
   report.violations.count_ = found.count;
 }
 
-inline void ReportWriter::end(Report& report, const Found& found, const SharedProgram& program, const TinyWords& document) {
+inline void ReportWriter::end(Report& report, const Found& found, const SharedProgram& program, const SmallDocument& document) {
   report.valid = found.count == 0;
   if (found.count == 0) return;
   report.truncated = found.truncated;
   auto& state = state_of(report, program);
-  state.is_counted = true;
-  state.tape_at = document.tape_at;
-  std::memcpy(state.document, document.words, TinyWords::kCount * sizeof(std::uint64_t));
+  state.copy(document);
   report.violations.count_ = found.count;
 }
 

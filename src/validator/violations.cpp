@@ -14,7 +14,7 @@ namespace {
 void write_counted(Violations::State& state, std::size_t count) {
   thread_local detail::schema::Ledger found;
   const auto& program = *state.program;
-  detail::schema::Eval eval(program, detail::schema::TinyWords{state.document, state.tape_at}.tape(), nullptr);
+  detail::schema::Eval eval(program, state.counted.tape_of(state.copied), nullptr);
   try {
     const auto listed = detail::schema::list_violations(program, eval, found);
     // It can only be a matching that found no memory.
@@ -36,10 +36,8 @@ Violations::Violations(const Violations& other) {
   if (other.count_ == 0) return;
   state_ = std::make_unique<State>();
   state_->program = other.state_->program;
-  state_->is_counted = other.state_->is_counted;
-  if (state_->is_counted) {
-    state_->tape_at = other.state_->tape_at;
-    std::memcpy(state_->document, other.state_->document, sizeof state_->document);
+  if (other.state_->counted.words) {
+    state_->copy({other.state_->copied, other.state_->counted.count, other.state_->counted.tape_at, other.state_->counted.strings_at});
   } else {
     state_->ledger = other.state_->ledger;
     state_->first = other.state_->first;
@@ -63,7 +61,7 @@ const Violation* Violations::written() const {
   if (!state.is_written.load(std::memory_order_acquire)) {
     const std::lock_guard lock(state.writing);
     if (!state.is_written.load(std::memory_order_relaxed)) {
-      if (state.is_counted) {
+      if (state.counted.words) {
         write_counted(state, count_);
       } else {
         detail::schema::write_texts(*state.program, state.ledger, state.first, count_, state.texts);
