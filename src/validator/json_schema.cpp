@@ -124,18 +124,28 @@ using SharedProgram = std::shared_ptr<const Program>;
 // Within limits that bound how long that takes; what goes beyond is listed at once. True if that was enough.
 constexpr std::uint64_t kCountedSteps = 10'000;
 constexpr std::size_t kCountedNesting = 64;
-bool counted_into(Report& into, const SharedProgram& program, const SmallDocument& document) {
+bool counted_into(Report& into, const SharedProgram& shared, const SmallDocument& document) {
+  const auto& program = *shared;
   // It begins at the root's own node: that comes while the program's first line does.
-  const auto* const node = reinterpret_cast<const char*>(&program->nodes);
+  const auto* const node = reinterpret_cast<const char*>(&program.nodes);
   __builtin_prefetch(node);
   __builtin_prefetch(node + 64);
   ReportWriter::clear(into);
-  Eval eval(*program, document.tape(), nullptr, std::min(program->max_steps, kCountedSteps), std::min<std::size_t>(program->max_nesting, kCountedNesting));
-  const auto found = detail::schema::count_violations(*program, eval);
-  eval.end();
-  if (eval.stop() != Stop::kNone) [[unlikely]]
-    return false;
-  ReportWriter::end(into, found, program, document);
+  const auto tape = document.tape();
+  const auto type = detail::schema::type_at(tape, 1);
+  const bool fits = (program.root_types & type) != 0;
+  const bool own = program.root.fast == program.root.node;
+  detail::schema::Found found;
+  if (own && (program.root_deep & type) == 0 && (fits || type != detail::schema::kFraction)) {
+    found.count = fits ? 0 : 1;
+  } else {
+    Eval eval(program, tape, nullptr, std::min(program.max_steps, kCountedSteps), std::min<std::size_t>(program.max_nesting, kCountedNesting));
+    found = detail::schema::count_violations(program, eval, type, own && fits && program.sole != Sole::kNone);
+    eval.end();
+    if (eval.stop() != Stop::kNone) [[unlikely]]
+      return false;
+  }
+  ReportWriter::end(into, found, shared, document);
   return true;
 }
 

@@ -9,6 +9,37 @@ Found Reporter<kSink>::run(std::size_t at) {
 }
 
 template <Sink kSink>
+Found Reporter<kSink>::run_sole(std::uint8_t type) {
+  const auto& node = *program_.root.node;
+  const auto& of = program_.of_root;
+  constexpr std::size_t kRoot = 1;
+  // No limit is so low that it does not allow the root.
+  eval_.spend(1);
+  --eval_.nesting();
+  switch (program_.sole) {
+    case Sole::kSet:
+      if (!eval_.in_set(*of.set, kRoot, type)) values(node, *of.set, kRoot, {});
+      break;
+    case Sole::kString:
+      string(node, kRoot, {});
+      break;
+    case Sole::kNumber:
+      number(node, kRoot, {});
+      break;
+    case Sole::kRecord:
+    case Sole::kObject:
+      object(node, kRoot, {}, nullptr);
+      break;
+    case Sole::kArray:
+      array(node, kRoot, {}, nullptr);
+      break;
+    default:
+      op(node, *of.op, kRoot, type, {}, nullptr);
+  }
+  return {.first = first_, .count = count_, .truncated = truncated_};
+}
+
+template <Sink kSink>
 std::size_t Reporter<kSink>::save(const Step& step) {
   const auto outer = keep(step.outer);
   auto& ledger = *ledger_;
@@ -28,10 +59,15 @@ inline void Reporter<kSink>::keywords(const Node& node, std::size_t at, std::uin
       if (!eval_.in_set(*set, at, type)) values(node, *set, at, where);
     }
   }
-  if (type == kString && node.string) string(node, at, where);
-  if ((type & kNumber) != 0 && node.number) number(node, at, where);
-  if (type == kObject && node.object) object(node, at, where, marks);
-  if (type == kArray && node.array) array(node, at, where, marks);
+  if (type == kObject) {
+    if (node.object) object(node, at, where, marks);
+  } else if (type == kArray) {
+    if (node.array) array(node, at, where, marks);
+  } else if (type == kString) {
+    if (node.string) string(node, at, where);
+  } else if ((type & kNumber) != 0) {
+    if (node.number) number(node, at, where);
+  }
   for (const auto& op : node.ops) {
     if (over()) return;
     this->op(node, op, at, type, where, marks);
@@ -39,17 +75,15 @@ inline void Reporter<kSink>::keywords(const Node& node, std::size_t at, std::uin
 }
 
 template <Sink kSink>
-void Reporter<kSink>::visit(const Node& node, std::size_t at, Where where, const Marks* marks) {
-  if (over()) return;
-  const auto type = type_at(tape_, at);
+void Reporter<kSink>::mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where) {
   if (node.never) return never(node, at, where);
-  const bool typed = (node.types & type) != 0 || eval_.type_holds(node, type, at);
-  if (!typed) {
-    if (over()) return;
-    add(node, where, "type", Shown{at}, " is ", TypeName{type}, ", expected ", Types{node.types});
-  }
-  // Where the type is wrong the keywords for the right one have nothing to say.
-  if ((node.deep & type) == 0 || !eval_.spend(1)) return;
+  if (eval_.type_holds(node, type, at) || over()) return;
+  add(node, where, "type", Shown{at}, " is ", TypeName{type}, ", expected ", Types{node.types});
+}
+
+template <Sink kSink>
+void Reporter<kSink>::inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks) {
+  if (!eval_.spend(1)) return;
   if (eval_.nesting() == 0) return eval_.halt(Stop::kNesting);
   --eval_.nesting();
   const auto* const outer = eval_.scope();
@@ -88,16 +122,19 @@ void Reporter<kSink>::never(const Node& node, std::size_t at, Where where) {
   }
 }
 
-template void Reporter<Sink::kCount>::visit(const Node& node, std::size_t at, Where where, const Marks* marks);
-template void Reporter<Sink::kLedger>::visit(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kCount>::mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
+template void Reporter<Sink::kLedger>::mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
+template void Reporter<Sink::kCount>::inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
+template void Reporter<Sink::kLedger>::inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
 
 Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger, std::size_t at) {
   ledger.clear();
   return Reporter<Sink::kLedger>(program, eval, &ledger).run(at);
 }
 
-Found count_violations(const Eval::Program& program, Eval& eval) {
-  return Reporter<Sink::kCount>(program, eval, nullptr).run(1);
+Found count_violations(const Eval::Program& program, Eval& eval, std::uint8_t type, bool sole) {
+  Reporter<Sink::kCount> reporter(program, eval, nullptr);
+  return sole ? reporter.run_sole(type) : reporter.run(1);
 }
 
 }  // namespace setget::inline v0::detail::schema

@@ -25,7 +25,8 @@ struct Found {
 // Of the value at a place of the tape. Meaningless if eval.stop() says so. What the ledger held is gone.
 Found list_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& ledger, std::size_t at = 1);
 // How many those are. The same code goes through the document, so no more and no fewer are listed later on.
-Found count_violations(const json_schema::Validator::Program& program, Eval& eval);
+// `type`: of the document; `sole`: Reporter::run_sole() does.
+Found count_violations(const json_schema::Validator::Program& program, Eval& eval, std::uint8_t type, bool sole);
 
 // A list of Violation and behind it their texts.
 void write_texts(const json_schema::Validator::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to);

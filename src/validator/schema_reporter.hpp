@@ -68,6 +68,8 @@ class Reporter {
  public:
   Reporter(const Eval::Program& program, Eval& eval, Ledger* ledger) : program_(program), eval_(eval), tape_(eval.tape()), ledger_(ledger) {}
   Found run(std::size_t at);
+  // The same of a root of which the type is right and does not say it all, and which is but one thing and not fused.
+  Found run_sole(std::uint8_t type);
 
  private:
   static constexpr bool kCounts = kSink == Sink::kCount;
@@ -155,7 +157,16 @@ class Reporter {
   void visit(const Edge& to, std::size_t at, Where where, const Marks* marks) {
     if (to.fast) visit(*to.node, at, where, marks);
   }
-  void visit(const Node& node, std::size_t at, Where where, const Marks* marks);
+  // Of most values the type says it all.
+  void visit(const Node& node, std::size_t at, Where where, const Marks* marks) {
+    if (over()) return;
+    const auto type = type_at(tape_, at);
+    if ((node.types & type) == 0) mistyped(node, at, type, where);
+    // Where the type is wrong the keywords for the right one have nothing to say.
+    if ((node.deep & type) != 0) inside(node, at, type, where, marks);
+  }
+  void mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
+  void inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
   void never(const Node& node, std::size_t at, Where where);
   void keywords(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
   void values(const Node& node, const ValueSet& set, std::size_t at, Where where);
