@@ -6,16 +6,16 @@
 
 namespace setget::inline v0::detail::schema {
 
-void append_location(std::string& out, const json_schema::Validator::Program& program, const Node& node) {
+void append_location(Text& out, const json_schema::Validator::Program& program, const Node& node) {
   const auto& resource = program.resources[node.resource];
   out += resource.base;
   append_fragment(out, pointer_to(program.documents[node.document]->tape.tape(), resource.root, node.at));
 }
 
 std::string location_of(const json_schema::Validator::Program& program, const Node& node) {
-  std::string out;
+  Text out;
   append_location(out, program, node);
-  return out;
+  return out.str();
 }
 
 Compiler::Compiler(Registry& registry, const json_schema::Options& options)

@@ -1,9 +1,7 @@
 // The texts of a report, written when they are read.
 #include "validator/schema_message.hpp"
 
-#include <atomic>
-#include <mutex>
-#include <stdexcept>
+#include <cstring>
 #include <vector>
 
 #include "validator/schema_compiler.hpp"
@@ -53,10 +51,10 @@ KeptValue keep_container(Ledger& ledger, const Tape& tape, std::size_t at) {
   return {{0, place}};
 }
 
-void write_part(std::string& out, const Ledger&, const KeptText& text) { out.append(text.text, text.size); }
-void write_part(std::string& out, const Ledger&, const KeptNumber& number) { append_number(out, number.number); }
+void write_part(Text& out, const Ledger&, const KeptText& text) { out += std::string_view(text.text, text.size); }
+void write_part(Text& out, const Ledger&, const KeptNumber& number) { append_number(out, number.number); }
 
-void write_part(std::string& out, const Ledger&, const KeptTypeName& type) {
+void write_part(Text& out, const Ledger&, const KeptTypeName& type) {
   switch (type.type) {
     case kNull:
       out += "null";
@@ -79,7 +77,7 @@ void write_part(std::string& out, const Ledger&, const KeptTypeName& type) {
   }
 }
 
-void write_part(std::string& out, const Ledger&, const KeptTypes& expected) {
+void write_part(Text& out, const Ledger&, const KeptTypes& expected) {
   const auto start = out.size();
   const auto also = [&](std::string_view name) {
     if (out.size() > start) out += " or ";
@@ -97,7 +95,7 @@ void write_part(std::string& out, const Ledger&, const KeptTypes& expected) {
   if ((expected.types & kObject) != 0) also("object");
 }
 
-void write_part(std::string& out, const Ledger&, const KeptSet& kept) {
+void write_part(Text& out, const Ledger&, const KeptSet& kept) {
   const auto& set = *kept.set;
   const auto start = out.size();
   for (const auto one : set.all) {
@@ -120,11 +118,11 @@ std::string_view token_of(const Ledger& kept, std::size_t place, const KeptStep&
 
 }  // namespace
 
-void write_part(std::string& out, const Ledger& kept, const KeptName& name) {
+void write_part(Text& out, const Ledger& kept, const KeptName& name) {
   out += token_of(kept, name.place, kept.read<KeptStep>(name.place)).substr(0, 100);
 }
 
-void write_part(std::string& out, const Ledger& kept, const KeptValue& value) {
+void write_part(Text& out, const Ledger& kept, const KeptValue& value) {
   if (tag_of(value.words[0]) == 0) {
     append_shown(out, {kept.at(value.words[1]), kept.texts()}, 0, kMostShown);
   } else {
@@ -140,13 +138,13 @@ struct Path {
   bool plain = true;  // stands for itself in a fragment
 };
 
-void append_path(std::string& out, const Ledger& kept, std::size_t place, Path& path) {
-  if (place == kNoPlace) return;
+// `place`: of its last step.
+void append_path(Text& out, const Ledger& kept, std::size_t place, Path& path) {
   const auto& step = kept.read<KeptStep>(place);
-  append_path(out, kept, step.outer, path);
+  if (step.outer != kNoPlace) append_path(out, kept, step.outer, path);
   if (step.keyword_size > 0) {
     out += '/';
-    out.append(step.keyword, step.keyword_size);
+    out += std::string_view(step.keyword, step.keyword_size);
     path.refers = path.refers || *step.keyword == '$';
     if (step.kind == StepKind::kNothing) return;
   }
@@ -174,11 +172,11 @@ struct Spans {
 
 // What a thread keeps between reports, so that each takes no more memory from outside than it shows in the end.
 struct Scratch {
-  std::string text{};
+  Text text{};
   std::vector<Spans> list{};
 };
 
-void write(std::string& text, Spans& spans, const Eval::Program& program, const Ledger& kept, std::size_t place) {
+void write(Text& text, Spans& spans, const Eval::Program& program, const Ledger& kept, std::size_t place) {
   const auto& found = kept.read<Finding>(place);
   const auto& node = *found.node;
   spans.parent = found.parent;
@@ -188,14 +186,16 @@ void write(std::string& text, Spans& spans, const Eval::Program& program, const 
     span.end = text.size();
   };
   Path instance;
-  mark(spans.instance, [&] { append_path(text, kept, found.instance, instance); });
+  mark(spans.instance, [&] {
+    if (found.instance != kNoPlace) append_path(text, kept, found.instance, instance);
+  });
   // The URI first: where it ends in the path, that is written once.
   const auto& resource = program.resources[node.resource];
   const auto start = text.size();
   text += resource.base;
   Path path;
   mark(spans.location, [&] {
-    append_path(text, kept, found.location, path);
+    if (found.location != kNoPlace) append_path(text, kept, found.location, path);
     if (node.never) return;
     text += '/';
     text += found.keyword;
@@ -210,7 +210,7 @@ void write(std::string& text, Spans& spans, const Eval::Program& program, const 
       text += found.keyword;
     });
   } else if (!path.plain) {
-    const auto shown = shown_location(resource.uri, std::string_view(text).substr(spans.location.at));
+    const auto shown = shown_location(resource.uri, text.view().substr(spans.location.at));
     mark(spans.absolute, [&] { text += shown; });
   }
   if (node.never) mark(spans.keyword, [&] { text += found.keyword; });
@@ -232,7 +232,7 @@ void write_texts(const Eval::Program& program, const Ledger& kept, std::size_t f
   to.clear();
   to.take(texts + (scratch.text.size() + 7) / 8);
   auto* const text = reinterpret_cast<char*>(to.at(texts));
-  scratch.text.copy(text, scratch.text.size());
+  std::memcpy(text, scratch.text.view().data(), scratch.text.size());
   const auto part = [&](Spans::Span span) { return std::string_view(text + span.at, span.end - span.at); };
   std::size_t place = 0;
   for (const auto& one : scratch.list) {

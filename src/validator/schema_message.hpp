@@ -5,12 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "validator/ledger.hpp"
 #include "validator/schema_program.hpp"
+#include "validator/text.hpp"
 
 namespace setget::inline v0::detail::schema {
 
@@ -62,21 +62,21 @@ struct KeptValue {
   std::uint64_t words[2];
 };
 
-void write_part(std::string& out, const Ledger& kept, const KeptText& text);
-void write_part(std::string& out, const Ledger& kept, const KeptNumber& number);
-void write_part(std::string& out, const Ledger& kept, const KeptTypeName& type);
-void write_part(std::string& out, const Ledger& kept, const KeptTypes& types);
-void write_part(std::string& out, const Ledger& kept, const KeptSet& set);
-void write_part(std::string& out, const Ledger& kept, const KeptName& name);
-void write_part(std::string& out, const Ledger& kept, const KeptValue& value);
+void write_part(Text& out, const Ledger& kept, const KeptText& text);
+void write_part(Text& out, const Ledger& kept, const KeptNumber& number);
+void write_part(Text& out, const Ledger& kept, const KeptTypeName& type);
+void write_part(Text& out, const Ledger& kept, const KeptTypes& types);
+void write_part(Text& out, const Ledger& kept, const KeptSet& set);
+void write_part(Text& out, const Ledger& kept, const KeptName& name);
+void write_part(Text& out, const Ledger& kept, const KeptValue& value);
 template <std::size_t N>
-void write_part(std::string& out, const Ledger&, const KeptLiteral<N>& literal) {
-  out.append(literal.text, N);
+void write_part(Text& out, const Ledger&, const KeptLiteral<N>& literal) {
+  out.add<N>(literal.text);
 }
 
-using WriteMessage = void (*)(std::string& out, const Ledger& kept, std::size_t parts);
+using WriteMessage = void (*)(Text& out, const Ledger& kept, std::size_t parts);
 template <class... Kept>
-void write_message(std::string& out, const Ledger& kept, std::size_t at) {
+void write_message(Text& out, const Ledger& kept, std::size_t at) {
   const auto next = [&]<class Part>(std::type_identity<Part>) {
     write_part(out, kept, kept.read<Part>(at));
     at += Ledger::kWordsOf<Part>;

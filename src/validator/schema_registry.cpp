@@ -39,10 +39,8 @@ void append_base(std::string& out, std::string_view uri) {
 
 std::string shown_location(std::string_view uri, std::string_view pointer) {
   std::string text;
-  text.reserve(uri.size() + pointer.size() + 1);
   append_base(text, uri);
-  append_fragment(text, pointer);
-  return text;
+  return text += as_fragment(pointer);
 }
 
 std::string Registry::shown(const Place& place, std::string_view keyword) const {

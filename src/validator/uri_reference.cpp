@@ -139,8 +139,8 @@ constexpr auto kPlain = [] {
 
 }  // namespace
 
-void append_token(std::string& out, std::string_view name) {
-  if (name.find('/') == std::string_view::npos && name.find('~') == std::string_view::npos) {
+void append_token(Text& out, std::string_view name) {
+  if (std::ranges::none_of(name, [](char c) { return c == '/' || c == '~'; })) {
     out += name;
     return;
   }
@@ -156,12 +156,12 @@ void append_token(std::string& out, std::string_view name) {
 }
 
 std::string pointer_token(std::string_view name) {
-  std::string out;
+  Text out;
   append_token(out, name);
-  return out;
+  return out.str();
 }
 
-void append_fragment(std::string& out, std::string_view pointer) {
+void append_fragment(Text& out, std::string_view pointer) {
   std::size_t done = 0;
   for (std::size_t at = 0; at < pointer.size(); ++at) {
     const auto byte = static_cast<unsigned char>(pointer[at]);
@@ -181,15 +181,19 @@ bool stands_for_itself(std::string_view pointer) noexcept {
 }
 
 std::string as_fragment(std::string_view pointer) {
-  std::string out;
+  Text out;
   append_fragment(out, pointer);
-  return out;
+  return out.str();
 }
 
-void append_number(std::string& out, std::uint64_t number) {
+void append_number(Text& out, std::uint64_t number) {
+  if (number < 10) {
+    out += static_cast<char>('0' + number);
+    return;
+  }
   std::array<char, 20> digits{};
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(digits.data(), end);
+  out += std::string_view(digits.data(), end);
 }
 
 }  // namespace setget::inline v0::detail::schema
