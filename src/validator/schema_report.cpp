@@ -42,7 +42,7 @@ Found Reporter<kSink>::run_sole(std::uint8_t type) {
 template <Sink kSink>
 std::size_t Reporter<kSink>::save(const Step& step) {
   const auto outer = keep(step.outer);
-  auto& ledger = *ledger_;
+  Ledger& ledger = *to_;
   const auto place = ledger.take(Ledger::kWordsOf<KeptStep>);
   const bool lasting = step.kind == StepKind::kLasting;
   ledger.make<KeptStep>(place, outer, step.keyword.data(), static_cast<std::uint32_t>(step.keyword.size()), step.kind, step.token.data(),
@@ -124,12 +124,21 @@ void Reporter<kSink>::never(const Node& node, std::size_t at, Where where) {
 
 template void Reporter<Sink::kCount>::mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
 template void Reporter<Sink::kLedger>::mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
+template void Reporter<Sink::kTexts>::mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
 template void Reporter<Sink::kCount>::inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
 template void Reporter<Sink::kLedger>::inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
+template void Reporter<Sink::kTexts>::inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
 
 Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger, std::size_t at) {
   ledger.clear();
   return Reporter<Sink::kLedger>(program, eval, &ledger).run(at);
+}
+
+std::size_t write_violations(const Eval::Program& program, Eval& eval, Ledger& to) {
+  auto& texts = Texts::of_thread();
+  const auto found = Reporter<Sink::kTexts>(program, eval, &texts).run(1);
+  texts.finish(to);
+  return found.count;
 }
 
 Found count_violations(const Eval::Program& program, Eval& eval, std::uint8_t type, bool sole) {

@@ -24,6 +24,8 @@ struct Found {
 
 // Of the value at a place of the tape. Meaningless if eval.stop() says so. What the ledger held is gone.
 Found list_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& ledger, std::size_t at = 1);
+// Their texts at once, as write_texts() has them; returns how many there are.
+std::size_t write_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& to);
 // How many those are. The same code goes through the document, so no more and no fewer are listed later on.
 // `type`: of the document; `sole`: Reporter::run_sole() does.
 Found count_violations(const json_schema::Validator::Program& program, Eval& eval, std::uint8_t type, bool sole);

@@ -224,15 +224,21 @@ void Reporter<kSink>::rest(const Node& node, std::size_t at, std::uint8_t type, 
 
 template void Reporter<Sink::kCount>::values(const Node& node, const ValueSet& set, std::size_t at, Where where);
 template void Reporter<Sink::kLedger>::values(const Node& node, const ValueSet& set, std::size_t at, Where where);
+template void Reporter<Sink::kTexts>::values(const Node& node, const ValueSet& set, std::size_t at, Where where);
 template void Reporter<Sink::kCount>::string(const Node& node, std::size_t at, Where where);
 template void Reporter<Sink::kLedger>::string(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kTexts>::string(const Node& node, std::size_t at, Where where);
 template void Reporter<Sink::kCount>::number(const Node& node, std::size_t at, Where where);
 template void Reporter<Sink::kLedger>::number(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kTexts>::number(const Node& node, std::size_t at, Where where);
 template void Reporter<Sink::kCount>::object(const Node& node, std::size_t at, Where where, const Marks* marks);
 template void Reporter<Sink::kLedger>::object(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kTexts>::object(const Node& node, std::size_t at, Where where, const Marks* marks);
 template void Reporter<Sink::kCount>::array(const Node& node, std::size_t at, Where where, const Marks* marks);
 template void Reporter<Sink::kLedger>::array(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kTexts>::array(const Node& node, std::size_t at, Where where, const Marks* marks);
 template void Reporter<Sink::kCount>::rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks);
 template void Reporter<Sink::kLedger>::rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks);
+template void Reporter<Sink::kTexts>::rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks);
 
 }  // namespace setget::inline v0::detail::schema

@@ -5,15 +5,17 @@
 
 #include <string_view>
 
+#include "validator/schema_compiler.hpp"
 #include "validator/schema_message.hpp"
 #include "validator/schema_report.hpp"
 
 namespace setget::inline v0::detail::schema {
 
 // What becomes of the violations that are found.
-enum class Sink : bool {
-  kCount,  // there is a number, and nothing else
-  kLedger
+enum class Sink : std::uint8_t {
+  kCount,   // there is a number, and nothing else
+  kLedger,  // they are kept until somebody reads their texts
+  kTexts    // their texts are written
 };
 
 // A step of a path; the paths of instance and keyword are lists of them on the stack. What a violation stands under goes into the ledger,
@@ -45,6 +47,9 @@ struct PathPlace {
   std::size_t parent = json_schema::Violation::kNoParent;
 };
 
+// All texts of a violation but its message, which is to be written behind them.
+Spans& begin_violation(Texts& to, const Eval::Program& program, const Node& node, std::string_view keyword, const PathPlace& where);
+
 // The same where violations are only counted: nothing.
 struct NoStep {
   static NoStep of_index(const NoStep*, std::size_t) noexcept { return {}; }
@@ -62,11 +67,12 @@ struct NoPlace {
   static constexpr std::size_t parent = json_schema::Violation::kNoParent;
 };
 
-// What goes through a document is the same code for both sinks, so what was counted is what is listed.
+// What goes through a document is the same code for all sinks, so what was counted is what is listed.
 template <Sink kSink>
 class Reporter {
  public:
-  Reporter(const Eval::Program& program, Eval& eval, Ledger* ledger) : program_(program), eval_(eval), tape_(eval.tape()), ledger_(ledger) {}
+  using To = std::conditional_t<kSink == Sink::kCount, std::nullptr_t, std::conditional_t<kSink == Sink::kTexts, Texts*, Ledger*>>;
+  Reporter(const Eval::Program& program, Eval& eval, To to) : program_(program), eval_(eval), tape_(eval.tape()), to_(to) {}
   Found run(std::size_t at);
   // The same of a root of which the type is right and does not say it all, and which is but one thing and not fused.
   Found run_sole(std::uint8_t type);
@@ -106,6 +112,11 @@ class Reporter {
     }
     if constexpr (kCounts) {
       return count_++;
+    } else if constexpr (kSink == Sink::kTexts) {
+      auto& spans = begin_violation(*to_, program_, node, keyword, where);
+      (write(parts), ...);
+      spans.message.end = to_->text.size();
+      return count_++;
     } else {
       return put(node, where, keyword, keep(parts)...);
     }
@@ -114,7 +125,7 @@ class Reporter {
   std::size_t put(const Node& node, Where where, std::string_view keyword, const Kept&... parts) {
     const auto instance = keep(where.instance);
     const auto location = keep(where.keyword);
-    auto& ledger = *ledger_;
+    Ledger& ledger = *to_;
     const auto place = ledger.take((Ledger::kWordsOf<Finding> + ... + Ledger::kWordsOf<Kept>));
     ledger.make<Finding>(place, std::size_t{0}, where.parent, &node, keyword, instance, location, &write_message<Kept...>);
     auto part = place + Ledger::kWordsOf<Finding>;
@@ -143,10 +154,20 @@ class Reporter {
   KeptValue keep(Shown value) {
     // Often several violations show the same.
     if (value.at != shown_at_) {
-      shown_ = keep_value(*ledger_, tape_, value.at);
+      shown_ = keep_value(*to_, tape_, value.at);
       shown_at_ = value.at;
     }
     return shown_;
+  }
+  template <std::size_t N>
+  void write(const char (&text)[N]) {
+    to_->text += text;
+  }
+  void write(Shown value) { append_shown(to_->text, tape_, value.at, kMostShown); }
+  void write(Name name) { to_->text += name.step->token.substr(0, 100); }
+  template <class Part>
+  void write(const Part& part) {
+    write_part(to_->text, keep(part));
   }
   // Whether the type alone says that a value is valid, as it does of most: then no path to it is needed.
   bool passes(const Edge& to, std::size_t at) const noexcept {
@@ -192,7 +213,7 @@ class Reporter {
   Eval& eval_;
   Tape tape_;
   bool truncated_ = false;
-  Ledger* ledger_;  // of kLedger
+  To to_;
   std::size_t count_ = 0;
   std::size_t first_ = 0;
   std::size_t last_ = 0;

@@ -10,17 +10,14 @@ namespace setget::inline v0::json_schema {
 
 namespace {
 
-// Lists what has been counted, and writes its texts.
+// Lists what has been counted.
 void write_counted(Violations::State& state, std::size_t count) {
-  thread_local detail::schema::Ledger found;
   const auto& program = *state.program;
   detail::schema::Eval eval(program, state.counted.tape_of(state.copied), nullptr);
   try {
-    const auto listed = detail::schema::list_violations(program, eval, found);
-    // It can only be a matching that found no memory.
-    if (listed.count != count) throw std::bad_alloc();
+    // It can only be a pattern that found no memory.
+    if (detail::schema::write_violations(program, eval, state.texts) != count) throw std::bad_alloc();
     eval.end();
-    detail::schema::write_texts(program, found, listed.first, count, state.texts);
   } catch (...) {
     detail::schema::scratch_of_thread().reset();
     throw;
