@@ -85,9 +85,9 @@ struct SmallDocument {
   static constexpr std::size_t kTinyWords = 16;  // of one that stands in its Document: twelve, and what may be read beyond them
 
   const std::uint64_t* words = nullptr;  // null: it is not small
-  std::size_t count = 0;
-  std::size_t tape_at = 0;  // place of its first word
-  std::size_t strings_at = 0;
+  std::uint32_t count = 0;
+  std::uint16_t tape_at = 0;  // place of its first word
+  std::uint16_t strings_at = 0;
 
   Tape tape() const noexcept { return tape_of(words); }
   // The same in a copy of the words.
@@ -101,10 +101,10 @@ inline SmallDocument small_of(const json_schema::Document& document) noexcept {
   const auto* const within = reinterpret_cast<const std::uint64_t*>(&document);
   const auto* const strings = reinterpret_cast<const std::uint64_t*>(view.strings);
   // What a Document holds stands at its beginning.
-  if (strings == within) return {within, SmallDocument::kTinyWords, static_cast<std::size_t>(view.tape - within), 0};
+  if (strings == within) return {within, SmallDocument::kTinyWords, static_cast<std::uint16_t>(view.tape - within), 0};
   const auto* const impl = document.impl();
   if (impl == nullptr || impl->used == 0 || impl->used > SmallDocument::kMostWords) return {};
-  return {view.tape, impl->used, 0, static_cast<std::size_t>(strings - view.tape)};
+  return {view.tape, static_cast<std::uint32_t>(impl->used), 0, static_cast<std::uint16_t>(strings - view.tape)};
 }
 
 }  // namespace setget::inline v0::detail::schema

@@ -183,21 +183,6 @@ Result<bool> report_into(Report& into, const SharedProgram& program, Tape tape, 
   return thrown(what);
 }
 
-Result<Report> report(const SharedProgram& program, const SmallDocument& document) {
-  return guarded<Report>([&]() -> Result<Report> {
-    Report answer;
-    if (counted_into(answer, program, document)) return answer;
-    return report(program, document.tape(), nullptr);
-  });
-}
-
-Result<bool> report_into(Report& into, const SharedProgram& program, const SmallDocument& document) try {
-  if (counted_into(into, program, document)) return into.valid;
-  return report_into(into, program, document.tape(), nullptr);
-} catch (const std::exception& what) {
-  return thrown(what);
-}
-
 bool tiny(detail::schema::TinyReader& reader, const Program& program, std::string_view bytes) noexcept {
   return bytes.size() <= program.limits.max_document_bytes && reader.parse(bytes, program.limits.max_depth);
 }
@@ -396,7 +381,14 @@ Result<Report> Validator::validate(std::string_view json_bytes) const {
                              [&](const Tape& tape, const Exactness* exactness) { return report(program_, tape, exactness); });
 }
 Result<Report> Validator::validate(const Document& document) const {
-  if (const auto small = detail::schema::small_of(document); small.words) return report(program_, small);
+  if (const auto small = detail::schema::small_of(document); small.words) {
+    Report counted;
+    try {
+      if (counted_into(counted, program_, small)) return counted;
+    } catch (const std::exception& what) {
+      return thrown(what);
+    }
+  }
   return report(program_, tape_of(document.view()), exactness_of(document));
 }
 Result<Report> Validator::validate(const DocumentView& view) const { return report(program_, tape_of(view), nullptr); }
@@ -408,9 +400,11 @@ Result<bool> Validator::validate(std::string_view json_bytes, Report& into) cons
   if (!looked) ReportWriter::begin(into);
   return looked;
 }
-Result<bool> Validator::validate(const Document& document, Report& into) const {
-  if (const auto small = detail::schema::small_of(document); small.words) return report_into(into, program_, small);
+Result<bool> Validator::validate(const Document& document, Report& into) const try {
+  if (const auto small = detail::schema::small_of(document); small.words && counted_into(into, program_, small)) return into.valid;
   return report_into(into, program_, tape_of(document.view()), exactness_of(document));
+} catch (const std::exception& what) {
+  return thrown(what);
 }
 Result<bool> Validator::validate(const DocumentView& view, Report& into) const {
   return report_into(into, program_, tape_of(view), nullptr);

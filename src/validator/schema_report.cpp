@@ -3,13 +3,7 @@
 namespace setget::inline v0::detail::schema {
 
 template <Sink kSink>
-Found Reporter<kSink>::run(std::size_t at) {
-  if (program_.root.fast) visit(program_.root, at, {}, nullptr);
-  return {.first = first_, .count = count_, .truncated = truncated_};
-}
-
-template <Sink kSink>
-Found Reporter<kSink>::run_sole(std::uint8_t type) {
+void Reporter<kSink>::run_sole(std::uint8_t type) {
   const auto& node = *program_.root.node;
   const auto& of = program_.of_root;
   constexpr std::size_t kRoot = 1;
@@ -36,7 +30,6 @@ Found Reporter<kSink>::run_sole(std::uint8_t type) {
     default:
       op(node, *of.op, kRoot, type, {}, nullptr);
   }
-  return {.first = first_, .count = count_, .truncated = truncated_};
 }
 
 template <Sink kSink>
@@ -131,19 +124,23 @@ template void Reporter<Sink::kTexts>::inside(const Node& node, std::size_t at, s
 
 Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger, std::size_t at) {
   ledger.clear();
-  return Reporter<Sink::kLedger>(program, eval, &ledger).run(at);
+  Reporter<Sink::kLedger> reporter(program, eval, &ledger);
+  reporter.run(at);
+  return reporter.found();
 }
 
 std::size_t write_violations(const Eval::Program& program, Eval& eval, Ledger& to) {
   auto& texts = Texts::of_thread();
-  const auto found = Reporter<Sink::kTexts>(program, eval, &texts).run(1);
+  Reporter<Sink::kTexts>(program, eval, &texts).run(1);
+  const auto count = texts.list.size();
   texts.finish(to);
-  return found.count;
+  return count;
 }
 
 Found count_violations(const Eval::Program& program, Eval& eval, std::uint8_t type, bool sole) {
   Reporter<Sink::kCount> reporter(program, eval, nullptr);
-  return sole ? reporter.run_sole(type) : reporter.run(1);
+  sole ? reporter.run_sole(type) : reporter.run(1);
+  return reporter.found();
 }
 
 }  // namespace setget::inline v0::detail::schema

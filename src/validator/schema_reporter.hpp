@@ -73,9 +73,15 @@ class Reporter {
  public:
   using To = std::conditional_t<kSink == Sink::kCount, std::nullptr_t, std::conditional_t<kSink == Sink::kTexts, Texts*, Ledger*>>;
   Reporter(const Eval::Program& program, Eval& eval, To to) : program_(program), eval_(eval), tape_(eval.tape()), to_(to) {}
-  Found run(std::size_t at);
+  void run(std::size_t at) {
+    if (program_.root.fast) visit(program_.root, at, {}, nullptr);
+  }
   // The same of a root of which the type is right and does not say it all, and which is but one thing and not fused.
-  Found run_sole(std::uint8_t type);
+  void run_sole(std::uint8_t type);
+  Found found() const noexcept {
+    if constexpr (kSink == Sink::kLedger) return {.first = listed_.first, .count = count_, .truncated = truncated_};
+    return {.count = count_, .truncated = truncated_};
+  }
 
  private:
   static constexpr bool kCounts = kSink == Sink::kCount;
@@ -132,11 +138,11 @@ class Reporter {
     ((ledger.make<Kept>(part, parts), part += Ledger::kWordsOf<Kept>), ...);
     // The one before it leads to it: Finding::next.
     if (count_ == 0) {
-      first_ = place;
+      listed_.first = place;
     } else {
-      *ledger.at(last_) = place;
+      *ledger.at(listed_.last) = place;
     }
-    last_ = place;
+    listed_.last = place;
     return count_++;
   }
   std::size_t keep(const Step* step) { return !step ? kNoPlace : (step->place != kNoPlace ? step->place : save(*step)); }
@@ -153,11 +159,11 @@ class Reporter {
   KeptName keep(Name name) { return {keep(name.step)}; }
   KeptValue keep(Shown value) {
     // Often several violations show the same.
-    if (value.at != shown_at_) {
-      shown_ = keep_value(*to_, tape_, value.at);
-      shown_at_ = value.at;
+    if (value.at != listed_.shown_at) {
+      listed_.shown = keep_value(*to_, tape_, value.at);
+      listed_.shown_at = value.at;
     }
-    return shown_;
+    return listed_.shown;
   }
   template <std::size_t N>
   void write(const char (&text)[N]) {
@@ -209,17 +215,22 @@ class Reporter {
   void closest(const Op& op, std::size_t at, std::size_t bits);
   void alternatives(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
 
+  // What a ledger is filled with.
+  struct Listed {
+    std::size_t first = 0;
+    std::size_t last = 0;
+    // The value that was shown last.
+    std::size_t shown_at = 0;
+    KeptValue shown{};
+  };
+
   const Eval::Program& program_;
   Eval& eval_;
   Tape tape_;
+  std::size_t count_ = 0;
   bool truncated_ = false;
   To to_;
-  std::size_t count_ = 0;
-  std::size_t first_ = 0;
-  std::size_t last_ = 0;
-  // The value that was shown last.
-  std::size_t shown_at_ = 0;
-  KeptValue shown_{};
+  std::conditional_t<kSink == Sink::kLedger, Listed, std::nullptr_t> listed_{};
 };
 
 }  // namespace setget::inline v0::detail::schema

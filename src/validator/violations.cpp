@@ -34,7 +34,9 @@ Violations::Violations(const Violations& other) {
   state_ = std::make_unique<State>();
   state_->program = other.state_->program;
   if (other.state_->counted.words) {
-    state_->copy({other.state_->copied, other.state_->counted.count, other.state_->counted.tape_at, other.state_->counted.strings_at});
+    auto document = other.state_->counted;
+    document.words = other.state_->copied;
+    state_->copy(document);
   } else {
     state_->ledger = other.state_->ledger;
     state_->first = other.state_->first;
