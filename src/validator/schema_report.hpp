@@ -5,7 +5,6 @@
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -49,8 +48,8 @@ struct setget::json_schema::Violations::State {
   setget::detail::schema::Ledger ledger{};
   std::size_t first = 0;
   // The texts, written once by whichever thread reads them first.
-  std::mutex writing{};
-  std::atomic<bool> is_written{false};
+  enum class Writing : int { kNot, kByOne, kAwaited, kDone };  // kAwaited: by one, and others wait for it
+  std::atomic<Writing> writing{Writing::kNot};
   setget::detail::schema::Ledger texts{};
 
   void copy(const setget::detail::schema::SmallDocument& document) noexcept {
@@ -103,7 +102,7 @@ inline Violations::State& ReportWriter::state_of(Report& report, const SharedPro
   if (!violations.state_) violations.state_ = std::make_unique<Violations::State>();
   auto& state = *violations.state_;
   if (state.program != program) state.program = program;
-  state.is_written.store(false, std::memory_order_relaxed);
+  state.writing.store(Violations::State::Writing::kNot, std::memory_order_relaxed);
   return state;
 }
 

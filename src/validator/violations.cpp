@@ -10,8 +10,11 @@ namespace setget::inline v0::json_schema {
 
 namespace {
 
+using State = Violations::State;
+using Writing = State::Writing;
+
 // Lists what has been counted.
-void write_counted(Violations::State& state, std::size_t count) {
+void write_counted(State& state, std::size_t count) {
   const auto& program = *state.program;
   detail::schema::Eval eval(program, state.counted.tape_of(state.copied), nullptr);
   try {
@@ -22,6 +25,31 @@ void write_counted(Violations::State& state, std::size_t count) {
     detail::schema::scratch_of_thread().reset();
     throw;
   }
+}
+
+// Unless another thread has written meanwhile.
+void write(State& state, std::size_t count) {
+  const auto leave = [&](Writing as) {
+    if (state.writing.exchange(as, std::memory_order_acq_rel) == Writing::kAwaited) state.writing.notify_all();
+  };
+  auto writing = Writing::kNot;
+  while (!state.writing.compare_exchange_weak(writing, Writing::kByOne, std::memory_order_acquire)) {
+    if (writing == Writing::kDone) return;
+    if (writing == Writing::kByOne) state.writing.compare_exchange_strong(writing, Writing::kAwaited, std::memory_order_acquire);
+    state.writing.wait(Writing::kAwaited, std::memory_order_acquire);
+    writing = Writing::kNot;
+  }
+  try {
+    if (state.counted.words) {
+      write_counted(state, count);
+    } else {
+      detail::schema::write_texts(*state.program, state.ledger, state.first, count, state.texts);
+    }
+  } catch (...) {
+    leave(Writing::kNot);
+    throw;
+  }
+  leave(Writing::kDone);
 }
 
 }  // namespace
@@ -57,17 +85,7 @@ Violations& Violations::operator=(Violations&& other) noexcept {
 const Violation* Violations::written() const {
   if (count_ == 0) return nullptr;
   auto& state = *state_;
-  if (!state.is_written.load(std::memory_order_acquire)) {
-    const std::lock_guard lock(state.writing);
-    if (!state.is_written.load(std::memory_order_relaxed)) {
-      if (state.counted.words) {
-        write_counted(state, count_);
-      } else {
-        detail::schema::write_texts(*state.program, state.ledger, state.first, count_, state.texts);
-      }
-      state.is_written.store(true, std::memory_order_release);
-    }
-  }
+  if (state.writing.load(std::memory_order_acquire) != Writing::kDone) write(state, count_);
   return &state.texts.read<Violation>(0);
 }
 
