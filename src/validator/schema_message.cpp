@@ -147,9 +147,9 @@ void append_step(Text& out, std::string_view keyword, StepKind kind, std::size_t
   }
   out += '/';
   if (kind == StepKind::kIndex) return append_number(out, number);
-  append_token(out, token);
+  const bool plain = append_token(out, token);
   path.refers = path.refers || token.starts_with('$');
-  path.plain = path.plain && stands_for_itself(token);
+  path.plain = path.plain && plain;
 }
 
 // The paths of a violation that a ledger keeps, and of one that has just been found; by their last steps.

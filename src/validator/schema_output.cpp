@@ -13,12 +13,19 @@ namespace setget::inline v0 {
 namespace detail::schema {
 namespace {
 
+constexpr auto kEscaped = [] {
+  std::array<bool, 256> escaped{};
+  for (std::size_t byte = 0; byte < 0x20; ++byte) escaped[byte] = true;
+  escaped['"'] = escaped['\\'] = true;
+  return escaped;
+}();
+
 void append_quoted(Text& out, std::string_view text) {
   out += '"';
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size(); ++at) {
     const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    if (!kEscaped[byte]) continue;
     out += text.substr(done, at - done);
     done = at + 1;
     switch (byte) {

@@ -28,7 +28,8 @@ UriReference resolve(const UriReference& base, const UriReference& reference);
 std::string percent_decoded(std::string_view text);
 // A name as a token of a JSON Pointer (RFC 6901): ~ and / escaped.
 std::string pointer_token(std::string_view name);
-void append_token(Text& out, std::string_view name);
+// Whether it stands for itself in a fragment.
+bool append_token(Text& out, std::string_view name);
 // A JSON Pointer as a fragment of a URI.
 std::string as_fragment(std::string_view pointer);
 void append_fragment(Text& out, std::string_view pointer);
