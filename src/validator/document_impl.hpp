@@ -89,11 +89,7 @@ struct SmallDocument {
   std::uint16_t tape_at = 0;  // place of its first word
   std::uint16_t strings_at = 0;
 
-  Tape tape() const noexcept { return tape_of(words); }
-  // The same in a copy of the words.
-  Tape tape_of(const std::uint64_t* copy) const noexcept {
-    return {copy + tape_at, reinterpret_cast<const std::uint8_t*>(copy + strings_at)};
-  }
+  Tape tape() const noexcept { return {words + tape_at, reinterpret_cast<const std::uint8_t*>(words + strings_at)}; }
 };
 
 inline SmallDocument small_of(const json_schema::Document& document) noexcept {

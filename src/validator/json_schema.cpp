@@ -20,9 +20,9 @@ using detail::schema::Eval;
 using detail::schema::Exactness;
 using detail::schema::Registry;
 using detail::schema::Resource;
+using detail::schema::SmallDocument;
 using detail::schema::Sole;
 using detail::schema::Stop;
-using detail::schema::SmallDocument;
 using detail::schema::Tape;
 using Program = Validator::Program;
 
@@ -139,7 +139,8 @@ bool counted_into(Report& into, const SharedProgram& shared, const SmallDocument
   if (own && (program.root_deep & type) == 0 && (fits || type != detail::schema::kFraction)) {
     found.count = fits ? 0 : 1;
   } else {
-    Eval eval(program, tape, nullptr, std::min(program.max_steps, kCountedSteps), std::min<std::size_t>(program.max_nesting, kCountedNesting));
+    Eval eval(program, tape, nullptr, std::min(program.max_steps, kCountedSteps),
+              std::min<std::size_t>(program.max_nesting, kCountedNesting));
     found = detail::schema::count_violations(program, eval, type, own && fits && program.sole != Sole::kNone);
     eval.end();
     if (eval.stop() != Stop::kNone) [[unlikely]]

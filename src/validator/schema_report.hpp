@@ -39,10 +39,11 @@ std::vector<Reason> reasons_of(const json_schema::Violations& violations, std::s
 }  // namespace setget::inline v0::detail::schema
 
 struct setget::json_schema::Violations::State {
-  State() noexcept {}  // NOLINT(modernize-use-equals-default,cppcoreguidelines-pro-type-member-init): copies are written where they are read
+  State() noexcept {
+  }  // NOLINT(modernize-use-equals-default,cppcoreguidelines-pro-type-member-init): copies are written where they are read
 
   std::shared_ptr<const Validator::Program> program{};  // the findings point into it
-  // Either a document of which violations were counted so far, in `copied`, or findings, in `ledger`.
+  // Either a document whose violations were only counted, in `copied`, or findings, in `ledger`.
   setget::detail::schema::SmallDocument counted{};
   std::uint64_t copied[setget::detail::schema::SmallDocument::kMostWords];
   setget::detail::schema::Ledger ledger{};
@@ -60,6 +61,7 @@ struct setget::json_schema::Violations::State {
     } else {
       std::memcpy(copied, document.words, document.count * sizeof(std::uint64_t));
     }
+    counted.words = copied;
   }
 };
 

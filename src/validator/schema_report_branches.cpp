@@ -148,8 +148,11 @@ void Reporter<kSink>::alternatives(const Node& node, const Op& op, std::size_t a
   }
 }
 
-template void Reporter<Sink::kCount>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
-template void Reporter<Sink::kLedger>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
-template void Reporter<Sink::kTexts>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
+template void Reporter<Sink::kCount>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where,
+                                         const Marks* marks);
+template void Reporter<Sink::kLedger>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where,
+                                          const Marks* marks);
+template void Reporter<Sink::kTexts>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where,
+                                         const Marks* marks);
 
 }  // namespace setget::inline v0::detail::schema

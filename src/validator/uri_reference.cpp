@@ -188,9 +188,7 @@ void append_fragment(Text& out, std::string_view pointer) {
   out += pointer.substr(done);
 }
 
-bool stands_for_itself(std::string_view pointer) noexcept {
-  return (plain_in(pointer) & kInFragment) != 0;
-}
+bool stands_for_itself(std::string_view pointer) noexcept { return (plain_in(pointer) & kInFragment) != 0; }
 
 std::string as_fragment(std::string_view pointer) {
   Text out;

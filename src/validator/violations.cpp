@@ -16,7 +16,7 @@ using Writing = State::Writing;
 // Lists what has been counted.
 void write_counted(State& state, std::size_t count) {
   const auto& program = *state.program;
-  detail::schema::Eval eval(program, state.counted.tape_of(state.copied), nullptr);
+  detail::schema::Eval eval(program, state.counted.tape(), nullptr);
   try {
     // It can only be a pattern that found no memory.
     if (detail::schema::write_violations(program, eval, state.texts) != count) throw std::bad_alloc();
@@ -62,9 +62,7 @@ Violations::Violations(const Violations& other) {
   state_ = std::make_unique<State>();
   state_->program = other.state_->program;
   if (other.state_->counted.words) {
-    auto document = other.state_->counted;
-    document.words = other.state_->copied;
-    state_->copy(document);
+    state_->copy(other.state_->counted);
   } else {
     state_->ledger = other.state_->ledger;
     state_->first = other.state_->first;
