@@ -120,16 +120,21 @@ Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* 
 
 using SharedProgram = std::shared_ptr<const Program>;
 
-// Of a tiny document the violations are only counted, and the report keeps the document to list them when the first of them is looked at.
-// Within limits that bound how long that takes; what goes beyond is listed at once. True if that was enough.
+// A report begins at the root's own node: it comes while the program's first line does.
+void expect_root(const Program& program) noexcept {
+  const auto* const node = reinterpret_cast<const char*>(&program.nodes);
+  __builtin_prefetch(node);
+  __builtin_prefetch(node + 64);
+}
+
+// Of a small document the violations are only counted, and the report keeps the document to list them when the first of them is looked at.
+// Within limits that bound how long that takes, and what stack, for whoever looks; what goes beyond is listed at once. True if that was
+// enough.
 constexpr std::uint64_t kCountedSteps = 10'000;
 constexpr std::size_t kCountedNesting = 64;
 bool counted_into(Report& into, const SharedProgram& shared, const SmallDocument& document) {
   const auto& program = *shared;
-  // It begins at the root's own node: that comes while the program's first line does.
-  const auto* const node = reinterpret_cast<const char*>(&program.nodes);
-  __builtin_prefetch(node);
-  __builtin_prefetch(node + 64);
+  expect_root(program);
   ReportWriter::clear(into);
   const auto tape = document.tape();
   const auto type = detail::schema::type_at(tape, 1);
@@ -166,6 +171,7 @@ Result<Report> report(const SharedProgram& program, const Tape& tape, const Exac
 }
 
 Result<bool> report_into(Report& into, const SharedProgram& program, Tape tape, const Exactness* exactness) try {
+  expect_root(*program);
   Eval eval(*program, tape, exactness);
   const auto found = detail::schema::list_violations(*program, eval, ReportWriter::begin(into));
   eval.end();
