@@ -196,12 +196,8 @@ std::string as_fragment(std::string_view pointer) {
   return out.str();
 }
 
-void append_number(Text& out, std::uint64_t number) {
-  if (number < 10) {
-    out += static_cast<char>('0' + number);
-    return;
-  }
-  std::array<char, 20> digits{};
+void append_long_number(Text& out, std::uint64_t number) {
+  std::array<char, 20> digits;  // NOLINT(cppcoreguidelines-pro-type-member-init): written next
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
   out += std::string_view(digits.data(), end);
 }

@@ -36,6 +36,10 @@ void append_fragment(Text& out, std::string_view pointer);
 // Whether that is the pointer as it is.
 bool stands_for_itself(std::string_view pointer) noexcept;
 // In decimal.
-void append_number(Text& out, std::uint64_t number);
+void append_long_number(Text& out, std::uint64_t number);
+inline void append_number(Text& out, std::uint64_t number) {
+  if (number >= 10) return append_long_number(out, number);
+  out += static_cast<char>('0' + number);
+}
 
 }  // namespace setget::inline v0::detail::schema
