@@ -146,7 +146,7 @@ bool counted_into(Report& into, const SharedProgram& shared, const SmallDocument
   } else {
     Eval eval(program, tape, nullptr, std::min(program.max_steps, kCountedSteps),
               std::min<std::size_t>(program.max_nesting, kCountedNesting));
-    found = detail::schema::count_violations(program, eval, type, own && fits && program.sole != Sole::kNone);
+    found = detail::schema::count_violations(program, eval);
     eval.end();
     if (eval.stop() != Stop::kNone) [[unlikely]]
       return false;

@@ -104,15 +104,17 @@ struct Finding {
 // A violation's texts while they are written: places in a text that still grows.
 struct Spans {
   struct Span {
-    std::size_t at = 0;
-    std::size_t end = 0;
+    std::size_t at;
+    std::size_t end;
   };
-  Span instance{};
-  Span location{};
-  Span absolute{};
-  Span keyword{};
-  Span message{};
-  std::size_t parent = json_schema::Violation::kNoParent;
+  Spans() noexcept {}  // NOLINT(modernize-use-equals-default,cppcoreguidelines-pro-type-member-init): all of it is written next
+
+  Span instance;
+  Span location;
+  Span absolute;
+  Span keyword;
+  Span message;
+  std::size_t parent;
 };
 
 // The texts of a report while they are written. A thread keeps one between reports, so that each takes no more memory from outside than it

@@ -131,15 +131,15 @@ Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger, 
 
 std::size_t write_violations(const Eval::Program& program, Eval& eval, Ledger& to) {
   auto& texts = Texts::of_thread();
-  Reporter<Sink::kTexts>(program, eval, &texts).run(1);
+  Reporter<Sink::kTexts>(program, eval, &texts).run();
   const auto count = texts.list.size();
   texts.finish(to);
   return count;
 }
 
-Found count_violations(const Eval::Program& program, Eval& eval, std::uint8_t type, bool sole) {
+Found count_violations(const Eval::Program& program, Eval& eval) {
   Reporter<Sink::kCount> reporter(program, eval, nullptr);
-  sole ? reporter.run_sole(type) : reporter.run(1);
+  reporter.run();
   return reporter.found();
 }
 

@@ -26,8 +26,7 @@ Found list_violations(const json_schema::Validator::Program& program, Eval& eval
 // Their texts at once, as write_texts() has them; returns how many there are.
 std::size_t write_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& to);
 // How many those are. The same code goes through the document, so no more and no fewer are listed later on.
-// `type`: of the document; `sole`: Reporter::run_sole() does.
-Found count_violations(const json_schema::Validator::Program& program, Eval& eval, std::uint8_t type, bool sole);
+Found count_violations(const json_schema::Validator::Program& program, Eval& eval);
 
 // A list of Violation and behind it their texts.
 void write_texts(const json_schema::Validator::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to);

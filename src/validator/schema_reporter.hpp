@@ -76,8 +76,13 @@ class Reporter {
   void run(std::size_t at) {
     if (program_.root.fast) visit(program_.root, at, {}, nullptr);
   }
-  // The same of a root of which the type is right and does not say it all, and which is but one thing and not fused.
-  void run_sole(std::uint8_t type);
+  // The same of the document, which is small; often its root's schema is but one thing.
+  void run() {
+    const auto& root = program_.root;
+    const auto type = type_at(tape_, 1);
+    const bool sole = program_.sole != Sole::kNone && root.fast == root.node && (program_.root_types & type) != 0;
+    sole && (program_.root_deep & type) != 0 ? run_sole(type) : run(1);
+  }
   Found found() const noexcept {
     if constexpr (kSink == Sink::kLedger) return {.first = listed_.first, .count = count_, .truncated = truncated_};
     return {.count = count_, .truncated = truncated_};
@@ -192,6 +197,8 @@ class Reporter {
     // Where the type is wrong the keywords for the right one have nothing to say.
     if ((node.deep & type) != 0) inside(node, at, type, where, marks);
   }
+  // Of a root whose type is right and does not say it all, and which is not fused.
+  void run_sole(std::uint8_t type);
   void mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
   void inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
   void never(const Node& node, std::size_t at, Where where);
