@@ -76,8 +76,9 @@ struct Violation {
 };
 
 // The violations of a report. How many there are is known at once; their texts are written all together when the first of them is looked
-// at. Until then what they need is kept here: bytes of the document, up to a hundred or so of each value, and a share in the compiled
-// schema. So neither the document nor the validator has to live on. Thread rule: const access from any number of threads.
+// at. Until then what they need is kept here: bytes of the document, up to a hundred or so of each value, or all of a small one, and a
+// share in the compiled schema. So neither the document nor the validator has to live on. Thread rule: const access from any number of
+// threads.
 class SETGET_API Violations {
  public:
   using value_type = Violation;

@@ -91,6 +91,7 @@ Result<void> Parsed::parse(std::string_view json, std::size_t max_depth) {
 namespace setget::inline v0::json_schema {
 
 using detail::schema::Parsed;
+using detail::schema::SmallDocument;
 using detail::schema::TapeWriter;
 using detail::schema::TinyReader;
 
@@ -108,6 +109,7 @@ constexpr DocumentView kNull = {kNullTape, kNoStrings};
 
 Result<DocumentView> Document::Impl::parse(std::string_view json, std::size_t max_depth) {
   exactness.reset();
+  used = 0;
   if (json.size() <= kSmall) {
     thread_local Parsed shop;
     if (auto parsed = shop.parse(json, max_depth); !parsed) return parsed.error();
@@ -141,6 +143,7 @@ DocumentView Document::Impl::pack(const Parsed& from, std::size_t text_size) {
   auto* const text = reinterpret_cast<char*>(to + strings + kPastTheEnd);
   if (text_size > 0) std::memcpy(text, given.data(), text_size);
   exactness.reset({text, text_size});
+  if (text_size == 0) used = needed;
   return {block.get(), to};
 }
 
@@ -174,6 +177,7 @@ Result<void> Document::parse(std::string_view json, std::size_t max_depth) {
     TinyReader reader;
     if (reader.parse(json, max_depth) && reader.words() * 8 + reader.string_bytes() <= sizeof tiny_) {
       static_assert(sizeof(Document) - sizeof tiny_ >= kPastTheEnd);
+      static_assert(offsetof(Document, tiny_) == 0 && sizeof(Document) >= SmallDocument::kTinyWords * 8);
       auto* const tape = tiny_ + (kTinyWords - reader.words());
       std::memcpy(tiny_, reader.tape().strings, reader.string_bytes());
       std::memcpy(tape, reader.tape().words, reader.words() * 8);

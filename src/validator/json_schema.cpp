@@ -20,6 +20,7 @@ using detail::schema::Eval;
 using detail::schema::Exactness;
 using detail::schema::Registry;
 using detail::schema::Resource;
+using detail::schema::SmallDocument;
 using detail::schema::Sole;
 using detail::schema::Stop;
 using detail::schema::Tape;
@@ -119,6 +120,41 @@ Result<bool> verdict(const Program& program, const Tape& tape, const Exactness* 
 
 using SharedProgram = std::shared_ptr<const Program>;
 
+// A report begins at the root's own node: it comes while the program's first line does.
+void expect_root(const Program& program) noexcept {
+  const auto* const node = reinterpret_cast<const char*>(&program.nodes);
+  __builtin_prefetch(node);
+  __builtin_prefetch(node + 64);
+}
+
+// Of a small document the violations are only counted, and the report keeps the document to list them when the first of them is looked at.
+// Within limits that bound how long that takes, and what stack, for whoever looks; what goes beyond is listed at once. True if that was
+// enough.
+constexpr std::uint64_t kCountedSteps = 10'000;
+constexpr std::size_t kCountedNesting = 64;
+bool counted_into(Report& into, const SharedProgram& shared, const SmallDocument& document) {
+  const auto& program = *shared;
+  expect_root(program);
+  ReportWriter::clear(into);
+  const auto tape = document.tape();
+  const auto type = detail::schema::type_at(tape, 1);
+  const bool fits = (program.root_types & type) != 0;
+  const bool own = program.root.fast == program.root.node;
+  detail::schema::Found found;
+  if (own && (program.root_deep & type) == 0 && (fits || type != detail::schema::kFraction)) {
+    found.count = fits ? 0 : 1;
+  } else {
+    Eval eval(program, tape, nullptr, std::min(program.max_steps, kCountedSteps),
+              std::min<std::size_t>(program.max_nesting, kCountedNesting));
+    found = detail::schema::count_violations(program, eval);
+    eval.end();
+    if (eval.stop() != Stop::kNone) [[unlikely]]
+      return false;
+  }
+  ReportWriter::end(into, found, shared, document);
+  return true;
+}
+
 Result<Report> report(const SharedProgram& program, const Tape& tape, const Exactness* exactness, std::size_t at = 1) {
   return guarded<Report>([&] {
     return evaluate<Report>(*program, tape, exactness, [&](const Tape& on, const Exactness* of, Stop& stop) {
@@ -135,10 +171,7 @@ Result<Report> report(const SharedProgram& program, const Tape& tape, const Exac
 }
 
 Result<bool> report_into(Report& into, const SharedProgram& program, Tape tape, const Exactness* exactness) try {
-  // A report begins at the root's own node: it comes while the program's first line does.
-  const auto* const node = reinterpret_cast<const char*>(&program->nodes);
-  __builtin_prefetch(node);
-  __builtin_prefetch(node + 64);
+  expect_root(*program);
   Eval eval(*program, tape, exactness);
   const auto found = detail::schema::list_violations(*program, eval, ReportWriter::begin(into));
   eval.end();
@@ -355,6 +388,14 @@ Result<Report> Validator::validate(std::string_view json_bytes) const {
                              [&](const Tape& tape, const Exactness* exactness) { return report(program_, tape, exactness); });
 }
 Result<Report> Validator::validate(const Document& document) const {
+  if (const auto small = detail::schema::small_of(document); small.words) {
+    Report counted;
+    try {
+      if (counted_into(counted, program_, small)) return counted;
+    } catch (const std::exception& what) {
+      return thrown(what);
+    }
+  }
   return report(program_, tape_of(document.view()), exactness_of(document));
 }
 Result<Report> Validator::validate(const DocumentView& view) const { return report(program_, tape_of(view), nullptr); }
@@ -366,8 +407,11 @@ Result<bool> Validator::validate(std::string_view json_bytes, Report& into) cons
   if (!looked) ReportWriter::begin(into);
   return looked;
 }
-Result<bool> Validator::validate(const Document& document, Report& into) const {
+Result<bool> Validator::validate(const Document& document, Report& into) const try {
+  if (const auto small = detail::schema::small_of(document); small.words && counted_into(into, program_, small)) return into.valid;
   return report_into(into, program_, tape_of(document.view()), exactness_of(document));
+} catch (const std::exception& what) {
+  return thrown(what);
 }
 Result<bool> Validator::validate(const DocumentView& view, Report& into) const {
   return report_into(into, program_, tape_of(view), nullptr);

@@ -6,16 +6,21 @@
 
 namespace setget::inline v0::detail::schema {
 
-void append_location(std::string& out, const json_schema::Validator::Program& program, const Node& node) {
+void append_location(Text& out, const json_schema::Validator::Program& program, const Node& node) {
   const auto& resource = program.resources[node.resource];
-  out += resource.base;
-  append_fragment(out, pointer_to(program.documents[node.document]->tape.tape(), resource.root, node.at));
+  out += std::string_view(resource.base);
+  const auto start = out.size();
+  append_pointer(out, program.documents[node.document]->tape.tape(), resource.root, node.at);
+  if (stands_for_itself(out.view().substr(start))) return;
+  const std::string pointer(out.view().substr(start));
+  out.cut(start);
+  append_fragment(out, pointer);
 }
 
 std::string location_of(const json_schema::Validator::Program& program, const Node& node) {
-  std::string out;
+  Text out;
   append_location(out, program, node);
-  return out;
+  return out.str();
 }
 
 Compiler::Compiler(Registry& registry, const json_schema::Options& options)

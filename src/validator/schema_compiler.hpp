@@ -123,10 +123,10 @@ void fuse(json_schema::Validator::Program& program);
 
 // Where a node stands in its schema: URI and fragment.
 std::string location_of(const json_schema::Validator::Program& program, const Node& node);
-void append_location(std::string& out, const json_schema::Validator::Program& program, const Node& node);
+void append_location(Text& out, const json_schema::Validator::Program& program, const Node& node);
 
 // A value as text, cut after `most` bytes.
 std::string shown_value(const Tape& tape, std::size_t at, std::size_t most = 100);
-void append_shown(std::string& out, const Tape& tape, std::size_t at, std::size_t most = 100);
+void append_shown(Text& out, const Tape& tape, std::size_t at, std::size_t most = 100);
 
 }  // namespace setget::inline v0::detail::schema

@@ -31,11 +31,14 @@ class Eval {
   using Program = json_schema::Validator::Program;
   // `exactness`: of what a parser that rounds numbers has read; null where they are as good as they get.
   Eval(const Program& program, Tape tape, const Exactness* exactness)
+      : Eval(program, tape, exactness, program.max_steps, program.max_nesting) {}
+  // Within limits of its own.
+  Eval(const Program& program, Tape tape, const Exactness* exactness, std::uint64_t steps, std::size_t nesting)
       : program_(program),
         tape_(tape),
         exactness_(exactness),
-        steps_(program.max_steps),
-        nesting_(program.max_nesting),
+        steps_(steps),
+        nesting_(nesting),
         root_{.resource = program.root_resource, .outer = nullptr} {}
 
   // Meaningless if stop() says so.

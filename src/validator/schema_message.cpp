@@ -1,13 +1,11 @@
 // The texts of a report, written when they are read.
 #include "validator/schema_message.hpp"
 
-#include <atomic>
-#include <mutex>
-#include <stdexcept>
+#include <cstring>
 #include <vector>
 
 #include "validator/schema_compiler.hpp"
-#include "validator/schema_report.hpp"
+#include "validator/schema_reporter.hpp"
 #include "validator/uri_reference.hpp"
 
 namespace setget::inline v0::detail::schema {
@@ -53,10 +51,10 @@ KeptValue keep_container(Ledger& ledger, const Tape& tape, std::size_t at) {
   return {{0, place}};
 }
 
-void write_part(std::string& out, const Ledger&, const KeptText& text) { out.append(text.text, text.size); }
-void write_part(std::string& out, const Ledger&, const KeptNumber& number) { append_number(out, number.number); }
+void write_part(Text& out, const KeptText& text) { out += std::string_view(text.text, text.size); }
+void write_part(Text& out, const KeptNumber& number) { append_number(out, number.number); }
 
-void write_part(std::string& out, const Ledger&, const KeptTypeName& type) {
+void write_part(Text& out, const KeptTypeName& type) {
   switch (type.type) {
     case kNull:
       out += "null";
@@ -79,7 +77,7 @@ void write_part(std::string& out, const Ledger&, const KeptTypeName& type) {
   }
 }
 
-void write_part(std::string& out, const Ledger&, const KeptTypes& expected) {
+void write_part(Text& out, const KeptTypes& expected) {
   const auto start = out.size();
   const auto also = [&](std::string_view name) {
     if (out.size() > start) out += " or ";
@@ -97,7 +95,7 @@ void write_part(std::string& out, const Ledger&, const KeptTypes& expected) {
   if ((expected.types & kObject) != 0) also("object");
 }
 
-void write_part(std::string& out, const Ledger&, const KeptSet& kept) {
+void write_part(Text& out, const KeptSet& kept) {
   const auto& set = *kept.set;
   const auto start = out.size();
   for (const auto one : set.all) {
@@ -120,11 +118,11 @@ std::string_view token_of(const Ledger& kept, std::size_t place, const KeptStep&
 
 }  // namespace
 
-void write_part(std::string& out, const Ledger& kept, const KeptName& name) {
+void write_part(Text& out, const Ledger& kept, const KeptName& name) {
   out += token_of(kept, name.place, kept.read<KeptStep>(name.place)).substr(0, 100);
 }
 
-void write_part(std::string& out, const Ledger& kept, const KeptValue& value) {
+void write_part(Text& out, const Ledger& kept, const KeptValue& value) {
   if (tag_of(value.words[0]) == 0) {
     append_shown(out, {kept.at(value.words[1]), kept.texts()}, 0, kMostShown);
   } else {
@@ -140,106 +138,126 @@ struct Path {
   bool plain = true;  // stands for itself in a fragment
 };
 
-void append_path(std::string& out, const Ledger& kept, std::size_t place, Path& path) {
-  if (place == kNoPlace) return;
-  const auto& step = kept.read<KeptStep>(place);
-  append_path(out, kept, step.outer, path);
-  if (step.keyword_size > 0) {
+void append_step(Text& out, std::string_view keyword, StepKind kind, std::size_t number, std::string_view token, Path& path) {
+  if (!keyword.empty()) {
     out += '/';
-    out.append(step.keyword, step.keyword_size);
-    path.refers = path.refers || *step.keyword == '$';
-    if (step.kind == StepKind::kNothing) return;
+    out += keyword;
+    path.refers = path.refers || keyword.front() == '$';
+    if (kind == StepKind::kNothing) return;
   }
   out += '/';
-  if (step.kind == StepKind::kIndex) return append_number(out, step.number);
-  const auto token = token_of(kept, place, step);
-  append_token(out, token);
+  if (kind == StepKind::kIndex) return append_number(out, number);
+  const bool plain = append_token(out, token);
   path.refers = path.refers || token.starts_with('$');
-  path.plain = path.plain && stands_for_itself(token);
+  path.plain = path.plain && plain;
 }
 
-// A violation's texts while they are written: places in a text that still grows.
-struct Spans {
-  struct Span {
-    std::size_t at = 0;
-    std::size_t end = 0;
-  };
-  Span instance{};
-  Span location{};
-  Span absolute{};
-  Span keyword{};
-  Span message{};
-  std::size_t parent = json_schema::Violation::kNoParent;
+// The paths of a violation that a ledger keeps, and of one that has just been found; by their last steps.
+struct KeptPlaces {
+  const Ledger& kept;
+  std::size_t instance;
+  std::size_t keyword;
+
+  void append(Text& out, std::size_t place, Path& path) const {
+    if (place == kNoPlace) return;
+    const auto& step = kept.read<KeptStep>(place);
+    append(out, step.outer, path);
+    append_step(out, {step.keyword, step.keyword_size}, step.kind, step.number, token_of(kept, place, step), path);
+  }
+};
+struct FoundPlaces {
+  const PathStep* instance;
+  const PathStep* keyword;
+
+  void append(Text& out, const PathStep* step, Path& path) const {
+    if (step == nullptr) return;
+    append(out, step->outer, path);
+    append_step(out, step->keyword, step->kind, step->index, step->token, path);
+  }
 };
 
-// What a thread keeps between reports, so that each takes no more memory from outside than it shows in the end.
-struct Scratch {
-  std::string text{};
-  std::vector<Spans> list{};
-};
-
-void write(std::string& text, Spans& spans, const Eval::Program& program, const Ledger& kept, std::size_t place) {
-  const auto& found = kept.read<Finding>(place);
-  const auto& node = *found.node;
-  spans.parent = found.parent;
+// All but the message, which comes next.
+template <class Places>
+Spans& write_places(Texts& to, const Eval::Program& program, const Node& node, std::string_view keyword, std::size_t parent,
+                    const Places& places) {
+  auto& text = to.text;
+  auto& spans = to.list.emplace_back();
+  spans.parent = parent;
   const auto mark = [&](Spans::Span& span, auto&& write) {
     span.at = text.size();
     write();
     span.end = text.size();
   };
   Path instance;
-  mark(spans.instance, [&] { append_path(text, kept, found.instance, instance); });
+  mark(spans.instance, [&] { places.append(text, places.instance, instance); });
   // The URI first: where it ends in the path, that is written once.
   const auto& resource = program.resources[node.resource];
   const auto start = text.size();
-  text += resource.base;
+  text += std::string_view(resource.base);
   Path path;
   mark(spans.location, [&] {
-    append_path(text, kept, found.location, path);
+    places.append(text, places.keyword, path);
     if (node.never) return;
     text += '/';
-    text += found.keyword;
+    text += keyword;
   });
-  spans.keyword = {spans.location.end - found.keyword.size(), spans.location.end};
+  spans.keyword = {spans.location.end - keyword.size(), spans.location.end};
   spans.absolute = {start, spans.location.end};
   if (path.refers || node.resource != program.root_resource) {
     mark(spans.absolute, [&] {
       append_location(text, program, node);
       if (node.never) return;
       text += '/';
-      text += found.keyword;
+      text += keyword;
     });
   } else if (!path.plain) {
-    const auto shown = shown_location(resource.uri, std::string_view(text).substr(spans.location.at));
+    const auto shown = shown_location(resource.uri, text.view().substr(spans.location.at));
     mark(spans.absolute, [&] { text += shown; });
   }
-  if (node.never) mark(spans.keyword, [&] { text += found.keyword; });
-  mark(spans.message, [&] { found.message(text, kept, place + Ledger::kWordsOf<Finding>); });
+  if (node.never) mark(spans.keyword, [&] { text += keyword; });
+  spans.message.at = text.size();
+  return spans;
 }
 
 }  // namespace
 
-void write_texts(const Eval::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to) {
+Spans& begin_violation(Texts& to, const Eval::Program& program, const Node& node, std::string_view keyword, const PathPlace& where) {
+  return write_places(to, program, node, keyword, where.parent, FoundPlaces{where.instance, where.keyword});
+}
+
+Texts& Texts::of_thread() {
+  thread_local Texts own;
+  own.text.clear();
+  own.list.clear();
+  return own;
+}
+
+void Texts::finish(Ledger& to) {
   using json_schema::Violation;
-  thread_local Scratch scratch;
-  scratch.text.clear();
-  scratch.list.clear();
-  for (auto place = first; scratch.list.size() < count;) {
-    write(scratch.text, scratch.list.emplace_back(), program, kept, place);
-    place = kept.read<Finding>(place).next;
-  }
-  const auto texts = count * Ledger::kWordsOf<Violation>;
+  const auto first = list.size() * Ledger::kWordsOf<Violation>;
   to.clear();
-  to.take(texts + (scratch.text.size() + 7) / 8);
-  auto* const text = reinterpret_cast<char*>(to.at(texts));
-  scratch.text.copy(text, scratch.text.size());
-  const auto part = [&](Spans::Span span) { return std::string_view(text + span.at, span.end - span.at); };
+  to.take(first + (text.size() + 7) / 8);
+  auto* const bytes = reinterpret_cast<char*>(to.at(first));
+  std::memcpy(bytes, text.view().data(), text.size());
+  const auto part = [&](Spans::Span span) { return std::string_view(bytes + span.at, span.end - span.at); };
   std::size_t place = 0;
-  for (const auto& one : scratch.list) {
+  for (const auto& one : list) {
     to.make<Violation>(place, part(one.instance), part(one.location), part(one.absolute), part(one.keyword), part(one.message), one.parent);
     place += Ledger::kWordsOf<Violation>;
   }
-  if (scratch.text.capacity() + scratch.list.capacity() * sizeof(Spans) > FastParser::kKeptBytes) scratch = {};
+  if (text.capacity() + list.capacity() * sizeof(Spans) > FastParser::kKeptBytes) *this = {};
+}
+
+void write_texts(const Eval::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to) {
+  auto& texts = Texts::of_thread();
+  for (auto place = first; texts.list.size() < count;) {
+    const auto& found = kept.read<Finding>(place);
+    auto& spans = write_places(texts, program, *found.node, found.keyword, found.parent, KeptPlaces{kept, found.instance, found.location});
+    found.message(texts.text, kept, place + Ledger::kWordsOf<Finding>);
+    spans.message.end = texts.text.size();
+    place = found.next;
+  }
+  texts.finish(to);
 }
 
 }  // namespace setget::inline v0::detail::schema

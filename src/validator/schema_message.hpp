@@ -5,12 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "validator/ledger.hpp"
 #include "validator/schema_program.hpp"
+#include "validator/text.hpp"
 
 namespace setget::inline v0::detail::schema {
 
@@ -62,23 +63,28 @@ struct KeptValue {
   std::uint64_t words[2];
 };
 
-void write_part(std::string& out, const Ledger& kept, const KeptText& text);
-void write_part(std::string& out, const Ledger& kept, const KeptNumber& number);
-void write_part(std::string& out, const Ledger& kept, const KeptTypeName& type);
-void write_part(std::string& out, const Ledger& kept, const KeptTypes& types);
-void write_part(std::string& out, const Ledger& kept, const KeptSet& set);
-void write_part(std::string& out, const Ledger& kept, const KeptName& name);
-void write_part(std::string& out, const Ledger& kept, const KeptValue& value);
+// Where the ledger has nothing of it, a part is written without.
+void write_part(Text& out, const KeptText& text);
+void write_part(Text& out, const KeptNumber& number);
+void write_part(Text& out, const KeptTypeName& type);
+void write_part(Text& out, const KeptTypes& types);
+void write_part(Text& out, const KeptSet& set);
+void write_part(Text& out, const Ledger& kept, const KeptName& name);
+void write_part(Text& out, const Ledger& kept, const KeptValue& value);
 template <std::size_t N>
-void write_part(std::string& out, const Ledger&, const KeptLiteral<N>& literal) {
-  out.append(literal.text, N);
+void write_part(Text& out, const KeptLiteral<N>& literal) {
+  out.add<N>(literal.text);
 }
 
-using WriteMessage = void (*)(std::string& out, const Ledger& kept, std::size_t parts);
+using WriteMessage = void (*)(Text& out, const Ledger& kept, std::size_t parts);
 template <class... Kept>
-void write_message(std::string& out, const Ledger& kept, std::size_t at) {
+void write_message(Text& out, const Ledger& kept, std::size_t at) {
   const auto next = [&]<class Part>(std::type_identity<Part>) {
-    write_part(out, kept, kept.read<Part>(at));
+    if constexpr (requires { write_part(out, kept.read<Part>(at)); }) {
+      write_part(out, kept.read<Part>(at));
+    } else {
+      write_part(out, kept, kept.read<Part>(at));
+    }
     at += Ledger::kWordsOf<Part>;
   };
   (next(std::type_identity<Kept>{}), ...);
@@ -93,6 +99,33 @@ struct Finding {
   std::size_t instance = kNoPlace;
   std::size_t location = kNoPlace;
   WriteMessage message = nullptr;
+};
+
+// A violation's texts while they are written: places in a text that still grows.
+struct Spans {
+  struct Span {
+    std::size_t at;
+    std::size_t end;
+  };
+  Spans() noexcept {}  // NOLINT(modernize-use-equals-default,cppcoreguidelines-pro-type-member-init): all of it is written next
+
+  Span instance;
+  Span location;
+  Span absolute;
+  Span keyword;
+  Span message;
+  std::size_t parent;
+};
+
+// The texts of a report while they are written. A thread keeps one between reports, so that each takes no more memory from outside than it
+// shows in the end.
+struct Texts {
+  Text text{};
+  std::vector<Spans> list{};
+
+  static Texts& of_thread();  // empty
+  // A list of Violation and behind it their texts.
+  void finish(Ledger& to);
 };
 
 // As much of a value as a message shows.

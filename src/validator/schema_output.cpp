@@ -13,12 +13,19 @@ namespace setget::inline v0 {
 namespace detail::schema {
 namespace {
 
-void append_quoted(std::string& out, std::string_view text) {
+constexpr auto kEscaped = [] {
+  std::array<bool, 256> escaped{};
+  for (std::size_t byte = 0; byte < 0x20; ++byte) escaped[byte] = true;
+  escaped['"'] = escaped['\\'] = true;
+  return escaped;
+}();
+
+void append_quoted(Text& out, std::string_view text) {
   out += '"';
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size(); ++at) {
     const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    if (!kEscaped[byte]) continue;
     out += text.substr(done, at - done);
     done = at + 1;
     switch (byte) {
@@ -45,8 +52,14 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
+void append_integer(Text& out, std::int64_t number) {
+  if (number < 0) out += '-';
+  const auto size = static_cast<std::uint64_t>(number);
+  append_number(out, number < 0 ? 0 - size : size);
+}
+
 // At most `most` bytes and a little, from `start` on.
-void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_t start, std::size_t most) {
+void append_value(Text& out, const Tape& tape, std::size_t at, std::size_t start, std::size_t most) {
   if (out.size() > start + most) return;
   const auto word = tape.words[at];
   switch (tag_of(word)) {
@@ -66,10 +79,10 @@ void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_
       out += text_of(tape, word).substr(0, most + 4);
       return;
     case 'l':
-      out += std::to_string(static_cast<std::int64_t>(tape.words[at + 1]));
+      append_integer(out, static_cast<std::int64_t>(tape.words[at + 1]));
       return;
     case 'u':
-      out += std::to_string(tape.words[at + 1]);
+      append_number(out, tape.words[at + 1]);
       return;
     case 'd': {
       std::array<char, 40> text{};
@@ -102,20 +115,20 @@ void append_value(std::string& out, const Tape& tape, std::size_t at, std::size_
 
 }  // namespace
 
-void append_shown(std::string& out, const Tape& tape, std::size_t at, std::size_t most) {
+void append_shown(Text& out, const Tape& tape, std::size_t at, std::size_t most) {
   const auto start = out.size();
   append_value(out, tape, at, start, most);
   if (out.size() - start <= most) return;
   // Not in the middle of a character.
   while (most > 0 && (static_cast<unsigned char>(out[start + most]) & 0xC0) == 0x80) --most;
-  out.resize(start + most);
+  out.cut(start + most);
   out += "…";
 }
 
 std::string shown_value(const Tape& tape, std::size_t at, std::size_t most) {
-  std::string out;
+  Text out;
   append_shown(out, tape, at, most);
-  return out;
+  return out.str();
 }
 
 }  // namespace detail::schema
@@ -124,8 +137,9 @@ namespace json_schema {
 namespace {
 
 using detail::schema::append_quoted;
+using detail::schema::Text;
 
-void append_unit(std::string& out, const Violation& one) {
+void append_unit(Text& out, const Violation& one) {
   out += R"({"valid":false,"keywordLocation":)";
   append_quoted(out, one.keyword_location);
   out += ",\"absoluteKeywordLocation\":";
@@ -154,25 +168,28 @@ std::string reason_code(std::string_view keyword) {
 
 std::string Report::basic() const {
   if (valid) return "{\"valid\":true}";
-  std::string out = R"({"valid":false,"errors":[)";
+  Text out;
+  out += R"({"valid":false,"errors":[)";
   for (std::size_t i = 0; i < violations.size(); ++i) {
     if (i > 0) out += ',';
     append_unit(out, violations[i]);
     out += '}';
   }
-  return out + "]}";
+  out += "]}";
+  return out.str();
 }
 
 std::string Report::detailed() const {
   if (valid) return "{\"valid\":true}";
-  std::string out = R"({"valid":false,"keywordLocation":"","instanceLocation":"","errors":[)";
+  Text out;
+  out += R"({"valid":false,"keywordLocation":"","instanceLocation":"","errors":[)";
   // Parents come first, and their parts right after them: closing what is open is enough.
   std::vector<std::size_t> open;
   std::vector<bool> has_parts = {false};
   for (std::size_t i = 0; i < violations.size(); ++i) {
     const auto& one = violations[i];
     while (!open.empty() && open.back() != one.parent) {
-      out += has_parts.back() ? "]}" : "}";
+      out += has_parts.back() ? std::string_view("]}") : std::string_view("}");
       has_parts.pop_back();
       open.pop_back();
     }
@@ -187,11 +204,12 @@ std::string Report::detailed() const {
     has_parts.push_back(false);
   }
   while (!open.empty()) {
-    out += has_parts.back() ? "]}" : "}";
+    out += has_parts.back() ? std::string_view("]}") : std::string_view("}");
     has_parts.pop_back();
     open.pop_back();
   }
-  return out + "]}";
+  out += "]}";
+  return out.str();
 }
 
 std::vector<Reason> Report::reasons(std::string_view prefix, bool with_keywords) const {

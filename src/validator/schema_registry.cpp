@@ -39,10 +39,8 @@ void append_base(std::string& out, std::string_view uri) {
 
 std::string shown_location(std::string_view uri, std::string_view pointer) {
   std::string text;
-  text.reserve(uri.size() + pointer.size() + 1);
   append_base(text, uri);
-  append_fragment(text, pointer);
-  return text;
+  return text += as_fragment(pointer);
 }
 
 std::string Registry::shown(const Place& place, std::string_view keyword) const {
@@ -55,29 +53,38 @@ Error Registry::error(const Place& place, std::string_view keyword, std::string_
   return Error(code, fmt::format("schema: {}: {}", where, what)).at_field(std::move(where));
 }
 
-std::string pointer_to(const Tape& tape, std::size_t root, std::size_t target) {
-  std::string pointer;
+void append_pointer(Text& out, const Tape& tape, std::size_t root, std::size_t target) {
   // Down the one child that holds the place.
   for (std::size_t at = root; at != target;) {
     std::size_t next = 0;
-    std::string token;
     const auto holds = [&](std::size_t child) { return child <= target && target < next_of(tape.words, child); };
     if (tag_of(tape.words[at]) == '{') {
       each_member(tape, at, [&](std::string_view name, std::size_t child) {
-        if (holds(child)) next = child, token = pointer_token(name);
+        if (!holds(child)) return;
+        next = child;
+        out += '/';
+        append_token(out, name);
       });
     } else if (tag_of(tape.words[at]) == '[') {
       std::size_t index = 0;
       each_element(tape, at, [&](std::size_t child) {
-        if (holds(child)) next = child, token = std::to_string(index);
+        if (holds(child)) {
+          next = child;
+          out += '/';
+          append_number(out, index);
+        }
         ++index;
       });
     }
     if (next == 0) break;
     at = next;
-    pointer += '/' + token;
   }
-  return pointer;
+}
+
+std::string pointer_to(const Tape& tape, std::size_t root, std::size_t target) {
+  Text out;
+  append_pointer(out, tape, root, target);
+  return out.str();
 }
 
 Result<Resource*> Registry::add_root(std::string_view text) {

@@ -42,6 +42,7 @@ struct Place {
 
 // A JSON Pointer from one place of a tape to another within it.
 std::string pointer_to(const Tape& tape, std::size_t root, std::size_t at);
+void append_pointer(Text& out, const Tape& tape, std::size_t root, std::size_t target);
 // URI and pointer as one text; the default base is left out.
 std::string shown_location(std::string_view uri, std::string_view pointer);
 // The same up to and with the "#".

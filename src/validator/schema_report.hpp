@@ -2,12 +2,13 @@
 #pragma once
 
 #include <atomic>
+#include <cstring>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "validator/document_impl.hpp"
 #include "validator/ledger.hpp"
 #include "validator/schema_eval.hpp"
 
@@ -22,6 +23,10 @@ struct Found {
 
 // Of the value at a place of the tape. Meaningless if eval.stop() says so. What the ledger held is gone.
 Found list_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& ledger, std::size_t at = 1);
+// Their texts at once, as write_texts() has them; returns how many there are.
+std::size_t write_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& to);
+// How many those are. The same code goes through the document, so no more and no fewer are listed later on.
+Found count_violations(const json_schema::Validator::Program& program, Eval& eval);
 
 // A list of Violation and behind it their texts.
 void write_texts(const json_schema::Validator::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to);
@@ -33,13 +38,30 @@ std::vector<Reason> reasons_of(const json_schema::Violations& violations, std::s
 }  // namespace setget::inline v0::detail::schema
 
 struct setget::json_schema::Violations::State {
+  // `copied` is written before it is read, and zeros would be most of what a new report takes.
+  State() noexcept {}  // NOLINT(modernize-use-equals-default,cppcoreguidelines-pro-type-member-init)
+
   std::shared_ptr<const Validator::Program> program{};  // the findings point into it
+  // Either a document whose violations were only counted, in `copied`, or findings, in `ledger`.
+  setget::detail::schema::SmallDocument counted{};
+  std::uint64_t copied[setget::detail::schema::SmallDocument::kMostWords];
   setget::detail::schema::Ledger ledger{};
   std::size_t first = 0;
   // The texts, written once by whichever thread reads them first.
-  std::mutex writing{};
-  std::atomic<bool> is_written{false};
+  enum class Writing : int { kNot, kByOne, kAwaited, kDone };  // kAwaited: by one, and others wait for it
+  std::atomic<Writing> writing{Writing::kNot};
   setget::detail::schema::Ledger texts{};
+
+  void copy(const setget::detail::schema::SmallDocument& document) noexcept {
+    using setget::detail::schema::SmallDocument;
+    counted = document;
+    if (document.count == SmallDocument::kTinyWords) {
+      std::memcpy(copied, document.words, SmallDocument::kTinyWords * sizeof(std::uint64_t));
+    } else {
+      std::memcpy(copied, document.words, document.count * sizeof(std::uint64_t));
+    }
+    counted.words = copied;
+  }
 };
 
 namespace setget::inline v0::json_schema {
@@ -47,32 +69,61 @@ namespace setget::inline v0::json_schema {
 struct ReportWriter {
   using Found = detail::schema::Found;
   using Ledger = detail::schema::Ledger;
+  using SmallDocument = detail::schema::SmallDocument;
+  using SharedProgram = std::shared_ptr<const Validator::Program>;
+  // Not valid, and lists nothing.
+  static void clear(Report& report) noexcept;
   // Empties a report; what is found next goes into this ledger.
   static Ledger& begin(Report& report);
   // What was found there. The program is kept only where something was.
-  static void end(Report& report, const Found& found, const std::shared_ptr<const Validator::Program>& program);
-  static Report copy(const Found& found, const std::shared_ptr<const Validator::Program>& program, const Ledger& ledger);
+  static void end(Report& report, const Found& found, const SharedProgram& program);
+  // What was counted: the report, which has been cleared, keeps the document to list it.
+  static void end(Report& report, const Found& found, const SharedProgram& program, const SmallDocument& document);
+  static Report copy(const Found& found, const SharedProgram& program, const Ledger& ledger);
+
+ private:
+  static Violations::State& state_of(Report& report, const SharedProgram& program);
 };
 
-inline ReportWriter::Ledger& ReportWriter::begin(Report& report) {
+inline void ReportWriter::clear(Report& report) noexcept {
   report.valid = false;
   report.truncated = false;
+  report.violations.count_ = 0;
+}
+
+inline ReportWriter::Ledger& ReportWriter::begin(Report& report) {
+  clear(report);
   auto& violations = report.violations;
-  violations.count_ = 0;
   if (!violations.state_) violations.state_ = std::make_unique<Violations::State>();
-  violations.state_->is_written.store(false, std::memory_order_relaxed);
   return violations.state_->ledger;
 }
 
-inline void ReportWriter::end(Report& report, const Found& found, const std::shared_ptr<const Validator::Program>& program) {
-  report.valid = found.count == 0 && !found.truncated;
-  report.truncated = found.truncated;
+inline Violations::State& ReportWriter::state_of(Report& report, const SharedProgram& program) {
   auto& violations = report.violations;
-  if (found.count == 0) return;
+  if (!violations.state_) violations.state_ = std::make_unique<Violations::State>();
   auto& state = *violations.state_;
   if (state.program != program) state.program = program;
+  state.writing.store(Violations::State::Writing::kNot, std::memory_order_relaxed);
+  return state;
+}
+
+inline void ReportWriter::end(Report& report, const Found& found, const SharedProgram& program) {
+  report.valid = found.count == 0 && !found.truncated;
+  report.truncated = found.truncated;
+  if (found.count == 0) return;
+  auto& state = state_of(report, program);
+  state.counted.words = nullptr;
   state.first = found.first;
-  violations.count_ = found.count;
+  report.violations.count_ = found.count;
+}
+
+inline void ReportWriter::end(Report& report, const Found& found, const SharedProgram& program, const SmallDocument& document) {
+  report.valid = found.count == 0;
+  if (found.count == 0) return;
+  report.truncated = found.truncated;
+  auto& state = state_of(report, program);
+  state.copy(document);
+  report.violations.count_ = found.count;
 }
 
 }  // namespace setget::inline v0::json_schema

@@ -29,7 +29,8 @@ class Taken {
 
 }  // namespace
 
-void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
+template <Sink kSink>
+void Reporter<kSink>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks) {
   switch (op.kind) {
     case OpKind::kRef: {
       if (passes(op.edge, at)) return;
@@ -66,7 +67,8 @@ void Reporter::op(const Node& node, const Op& op, std::size_t at, std::uint8_t t
   }
 }
 
-void Reporter::weigh(const Filter& filter, std::size_t at, std::size_t weights, std::size_t count, unsigned scale) {
+template <Sink kSink>
+void Reporter<kSink>::weigh(const Filter& filter, std::size_t at, std::size_t weights, std::size_t count, unsigned scale) {
   const auto type = type_at(tape_, at);
   const auto add_where_excluded = [&](const std::uint64_t* mask, unsigned weight) {
     auto* const to = eval_.bits().at(weights);
@@ -95,7 +97,8 @@ void Reporter::weigh(const Filter& filter, std::size_t at, std::size_t weights, 
   }
 }
 
-void Reporter::closest(const Op& op, std::size_t at, std::size_t bits) {
+template <Sink kSink>
+void Reporter<kSink>::closest(const Op& op, std::size_t at, std::size_t bits) {
   const auto count = op.branches.size();
   if (!eval_.spend(count)) return;
   const Taken weights(eval_.bits(), count);
@@ -108,7 +111,8 @@ void Reporter::closest(const Op& op, std::size_t at, std::size_t bits) {
   }
 }
 
-void Reporter::alternatives(const Node& node, const Op& op, std::size_t at, std::uint8_t type, const Where& where, const Marks* marks) {
+template <Sink kSink>
+void Reporter<kSink>::alternatives(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where, const Marks* marks) {
   const auto count = op.branches.size();
   // Branches that can match, as bits.
   const auto possible = op.filter ? Taken(eval_.bits(), eval_.candidates(*op.filter, at, type), 0) : Taken(eval_.bits(), (count + 63) / 64);
@@ -143,5 +147,12 @@ void Reporter::alternatives(const Node& node, const Op& op, std::size_t at, std:
     visit(op.branches[i], at, {where.instance, &index, own}, nullptr);
   }
 }
+
+template void Reporter<Sink::kCount>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where,
+                                         const Marks* marks);
+template void Reporter<Sink::kLedger>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where,
+                                          const Marks* marks);
+template void Reporter<Sink::kTexts>::op(const Node& node, const Op& op, std::size_t at, std::uint8_t type, Where where,
+                                         const Marks* marks);
 
 }  // namespace setget::inline v0::detail::schema

@@ -5,7 +5,8 @@
 
 namespace setget::inline v0::detail::schema {
 
-void Reporter::values(const Node& node, const ValueSet& set, std::size_t at, const Where& where) {
+template <Sink kSink>
+void Reporter<kSink>::values(const Node& node, const ValueSet& set, std::size_t at, Where where) {
   if (eval_.halted()) return;
   if (set.is_const) {
     add(node, where, "const", Shown{at}, " is not ", set);
@@ -14,7 +15,8 @@ void Reporter::values(const Node& node, const ValueSet& set, std::size_t at, con
   }
 }
 
-void Reporter::string(const Node& node, std::size_t at, const Where& where) {
+template <Sink kSink>
+void Reporter<kSink>::string(const Node& node, std::size_t at, Where where) {
   const auto& part = *node.string;
   const auto text = text_at(tape_, at);
   if (!eval_.length_holds(part, text) && !eval_.halted()) {
@@ -36,7 +38,8 @@ void Reporter::string(const Node& node, std::size_t at, const Where& where) {
   }
 }
 
-void Reporter::number(const Node& node, std::size_t at, const Where& where) {
+template <Sink kSink>
+void Reporter<kSink>::number(const Node& node, std::size_t at, Where where) {
   const auto& part = *node.number;
   const auto number = number_at(tape_, at);
   if (number.kind == 'd' && !eval_.is_exact()) return;
@@ -57,7 +60,8 @@ void Reporter::number(const Node& node, std::size_t at, const Where& where) {
     add(node, where, "multipleOf", Shown{at}, " is no multiple of ", Lasting{part.multiple_of.shown});
 }
 
-void Reporter::object(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
+template <Sink kSink>
+void Reporter<kSink>::object(const Node& node, std::size_t at, Where where, const Marks* marks) {
   const auto& part = *node.object;
   const auto count = count_of(tape_, at);
   if (part.counted) {
@@ -103,7 +107,8 @@ void Reporter::object(const Node& node, std::size_t at, const Where& where, cons
   if (many) eval_.bits().release(seen);
 }
 
-bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, const Where& where) {
+template <Sink kSink>
+bool Reporter<kSink>::member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, Where where) {
   const auto& part = *node.object;
   const auto instance = Step::of_name(where.instance, name);
   bool matched = false;
@@ -137,7 +142,8 @@ bool Reporter::member(const Node& node, std::uint32_t number, std::size_t key, s
   return matched;
 }
 
-void Reporter::array(const Node& node, std::size_t at, const Where& where, const Marks* marks) {
+template <Sink kSink>
+void Reporter<kSink>::array(const Node& node, std::size_t at, Where where, const Marks* marks) {
   const auto& part = *node.array;
   const auto count = count_of(tape_, at);
   if (part.counted) {
@@ -196,7 +202,8 @@ void Reporter::array(const Node& node, std::size_t at, const Where& where, const
   }
 }
 
-void Reporter::rest(const Node& node, std::size_t at, std::uint8_t type, const Where& where, const Marks& marks) {
+template <Sink kSink>
+void Reporter<kSink>::rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks) {
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   const bool is_object = type == kObject;
   const std::string_view keyword = is_object ? "unevaluatedProperties" : "unevaluatedItems";
@@ -214,5 +221,24 @@ void Reporter::rest(const Node& node, std::size_t at, std::uint8_t type, const W
     item = next_of(tape_.words, item);
   }
 }
+
+template void Reporter<Sink::kCount>::values(const Node& node, const ValueSet& set, std::size_t at, Where where);
+template void Reporter<Sink::kLedger>::values(const Node& node, const ValueSet& set, std::size_t at, Where where);
+template void Reporter<Sink::kTexts>::values(const Node& node, const ValueSet& set, std::size_t at, Where where);
+template void Reporter<Sink::kCount>::string(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kLedger>::string(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kTexts>::string(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kCount>::number(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kLedger>::number(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kTexts>::number(const Node& node, std::size_t at, Where where);
+template void Reporter<Sink::kCount>::object(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kLedger>::object(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kTexts>::object(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kCount>::array(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kLedger>::array(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kTexts>::array(const Node& node, std::size_t at, Where where, const Marks* marks);
+template void Reporter<Sink::kCount>::rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks);
+template void Reporter<Sink::kLedger>::rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks);
+template void Reporter<Sink::kTexts>::rest(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks& marks);
 
 }  // namespace setget::inline v0::detail::schema

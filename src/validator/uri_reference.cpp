@@ -129,20 +129,31 @@ std::string percent_decoded(std::string_view text) {
 
 namespace {
 
-// What stands for itself in a fragment.
+// What stands for itself in a fragment, and what in a token.
+constexpr std::uint8_t kInFragment = 1;
+constexpr std::uint8_t kInToken = 2;
 constexpr auto kPlain = [] {
-  std::array<bool, 256> plain{};
+  std::array<std::uint8_t, 256> plain{};
+  plain.fill(kInToken);
   for (const char c : std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?"))
-    plain[static_cast<unsigned char>(c)] = true;
+    plain[static_cast<unsigned char>(c)] |= kInFragment;
+  plain['~'] = plain['/'] = kInFragment;
   return plain;
 }();
 
+std::uint8_t plain_in(std::string_view text) noexcept {
+  std::uint8_t plain = kInFragment | kInToken;
+  for (const char c : text) plain &= kPlain[static_cast<unsigned char>(c)];
+  return plain;
+}
+
 }  // namespace
 
-void append_token(std::string& out, std::string_view name) {
-  if (name.find('/') == std::string_view::npos && name.find('~') == std::string_view::npos) {
+bool append_token(Text& out, std::string_view name) {
+  const auto plain = plain_in(name);
+  if ((plain & kInToken) != 0) {
     out += name;
-    return;
+    return (plain & kInFragment) != 0;
   }
   for (const char c : name) {
     if (c == '~') {
@@ -153,19 +164,20 @@ void append_token(std::string& out, std::string_view name) {
       out += c;
     }
   }
+  return (plain & kInFragment) != 0;
 }
 
 std::string pointer_token(std::string_view name) {
-  std::string out;
+  Text out;
   append_token(out, name);
-  return out;
+  return out.str();
 }
 
-void append_fragment(std::string& out, std::string_view pointer) {
+void append_fragment(Text& out, std::string_view pointer) {
   std::size_t done = 0;
   for (std::size_t at = 0; at < pointer.size(); ++at) {
     const auto byte = static_cast<unsigned char>(pointer[at]);
-    if (kPlain[byte]) continue;
+    if ((kPlain[byte] & kInFragment) != 0) continue;
     out += pointer.substr(done, at - done);
     constexpr std::string_view kDigits = "0123456789ABCDEF";
     out += '%';
@@ -176,20 +188,18 @@ void append_fragment(std::string& out, std::string_view pointer) {
   out += pointer.substr(done);
 }
 
-bool stands_for_itself(std::string_view pointer) noexcept {
-  return std::ranges::all_of(pointer, [](char c) { return kPlain[static_cast<unsigned char>(c)]; });
-}
+bool stands_for_itself(std::string_view pointer) noexcept { return (plain_in(pointer) & kInFragment) != 0; }
 
 std::string as_fragment(std::string_view pointer) {
-  std::string out;
+  Text out;
   append_fragment(out, pointer);
-  return out;
+  return out.str();
 }
 
-void append_number(std::string& out, std::uint64_t number) {
-  std::array<char, 20> digits{};
+void append_long_number(Text& out, std::uint64_t number) {
+  std::array<char, 20> digits;  // NOLINT(cppcoreguidelines-pro-type-member-init): written next
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(digits.data(), end);
+  out += std::string_view(digits.data(), end);
 }
 
 }  // namespace setget::inline v0::detail::schema

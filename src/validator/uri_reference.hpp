@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "validator/text.hpp"
+
 namespace setget::inline v0::detail::schema {
 
 struct UriReference {
@@ -26,13 +28,18 @@ UriReference resolve(const UriReference& base, const UriReference& reference);
 std::string percent_decoded(std::string_view text);
 // A name as a token of a JSON Pointer (RFC 6901): ~ and / escaped.
 std::string pointer_token(std::string_view name);
-void append_token(std::string& out, std::string_view name);
+// Whether it stands for itself in a fragment.
+bool append_token(Text& out, std::string_view name);
 // A JSON Pointer as a fragment of a URI.
 std::string as_fragment(std::string_view pointer);
-void append_fragment(std::string& out, std::string_view pointer);
+void append_fragment(Text& out, std::string_view pointer);
 // Whether that is the pointer as it is.
 bool stands_for_itself(std::string_view pointer) noexcept;
 // In decimal.
-void append_number(std::string& out, std::uint64_t number);
+void append_long_number(Text& out, std::uint64_t number);
+inline void append_number(Text& out, std::uint64_t number) {
+  if (number >= 10) return append_long_number(out, number);
+  out += static_cast<char>('0' + number);
+}
 
 }  // namespace setget::inline v0::detail::schema

@@ -49,6 +49,14 @@ TEST(JsonSchemaRandom, has_the_verdicts_of_an_independent_validator) {
       const auto document = one.at("documents").at(i).get<std::string>();
       const auto ours = validator->is_valid(document);
       const auto report = validator->validate(document);
+      setget::json_schema::Document parsed;
+      ASSERT_TRUE(parsed.parse(document));
+      const auto counted = validator->validate(parsed);
+      ASSERT_EQ(static_cast<bool>(counted), static_cast<bool>(report)) << schema << " on " << document;
+      if (report) {
+        EXPECT_EQ(counted->violations.size(), report->violations.size()) << schema << " on " << document;
+        EXPECT_EQ(counted->detailed(), report->detailed()) << schema << " on " << document;
+      }
       if (!ours) {
         EXPECT_EQ(ours.error().code(), setget::ErrorCode::kTooLarge) << schema << " on " << document << ": " << ours.error().describe();
         continue;
