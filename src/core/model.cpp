@@ -44,21 +44,24 @@ struct Disturbed {
 
 // Why a record cannot live, looking at one key after the other.
 struct Judgement {
-  bool erased = false;  // a mark on a key that it lists is younger than the record
-  // Every key was claimed by another identity after the record was accepted; void without keys. A key of which nothing is known, or only
-  // older claims, was not taken from it: a store of several parts can have lost what one of them held, and absence is never an erase.
-  bool superseded = true;
+  bool erased = false;                 // a mark on a key that it lists is younger than the record
+  bool superseded = true;              // every key was claimed by another identity after the record was accepted; void without keys
   std::vector<std::string_view> lost;  // keys that do not lead to it
 
-  void see(std::string_view key, const KeySlot& slot, std::string_view id, Stamp stamp) {
-    const bool own = slot.exists && slot.claim_stamp != 0 && slot.claim_id == id;
-    const bool taken = own ? after(slot.other_stamp, slot.other_id, stamp, id) : after(slot.claim_stamp, slot.claim_id, stamp, id);
+  void see(std::string_view key, const KeySlot& slot, bool own, bool taken, Stamp stamp) {
     erased = erased || slot.mark > stamp;
     superseded = superseded && taken;
     if (!own) lost.push_back(key);
   }
   bool dead() const noexcept { return erased || superseded; }
 };
+
+bool is_own(const KeySlot& slot, std::string_view id) noexcept { return slot.exists && slot.claim_stamp != 0 && slot.claim_id == id; }
+
+// Whether another identity claimed the key after the record was accepted, as far as claims are known.
+bool is_taken(const KeySlot& slot, std::string_view id, Stamp stamp) noexcept {
+  return is_own(slot, id) ? after(slot.other_stamp, slot.other_id, stamp, id) : after(slot.claim_stamp, slot.claim_id, stamp, id);
+}
 
 class Applier {
  public:
@@ -90,7 +93,9 @@ class Applier {
     for (const auto key : command->keys) {
       auto key_slot = tx_.load_key(ns, key);
       if (!key_slot) return std::move(key_slot).error();
-      judgement.see(key, *key_slot, id, slot->stamp);
+      auto taken = was_taken(ns, key, *key_slot, id, slot->stamp);
+      if (!taken) return std::move(taken).error();
+      judgement.see(key, *key_slot, is_own(*key_slot, id), *taken, slot->stamp);
     }
     if (judgement.dead()) {
       return bury(ns, id, *slot, command->keys, judgement.erased ? TombstoneReason::kErased : TombstoneReason::kSuperseded);
@@ -101,6 +106,16 @@ class Applier {
     const KeyList lost{std::span<const std::string_view>(judgement.lost)};
     if (auto done = tx_.update_slot(ns, id, *slot, changed, &lost); !done) return done;
     return tx_.log_change(ns, id, changed);
+  }
+
+  // A claim that took the key can have been forgotten since: then the key knows the record as one that lists it silently. Where it knows
+  // neither, what was known of it is lost with its part of the store: absence is never an erase, and the redelivery of the record claims
+  // the key again.
+  Result<bool> was_taken(std::string_view ns, std::string_view key, const KeySlot& slot, std::string_view id, Stamp stamp) {
+    if (is_own(slot, id) || is_taken(slot, id, stamp)) return is_taken(slot, id, stamp);
+    auto listers = tx_.silent_listers(ns, key);
+    if (!listers) return std::move(listers).error();
+    return std::ranges::find(*listers, id) != listers->end();
   }
 
   // Turns a live record into a tombstone of the same version.
@@ -146,7 +161,7 @@ class Applier {
         if (auto done = tx_.store_key(ns, key, *key_slot, leading, &*slot); !done) return done;
         lost_changed = true;
       }
-      if (silent == own) {
+      if (own ? silent : !silent && is_taken(*key_slot, id, slot->stamp)) {
         if (auto done = tx_.set_silent_lister(ns, key, id, !own); !done) return done;
         lost_changed = true;
       }
@@ -333,7 +348,7 @@ class Applier {
       auto next = claimed(*slot, c.id, entry.stamp);
       // Restored without the key: somebody claimed it later, who may be gone. Nobody's claim stands in, so that there is no falling back.
       if (entry.lost_keys.contains(key)) next = claimed(next, {}, entry.stamp + 1);
-      judgement.see(key, next, c.id, entry.stamp);
+      judgement.see(key, next, is_own(next, c.id), is_taken(next, c.id, entry.stamp), entry.stamp);
       slots.emplace_back(std::move(*slot), std::move(next));
     }
 

@@ -248,6 +248,19 @@ void keys_that_a_record_gave_up_are_forgotten(Trial& t) {
   EXPECT_EQ(t.seen("k5"), "unknown");
 }
 
+// That a key was taken from a record must outlive the claim that took it.
+void a_record_whose_key_was_taken_by_one_that_is_forgotten_ends_with_its_last_key(Trial& t) {
+  t.apply(set("b", {"k", "l"}, t.stamp(1)));
+  t.apply(set_until("a", {"k"}, t.stamp(2), t.now() + Milliseconds(10)));
+  t.clock().advance(Milliseconds(10));
+  reclaim_all(t, t.stamp(50));
+  EXPECT_EQ(t.seen_id("a"), "unknown");
+  EXPECT_EQ(t.seen("l"), "b/payload");
+  t.apply(set("c", {"l"}, t.stamp(60)));
+  EXPECT_EQ(t.seen_id("b"), "gone") << "superseded";
+  EXPECT_EQ(t.seen("l"), "c/payload");
+}
+
 #define SETGET_CASE(name) \
   Case { #name, name }
 const std::array kCases{
@@ -269,6 +282,7 @@ const std::array kCases{
     SETGET_CASE(the_floor_never_falls),
     SETGET_CASE(expired_records_below_the_floor_leave_nothing_behind),
     SETGET_CASE(keys_that_a_record_gave_up_are_forgotten),
+    SETGET_CASE(a_record_whose_key_was_taken_by_one_that_is_forgotten_ends_with_its_last_key),
 };
 #undef SETGET_CASE
 

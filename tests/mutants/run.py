@@ -441,7 +441,9 @@ MUTANTS = [
     in_unit("redis_cached_refusal", "an error about one key throws away what is cached of its part", 11, "src/redis/store_cached.cpp",
             "if (trouble_of(error) == Trouble::kWrongType) return", "if (false) return", "redis_cache", "ReadCache.what_another*"),
     in_unit("lost_claim", "a key of which nothing is known any more was taken by another record", 10, MODEL,
-            "after(slot.claim_stamp, slot.claim_id, stamp, id);", "true;", "redis_interleaved", "*lost_meanwhile*/1"),
+            "return std::ranges::find(*listers, id) != listers->end();", "return true;", "redis_interleaved", "*lost_meanwhile*/1"),
+    in_kit("forgotten_claim", "a key whose taker was forgotten was not taken", 10, MODEL,
+           "return std::ranges::find(*listers, id) != listers->end();", "return false;", SQLITE_RECORDS),
     # What is damaged in a store
     in_unit("redis_followers", "who follows the change log is stopped by a record that is damaged", 10, "src/redis/store_log.cpp",
             "    if (!change && is_damage(change.error())) {", "    if (false) {", "redis_bulk", "*RedisDamaged*"),
