@@ -101,6 +101,29 @@ double run_archive(Archiver& archiver, std::uint64_t expected) {
   return seconds_since(start);
 }
 
+double scan_by_hand(const mongo::Options& options, std::initializer_list<const char*> fields, std::uint64_t expected) {
+  const auto address = must(mongo::read_uri(options), "uri");
+  const mongo::ClientHandle client(mongoc_client_new_from_uri(address.uri.get()));
+  const mongo::CollectionHandle documents(mongoc_client_get_collection(client.get(), address.database.c_str(), options.collection.c_str()));
+  mongo::Document how;
+  how.add("batchSize", std::int32_t{1000});  // mongo-java-server sends more than a message may have if nothing is said
+  if (fields.size() > 0) {
+    mongo::Document projection;
+    for (const char* name : fields) projection.add(name, std::int32_t{1});
+    how.add("projection", projection);
+  }
+  const auto start = Clock::now();
+  const mongo::Document all;
+  const mongo::CursorHandle cursor(mongoc_collection_find_with_opts(documents.get(), all.raw(), how.raw(), nullptr));
+  const bson_t* document = nullptr;
+  std::uint64_t count = 0;
+  while (mongoc_cursor_next(cursor.get(), &document)) ++count;
+  bson_error_t error{};
+  if (mongoc_cursor_error(cursor.get(), &error)) fail(error.message);
+  if (count != expected) fail("the scan saw " + std::to_string(count) + " documents");
+  return static_cast<double>(count) / seconds_since(start);
+}
+
 ByHand::ByHand(const mongo::Options& options)
     : address_(must(mongo::read_uri(options), "uri")),
       client_(mongoc_client_new_from_uri(address_.uri.get())),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,10 @@ double apply(setget::KeyStore& store, const Corpus& corpus, std::uint64_t first,
 std::unique_ptr<setget::Archiver> make_archiver(setget::KeyStore store, setget::mongo::Database& database, std::size_t batch);
 // One run, which must write so many. Seconds.
 double run_archive(setget::Archiver& archiver, std::uint64_t expected);
+
+// Records a second that somebody reads who reads these fields of all documents (none named: all of each) in one cursor and does nothing
+// with them. Ends the process unless there are so many.
+double scan_by_hand(const setget::mongo::Options& options, std::initializer_list<const char*> fields, std::uint64_t expected);
 
 // The driver's commands: each is a round trip.
 class RoundTrips final : public setget::Metrics {

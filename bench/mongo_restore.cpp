@@ -20,25 +20,6 @@ using namespace setget;
 
 constexpr std::uint64_t kRecords = 100'000;
 
-// Records a second that somebody reads who reads the archive's documents in one cursor and does nothing with them.
-double scan_by_hand(const mongo::Options& options) {
-  const auto address = must(mongo::read_uri(options), "uri");
-  const mongo::ClientHandle client(mongoc_client_new_from_uri(address.uri.get()));
-  const mongo::CollectionHandle documents(mongoc_client_get_collection(client.get(), address.database.c_str(), options.collection.c_str()));
-  mongo::Document some_at_a_time;
-  some_at_a_time.add("batchSize", std::int32_t{1000});  // mongo-java-server sends more than a message may have if nothing is said
-  const auto start = Clock::now();
-  const mongo::Document all;
-  const mongo::CursorHandle cursor(mongoc_collection_find_with_opts(documents.get(), all.raw(), some_at_a_time.raw(), nullptr));
-  const bson_t* document = nullptr;
-  std::uint64_t count = 0;
-  while (mongoc_cursor_next(cursor.get(), &document)) ++count;
-  bson_error_t error{};
-  if (mongoc_cursor_error(cursor.get(), &error)) fail(error.message);
-  if (count != kRecords) fail("the scan saw " + std::to_string(count) + " documents");
-  return static_cast<double>(count) / seconds_since(start);
-}
-
 // `open` makes a new store each time.
 void measure(const std::string& name, int trials, const Corpus& corpus, mongo::Database& database, const mongo::Options& database_options,
              const std::function<KeyStore()>& open, Report& report) {
@@ -56,7 +37,7 @@ void measure(const std::string& name, int trials, const Corpus& corpus, mongo::D
       if (done.restored != corpus.records) fail("the restore brought back " + std::to_string(done.restored) + " records");
       return static_cast<double>(corpus.records) / seconds_since(start);
     };
-    scanned.push_back(scan_by_hand(database_options));
+    scanned.push_back(scan_by_hand(database_options, {}, kRecords));
     const auto store = open();
     restored.push_back(restore(store, false));
     overwritten.push_back(restore(store, true));

@@ -51,27 +51,6 @@ double read_all(const mongo::Options& options, KeyStore* store) {
   return static_cast<double>(count) / seconds_since(start);
 }
 
-// The parts of all documents that a verification compares, in one cursor, and nothing done with them.
-double read_parts(const mongo::Options& options) {
-  const auto address = must(mongo::read_uri(options), "uri");
-  const mongo::ClientHandle client(mongoc_client_new_from_uri(address.uri.get()));
-  const mongo::CollectionHandle documents(mongoc_client_get_collection(client.get(), address.database.c_str(), options.collection.c_str()));
-  mongo::Document fields;
-  for (const char* name : {"format", "ns", "state", "held", "body.ttl_rule"}) fields.add(name, std::int32_t{1});
-  mongo::Document parts;
-  parts.add("projection", fields).add("batchSize", std::int32_t{1000});
-  const auto start = Clock::now();
-  const mongo::Document all;
-  const mongo::CursorHandle cursor(mongoc_collection_find_with_opts(documents.get(), all.raw(), parts.raw(), nullptr));
-  const bson_t* document = nullptr;
-  std::uint64_t count = 0;
-  while (mongoc_cursor_next(cursor.get(), &document)) ++count;
-  bson_error_t error{};
-  if (mongoc_cursor_error(cursor.get(), &error)) fail(error.message);
-  if (count != kRecords) fail("the scan saw " + std::to_string(count) + " documents");
-  return static_cast<double>(count) / seconds_since(start);
-}
-
 void measure(const std::string& suffix, const Settings& settings, const mongo::Options& options, KeyStore store, Report& report) {
   apply(store, corpus_of(kBytes, kRecords), 0, kRecords, stamp_at(system_clock()->now()), 500);
   auto database = must(mongo::open(options), "mongo");
@@ -88,7 +67,7 @@ void measure(const std::string& suffix, const Settings& settings, const mongo::O
   for (int turn = 0; turn <= settings.trials; ++turn) {
     bare.push_back(read_all(options, nullptr));
     compared.push_back(read_all(options, &store));
-    parts.push_back(read_parts(options));
+    parts.push_back(scan_by_hand(options, {"format", "ns", "state", "held", "body.ttl_rule"}, kRecords));
     digests.push_back(verify(false));
     deep.push_back(verify(true));
     if (turn == 0) bare.clear(), compared.clear(), parts.clear(), digests.clear(), deep.clear();

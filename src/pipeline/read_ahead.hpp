@@ -4,9 +4,8 @@
 // to the archiver. Thread rule: one thread.
 #pragma once
 
-#include <time.h>
-
 #include <chrono>
+#include <ctime>
 #include <future>
 #include <thread>
 #include <utility>

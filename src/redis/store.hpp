@@ -157,7 +157,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   void answered_tracked(std::shared_ptr<CachedGet> get, Reply& reply, std::uint32_t part, const std::shared_ptr<Connection>& connection);
   void see_missing_tracked(std::shared_ptr<CachedGet> get, std::vector<std::optional<Payload>> values, std::uint32_t part,
                            const std::shared_ptr<Connection>& connection, bool closely);
-  void refused_tracked(std::shared_ptr<CachedGet> get, Error error, std::uint32_t part, const std::shared_ptr<Connection>& connection);
+  void refused_tracked(const std::shared_ptr<CachedGet>& get, Error error, std::uint32_t part,
+                       const std::shared_ptr<Connection>& connection);
   void feed_tracked(std::shared_ptr<CachedGet> get, std::vector<std::optional<Payload>> values);
   void ask_without(const std::shared_ptr<CachedGet>& get);
   // The store waits for whoever holds this before it goes.

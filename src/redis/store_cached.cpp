@@ -142,13 +142,13 @@ void RedisStore::ask_tracked(std::shared_ptr<CachedGet> get) {
     if (!replies && replies.error().code() == ErrorCode::kDeadlineExceeded) return get->done(std::move(replies).error());
     if (!replies) return store.ask_without(get);
     auto& reply = replies->front();
-    if (reply.is_error()) return store.refused_tracked(std::move(get), server_error(reply.text()), part, connection);
+    if (reply.is_error()) return store.refused_tracked(get, server_error(reply.text()), part, connection);
     store.answered_tracked(std::move(get), reply, part, connection);
   });
   if (!submitted) ask_without(get);
 }
 
-void RedisStore::refused_tracked(std::shared_ptr<CachedGet> get, Error error, std::uint32_t part,
+void RedisStore::refused_tracked(const std::shared_ptr<CachedGet>& get, Error error, std::uint32_t part,
                                  const std::shared_ptr<Connection>& connection) {
   // Of what was asked for, and not of the connection: something of another program has the name of an entry.
   if (trouble_of(error) == Trouble::kWrongType) return get->done(std::move(error));
@@ -186,7 +186,7 @@ void RedisStore::see_missing_tracked(std::shared_ptr<CachedGet> get, std::vector
                                         bool there = false;
                                         for (const auto& look : *found) {
                                           if (look.is_error())
-                                            return store.refused_tracked(std::move(get), server_error(look.text()), part, connection);
+                                            return store.refused_tracked(get, server_error(look.text()), part, connection);
                                           there = there || look.integer() != 0;
                                         }
                                         if (there && !closely)

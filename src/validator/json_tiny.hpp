@@ -34,8 +34,8 @@ class TinyReader {
   bool text(const char*& at, const char* end) noexcept;
   bool number(const char*& at, const char* end) noexcept;
 
-  std::size_t words_end_;
-  std::size_t string_end_;
+  std::size_t words_end_ = 0;
+  std::size_t string_end_ = 0;
   // "1" takes two words, "" five bytes; behind the strings is what may be read beyond them.
   std::uint64_t words_[2 * kMostText + 4];
   std::uint8_t strings_[3 * kMostText + 32];

@@ -62,9 +62,11 @@ struct NoStep {
 struct NoPlace {
   NoPlace() = default;
   NoPlace(const NoStep*, const NoStep*, std::size_t) noexcept {}
+  // NOLINTBEGIN(readability-identifier-naming): they stand for the fields of those names.
   static constexpr const NoStep* instance = nullptr;
   static constexpr const NoStep* keyword = nullptr;
   static constexpr std::size_t parent = json_schema::Violation::kNoParent;
+  // NOLINTEND(readability-identifier-naming)
 };
 
 // What goes through a document is the same code for all sinks, so what was counted is what is listed.
