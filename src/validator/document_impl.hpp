@@ -81,7 +81,7 @@ namespace setget::inline v0::detail::schema {
 // A document that is small enough to be copied whole: one run of words with its tape and strings, and what may be read beyond them. Its
 // numbers are exact.
 struct SmallDocument {
-  static constexpr std::size_t kMostWords = 48;
+  static constexpr std::size_t kMostWords = 96;
   static constexpr std::size_t kTinyWords = 16;  // of one that stands in its Document: twelve, and what may be read beyond them
 
   const std::uint64_t* words = nullptr;  // null: it is not small

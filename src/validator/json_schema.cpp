@@ -128,10 +128,7 @@ void expect_root(const Program& program) noexcept {
 }
 
 // Of a small document the violations are only counted, and the report keeps the document to list them when the first of them is looked at.
-// Within limits that bound how long that takes, and what stack, for whoever looks; what goes beyond is listed at once. True if that was
-// enough.
-constexpr std::uint64_t kCountedSteps = 10'000;
-constexpr std::size_t kCountedNesting = 64;
+// What takes more than a bounded time, or stack, is listed at once. True if that was enough.
 bool counted_into(Report& into, const SharedProgram& shared, const SmallDocument& document) {
   const auto& program = *shared;
   expect_root(program);
@@ -140,15 +137,12 @@ bool counted_into(Report& into, const SharedProgram& shared, const SmallDocument
   const auto type = detail::schema::type_at(tape, 1);
   const bool fits = (program.root_types & type) != 0;
   const bool own = program.root.fast == program.root.node;
-  detail::schema::Found found;
+  detail::schema::Counted found;
   if (own && (program.root_deep & type) == 0 && (fits || type != detail::schema::kFraction)) {
     found.count = fits ? 0 : 1;
   } else {
-    Eval eval(program, tape, nullptr, std::min(program.max_steps, kCountedSteps),
-              std::min<std::size_t>(program.max_nesting, kCountedNesting));
-    found = detail::schema::count_violations(program, eval);
-    eval.end();
-    if (eval.stop() != Stop::kNone) [[unlikely]]
+    found = detail::schema::count_violations(program, tape, type);
+    if (found.stop != Stop::kNone) [[unlikely]]
       return false;
   }
   ReportWriter::end(into, found, shared, document);

@@ -30,8 +30,10 @@ Result<std::shared_ptr<const Compiler::Program>> Compiler::run(const Resource& r
   program_->draft = root.dialect.draft;
   program_->limits = options_.limits;
   program_->max_steps = options_.limits.max_steps;
-  program_->max_nesting = options_.limits.max_nesting;
-  program_->max_errors = options_.limits.max_errors;
+  program_->max_nesting = static_cast<std::uint32_t>(options_.limits.max_nesting);
+  program_->max_errors = static_cast<std::uint32_t>(std::min<std::size_t>(options_.limits.max_errors, UINT32_MAX));
+  program_->counted_steps = static_cast<std::uint32_t>(std::min<std::size_t>(options_.limits.max_steps, Program::kCountedSteps));
+  program_->counted_nesting = std::min(program_->max_nesting, Program::kCountedNesting);
   program_->root.node = node_for(registry_.place(root.document, root.root));
   if (auto drained = drain(); !drained) return drained.error();
   if (auto bound = bind_dynamic(); !bound) return bound.error();

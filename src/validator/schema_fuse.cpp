@@ -289,6 +289,18 @@ void find_sole(Program& program) {
   }
 }
 
+// Whether the quick look is at the schema itself, and at nothing that it is fused with or leads to.
+bool is_own(const Quick& quick, const Edge& edge) { return quick.node == (edge.fast ? edge.node : nullptr); }
+
+bool is_lean(const ObjectPart& part) {
+  if (!part.simple || !part.patterns.empty() || part.tracked > 64 || part.slots.size() != part.entries.size() + 1) return false;
+  const auto& other = part.has_additional ? part.additional : Edge{};
+  for (std::size_t i = 0; i < part.entries.size(); ++i) {
+    if (!is_own(part.slots[i].to, part.entries[i].declared ? part.entries[i].child : other)) return false;
+  }
+  return is_own(part.slots.back().to, other);
+}
+
 }  // namespace
 
 void classify(Program& program) {
@@ -313,7 +325,9 @@ void classify(Program& program) {
     const bool items_only = part.prefix.empty() && !part.has_contains && !part.unique && part.min == 0 && part.max == UINT64_MAX;
     part.counted = part.min > 0 || part.max != UINT64_MAX;
     part.flat = items_only && (!part.each.node || part.each.node->leaf);
+    part.lean = part.prefix.empty() && !part.has_contains && is_own(part.each, part.has_items ? part.items : Edge{});
   }
+  for (auto& part : program.objects) part.lean = is_lean(part);
   // Leaves so far have no arrays, so this goes no deeper than one.
   each_node([&](Node& node) { node.leaf = node.leaf || (!node.object && node.array && node.array->flat && alone(node)); });
   find_sole(program);

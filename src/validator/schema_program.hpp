@@ -74,6 +74,7 @@ struct alignas(64) ObjectPart {
   bool counted = false;  // minProperties or maxProperties
   bool plain = false;    // nothing of a property is looked at but the count
   bool simple = false;   // properties, required and additional only: the loop without patterns, names and dependents
+  bool lean = false;     // and no patterns either, and the slots say of each name what its own schema says
   bool has_additional = false;
   bool has_names = false;
   std::uint32_t tracked = 0;
@@ -106,6 +107,7 @@ struct alignas(64) ArrayPart {
   bool unique = false;
   bool counted = false;             // minItems or maxItems
   bool flat = false;                // "items" only, and that of leaves without arrays
+  bool lean = false;                // no prefix and no "contains", and `each` says what the items' own schema says
   bool contains_evaluates = false;  // 2020-12: what contains matched counts as evaluated
   bool has_min_contains = false;
   Quick each{};  // of what comes after the prefix
@@ -274,9 +276,14 @@ struct SchemaDocument {
 // What every evaluation looks at comes first, in one line of the cache.
 struct alignas(64) setget::json_schema::Validator::Program {
   setget::detail::schema::Edge root{};
-  std::uint64_t max_steps = 0;  // limits'
-  std::uint64_t max_nesting = 0;
-  std::uint64_t max_errors = 0;
+  std::uint64_t max_steps = 0;    // limits'
+  std::uint32_t max_nesting = 0;  // the same
+  std::uint32_t max_errors = 0;   // the same
+  // Of what is only counted: they bound how long it takes, and what stack, to list it for whoever looks at it.
+  static constexpr std::uint32_t kCountedSteps = 10'000;
+  static constexpr std::uint32_t kCountedNesting = 64;
+  std::uint32_t counted_steps = 0;
+  std::uint32_t counted_nesting = 0;
   std::uint32_t root_resource = 0;
   std::uint8_t root_types = setget::detail::schema::kAnyType;  // of root.fast, as in Quick
   std::uint8_t root_deep = 0;

@@ -79,6 +79,16 @@ void Reporter<kSink>::inside(const Node& node, std::size_t at, std::uint8_t type
   if (!eval_.spend(1)) return;
   if (eval_.nesting() == 0) return eval_.halt(Stop::kNesting);
   --eval_.nesting();
+  if (program_.dynamic || node.has_unevaluated_properties || node.has_unevaluated_items) {
+    within_scope(node, at, type, where, marks);
+  } else {
+    keywords(node, at, type, where, marks);
+  }
+  ++eval_.nesting();
+}
+
+template <Sink kSink>
+void Reporter<kSink>::within_scope(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks) {
   const auto* const outer = eval_.scope();
   Scope scope;
   if (program_.dynamic && outer->resource != node.resource) {
@@ -98,7 +108,6 @@ void Reporter<kSink>::inside(const Node& node, std::size_t at, std::uint8_t type
     keywords(node, at, type, where, marks);
   }
   eval_.set_scope(outer);
-  ++eval_.nesting();
 }
 
 template <Sink kSink>
@@ -131,16 +140,18 @@ Found list_violations(const Eval::Program& program, Eval& eval, Ledger& ledger, 
 
 std::size_t write_violations(const Eval::Program& program, Eval& eval, Ledger& to) {
   auto& texts = Texts::of_thread();
-  Reporter<Sink::kTexts>(program, eval, &texts).run();
+  Reporter<Sink::kTexts>(program, eval, &texts).run(type_at(eval.tape(), 1));
   const auto count = texts.list.size();
   texts.finish(to);
   return count;
 }
 
-Found count_violations(const Eval::Program& program, Eval& eval) {
+Counted count_violations(const Eval::Program& program, Tape tape, std::uint8_t type) {
+  Eval eval(program, tape, nullptr, program.counted_steps, program.counted_nesting);
   Reporter<Sink::kCount> reporter(program, eval, nullptr);
-  reporter.run();
-  return reporter.found();
+  reporter.run(type);
+  eval.end();
+  return reporter.counted();
 }
 
 }  // namespace setget::inline v0::detail::schema

@@ -25,8 +25,15 @@ struct Found {
 Found list_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& ledger, std::size_t at = 1);
 // Their texts at once, as write_texts() has them; returns how many there are.
 std::size_t write_violations(const json_schema::Validator::Program& program, Eval& eval, Ledger& to);
-// How many those are. The same code goes through the document, so no more and no fewer are listed later on.
-Found count_violations(const json_schema::Validator::Program& program, Eval& eval);
+// How many those are. The same code goes through the document, so no more and no fewer are listed later on; within the program's limits for
+// what is counted.
+struct Counted {
+  std::size_t count = 0;
+  bool truncated = false;
+  Stop stop = Stop::kNone;  // another one: it is to be listed at once
+};
+// `type`: of the document, whose numbers are exact.
+Counted count_violations(const json_schema::Validator::Program& program, Tape tape, std::uint8_t type);
 
 // A list of Violation and behind it their texts.
 void write_texts(const json_schema::Validator::Program& program, const Ledger& kept, std::size_t first, std::size_t count, Ledger& to);
@@ -68,6 +75,7 @@ namespace setget::inline v0::json_schema {
 
 struct ReportWriter {
   using Found = detail::schema::Found;
+  using Counted = detail::schema::Counted;
   using Ledger = detail::schema::Ledger;
   using SmallDocument = detail::schema::SmallDocument;
   using SharedProgram = std::shared_ptr<const Validator::Program>;
@@ -78,7 +86,7 @@ struct ReportWriter {
   // What was found there. The program is kept only where something was.
   static void end(Report& report, const Found& found, const SharedProgram& program);
   // What was counted: the report, which has been cleared, keeps the document to list it.
-  static void end(Report& report, const Found& found, const SharedProgram& program, const SmallDocument& document);
+  static void end(Report& report, Counted found, const SharedProgram& program, const SmallDocument& document);
   static Report copy(const Found& found, const SharedProgram& program, const Ledger& ledger);
 
  private:
@@ -117,7 +125,7 @@ inline void ReportWriter::end(Report& report, const Found& found, const SharedPr
   report.violations.count_ = found.count;
 }
 
-inline void ReportWriter::end(Report& report, const Found& found, const SharedProgram& program, const SmallDocument& document) {
+inline void ReportWriter::end(Report& report, Counted found, const SharedProgram& program, const SmallDocument& document) {
   report.valid = found.count == 0;
   if (found.count == 0) return;
   report.truncated = found.truncated;

@@ -71,6 +71,9 @@ void Reporter<kSink>::object(const Node& node, std::size_t at, Where where, cons
   if (part.plain) return;
   const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
   if (!eval_.spend((end - at) / 2)) return;
+  if constexpr (kCounts) {
+    if (part.lean && !marks) return count_members(node, at, end);
+  }
   // Which tracked names there are: bits, in a word here where they are few.
   std::uint64_t few = 0;
   const bool many = part.tracked > 64;
@@ -105,6 +108,40 @@ void Reporter<kSink>::object(const Node& node, std::size_t at, Where where, cons
     visit(dependent.schema, at, {where.instance, &name, where.parent}, marks);
   }
   if (many) eval_.bits().release(seen);
+}
+
+template <Sink kSink>
+inline void Reporter<kSink>::count_members(const Node& node, std::size_t at, std::size_t end) {
+  const auto& part = *node.object;
+  const auto* const first = part.slots.data();
+  const auto* const other = first + (part.slots.size() - 1);
+  std::uint64_t seen = 0;
+  const auto* slot = first;
+  for (auto item = at + 1; item < end;) {
+    const auto* found = other;
+    if (first != other) {
+      const auto number = part.find_after(text_of(tape_, tape_.words[item]), static_cast<std::uint32_t>(slot - first));
+      if (number != NameMap::kNone) {
+        found = first + number;
+        slot = found + 1;
+      }
+    }
+    const auto& to = found->to;
+    seen |= to.bit;
+    const auto word = tape_.words[++item];
+    const auto type = kTypes.of[tag_of(word)];
+    if ((to.types & type) == 0 || (to.deep & type) != 0) {
+      visit(*to.node, item, {}, nullptr);
+      if (over()) return;
+    }
+    item = after(word, type, item);
+  }
+  const auto required = part.required.size();
+  if (required == 0) return;
+  // The first bits are theirs.
+  for (auto missing = ~seen & (~std::uint64_t{0} >> (64 - required)); missing != 0 && !over(); missing &= missing - 1) {
+    add(node, {}, "required");
+  }
 }
 
 template <Sink kSink>
@@ -143,6 +180,17 @@ bool Reporter<kSink>::member(const Node& node, std::uint32_t number, std::size_t
 }
 
 template <Sink kSink>
+inline void Reporter<kSink>::count_items(const Node& each, std::size_t at) {
+  const auto end = static_cast<std::uint32_t>(tape_.words[at]) - 1;
+  for (auto item = at + 1; item < end && !over();) {
+    const auto word = tape_.words[item];
+    const auto type = kTypes.of[tag_of(word)];
+    if ((each.types & type) == 0 || (each.deep & type) != 0) visit(each, item, {}, nullptr);
+    item = after(word, type, item);
+  }
+}
+
+template <Sink kSink>
 void Reporter<kSink>::array(const Node& node, std::size_t at, Where where, const Marks* marks) {
   const auto& part = *node.array;
   const auto count = count_of(tape_, at);
@@ -154,7 +202,9 @@ void Reporter<kSink>::array(const Node& node, std::size_t at, Where where, const
   std::size_t ordinal = 0;
   std::uint64_t found = 0;
   std::optional<Step> items;
-  if (!part.prefix.empty() || part.has_items || part.has_contains)
+  if (kCounts && part.lean && !marks) {
+    if (part.each.node) count_items(*part.each.node, at);
+  } else if (!part.prefix.empty() || part.has_items || part.has_contains) {
     each_element(tape_, at, [&](std::size_t item) {
       if (over()) return;
       bool evaluated = true;
@@ -180,6 +230,7 @@ void Reporter<kSink>::array(const Node& node, std::size_t at, Where where, const
       if (marks && evaluated) eval_.bits().set(marks->offset, ordinal);
       ++ordinal;
     });
+  }
   if (over()) return;
   if (part.has_contains && found < part.min_contains) {
     add(node, where, part.has_min_contains ? "minContains" : "contains", found, " of ", count, " items match \"contains\", at least ",

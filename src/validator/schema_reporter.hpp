@@ -78,17 +78,17 @@ class Reporter {
   void run(std::size_t at) {
     if (program_.root.fast) visit(program_.root, at, {}, nullptr);
   }
-  // The same of the document, which is small; often its root's schema is but one thing.
-  void run() {
+  // The same of the document, which is small and of this type; often its root's schema is but one thing.
+  void run(std::uint8_t type) {
     const auto& root = program_.root;
-    const auto type = type_at(tape_, 1);
     const bool sole = program_.sole != Sole::kNone && root.fast == root.node && (program_.root_types & type) != 0;
-    sole && (program_.root_deep & type) != 0 ? run_sole(type) : run(1);
+    sole && (program_.root_deep & type) != 0 ? run_sole(type) : run(std::size_t{1});
   }
   Found found() const noexcept {
     if constexpr (kSink == Sink::kLedger) return {.first = listed_.first, .count = count_, .truncated = truncated_};
     return {.count = count_, .truncated = truncated_};
   }
+  Counted counted() const noexcept { return {.count = count_, .truncated = truncated_, .stop = eval_.stop()}; }
 
  private:
   static constexpr bool kCounts = kSink == Sink::kCount;
@@ -203,12 +203,17 @@ class Reporter {
   void run_sole(std::uint8_t type);
   void mistyped(const Node& node, std::size_t at, std::uint8_t type, Where where);
   void inside(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
+  // Where it matters in which resources the evaluation is, or what of the value has been evaluated.
+  void within_scope(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
   void never(const Node& node, std::size_t at, Where where);
   void keywords(const Node& node, std::size_t at, std::uint8_t type, Where where, const Marks* marks);
   void values(const Node& node, const ValueSet& set, std::size_t at, Where where);
   void string(const Node& node, std::size_t at, Where where);
   void number(const Node& node, std::size_t at, Where where);
   void object(const Node& node, std::size_t at, Where where, const Marks* marks);
+  // What there is to count in parts that are lean.
+  void count_members(const Node& node, std::size_t at, std::size_t end);
+  void count_items(const Node& each, std::size_t at);
   // True if a keyword applied to it.
   bool member(const Node& node, std::uint32_t number, std::size_t key, std::string_view name, Where where);
   void array(const Node& node, std::size_t at, Where where, const Marks* marks);

@@ -44,6 +44,7 @@ const std::vector<std::string_view>& schemas() {
       R"({"properties": {"a": {"type": "integer"}}, "anyOf": [{"properties": {"b": true}}, {"required": ["c"]}], "unevaluatedProperties": false})",
       R"({"prefixItems": [true], "contains": {"type": "string"}, "unevaluatedItems": {"type": "null"}})",
       R"({"$id": "http://x/y", "$dynamicRef": "#n", "$defs": {"n": {"$dynamicAnchor": "n", "items": {"$dynamicRef": "#n"}, "type": ["array", "null"]}}})",
+      R"({"properties": {"a": {"allOf": [{"type": ["integer", "null"]}, {"maximum": 2}]}, "b": {"$ref": "#/$defs/list"}}, "required": ["c", "b", "~"], "items": {"allOf": [{"type": ["integer", "array", "null"]}, {"maxItems": 1}]}, "$defs": {"list": {"type": "array"}}})",
       R"({"properties": {"a": {"$ref": "#/$defs/a b~1%"}}, "$defs": {"a b/%": {"properties": {"$x": {"const": "é\n"}}, "type": "object"}}})"};
   return all;
 }
