@@ -21,7 +21,7 @@ struct HttpListener {
   std::uint16_t port = 8080;   // 0 = any free one, see HttpServer::port()
   Gateway* gateway = nullptr;  // outlives the server
   std::string ns{};            // namespace of everything that comes in here
-  std::size_t threads = 0;     // of this listener alone, so that one cannot starve another; 0 = HttpServerOptions::threads
+  std::size_t threads = 0;     // of this listener alone, so that one cannot starve another; 0 = HttpServerOptions::threads; at most 1024
 };
 
 // "HOST:PORT" or "[IPv6]:PORT". Error: kInvalidArgument.
@@ -29,8 +29,8 @@ SETGET_API Result<HttpListener> parse_listener(std::string_view text);
 
 struct HttpServerOptions {
   std::vector<HttpListener> listeners{};
-  // Of each listener; 0 = enough to keep group commit busy: 32. Where the gateway answers gets without waiting (Gateway::answers_later()),
-  // up to four more look after the sockets and these gets, and these threads only do what waits.
+  // Of each listener, at most 1024; 0 = enough to keep group commit busy: 32. Where the gateway answers gets without waiting
+  // (Gateway::answers_later()), up to four more look after the sockets and these gets, and these threads only do what waits.
   std::size_t threads = 0;
   std::size_t max_connections = 1024;              // further ones wait in the backlog
   std::size_t max_body = (8u << 20) + (4u << 20);  // bytes on the wire; over it 413 (an envelope is larger than its payload)

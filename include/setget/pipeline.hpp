@@ -51,7 +51,7 @@ struct PipelineOptions {
   ReadThroughOptions through{};               // how
 
   // Worker; see WorkerOptions.
-  std::size_t worker_threads = 1;
+  std::size_t worker_threads = 1;  // in [1, 1024]
   std::size_t worker_batch = 256;
   std::size_t worker_batch_bytes = 8u << 20;
   std::size_t prefetch_batches = 1;

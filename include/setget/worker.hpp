@@ -46,7 +46,7 @@ struct WorkerOptions {
   std::shared_ptr<Random> random{};
   std::shared_ptr<Logger> logger{};
   std::shared_ptr<Metrics> metrics{};
-  std::size_t threads = 1;                           // started by start(); > 0
+  std::size_t threads = 1;                           // started by start(); in [1, 1024]
   std::size_t batch_messages = 256;                  // taken at a time; > 0
   std::size_t batch_bytes = 8u << 20;                // of bodies; at least one message is always taken
   std::size_t prefetch_batches = 1;                  // received ahead of what is being applied; 0 = none

@@ -11,6 +11,7 @@
 #include <setget/validator.hpp>
 
 #include "config/routes.hpp"
+#include "core/thread_limit.hpp"
 #include "pipeline/schema_toml.hpp"
 #include "pipeline/toml_reader.hpp"
 
@@ -23,10 +24,7 @@ using detail::TomlReader;
 // What an encoded message holds besides its payload: keys, attributes and the rest of the envelope, at their default limits.
 constexpr std::size_t kMessageOverhead = 1u << 20;
 
-// More than any host has work for: a number beyond it is a slip, and would fail halfway through the start, or take the machine.
-constexpr std::size_t kMostThreads = 1024;
-
-void limit_threads(const TomlReader& section, std::string_view key, std::size_t threads, std::size_t most = kMostThreads) {
+void limit_threads(const TomlReader& section, std::string_view key, std::size_t threads, std::size_t most = detail::kMostThreads) {
   if (threads > most) section.problem(key, fmt::format("must be at most {}, not {}", most, threads));
 }
 

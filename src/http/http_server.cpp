@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/thread_limit.hpp"
 #include "http/connection.hpp"
 #include "http/shared.hpp"
 
@@ -189,7 +190,9 @@ Result<void> HttpServerOptions::validate() const {
     if (listener.gateway == nullptr) return refuse("listeners", "each needs a gateway");
     if (listener.host.empty()) return refuse("listeners", "each needs a host to bind");
     if (!listener.ns.empty() && !is_name(listener.ns)) return refuse("listeners", "a namespace is 1 to 64 of [A-Za-z0-9._-]");
+    if (listener.threads > detail::kMostThreads) return refuse("listeners", "each has at most 1024 threads");
   }
+  if (threads > detail::kMostThreads) return refuse("threads", "must be at most 1024");
   if (max_connections == 0) return refuse("max_connections", "must be above 0");
   if (max_body == 0) return refuse("max_body", "must be above 0");
   if (max_header < 1024 || max_header > (1u << 20)) return refuse("max_header", "must be in [1024, 1048576]");

@@ -2,6 +2,8 @@
 
 #include <setget/pipeline.hpp>
 
+#include "core/thread_limit.hpp"
+
 namespace setget::inline v0 {
 
 namespace {
@@ -35,7 +37,7 @@ Result<void> PipelineOptions::validate() const {
   if (auto valid = metric_labels.validate(); !valid) return valid;
   if (read_through && !archive) return bad("read_through", "needs an archive");
   if (auto valid = through.validate(); !valid) return valid;
-  if (worker_threads == 0) return bad("worker_threads", "must be > 0");
+  if (worker_threads == 0 || worker_threads > detail::kMostThreads) return bad("worker_threads", "must be in [1, 1024]");
   if (worker_batch == 0) return bad("worker_batch", "must be > 0");
   if (worker_batch_bytes == 0) return bad("worker_batch_bytes", "must be > 0");
   if (linger < Milliseconds(0)) return bad("linger", "must not be negative");

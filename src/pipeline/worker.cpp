@@ -8,6 +8,7 @@
 
 #include <setget/worker.hpp>
 
+#include "core/thread_limit.hpp"
 #include "pipeline/message_keeper.hpp"
 #include "pipeline/worker_round.hpp"
 
@@ -28,7 +29,7 @@ Result<void> WorkerOptions::validate() const {
   if (!queue) return bad("queue", "is required");
   if (!key_store) return bad("key_store", "is required");
   if (!policy) return bad("policy", "is required");
-  if (threads == 0) return bad("threads", "must be > 0");
+  if (threads == 0 || threads > detail::kMostThreads) return bad("threads", "must be in [1, 1024]");
   if (batch_messages == 0) return bad("batch_messages", "must be > 0");
   if (batch_bytes == 0) return bad("batch_bytes", "must be > 0");
   if (linger < Milliseconds(0)) return bad("linger", "must not be negative");

@@ -28,6 +28,17 @@ TEST_F(HttpServing, one_connection_carries_many_requests) {
   }
 }
 
+TEST_F(HttpServing, more_threads_than_any_host_has_work_for_are_refused) {
+  open();
+  setget::HttpServerOptions options{.listeners = {{.gateway = gateway_.get()}}};
+  ASSERT_TRUE(options.validate());
+  options.threads = 1025;
+  EXPECT_EQ(options.validate().error().field(), "threads");
+  options.threads = 0;
+  options.listeners.front().threads = 1025;
+  EXPECT_EQ(options.validate().error().field(), "listeners");
+}
+
 TEST_F(HttpServing, head_sends_the_length_and_no_body) {
   open();
   RawClient client(port());

@@ -49,6 +49,11 @@ TEST(Pipeline, names_the_option_that_is_wrong) {
   options = world.pipeline_options();
   options.key_store = KeyStore();
   EXPECT_EQ(Pipeline::create(options).error().field(), "key_store");
+  for (const std::size_t threads : {0, 1025}) {
+    options = world.pipeline_options();
+    options.worker_threads = threads;
+    EXPECT_EQ(Pipeline::create(options).error().field(), "worker_threads") << threads;
+  }
 }
 
 TEST(Pipeline, its_threads_apply_what_is_set_and_stop_leaves_nothing_behind) {
