@@ -72,17 +72,21 @@ std::vector<ApplyEntry> entries_of(const Corpus& corpus, std::uint64_t first, st
   return entries;
 }
 
+double apply_batch(KeyStore& store, std::span<const ApplyEntry> entries) {
+  const auto start = Clock::now();
+  const auto results = must(store.backend()->apply({.entries = entries, .now = system_clock()->now()}), "apply");
+  const auto taken = seconds_since(start);
+  for (const auto& result : results) {
+    if (!result) fail("apply", result.error());
+    if (result->outcome != Outcome::kApplied) fail("a record was not applied");
+  }
+  return taken;
+}
+
 double apply(KeyStore& store, const Corpus& corpus, std::uint64_t first, std::uint64_t count, Stamp stamp, std::size_t batch) {
   double taken = 0;
   for (std::uint64_t done = 0; done < count; done += batch) {
-    const auto entries = entries_of(corpus, first + done, std::min<std::uint64_t>(batch, count - done), stamp + done);
-    const auto start = Clock::now();
-    const auto results = must(store.backend()->apply({.entries = entries, .now = system_clock()->now()}), "apply");
-    taken += seconds_since(start);
-    for (const auto& result : results) {
-      if (!result) fail("apply", result.error());
-      if (result->outcome != Outcome::kApplied) fail("a record was not applied");
-    }
+    taken += apply_batch(store, entries_of(corpus, first + done, std::min<std::uint64_t>(batch, count - done), stamp + done));
   }
   return taken;
 }

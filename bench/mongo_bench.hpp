@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,8 @@ std::optional<Corpus> webhook_corpus(std::uint64_t records);
 // Records [first, first + count), one key each, accepted from `stamp` on.
 std::vector<setget::ApplyEntry> entries_of(const Corpus& corpus, std::uint64_t first, std::uint64_t count, setget::Stamp stamp);
 // Ends the process unless each is applied. Seconds within apply() of the store.
+double apply_batch(setget::KeyStore& store, std::span<const setget::ApplyEntry> entries);
+// All of a corpus, made batch by batch.
 double apply(setget::KeyStore& store, const Corpus& corpus, std::uint64_t first, std::uint64_t count, setget::Stamp stamp,
              std::size_t batch = 1000);
 

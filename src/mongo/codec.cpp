@@ -66,6 +66,7 @@ Digest digest_of_keys(const KeyList& keys, const KeyList& lost) {
 
 void add_state(Document& state, const Record& record, const Digest& content) {
   if (record.expires_at) state.add_date("expires_at", *record.expires_at);
+  state.add("ttl_rule", static_cast<std::int32_t>(record.ttl_rule));
   state.add_binary("content", digest_bytes(content));
   state.add_binary("keys", digest_bytes(digest_of_keys(record.keys, record.lost_keys)));
 }
@@ -91,7 +92,6 @@ void add_record(Document& out, const Record& record) {
 
 void add_body(Prepared& out, const Record& record, const Payload& encoded, const Options& options) {
   auto& body = out.body;
-  body.add("ttl_rule", static_cast<std::int32_t>(record.ttl_rule));
   if (!record.lost_keys.empty()) body.add_binary("lost", record.lost_keys.packed().view());
   body.add_binary("head", encoded.view().substr(0, encoded.size() - record.payload.size()));
   if (record.payload.size() > options.max_inline_bytes) {
@@ -187,9 +187,9 @@ Document fields_of(std::initializer_list<const char*> names) {
 
 }  // namespace
 
-// Names with dots cost some servers more than what they leave out: there is one, and there are two more for the few lines that differ.
-Document fields_for_digests() { return fields_of({"format", "ns", "state", "held", "body.ttl_rule"}); }
-Document fields_for_summaries() { return fields_of({"format", "ns", "state", "held", "body.ttl_rule", "record.account", "record.flow"}); }
+// Names with dots cost some servers more than what they leave out: there are two, for the few lines that differ.
+Document fields_for_digests() { return fields_of({"format", "ns", "state", "held"}); }
+Document fields_for_summaries() { return fields_of({"format", "ns", "state", "held", "record.account", "record.flow"}); }
 Document fields_for_records() { return fields_of({"format", "ns", "state", "held", "body"}); }
 
 namespace {
@@ -215,6 +215,7 @@ bool take_of_state(Stored& out, const Value& field) {
     out.meta.expires_at = field.time();
     return out.meta.expires_at.has_value();
   }
+  if (name == "ttl_rule") return out.ruled = take_number(field, out.meta.ttl_rule);
   if (name == "gone") {
     out.gone = reason_from(field.bytes().value_or(std::string_view()));
     return out.gone.has_value();
@@ -257,7 +258,6 @@ bool take_of_body(Stored& out, const Value& field) {
   if (name == "payload") return take_payload(out, field);
   if (name == "pieces") return take_number(field, out.pieces);
   if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
-  if (name == "ttl_rule") return take_number(field, out.meta.ttl_rule);
   return true;
 }
 
@@ -323,7 +323,7 @@ Result<Stored> read(const bson_t* document, Stored out) {
   if (!wrong) return corrupted("a document is not BSON");
   if (!wrong->empty()) return damaged(out, fmt::format("the field {} is not what it must be", within.empty() ? *wrong : within));
   if (!out.in_namespace) return damaged(out, "the field ns is missing");
-  if (out.mark.empty() || (!out.gone && (!out.content || !out.keys))) return damaged(out, "its state is missing");
+  if (out.mark.empty() || (!out.gone && (!out.content || !out.keys || !out.ruled))) return damaged(out, "its state is missing");
   return out;
 }
 

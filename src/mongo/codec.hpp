@@ -13,8 +13,8 @@
 
 namespace setget::inline v0::mongo {
 
-// 1 had the fields of the parts beside _id, 2 had them in two parts; no release wrote either.
-inline constexpr std::int32_t kFormat = 3;
+// 1 had the fields of the parts beside _id, 2 had them in two parts, 3 had ttl_rule in the body; no release wrote any of them.
+inline constexpr std::int32_t kFormat = 4;
 // MongoDB's own limit, of what the driver sends as one document.
 inline constexpr std::size_t kMaxDocument = std::size_t{16} << 20;
 
@@ -65,6 +65,7 @@ struct Stored {
   std::optional<std::string> held_keys{};
   std::optional<Digest> keys{};
   bool held = false;
+  bool ruled = false;  // the state says by which rule it expires
   std::optional<Digest> content{};
   std::string encoded{};    // the record; of one with pieces only what stands before its payload, until they were read
   std::size_t head = 0;     // so much of it stands before the payload

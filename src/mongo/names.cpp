@@ -1,5 +1,6 @@
 #include "mongo/names.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <setget/record.hpp>
@@ -52,6 +53,7 @@ void put_escaped(std::string& out, std::string_view bytes) {
 
 // Only what put_escaped() writes: there is one way to write each.
 std::optional<std::string> take_escaped(std::string_view text) {
+  if (std::ranges::all_of(text, stands_for_itself)) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size(); ++at) {

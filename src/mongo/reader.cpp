@@ -133,6 +133,7 @@ Result<Summary> line_of(Stored&& stored, bool with_record) {
 }
 
 constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
+constexpr std::size_t kReserved = 1'000;  // lines of a page
 
 }  // namespace
 
@@ -165,21 +166,17 @@ class Reader::Documents {
   };
   // Whether there is another one. It stays the next one until it is taken.
   Result<bool> more(Deadline deadline) {
-    if (next_) return true;
-    const bson_t* document = nullptr;
-    if (mongoc_cursor_next(cursor_.get(), &document)) {
-      const auto id = find(document, "_id");
-      next_.emplace(One{std::string(id ? id->text().value_or(std::string_view()) : std::string_view()), read_document(document)});
-      return true;
-    }
+    if (next_ != nullptr || mongoc_cursor_next(cursor_.get(), &next_)) return true;
+    next_ = nullptr;
     bson_error_t error{};
     if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
     return false;
   }
   One take() {
-    auto taken = *std::move(next_);
-    next_.reset();
-    return taken;
+    const bson_t* document = next_;
+    next_ = nullptr;
+    const auto id = find(document, "_id");
+    return {std::string(id ? id->text().value_or(std::string_view()) : std::string_view()), read_document(document)};
   }
 
  private:
@@ -187,7 +184,7 @@ class Reader::Documents {
 
   const Place& place_;
   CursorHandle cursor_;
-  std::optional<One> next_;
+  const bson_t* next_ = nullptr;  // the driver's, until it is asked for the one behind it
 };
 
 struct Reader::Ahead {
@@ -270,13 +267,12 @@ Result<SummaryPage> Reader::go_on(std::unique_ptr<Ahead>& ahead, const ScanArchi
 
 Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit) {
   SummaryPage page;
+  page.items.reserve(std::min<std::size_t>(limit, kReserved));
   std::vector<std::pair<std::size_t, Stored>> large;
-  // What has no text for an _id sorts before or behind all that have one: cursors go on behind the last of these.
-  auto at = request.cursor.empty() ? cursor_before_all() : request.cursor;
+  std::string last;
   auto more = documents.more(request.deadline);
   for (std::size_t seen = 0; more && *more && seen < limit; ++seen, more = documents.more(request.deadline)) {
     auto [name, stored] = documents.take();
-    if (!name.empty()) at = cursor_behind(name);
     const bool in_pieces = request.with_records && stored && !stored->gone && stored->pieces > 0;
     if (in_pieces) large.emplace_back(page.items.size(), *stored);
     auto line = stored ? line_of(*std::move(stored), request.with_records) : Result<Summary>(std::move(stored).error());
@@ -287,9 +283,11 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
     } else {
       return std::move(line).error();
     }
+    if (!name.empty()) last = std::move(name);
   }
   if (!more) return std::move(more).error();
-  if (*more) page.next = std::move(at);
+  // What has no text for an _id sorts before or behind all that have one: cursors go on behind the last of these.
+  if (*more) page.next = !last.empty() ? cursor_behind(last) : request.cursor.empty() ? cursor_before_all() : request.cursor;
   if (auto filled = fill_in_large(client, page, large, request); !filled) return std::move(filled).error();
   return page;
 }

@@ -64,13 +64,9 @@ class Restoration {
     for (const auto& item : page.items) {
       if (item.record && selected(*item.record)) names.push_back({.ns = item.record->ns, .id = item.record->id});
     }
-    std::vector<Lookup> known;
-    if (!names.empty()) {
-      auto found = known_in_store(names);
-      if (!found) return std::move(found).error();
-      known = *std::move(found);
-    }
-    auto next = known.begin();
+    auto known = known_in_store(names);
+    if (!known) return std::move(known).error();
+    auto next = known->begin();
     for (auto& item : page.items) {
       if (!item.record) {
         if (auto done = consider_tombstone(std::move(item)); !done) return done;
@@ -84,7 +80,9 @@ class Restoration {
     return {};
   }
 
+  // A store that was empty knows what came since the beginning, or what this brought back before it was stopped: the model decides of both.
   Result<std::vector<Lookup>> known_in_store(std::span<const IdentityName> names) {
+    if (names.empty() || (report_.into_empty_store && !options_.dry_run)) return std::vector<Lookup>(names.size());
     auto found = state_.store().get_by_ids({.names = names, .now = now_, .deadline = turn_.deadline()});
     if (found || !detail::is_damage(found.error())) return found;
     std::vector<Lookup> known;

@@ -197,7 +197,8 @@ TEST_P(MongoArchive, refuses_what_a_newer_version_wrote) {
   const auto with = options();
   Archive archive(with);
   ASSERT_TRUE(archive.command(R"({"update": ")" + with.collection +
-                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": 4}}}]})"));
+                              R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": )" +
+                              std::to_string(mongo::kFormat + 1) + "}}}]}"));
   const auto opened = mongo::open(with);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kUnsupported);

@@ -35,10 +35,12 @@ TEST_P(MongoDamage, verify_finds_what_somebody_changed_in_the_database_and_mends
   world.change("r8", R"({"$set": {"ns": "elsewhere"}})");
   world.change("r9", R"({"$set": {"held.keys": ["k/9", "l/8"]}})");
   world.change("r12", R"({"$set": {"held.stamp": {"$numberLong": "1790000000000000"}}})");
-  world.change("r13", R"({"$set": {"body.ttl_rule": 3}})");
-  const std::map<std::string, Kind> shallow{
-      {"r5", Kind::kContent}, {"r33", Kind::kExpiry}, {"r44", Kind::kContent}, {"r45", Kind::kContent}, {"r6", Kind::kContent},
-      {"r7", Kind::kContent}, {"r8", Kind::kContent}, {"r9", Kind::kContent},  {"r12", Kind::kContent}, {"r13", Kind::kExpiry}};
+  world.change("r13", R"({"$set": {"state.ttl_rule": 3}})");
+  world.change("r14", R"({"$unset": {"state.ttl_rule": ""}})");
+  const std::map<std::string, Kind> shallow{{"r5", Kind::kContent},  {"r33", Kind::kExpiry}, {"r44", Kind::kContent},
+                                            {"r45", Kind::kContent}, {"r6", Kind::kContent}, {"r7", Kind::kContent},
+                                            {"r8", Kind::kContent},  {"r9", Kind::kContent}, {"r12", Kind::kContent},
+                                            {"r13", Kind::kExpiry},  {"r14", Kind::kContent}};
   EXPECT_EQ(world.verify({}), shallow);
   // What nobody but people reads is nobody's loss.
   world.change("r11", R"({"$set": {"record": {"account": 7}}})");
@@ -77,7 +79,7 @@ struct Damaged : Archived {
   // Documents that are nobody's, before, among and behind the archive's.
   void stray(const std::string& name) {
     EXPECT_TRUE(archive.command(R"({"insert": ")" + archive.options().collection + R"(", "documents": [{"_id": ")" + name +
-                                R"(", "format": 3, "ns": "", "state": {}}]})"));
+                                R"(", "format": )" + std::to_string(mongo::kFormat) + R"(, "ns": "", "state": {}}]})"));
   }
   static std::set<std::string> all() {
     std::set<std::string> ids;

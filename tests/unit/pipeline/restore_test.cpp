@@ -329,6 +329,53 @@ TEST(Restore, an_erase_that_comes_meanwhile_wins_also_where_callers_number_their
   EXPECT_EQ(report.skipped_present, 2u);
 }
 
+// Nothing is asked of a store that was empty: what is set or erased there meanwhile is the model's to decide.
+TEST(Restore, what_comes_while_an_empty_store_is_brought_back_ends_as_if_it_had_come_afterwards) {
+  ArchiveWorld world;
+  const auto numbered = [](const std::string& id, Version version, const std::string& payload) {
+    auto wanted = request(id, {"k/" + id, "l/" + id}, payload);
+    wanted.version = version;
+    return wanted;
+  };
+  for (const auto* id : {"newer", "older", "equal", "unnumbered", "erased", "alive"}) world.set(numbered(id, 7, R"({"n":7})"));
+  ASSERT_TRUE(world.archiver->run());
+  const auto traffic = [&](Fresh& fresh) {
+    fresh.clock->advance(Milliseconds(5));
+    fresh.set(numbered("newer", 9, R"({"n":9})"));
+    fresh.set(numbered("older", 3, R"({"n":3})"));
+    fresh.set(numbered("equal", 7, R"({"n":7})"));
+    fresh.set(request("unnumbered", {"k/unnumbered"}, R"({"n":10})"));
+    fresh.erase("erased");
+  };
+  Fresh meanwhile(world);
+  Fresh afterwards(world);
+  RestoreOptions options;
+  bool first = true;
+  options.on_progress = [&](const RestoreProgress&) {
+    if (std::exchange(first, false)) traffic(meanwhile);
+  };
+  const auto report = meanwhile.archiver->restore(options).value();
+  EXPECT_EQ(report.considered, 6u);
+  EXPECT_EQ(report.restored, 2u) << "alive and older";
+  EXPECT_EQ(report.skipped_present, 4u);
+  EXPECT_EQ(afterwards.archiver->restore().value().restored, 6u);
+  traffic(afterwards);
+  for (const auto* id : {"newer", "older", "equal", "unnumbered", "erased", "alive"}) {
+    const auto one = meanwhile.key_store.get_by_id(id, meanwhile.clock->now()).value();
+    const auto other = afterwards.key_store.get_by_id(id, afterwards.clock->now()).value();
+    ASSERT_EQ(one.has_value(), other.has_value()) << id;
+    EXPECT_EQ(one.has_value(), id != std::string_view("erased"));
+    if (!one) continue;
+    EXPECT_EQ(content_digest(*one), content_digest(*other)) << id;
+    EXPECT_EQ(one->lost_keys, other->lost_keys) << id;
+    if (id != std::string_view("unnumbered")) {
+      EXPECT_EQ(one->version, other->version) << id;
+    }
+  }
+  EXPECT_EQ(meanwhile.get("k/older")->version, 7u);
+  EXPECT_EQ(meanwhile.get("k/newer")->version, 9u);
+}
+
 TEST(Restore, does_not_go_on_out_of_another_archive) {
   ArchiveWorld world;
   world.set_many(10);
