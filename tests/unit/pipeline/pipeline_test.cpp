@@ -49,7 +49,7 @@ TEST(Pipeline, names_the_option_that_is_wrong) {
   options = world.pipeline_options();
   options.key_store = KeyStore();
   EXPECT_EQ(Pipeline::create(options).error().field(), "key_store");
-  for (const std::size_t threads : {0, 1025}) {
+  for (const auto threads : {std::size_t{0}, std::size_t{1025}}) {
     options = world.pipeline_options();
     options.worker_threads = threads;
     EXPECT_EQ(Pipeline::create(options).error().field(), "worker_threads") << threads;
