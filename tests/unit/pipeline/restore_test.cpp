@@ -376,6 +376,24 @@ TEST(Restore, what_comes_while_an_empty_store_is_brought_back_ends_as_if_it_had_
   EXPECT_EQ(meanwhile.get("k/newer")->version, 9u);
 }
 
+// Nothing is written that the model could decide of, so the store is asked, however empty it once was.
+TEST(Restore, a_dry_run_that_goes_on_counts_what_has_been_brought_back_since) {
+  ArchiveWorld world;
+  world.set_many(3);
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  std::optional<RestoreProgress> begun;
+  RestoreOptions options;
+  options.on_progress = [&](const RestoreProgress& progress) {
+    if (!begun) begun = progress;
+  };
+  ASSERT_EQ(fresh.archiver->restore(options).value().restored, 3u);
+  ASSERT_TRUE(begun && begun->report.into_empty_store && begun->cursor.empty());
+  const auto report = fresh.archiver->restore({.dry_run = true, .resume = begun}).value();
+  EXPECT_EQ(report.restored, begun->report.restored);
+  EXPECT_EQ(report.skipped_present, 3u);
+}
+
 TEST(Restore, does_not_go_on_out_of_another_archive) {
   ArchiveWorld world;
   world.set_many(10);
