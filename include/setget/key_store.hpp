@@ -159,6 +159,8 @@ struct Summary {
   // Of the record, whether it comes along or not.
   Stamp stamp = 0;
   TtlRule ttl_rule = TtlRule::kDefault;
+  // encoded_of(*record), or empty: from archives that have it at hand. A restore then need not make it anew.
+  Payload encoded{};
 };
 
 // What stands in the way of a scan and cannot be read.

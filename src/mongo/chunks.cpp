@@ -138,9 +138,9 @@ Result<bool> read_pieces(Place& place, mongoc_client_t* client, Stored& stored, 
     if (!found) return std::move(found).error();
     return count == stored.pieces;
   };
-  auto whole = read(stored.body_mark);
+  auto whole = read(stored.body_mark.view());
   // Until 2026-11-29 they were named by version and revision alone.
-  return !whole || *whole ? whole : read(order_in(stored.body_mark));
+  return !whole || *whole ? whole : read(order_in(stored.body_mark.view()));
 }
 
 Result<void> sweep_pieces(Place& place, mongoc_client_t* client, std::string& position, std::size_t limit, Deadline deadline) {

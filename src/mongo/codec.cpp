@@ -207,7 +207,8 @@ bool take_of_state(Stored& out, const Value& field) {
     if (!marked) return false;
     out.meta.version = marked->version;
     out.meta.revision = marked->revision;
-    return take_text(field, out.mark);
+    out.mark = MarkText(*field.bytes());
+    return true;
   }
   if (name == "content") return take_digest(field, out.content);
   if (name == "keys") return take_digest(field, out.keys);
@@ -236,29 +237,35 @@ bool take_of_held(Stored& out, const Value& field) {
   return true;
 }
 
-bool take_head(Stored& out, const Value& field) {
+bool see(std::string_view& where, const Value& field) {
   const auto bytes = field.bytes();
-  if (!bytes) return false;
-  out.encoded.insert(0, *bytes);  // whichever of the two comes first
-  out.head = bytes->size();
-  return true;
-}
-
-bool take_payload(Stored& out, const Value& field) {
-  const auto bytes = field.bytes();
-  if (bytes && out.only_seen) out.seen = *bytes;
-  if (bytes && !out.only_seen) out.encoded.append(*bytes);
+  if (bytes) where = *bytes;
   return bytes.has_value();
 }
 
-bool take_of_body(Stored& out, const Value& field) {
+bool take_of_body(Stored& out, std::string_view& head, const Value& field) {
   const auto name = field.name();
-  if (name == "mark") return take_text(field, out.body_mark);
-  if (name == "head") return take_head(out, field);
-  if (name == "payload") return take_payload(out, field);
+  if (name == "mark") {
+    const auto bytes = field.bytes();
+    if (bytes) out.body_mark = MarkText(*bytes);
+    return bytes.has_value();
+  }
+  if (name == "head") return see(head, field);
+  if (name == "payload") return see(out.seen, field);
   if (name == "pieces") return take_number(field, out.pieces);
   if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
   return true;
+}
+
+// Once both of its halves were seen, whichever came first: in one block.
+void put_together(Stored& out, std::string_view head) {
+  const bool copied = out.reading != Reading::kDigest;
+  out.head = head.size();
+  out.encoded.reserve(head.size() + (copied ? out.seen.size() : 0));
+  out.encoded.append(head);
+  if (!copied) return;
+  out.encoded.append(out.seen);
+  out.seen = {};
 }
 
 // It is people's: what is not there, or of another type, reads as empty.
@@ -269,30 +276,31 @@ bool take_of_record(Stored& out, const Value& field) {
   return true;
 }
 
-using TakePart = bool (*)(Stored&, const Value&);
+// Of one document, while it is read.
+struct Half {
+  std::string_view head{};  // of the record, where it stands in the document
+  std::string within{};     // the name of the field that is wrong, where that stands in a document within
+};
 
-TakePart part_named(std::string_view name) {
-  if (name == "state") return take_of_state;
-  if (name == "held") return take_of_held;
-  if (name == "body") return take_of_body;
-  return nullptr;
-}
-
-// One field of a document. `within` is the name of the wrong one where it stands in a document within.
-bool take(Stored& out, const Value& field, std::string& within) {
-  const auto name = field.name();
-  if (name == "ns") return out.in_namespace = field.bytes() == out.identity.ns;
-  if (name == "record") {
-    field.each([&](const Value& one) { return take_of_record(out, one); });
-    return true;
-  }
-  const auto part = part_named(name);
-  if (part == nullptr) return true;
-  return field.is_document() && field.each([&](const Value& one) {
-    const bool taken = part(out, one);
-    if (!taken) within.append(name).append(".").append(one.name());
+// Every field of a part. `take_one(field)` is false for one of another type than it must have.
+template <class TakeOne>
+bool take_part(Half& half, const Value& part, TakeOne take_one) {
+  return part.is_document() && part.each([&](const Value& field) {
+    const bool taken = take_one(field);
+    if (!taken) half.within.append(part.name()).append(".").append(field.name());
     return taken;
   });
+}
+
+// One field of a document.
+bool take(Stored& out, Half& half, const Value& field) {
+  const auto name = field.name();
+  if (name == "state") return take_part(half, field, [&](const Value& one) { return take_of_state(out, one); });
+  if (name == "held") return take_part(half, field, [&](const Value& one) { return take_of_held(out, one); });
+  if (name == "body") return take_part(half, field, [&](const Value& one) { return take_of_body(out, half.head, one); });
+  if (name == "ns") return out.in_namespace = field.bytes() == out.identity.ns;
+  if (name == "record" && out.reading == Reading::kLine) field.each([&](const Value& one) { return take_of_record(out, one); });
+  return true;
 }
 
 }  // namespace
@@ -300,7 +308,7 @@ bool take(Stored& out, const Value& field, std::string& within) {
 Error damaged(const Stored& stored, std::string_view what) { return corrupted(fmt::format("document \"{}\": {}", stored.id, what)); }
 
 Result<void> check_format_of(const bson_t* document) {
-  const auto field = find(document, "format");
+  const auto field = find_top(document, "format");
   const auto format = field ? field->integer() : std::nullopt;
   if (format == kFormat) return {};
   const auto id = text_or_empty(document, "_id");
@@ -313,24 +321,26 @@ namespace {
 
 Result<Stored> read(const bson_t* document, Stored out) {
   if (auto known = check_format_of(document); !known) return std::move(known).error();
-  const auto id = find(document, "_id");
+  const auto id = find_top(document, "_id");
   out.id = id ? id->text().value_or(std::string_view()) : std::string_view();
   auto identity = identity_in(out.id);
   if (!identity) return damaged(out, "its _id is none of the archive's");
   out.identity = *std::move(identity);
-  std::string within;
-  const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, field, within); });
+  Half half;
+  const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, half, field); });
   if (!wrong) return corrupted("a document is not BSON");
-  if (!wrong->empty()) return damaged(out, fmt::format("the field {} is not what it must be", within.empty() ? *wrong : within));
+  if (!wrong->empty()) {
+    return damaged(out, fmt::format("the field {} is not what it must be", half.within.empty() ? *wrong : half.within));
+  }
   if (!out.in_namespace) return damaged(out, "the field ns is missing");
-  if (out.mark.empty() || (!out.gone && (!out.content || !out.keys || !out.ruled))) return damaged(out, "its state is missing");
+  if (out.mark.view().empty() || (!out.gone && (!out.content || !out.keys || !out.ruled))) return damaged(out, "its state is missing");
+  put_together(out, half.head);
   return out;
 }
 
 }  // namespace
 
-Result<Stored> read_document(const bson_t* document) { return read(document, {}); }
-Result<Stored> see_document(const bson_t* document) { return read(document, {.only_seen = true}); }
+Result<Stored> read_document(const bson_t* document, Reading reading) { return read(document, {.reading = reading}); }
 
 bool Stored::keys_agree() const { return held_keys && digest_of(*held_keys) == keys; }
 
@@ -339,11 +349,11 @@ namespace {
 Digest unlike(const Digest& digest) { return {.high = ~digest.high, .low = digest.low}; }
 
 Digest digest_of_bytes(const Stored& stored) {
-  return stored.only_seen ? digest_of({stored.encoded, stored.seen}) : digest_of(stored.encoded);
+  return stored.seen.empty() ? digest_of(stored.encoded) : digest_of({stored.encoded, stored.seen});
 }
 
 Result<void> check_bytes(const Stored& stored) {
-  if (order_in(stored.body_mark) != order_in(stored.mark)) return damaged(stored, "its payload is of another version");
+  if (order_in(stored.body_mark.view()) != order_in(stored.mark.view())) return damaged(stored, "its payload is of another version");
   if (!stored.held) return damaged(stored, "it does not say when it was accepted");
   if (digest_of_bytes(stored) != stored.content) return damaged(stored, "its payload is not what was archived");
   return {};
@@ -361,11 +371,13 @@ Result<void> check_decoded(const Stored& stored, const Decoded& decoded) {
 
 }  // namespace
 
-Result<Record> record_of(Stored&& stored) {
+Result<Record> record_of(Stored&& stored, Payload* encoded) {
   if (auto checked = check_bytes(stored); !checked) return std::move(checked).error();
-  auto record = make_record(Payload::adopt(std::move(stored.encoded)), stored.meta);
+  auto bytes = Payload::adopt(std::move(stored.encoded));
+  auto record = make_record(bytes, stored.meta);
   if (!record) return record;
   if (auto checked = check_decoded(stored, *record); !checked) return std::move(checked).error();
+  if (encoded != nullptr) *encoded = std::move(bytes);
   return record;
 }
 

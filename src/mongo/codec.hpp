@@ -50,13 +50,20 @@ Document fields_for_digests();
 Document fields_for_summaries();
 Document fields_for_records();
 
+// What a document is read for.
+enum class Reading : std::uint8_t {
+  kLine,    // what tells of it; with the bytes of its record, if they were asked for
+  kRecord,  // the record: what is repeated in clear for people is passed over
+  kDigest,  // content_of_bytes() only, and while the document is there: its payload is not copied
+};
+
 // A document as the server gave it: everything but the pieces of a large payload. Whose it is stands in its _id.
 struct Stored {
   std::string id{};
   Identity identity{};
   bool in_namespace = false;  // the field by which queries find it says so too
-  std::string mark{};         // of the state
-  std::string body_mark{};
+  MarkText mark{};            // of the state
+  MarkText body_mark{};
   std::string account{};
   std::string flow{};
   std::optional<TombstoneReason> gone{};
@@ -69,20 +76,19 @@ struct Stored {
   std::optional<Digest> content{};
   std::string encoded{};    // the record; of one with pieces only what stands before its payload, until they were read
   std::size_t head = 0;     // so much of it stands before the payload
-  bool only_seen = false;   // the payload was not copied behind that:
-  std::string_view seen{};  // here it stands in the document
+  std::string_view seen{};  // read for its digest: where the payload stands in the document, instead of behind that
   std::int64_t pieces = 0;
+  Reading reading = Reading::kLine;
 
   bool keys_agree() const;
 };
 // kUnsupported: another format than ours. kCorrupted: none.
 Result<void> check_format_of(const bson_t* document);
 // Errors: kCorrupted, kUnsupported. Fields that were not asked for stay empty.
-Result<Stored> read_document(const bson_t* document);
-// The same for content_of_bytes() only, and while the document is there: its payload is not copied.
-Result<Stored> see_document(const bson_t* document);
-// The record, once `encoded` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter.
-Result<Record> record_of(Stored&& stored);
+Result<Stored> read_document(const bson_t* document, Reading reading);
+// The record, once `encoded` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter. What it
+// is made of goes to `*encoded`, where that is given.
+Result<Record> record_of(Stored&& stored, Payload* encoded = nullptr);
 // Of a document that is not found by the keys of its record the content is not the one that was archived.
 Summary summary_of(const Stored& stored);
 // `summary` is what summary_of() says of it. Of one whose record is not what was archived another content than that.

@@ -57,7 +57,7 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   Document options;
   options.add("projection", fields_for_records()).add("batchSize", place_->batch_size(true));
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-    auto stored = see_document(document);
+    auto stored = read_document(document, Reading::kDigest);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
     add_damaged(ranges, document);
     return {};
@@ -80,7 +80,7 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
           if (request.go_on && ++seen % std::max<std::size_t>(request.page, 1) == 0) {
             if (auto on = request.go_on(); !on) return on;
           }
-          auto stored = see_document(document);
+          auto stored = read_document(document, Reading::kDigest);
           if (!stored) {
             if (stored.error().code() != ErrorCode::kCorrupted) return std::move(stored).error();
             add_damaged(ranges, document);

@@ -119,7 +119,7 @@ class Reply {
 class Value {
  public:
   explicit Value(const bson_iter_t& at) noexcept : at_(at) {}
-  std::string_view name() const noexcept { return bson_iter_key(&at_); }
+  std::string_view name() const noexcept { return {bson_iter_key(&at_), bson_iter_key_len(&at_)}; }
   std::optional<std::int64_t> integer() const noexcept {
     if (BSON_ITER_HOLDS_INT32(&at_)) return bson_iter_int32(&at_);
     if (BSON_ITER_HOLDS_INT64(&at_)) return bson_iter_int64(&at_);
@@ -177,6 +177,11 @@ inline std::optional<Value> find(const bson_t* document, const char* name) noexc
   bson_iter_t top;
   bson_iter_t at;
   return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, name, &at) ? std::optional(Value(at)) : std::nullopt;
+}
+// By its name alone.
+inline std::optional<Value> find_top(const bson_t* document, const char* name) noexcept {
+  bson_iter_t at;
+  return bson_iter_init_find(&at, document, name) ? std::optional(Value(at)) : std::nullopt;
 }
 inline std::int64_t integer_or(const bson_t* document, const char* name, std::int64_t other) noexcept {
   const auto value = find(document, name);

@@ -13,6 +13,7 @@ constexpr std::size_t kHash = 16;
 constexpr std::size_t kVersion = 14;
 constexpr std::size_t kNumber = 16;
 constexpr std::size_t kOrder = kVersion + 1 + kNumber;
+static_assert(MarkText::kSize == kOrder + 1 + kNumber);
 
 void put_hex(std::string& out, std::uint64_t value, std::size_t digits) {
   for (int shift = 4 * (static_cast<int>(digits) - 1); shift >= 0; shift -= 4) out.push_back(kDigits[value >> shift & 15]);

@@ -1,6 +1,8 @@
 // How identities and their order are written into a document.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,5 +40,21 @@ struct Marked {
 };
 // Empty: mark_of() has not made it.
 std::optional<Marked> read_mark(std::string_view mark);
+
+// A mark where it is kept: documents are read by the hundred thousand, and a string of this length would be a block of memory each.
+class MarkText {
+ public:
+  static constexpr std::size_t kSize = 48;  // of each that mark_of() makes
+  MarkText() = default;
+  // What is longer is none: as if there was nothing.
+  explicit MarkText(std::string_view mark) noexcept : size_(mark.size() <= kSize ? static_cast<std::uint8_t>(mark.size()) : 0) {
+    mark.copy(text_.data(), size_);
+  }
+  std::string_view view() const noexcept { return {text_.data(), size_}; }
+
+ private:
+  std::array<char, kSize> text_{};
+  std::uint8_t size_ = 0;
+};
 
 }  // namespace setget::inline v0::mongo

@@ -14,18 +14,19 @@ Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::s
   filter.add_utf8("_id", id);
   Document options;
   options.add("projection", fields_for_records()).add("limit", std::int64_t{1});
-  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline, read_document);
+  return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline,
+                          [](const bson_t* document) { return read_document(document, Reading::kRecord); });
 }
 
 Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline) {
-  std::string last_mark;
+  MarkText last;
   while (stored.pieces > 0 && !stored.gone) {
     auto complete = read_pieces(*place_, client, stored, anywhere, deadline);
     if (!complete) return std::move(complete).error();
     if (*complete) break;
     // Pieces are there before their document is: if they are missing and it has not changed since, they are lost.
-    if (stored.mark == last_mark) return damaged(stored, "pieces of its payload are missing");
-    last_mark = stored.mark;
+    if (stored.mark.view() == last.view()) return damaged(stored, "pieces of its payload are missing");
+    last = stored.mark;
     auto again = load(client, stored.id, anywhere, deadline);
     if (!again) return std::move(again).error();
     if (!*again) return std::optional<Record>();
@@ -62,7 +63,7 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
     holder.reset();
     auto found =
         place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-          auto stored = read_document(document);
+          auto stored = read_document(document, Reading::kRecord);
           if (!stored) return std::move(stored).error();
           ++seen;
           tied = !holder || (tied && stored->meta.stamp == holder->meta.stamp);
@@ -126,22 +127,33 @@ void fill_in(Summary& item, Record&& record) {
 Result<Summary> line_of(Stored&& stored, bool with_record) {
   auto line = summary_of(stored);
   if (!with_record || stored.gone || stored.pieces > 0) return line;
-  auto record = record_of(std::move(stored));
+  Payload encoded;
+  auto record = record_of(std::move(stored), &encoded);
   if (!record) return std::move(record).error();
   fill_in(line, *std::move(record));
+  line.encoded = std::move(encoded);
   return line;
 }
 
 constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
 constexpr std::size_t kReserved = 1'000;  // lines of a page
 
+// Documents in one answer, so that answers end where pages of `limit` do and no page waits for an answer of which it needs a part.
+std::int64_t answer_of(const ScanArchive& request, std::size_t limit) {
+  if (!request.with_records) return Place::batch_size(false);
+  constexpr std::size_t kMost = 250;
+  const auto answers = (limit + kMost - 1) / kMost;
+  return static_cast<std::int64_t>(limit < kMost ? kMost / limit * limit : (limit + answers - 1) / answers);
+}
+
 }  // namespace
 
 // A cursor of the server over the documents from a place on, in order. Used with the client that it was made with.
 class Reader::Documents {
  public:
-  // `limit` 0: to the end.
-  static Result<std::unique_ptr<Documents>> behind(Place& place, mongoc_client_t* client, const ScanArchive& request, std::size_t limit) {
+  // `limit` 0: to the end, in pages of `page`.
+  static Result<std::unique_ptr<Documents>> behind(Place& place, mongoc_client_t* client, const ScanArchive& request, std::size_t page,
+                                                   std::size_t limit) {
     Document filter;
     if (!request.cursor.empty()) {
       const auto name = name_in(request.cursor);
@@ -156,12 +168,13 @@ class Reader::Documents {
     options.add("sort", order);
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
     options.add("projection", request.with_records ? fields_for_records() : fields_for_summaries());
-    options.add("batchSize", place.batch_size(request.with_records));
-    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options)));
+    options.add("batchSize", answer_of(request, page));
+    const auto reading = request.with_records ? Reading::kRecord : Reading::kLine;
+    return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options), reading));
   }
 
   struct One {
-    std::string name;  // its _id; empty where that is no text
+    std::string_view name;  // its _id, until the next one is asked for; empty where that is no text
     Result<Stored> stored;
   };
   // Whether there is another one. It stays the next one until it is taken.
@@ -172,18 +185,21 @@ class Reader::Documents {
     if (mongoc_cursor_error(cursor_.get(), &error)) return place_.failed(error, deadline);
     return false;
   }
+  // Whether there may be another one, as far as can be told without waiting for the server.
+  bool may_go_on() const noexcept { return mongoc_cursor_more(cursor_.get()); }
   One take() {
     const bson_t* document = next_;
     next_ = nullptr;
-    const auto id = find(document, "_id");
-    return {std::string(id ? id->text().value_or(std::string_view()) : std::string_view()), read_document(document)};
+    const auto id = find_top(document, "_id");
+    return {id ? id->text().value_or(std::string_view()) : std::string_view(), read_document(document, reading_)};
   }
 
  private:
-  Documents(const Place& place, CursorHandle cursor) : place_(place), cursor_(std::move(cursor)) {}
+  Documents(const Place& place, CursorHandle cursor, Reading reading) : place_(place), cursor_(std::move(cursor)), reading_(reading) {}
 
   const Place& place_;
   CursorHandle cursor_;
+  const Reading reading_;
   const bson_t* next_ = nullptr;  // the driver's, until it is asked for the one behind it
 };
 
@@ -214,9 +230,9 @@ Result<SummaryPage> Reader::scan(const ScanArchive& request) {
   const auto once = [&] {
     return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
       // One more than asked for tells whether this page is the last.
-      auto documents = Documents::behind(*place_, client, request, limit + 1);
+      auto documents = Documents::behind(*place_, client, request, limit, limit + 1);
       if (!documents) return std::move(documents).error();
-      return page_of(client, **documents, request, limit);
+      return page_of(client, **documents, request, limit, true);
     });
   };
   if (!request.with_records) return once();
@@ -257,21 +273,23 @@ Result<SummaryPage> Reader::go_on(std::unique_ptr<Ahead>& ahead, const ScanArchi
   auto* client = ahead->client->handle.get();
   if (!ahead->documents || request.cursor.empty() || ahead->at != request.cursor || ahead->until.passed()) {
     ahead->documents.reset();
-    auto documents = Documents::behind(*place_, client, request, 0);
+    auto documents = Documents::behind(*place_, client, request, limit, 0);
     if (!documents) return std::move(documents).error();
     ahead->documents = *std::move(documents);
     ahead->until = Deadline::in(fresh_for_);
   }
-  return page_of(client, *ahead->documents, request, limit);
+  // Whether another one follows is left to the next page: the server would be waited for before this one can be worked on.
+  return page_of(client, *ahead->documents, request, limit, false);
 }
 
-Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit) {
+Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit,
+                                    bool looks_on) {
   SummaryPage page;
   page.items.reserve(std::min<std::size_t>(limit, kReserved));
   std::vector<std::pair<std::size_t, Stored>> large;
   std::string last;
   auto more = documents.more(request.deadline);
-  for (std::size_t seen = 0; more && *more && seen < limit; ++seen, more = documents.more(request.deadline)) {
+  for (std::size_t seen = 0; more && *more && seen < limit;) {
     auto [name, stored] = documents.take();
     const bool in_pieces = request.with_records && stored && !stored->gone && stored->pieces > 0;
     if (in_pieces) large.emplace_back(page.items.size(), *stored);
@@ -279,11 +297,12 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
     if (line) {
       page.items.push_back(*std::move(line));
     } else if (passes_over(request, line.error())) {
-      page.damaged.push_back(damaged_item(name, line.error()));
+      page.damaged.push_back(damaged_item(std::string(name), line.error()));
     } else {
       return std::move(line).error();
     }
-    if (!name.empty()) last = std::move(name);
+    if (!name.empty()) last.assign(name);
+    more = ++seen < limit || looks_on ? documents.more(request.deadline) : Result<bool>(documents.may_go_on());
   }
   if (!more) return std::move(more).error();
   // What has no text for an _id sorts before or behind all that have one: cursors go on behind the last of these.

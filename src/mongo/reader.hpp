@@ -43,7 +43,8 @@ class Reader {
 
   // A page of what the server's cursor has next.
   class Documents;
-  Result<SummaryPage> page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit);
+  // `looks_on`: the server is asked whether there is another one; else a page that is full may be followed by an empty one.
+  Result<SummaryPage> page_of(mongoc_client_t* client, Documents& documents, const ScanArchive& request, std::size_t limit, bool looks_on);
   Result<void> fill_in_large(mongoc_client_t* client, SummaryPage& page, std::vector<std::pair<std::size_t, Stored>>& large,
                              const ScanArchive& request);
   // A cursor that is kept between the pages of one scan, with a client of its own.

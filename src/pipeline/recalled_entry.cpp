@@ -18,7 +18,7 @@ Command command_of(Record&& record) {
   return command;
 }
 
-ApplyEntry recalled_entry(Record&& record, const Flows& flows) {
+ApplyEntry recalled_entry(Record&& record, const Flows& flows, Payload encoded) {
   ApplyEntry entry;
   entry.stamp = record.stamp;
   entry.expires_at = record.expires_at;
@@ -35,7 +35,9 @@ ApplyEntry recalled_entry(Record&& record, const Flows& flows) {
   entry.command = command_of(std::move(record));
   entry.command.ttl = ttl;
   if (version != entry.stamp) entry.command.version = version;
-  entry.encoded = encode_command(entry.command);
+  // What a set says beyond its record stands between the record's own bytes.
+  const bool as_record = !entry.command.ttl && !entry.command.version && !encoded.empty();
+  entry.encoded = as_record ? std::move(encoded) : encode_command(entry.command);
   return entry;
 }
 

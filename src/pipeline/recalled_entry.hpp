@@ -8,7 +8,8 @@ namespace setget::inline v0::detail {
 
 // The set that gives this record, without life and version.
 Command command_of(Record&& record);
-// As its producer most probably gave it, at the version and the revision that it has: for an apply() that ignores the floor.
-ApplyEntry recalled_entry(Record&& record, const Flows& flows);
+// As its producer most probably gave it, at the version and the revision that it has: for an apply() that ignores the floor. `encoded`:
+// encoded_of(record), or empty.
+ApplyEntry recalled_entry(Record&& record, const Flows& flows, Payload encoded = {});
 
 }  // namespace setget::inline v0::detail

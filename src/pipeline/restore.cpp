@@ -60,18 +60,20 @@ class Restoration {
 
   // What the store knows of a page's records is asked at once, and what is to be put back goes to it at once.
   Result<void> restore(SummaryPage& page) {
-    std::vector<IdentityName> names;
-    for (const auto& item : page.items) {
-      if (item.record && selected(*item.record)) names.push_back({.ns = item.record->ns, .id = item.record->id});
+    std::vector<Summary*> wanted;
+    wanted.reserve(page.items.size());
+    for (auto& item : page.items) {
+      if (item.record && selected(*item.record)) wanted.push_back(&item);
     }
-    auto known = known_in_store(names);
+    auto known = known_in_store(wanted);
     if (!known) return std::move(known).error();
-    auto next = known->begin();
+    std::size_t next = 0;
     for (auto& item : page.items) {
       if (!item.record) {
         if (auto done = consider_tombstone(std::move(item)); !done) return done;
-      } else if (selected(*item.record)) {
-        if (auto done = consider(std::move(*item.record), std::move(*next++)); !done) return done;
+      } else if (next < wanted.size() && wanted[next] == &item) {
+        if (auto done = consider(item, known->empty() ? Lookup{} : std::move((*known)[next])); !done) return done;
+        ++next;
       }
     }
     if (auto done = apply_kept(); !done) return done;
@@ -80,9 +82,13 @@ class Restoration {
     return {};
   }
 
-  // A store that was empty knows what came since the beginning, or what this brought back before it was stopped: the model decides of both.
-  Result<std::vector<Lookup>> known_in_store(std::span<const IdentityName> names) {
-    if (names.empty() || (report_.into_empty_store && !options_.dry_run)) return std::vector<Lookup>(names.size());
+  // Empty, and nothing is asked: a store that was empty knows what came since the beginning, or what this brought back before it was
+  // stopped. The model decides of both.
+  Result<std::vector<Lookup>> known_in_store(std::span<const Summary* const> wanted) {
+    if (wanted.empty() || (report_.into_empty_store && !options_.dry_run)) return std::vector<Lookup>();
+    std::vector<IdentityName> names;
+    names.reserve(wanted.size());
+    for (const auto* item : wanted) names.push_back({.ns = item->record->ns, .id = item->record->id});
     auto found = state_.store().get_by_ids({.names = names, .now = now_, .deadline = turn_.deadline()});
     if (found || !detail::is_damage(found.error())) return found;
     std::vector<Lookup> known;
@@ -166,7 +172,9 @@ class Restoration {
     return !options_.key || (record.keys.contains(*options_.key) && !record.lost_keys.contains(*options_.key));
   }
 
-  Result<void> consider(Record&& record, Lookup&& known) {
+  // Takes the item's record.
+  Result<void> consider(Summary& item, Lookup&& known) {
+    auto& record = *item.record;
     ++report_.considered;
     if (record.expired(now_)) {
       if (!options_.include_expired) {
@@ -187,7 +195,7 @@ class Restoration {
       ++report_.restored;
       return {};
     }
-    kept_.push_back(detail::recalled_entry(std::move(record), *flows_));
+    kept_.push_back(detail::recalled_entry(std::move(record), *flows_, std::move(item.encoded)));
     return {};
   }
 

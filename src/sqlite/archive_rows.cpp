@@ -206,8 +206,9 @@ Result<bool> drop(Connection& db, std::string_view ns, std::string_view id, cons
   return true;
 }
 
-// The record of a row of SETGET_DOCUMENT and its body. What is returned is what was archived: anything else is an error.
-Result<Record> record_of(const Query& row) {
+// The record of a row of SETGET_DOCUMENT and its body. What is returned is what was archived: anything else is an error. What the record is
+// made of goes to `*encoded`, where that is given.
+Result<Record> record_of(const Query& row, Payload* encoded = nullptr) {
   const auto ns = row.blob(kNs);
   const auto id = row.blob(kId);
   if (row.is_null(kBody)) return damaged(ns, id, "its payload is missing");
@@ -222,7 +223,9 @@ Result<Record> record_of(const Query& row) {
   auto lost = unpack_keys(row.blob(kLost));
   if (!lost) return std::move(lost).error();
   meta.lost_keys = *std::move(lost);
-  auto record = make_record(Payload::copy(body), meta);
+  auto bytes = Payload::copy(body);
+  auto record = make_record(bytes, meta);
+  if (record && encoded != nullptr) *encoded = std::move(bytes);
   if (record && (record->ns != ns || record->id != id)) return damaged(ns, id, "its payload is of another one");
   return record;
 }
@@ -258,7 +261,7 @@ Result<Summary> summary_of(const Query& row, bool with_record) {
   summary.stamp = row.number(kStamp);
   summary.ttl_rule = static_cast<TtlRule>(row.integer(kTtlRule));
   if (with_record) {
-    auto record = record_of(row);
+    auto record = record_of(row, &summary.encoded);
     if (!record) return std::move(record).error();
     summary.record = *std::move(record);
   }

@@ -233,9 +233,12 @@ void a_scan_gives_every_document_in_order(Trial& t) {
     }
     EXPECT_EQ(all[i].record.has_value(), !all[i].tombstone);
     EXPECT_EQ(all[i].content, all[i].record ? content_digest(*all[i].record) : Digest{});
+    if (!all[i].encoded.empty()) {
+      EXPECT_EQ(all[i].encoded.view(), encoded_of(*all[i].record).view());
+    }
   }
-  for (const std::size_t limit : {1u, 7u, 25u}) {
-    const auto pages = scan(t, limit);
+  for (const std::size_t limit : {1u, 7u, 25u, 2u, 5u, 24u}) {
+    const auto pages = scan(t, limit, limit % 2 == 0 || limit == 5);
     ASSERT_EQ(pages.size(), 25u);
     for (std::size_t i = 0; i < 25; ++i) {
       EXPECT_EQ(pages[i].id, all[i].id);

@@ -46,10 +46,10 @@ TEST(MongoDocument, is_read_in_whichever_order_its_members_stand) {
   const auto written = whole_of(prepare(entry("payload"), {}, 0).value());
   const auto changed = turned_round(written);
   for (const auto* document : {&written, &changed}) {
-    const auto record = record_of(read_document(document->raw()).value());
+    const auto record = record_of(read_document(document->raw(), Reading::kRecord).value());
     ASSERT_TRUE(record) << record.error().describe();
     EXPECT_EQ(record->payload.view(), "payload");
-    auto seen = see_document(document->raw()).value();
+    auto seen = read_document(document->raw(), Reading::kDigest).value();
     const auto summary = summary_of(seen);
     EXPECT_EQ(content_of_bytes(std::move(seen), summary), content_digest(entry("payload").record));
   }
@@ -62,7 +62,7 @@ TEST(MongoDocument, that_is_looked_at_where_it_stands_has_another_content_once_a
   const auto looked_at = [&] {
     bson_t raw;
     EXPECT_TRUE(bson_init_static(&raw, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
-    auto seen = see_document(&raw).value();
+    auto seen = read_document(&raw, Reading::kDigest).value();
     const auto summary = summary_of(seen);
     EXPECT_EQ(summary.content, content_digest(entry(std::string(9000, 'x') + "y").record)) << "what its state says";
     return content_of_bytes(std::move(seen), summary) == summary.content;

@@ -102,6 +102,14 @@ TEST(MongoNames, a_mark_sorts_by_its_turn_where_the_versions_are_equal_and_gives
   EXPECT_FALSE(read_mark(""));
 }
 
+TEST(MongoNames, a_mark_is_kept_whole_and_what_is_longer_is_none) {
+  const auto mark = mark_of(kMaxVersion, 3, 9);
+  EXPECT_EQ(MarkText(mark).view(), mark);
+  EXPECT_EQ(MarkText(order_in(mark)).view(), order_in(mark));
+  EXPECT_EQ(MarkText(mark + "0").view(), "");
+  EXPECT_EQ(MarkText().view(), "");
+}
+
 Options with_uri(std::string uri) {
   Options options;
   options.uri = std::move(uri);

@@ -1,4 +1,5 @@
 #include "archive_support.hpp"
+#include "pipeline/recalled_entry.hpp"
 
 namespace {
 
@@ -106,6 +107,36 @@ TEST(Restore, a_redelivered_original_is_a_duplicate_after_it) {
   again.stamp = receipt.version;
   again.expires_at = time_of(again.stamp) + days(3);
   EXPECT_EQ(fresh.key_store.apply(again, fresh.clock->now()).value().outcome, Outcome::kDuplicate);
+}
+
+// Whether the archive has its bytes at hand or not.
+TEST(Restore, brings_a_record_back_as_its_producer_gave_it) {
+  const auto at = TimePoint(Milliseconds(1'790'000'000'000));
+  for (const auto rule : {TtlRule::kDefault, TtlRule::kMessage}) {
+    for (const bool numbered : {false, true}) {
+      for (const bool expires : {false, true}) {
+        Record record;
+        record.id = "x";
+        record.keys = KeyList{"k"};
+        record.account = "acme";
+        record.attributes["a"] = "b";
+        record.payload = Payload::copy("payload");
+        record.stamp = stamp_at(at);
+        record.created_at = at;
+        record.version = numbered ? 7 : record.stamp;
+        record.ttl_rule = rule;
+        if (expires) record.expires_at = at + days(3);
+        const auto bytes = encoded_of(record);
+        const auto entry = detail::recalled_entry(Record(record), Flows{}, bytes);
+        EXPECT_EQ(entry.encoded.view(), detail::recalled_entry(Record(record), Flows{}).encoded.view());
+        EXPECT_EQ(entry.encoded.view(), encode_command(entry.command).view());
+        const bool as_record = rule == TtlRule::kDefault && !numbered;
+        EXPECT_EQ(entry.encoded.view() == bytes.view(), as_record);
+        EXPECT_EQ(entry.command.ttl.has_value(), rule == TtlRule::kMessage);
+        EXPECT_EQ(entry.command.version.has_value(), numbered);
+      }
+    }
+  }
 }
 
 TEST(Restore, an_older_set_that_a_surviving_queue_delivers_cannot_undo_an_erase) {
