@@ -123,16 +123,19 @@ void fill_in(Summary& item, Record&& record) {
   item.record = std::move(record);
 }
 
-// The line of a document; with its record where that is asked for and not in pieces.
-Result<Summary> line_of(Stored&& stored, bool with_record) {
-  auto line = summary_of(stored);
-  if (!with_record || stored.gone || stored.pieces > 0) return line;
-  Payload encoded;
-  auto record = record_of(std::move(stored), &encoded);
-  if (!record) return std::move(record).error();
-  fill_in(line, *std::move(record));
-  line.encoded = std::move(encoded);
-  return line;
+// One more line, of a document; with its record where that is asked for and not in pieces.
+Result<void> add_line(std::vector<Summary>& lines, Result<Stored>&& stored, bool with_record) {
+  if (!stored) return std::move(stored).error();
+  auto line = summary_of(*stored);
+  if (with_record && !stored->gone && stored->pieces == 0) {
+    auto record = record_of(*std::move(stored), &line.encoded);
+    if (!record) return std::move(record).error();
+    lines.push_back(std::move(line));
+    fill_in(lines.back(), *std::move(record));
+    return {};
+  }
+  lines.push_back(std::move(line));
+  return {};
 }
 
 constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
@@ -293,13 +296,9 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
     auto [name, stored] = documents.take();
     const bool in_pieces = request.with_records && stored && !stored->gone && stored->pieces > 0;
     if (in_pieces) large.emplace_back(page.items.size(), *stored);
-    auto line = stored ? line_of(*std::move(stored), request.with_records) : Result<Summary>(std::move(stored).error());
-    if (line) {
-      page.items.push_back(*std::move(line));
-    } else if (passes_over(request, line.error())) {
-      page.damaged.push_back(damaged_item(std::string(name), line.error()));
-    } else {
-      return std::move(line).error();
+    if (auto added = add_line(page.items, std::move(stored), request.with_records); !added) {
+      if (!passes_over(request, added.error())) return std::move(added).error();
+      page.damaged.push_back(damaged_item(std::string(name), added.error()));
     }
     if (!name.empty()) last.assign(name);
     more = ++seen < limit || looks_on ? documents.more(request.deadline) : Result<bool>(documents.may_go_on());
