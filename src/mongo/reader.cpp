@@ -140,23 +140,16 @@ Result<void> add_line(std::vector<Summary>& lines, Result<Stored>&& stored, bool
 
 constexpr Milliseconds kFarewell{1'000};  // for telling the server that a cursor is not wanted any more
 constexpr std::size_t kReserved = 1'000;  // lines of a page
-
-// Documents in one answer, so that answers end where pages of `limit` do and no page waits for an answer of which it needs a part.
-std::int64_t answer_of(const ScanArchive& request, std::size_t limit) {
-  if (!request.with_records) return Place::batch_size(false);
-  constexpr std::size_t kMost = 250;
-  const auto answers = (limit + kMost - 1) / kMost;
-  return static_cast<std::int64_t>(limit < kMost ? kMost / limit * limit : (limit + answers - 1) / answers);
-}
+// Documents in one answer of a scan of whole records. It is read ahead, so more than elsewhere; with 1000 the pages come in lumps.
+constexpr std::int64_t kAnswer = 400;
 
 }  // namespace
 
 // A cursor of the server over the documents from a place on, in order. Used with the client that it was made with.
 class Reader::Documents {
  public:
-  // `limit` 0: to the end, in pages of `page`.
-  static Result<std::unique_ptr<Documents>> behind(Place& place, mongoc_client_t* client, const ScanArchive& request, std::size_t page,
-                                                   std::size_t limit) {
+  // `limit` 0: to the end.
+  static Result<std::unique_ptr<Documents>> behind(Place& place, mongoc_client_t* client, const ScanArchive& request, std::size_t limit) {
     Document filter;
     if (!request.cursor.empty()) {
       const auto name = name_in(request.cursor);
@@ -171,7 +164,7 @@ class Reader::Documents {
     options.add("sort", order);
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
     options.add("projection", request.with_records ? fields_for_records() : fields_for_summaries());
-    options.add("batchSize", answer_of(request, page));
+    options.add("batchSize", request.with_records ? kAnswer : Place::batch_size(false));
     const auto reading = request.with_records ? Reading::kRecord : Reading::kLine;
     return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options), reading));
   }
@@ -233,7 +226,7 @@ Result<SummaryPage> Reader::scan(const ScanArchive& request) {
   const auto once = [&] {
     return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<SummaryPage> {
       // One more than asked for tells whether this page is the last.
-      auto documents = Documents::behind(*place_, client, request, limit, limit + 1);
+      auto documents = Documents::behind(*place_, client, request, limit + 1);
       if (!documents) return std::move(documents).error();
       return page_of(client, **documents, request, limit, true);
     });
@@ -276,7 +269,7 @@ Result<SummaryPage> Reader::go_on(std::unique_ptr<Ahead>& ahead, const ScanArchi
   auto* client = ahead->client->handle.get();
   if (!ahead->documents || request.cursor.empty() || ahead->at != request.cursor || ahead->until.passed()) {
     ahead->documents.reset();
-    auto documents = Documents::behind(*place_, client, request, limit, 0);
+    auto documents = Documents::behind(*place_, client, request, 0);
     if (!documents) return std::move(documents).error();
     ahead->documents = *std::move(documents);
     ahead->until = Deadline::in(fresh_for_);

@@ -5,6 +5,7 @@
 #include "pipeline/archive_quarantine.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
+#include "pipeline/page_size.hpp"
 #include "pipeline/read_ahead.hpp"
 
 namespace setget::inline v0 {

@@ -12,6 +12,7 @@
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/maintenance.hpp"
 #include "pipeline/metric_names.hpp"
+#include "pipeline/page_size.hpp"
 #include "pipeline/subscriptions.hpp"
 
 namespace setget::inline v0 {

@@ -1,7 +1,6 @@
-#include <future>
-
 #include "pipeline/archive_pages.hpp"
 #include "pipeline/archiver_state.hpp"
+#include "pipeline/pages_ahead.hpp"
 #include "pipeline/recalled_entry.hpp"
 
 namespace setget::inline v0 {
@@ -22,23 +21,15 @@ class Restoration {
   Result<RestoreReport> go() {
     if (auto ready = look_at_history(); !ready) return std::move(ready).error();
     if (auto ready = look_at_store(); !ready) return std::move(ready).error();
-    detail::PageSize size(state_.options.batch, state_.options.batch_bytes);
     auto& cursor = progress_.cursor;
-    std::future<Result<SummaryPage>> next;  // the archive reads while the store writes: one page ahead. Its end waits for what is under way
     // Before anything is done: what the store was like must not be forgotten.
     if (auto told = tell(); !told) return std::move(told).error();
+    detail::PagesAhead pages([this](const std::string& from, std::size_t limit) { return read(from, limit); }, cursor,
+                             detail::PageSize(state_.options.batch, state_.options.batch_bytes), state_.options.batch_bytes);
     do {
       if (auto on = turn_.go_on(); !on) return std::move(on).error();
-      auto page = next.valid() ? next.get() : read(cursor, size.limit());
+      auto page = pages.next();
       if (!page) return std::move(page).error();
-      std::size_t bytes = 0;
-      for (const auto& item : page->items) bytes += item.record ? item.record->payload.size() : 0;
-      size.saw(page->items.size(), bytes);
-      if (!page->next.empty()) {
-        // Where no thread can be had, it is read when it is asked for.
-        next = std::async(std::launch::async | std::launch::deferred,
-                          [this, from = page->next, limit = size.limit()] { return read(from, limit); });
-      }
       if (auto done = restore(*page); !done) return std::move(done).error();
       turn_.pace(page->items.size());
       cursor = std::move(page->next);

@@ -425,6 +425,8 @@ MUTANTS = [
             " || !out.ruled", "", "mongo_archive", "*verify_finds_what*:-*ferretdb"),
     in_unit("recalled_bytes", "a restored set has the bytes of its record, without its life and its number", 4, "src/pipeline/recalled_entry.cpp",
             "!entry.command.ttl && !entry.command.version && !encoded.empty()", "!encoded.empty()", "unit_pipeline", "Restore.*"),
+    in_unit("pages_ahead_bytes", "pages are read ahead without end of their bytes", 11, "src/pipeline/pages_ahead.cpp",
+            " && bytes_ < max_bytes_", "", "unit_pipeline", "PagesAhead.*"),
     in_unit("mongo_last_page", "a scan of documents ends with its first full page", 10, "src/mongo/reader.cpp",
             "Result<bool>(documents.may_go_on())", "Result<bool>(false)", "conformance_mongo_test", "*a_scan_gives*:-*ferretdb"),
     in_unit("mongo_lost_keys", "a document gives back keys that its record has lost, or lacks some", 10, MONGO_DOCUMENT,
