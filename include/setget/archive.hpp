@@ -125,6 +125,9 @@ struct ScanArchive {
   // A document that is damaged is passed over and told in SummaryPage::damaged; else it ends the scan with kCorrupted. With records also
   // one of which only the record cannot be read. An archive that cannot go on behind it answers kCorrupted all the same.
   bool over_damaged = false;
+  // With records: an archive that can leaves it to the caller to make them (Summary::record_later), for who does that on another thread
+  // than the one that waits for the archive.
+  bool records_later = false;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
 struct DigestArchive {

@@ -161,6 +161,9 @@ struct Summary {
   TtlRule ttl_rule = TtlRule::kDefault;
   // encoded_of(*record), or empty: from archives that have it at hand. A restore then need not make it anew.
   Payload encoded{};
+  // Instead of `record`, where ScanArchive::records_later asked for it: makes the record, on any thread, also when the scan's archive is
+  // gone. Until then `encoded` is not checked, and `account` and `flow` may be empty. kCorrupted for what is not what was archived.
+  std::function<Result<Record>()> record_later{};
 };
 
 // What stands in the way of a scan and cannot be read.

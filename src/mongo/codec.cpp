@@ -348,14 +348,11 @@ namespace {
 
 Digest unlike(const Digest& digest) { return {.high = ~digest.high, .low = digest.low}; }
 
-Digest digest_of_bytes(const Stored& stored) {
-  return stored.seen.empty() ? digest_of(stored.encoded) : digest_of({stored.encoded, stored.seen});
-}
-
-Result<void> check_bytes(const Stored& stored) {
+// `bytes`: the digest of what is there of the record.
+Result<void> check_bytes(const Stored& stored, const Digest& bytes) {
   if (order_in(stored.body_mark.view()) != order_in(stored.mark.view())) return damaged(stored, "its payload is of another version");
   if (!stored.held) return damaged(stored, "it does not say when it was accepted");
-  if (digest_of_bytes(stored) != stored.content) return damaged(stored, "its payload is not what was archived");
+  if (bytes != stored.content) return damaged(stored, "its payload is not what was archived");
   return {};
 }
 
@@ -371,19 +368,23 @@ Result<void> check_decoded(const Stored& stored, const Decoded& decoded) {
 
 }  // namespace
 
-Result<Record> record_of(Stored&& stored, Payload* encoded) {
-  if (auto checked = check_bytes(stored); !checked) return std::move(checked).error();
-  auto bytes = Payload::adopt(std::move(stored.encoded));
-  auto record = make_record(bytes, stored.meta);
+Result<Record> record_of(Stored&& stored) {
+  const auto encoded = Payload::adopt(std::move(stored.encoded));
+  return record_of(stored, encoded);
+}
+
+Result<Record> record_of(const Stored& stored, const Payload& encoded) {
+  if (auto checked = check_bytes(stored, digest_of(encoded.view())); !checked) return std::move(checked).error();
+  auto record = make_record(encoded, stored.meta);
   if (!record) return record;
   if (auto checked = check_decoded(stored, *record); !checked) return std::move(checked).error();
-  if (encoded != nullptr) *encoded = std::move(bytes);
   return record;
 }
 
 Digest content_of_bytes(Stored&& stored, const Summary& summary) {
   const auto content = stored.content.value_or(Digest{});
-  if (!check_bytes(stored)) return unlike(content);
+  const auto bytes = stored.seen.empty() ? digest_of(stored.encoded) : digest_of({stored.encoded, stored.seen});
+  if (!check_bytes(stored, bytes)) return unlike(content);
   const auto command = decode_command(Payload::adopt(std::move(stored.encoded)));
   return command && check_decoded(stored, *command) ? summary.content : unlike(content);
 }

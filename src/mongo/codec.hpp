@@ -86,9 +86,10 @@ struct Stored {
 Result<void> check_format_of(const bson_t* document);
 // Errors: kCorrupted, kUnsupported. Fields that were not asked for stay empty.
 Result<Stored> read_document(const bson_t* document, Reading reading);
-// The record, once `encoded` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter. What it
-// is made of goes to `*encoded`, where that is given.
-Result<Record> record_of(Stored&& stored, Payload* encoded = nullptr);
+// The record, once `encoded` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter.
+Result<Record> record_of(Stored&& stored);
+// The same of `encoded`, which was taken out of it.
+Result<Record> record_of(const Stored& stored, const Payload& encoded);
 // Of a document that is not found by the keys of its record the content is not the one that was archived.
 Summary summary_of(const Stored& stored);
 // `summary` is what summary_of() says of it. Of one whose record is not what was archived another content than that.

@@ -123,18 +123,24 @@ void fill_in(Summary& item, Record&& record) {
   item.record = std::move(record);
 }
 
-// One more line, of a document; with its record where that is asked for and not in pieces.
-Result<void> add_line(std::vector<Summary>& lines, Result<Stored>&& stored, bool with_record) {
+// One more line, of a document; with its record, or how it is made, where that is asked for and not in pieces.
+Result<void> add_line(std::vector<Summary>& lines, Result<Stored>&& stored, const ScanArchive& request) {
   if (!stored) return std::move(stored).error();
   auto line = summary_of(*stored);
-  if (with_record && !stored->gone && stored->pieces == 0) {
-    auto record = record_of(*std::move(stored), &line.encoded);
-    if (!record) return std::move(record).error();
+  if (!request.with_records || stored->gone || stored->pieces > 0) {
     lines.push_back(std::move(line));
-    fill_in(lines.back(), *std::move(record));
     return {};
   }
+  line.encoded = Payload::adopt(std::move(stored->encoded));
+  if (request.records_later) {
+    line.record_later = [stored = *std::move(stored), encoded = line.encoded] { return record_of(stored, encoded); };
+    lines.push_back(std::move(line));
+    return {};
+  }
+  auto record = record_of(*stored, line.encoded);
+  if (!record) return std::move(record).error();
   lines.push_back(std::move(line));
+  fill_in(lines.back(), *std::move(record));
   return {};
 }
 
@@ -289,7 +295,7 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
     auto [name, stored] = documents.take();
     const bool in_pieces = request.with_records && stored && !stored->gone && stored->pieces > 0;
     if (in_pieces) large.emplace_back(page.items.size(), *stored);
-    if (auto added = add_line(page.items, std::move(stored), request.with_records); !added) {
+    if (auto added = add_line(page.items, std::move(stored), request); !added) {
       if (!passes_over(request, added.error())) return std::move(added).error();
       page.damaged.push_back(damaged_item(std::string(name), added.error()));
     }
@@ -322,7 +328,7 @@ Result<void> Reader::fill_in_large(mongoc_client_t* client, SummaryPage& page, s
     }
     fill_in(item, *std::move(*record));
   }
-  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record; });
+  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record && !item.record_later; });
   return {};
 }
 

@@ -44,7 +44,7 @@ PagesAhead::Page PagesAhead::read_one() {
   try {
     Page out{.page = read_(cursor_, size_.limit())};
     if (!out.page) return out;
-    for (const auto& item : out.page->items) out.bytes += item.record ? item.record->payload.size() : 0;
+    for (const auto& item : out.page->items) out.bytes += item.record ? item.record->payload.size() : item.encoded.size();
     size_.saw(out.page->items.size(), out.bytes);
     cursor_ = out.page->next;
     return out;

@@ -45,12 +45,32 @@ class Restoration {
     if (options_.at) {
       return state_.scan_past({.cursor = cursor, .limit = limit, .at = *options_.at, .over_damaged = true, .deadline = turn_.deadline()});
     }
-    return detail::scan_over_damage(state_.archive(),
-                                    {.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline()});
+    return detail::scan_over_damage(
+        state_.archive(), {.cursor = cursor, .limit = limit, .with_records = true, .records_later = true, .deadline = turn_.deadline()});
+  }
+
+  // Makes what the archive left to be made; a record that cannot be is damaged, as if the scan had found it.
+  static Result<void> finish(SummaryPage& page) {
+    bool damaged = false;
+    for (auto& item : page.items) {
+      if (!item.record_later) continue;
+      auto record = item.record_later();
+      if (record) {
+        item.record = *std::move(record);
+        continue;
+      }
+      if (!detail::is_damage(record.error())) return std::move(record).error();
+      damaged = true;
+      page.damaged.push_back(
+          {.hash = item.hash, .ns = item.ns, .id = item.id, .name = {}, .reason = std::string(record.error().message())});
+    }
+    if (damaged) std::erase_if(page.items, [](const Summary& item) { return item.record_later && !item.record; });
+    return {};
   }
 
   // What the store knows of a page's records is asked at once, and what is to be put back goes to it at once.
   Result<void> restore(SummaryPage& page) {
+    if (auto finished = finish(page); !finished) return finished;
     std::vector<Summary*> wanted;
     wanted.reserve(page.items.size());
     for (auto& item : page.items) {
