@@ -481,7 +481,7 @@ MUTANTS = [
     in_unit("mongo_damage", "a scan ends at what is damaged", 10, MONGO_READER, "return request.over_damaged && is_damage", "return false && is_damage",
             "mongo_archive", "*damaged*"),
     in_unit("mongo_damaged_pieces", "a scan gives a line without its record where pieces are missing", 10, MONGO_READER,
-            "  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record; });\n", "", "mongo_archive", "*damaged*"),
+            "  std::erase_if(page.items, [](const Summary& item) { return !item.tombstone && !item.record && !item.record_later; });\n", "", "mongo_archive", "*damaged*"),
     in_unit("mongo_strays", "a scan does not get past what is none of the archive's", 10, MONGO_CURSORS, ": kNameAsItIs + name;",
             ": detail::cursor_before(0);", "mongo_archive", "*damaged*"),
     in_unit("mongo_own_error", "a document of no format stops the bulk that it is in", 10, MONGO,
