@@ -436,8 +436,6 @@ MUTANTS = [
             "if (digest_of_keys(decoded.keys, stored.meta.lost_keys) != stored.keys)", "if (false)", "mongo_archive", "*verify_finds*:-*ferretdb"),
     in_unit("mongo_parts", "a document's bytes may be of another version than its state", 10, MONGO_DOCUMENT,
             "if (order_in(stored.body_mark.view()) != order_in(stored.mark.view()))", "if (false)", "mongo_archive", "*verify_finds*:-*ferretdb"),
-    in_unit("mongo_seen_twice", "a payload that was copied is digested once more where it stood", 10, MONGO_DOCUMENT,
-            "  out.seen = {};\n", "", "unit_mongo", "MongoDocument.*"),
     in_unit("mongo_seen", "a deep verification believes the digest of what it did not copy", 10, MONGO_DOCUMENT,
             "digest_of({stored.encoded, stored.seen})", "stored.content.value_or(Digest{})", "unit_mongo", "MongoDocument.*"),
     in_unit("mongo_ns", "a verification believes the namespace by which a document is found", 10, MONGO_DOCUMENT,
