@@ -23,7 +23,7 @@ struct Runs {
   double nothing = 0;          // round trips
 };
 
-Runs measure_runs(mongo::Options options, const Corpus& corpus, double share = 0.01) {
+Runs measure_runs(mongo::Options options, const Corpus& corpus, double share = 0.01, std::uint64_t nights = 5) {
   const auto trips = std::make_shared<RoundTrips>();
   options.metrics = trips;
   auto store = must(memory::open(), "memory").key_store();
@@ -39,13 +39,13 @@ Runs measure_runs(mongo::Options options, const Corpus& corpus, double share = 0
   const auto archiver = make_archiver(store, database, options.batch);
   runs.full = run_archive(*archiver, corpus.records);
   // Nights of the same kind. A change is a change: each has later stamps.
-  std::vector<double> nights;
+  std::vector<double> taken;
   const auto changed = static_cast<std::uint64_t>(static_cast<double>(corpus.records) * share);
-  for (std::uint64_t night = 1; night <= 3; ++night) {
+  for (std::uint64_t night = 1; night <= nights; ++night) {
     apply(store, corpus, (night - 1) * changed, changed, stamp + night * corpus.records + night);
-    nights.push_back(run_archive(*archiver, changed));
+    taken.push_back(run_archive(*archiver, changed));
   }
-  runs.changed = median(nights);
+  runs.changed = median(taken);
   const auto before = trips->count();
   run_archive(*archiver, 0);
   runs.nothing = static_cast<double>(trips->count() - before);
@@ -91,7 +91,7 @@ void bench_mongo_archive(const Settings& settings, Report& report) {
   const auto server = start_mongo(settings, "mongo-archive");
   if (!server) return;
   // The server's program becomes fast while it is used: neither side shall pay for that.
-  (void)measure_runs(server->options(), corpus_of(kPayloadBytes, 10'000), 0.3);
+  (void)measure_runs(server->options(), corpus_of(kPayloadBytes, 10'000), 0.3, 15);
   const auto small = corpus_of(kPayloadBytes, 100'000);
   report_runs("mongo-archive", measure_in_turns(*server, small, std::min(settings.trials, 3)), small, report);
   if (const auto webhooks = webhook_corpus(10'000)) {

@@ -6,6 +6,7 @@
 #include "bench/benches.hpp"
 #include "bench/load.hpp"
 #include "bench/mongo_bench.hpp"
+#include "mongo/names.hpp"
 #ifdef SETGET_BENCH_REDIS
 #include "bench/redis_server.hpp"
 #endif
@@ -34,14 +35,14 @@ double read_all(const mongo::Options& options, KeyStore* store) {
   const bson_t* document = nullptr;
   std::uint64_t count = 0;
   while (mongoc_cursor_next(cursor.get(), &document)) {
-    const auto payload = mongo::find(document, "body.payload");
+    const auto payload = mongo::find(document, "record.payload");
     const auto bytes = payload ? payload->bytes() : std::nullopt;
     if (!bytes || bytes->size() != kBytes) fail("a document without its payload");
     ++count;
     if (store == nullptr) continue;
     const auto found = must(store->get_by_id(mongo::text_or_empty(document, "id"), system_clock()->now()), "get");
     if (!found || found->payload.view() != *bytes ||
-        found->version != static_cast<Version>(mongo::integer_or(document, "record.version", 0))) {
+        found->version != mongo::read_mark(mongo::text_or_empty(document, "record.mark")).value_or(mongo::Marked{}).version) {
       fail("store and archive differ");
     }
   }
@@ -67,7 +68,7 @@ void measure(const std::string& suffix, const Settings& settings, const mongo::O
   for (int turn = 0; turn <= settings.trials; ++turn) {
     bare.push_back(read_all(options, nullptr));
     compared.push_back(read_all(options, &store));
-    parts.push_back(scan_by_hand(options, {"format", "ns", "state", "held"}, kRecords));
+    parts.push_back(scan_by_hand(options, {"format", "ns", "state", "end"}, kRecords));
     digests.push_back(verify(false));
     deep.push_back(verify(true));
     if (turn == 0) bare.clear(), compared.clear(), parts.clear(), digests.clear(), deep.clear();

@@ -87,12 +87,12 @@ class MongoArchive final : public ArchiveBackend {
       Document filter;
       filter.add_utf8("_id", document_id(request.ns, request.id));
       Document fields;
-      fields.add("state.mark", std::int32_t{1});
+      fields.add("record.mark", std::int32_t{1});
       Document options;
       options.add("projection", fields);
       auto tag = place_->find_one(client, place_->documents(), filter, options, false, request.deadline,
                                   [](const bson_t* document) -> Result<std::string> {
-                                    const auto mark = find(document, "state.mark");
+                                    const auto mark = find(document, "record.mark");
                                     const auto text = mark ? mark->text() : std::nullopt;
                                     return text ? kMarked + std::string(*text) : std::string(kUnmarked);
                                   });
@@ -109,13 +109,13 @@ class MongoArchive final : public ArchiveBackend {
       Document filter;
       filter.add_utf8("_id", document_id(ns, id));
       if (tag.starts_with(kMarked)) {
-        filter.add_utf8("state.mark", std::string_view(tag).substr(1));
+        filter.add_utf8("record.mark", std::string_view(tag).substr(1));
       } else if (tag == kUnmarked) {
         Document any_text;
         any_text.add_utf8("$gte", "");
         Document none;
         none.add("$not", any_text);
-        filter.add("state.mark", none);
+        filter.add("record.mark", none);
       } else {
         continue;
       }
@@ -151,7 +151,7 @@ class MongoArchive final : public ArchiveBackend {
       Document in;
       in.add_array("$in", reasons);
       Document query;
-      query.add("state.gone", in);
+      query.add("record.gone", in);
       Document some;
       some.add_utf8("count", place_->documents()).add("query", query);
       auto tombstones = count(client, some, deadline);
@@ -204,15 +204,15 @@ class MongoArchive final : public ArchiveBackend {
     Document filter;
     filter.add("record.purge_at", due);
     Document fields;
-    for (const auto* name : {"body.pieces", "body.mark"}) fields.add(name, std::int32_t{1});
+    for (const auto* name : {"record.pieces", "record.mark"}) fields.add(name, std::int32_t{1});
     Document options;
     options.add("projection", fields).add("limit", static_cast<std::int64_t>(limit));
     std::vector<std::string> ids;
     std::vector<BodyName> with_pieces;
     auto found = place_->find(client, place_->documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
       ids.push_back(text_or_empty(document, "_id"));
-      if (integer_or(document, "body.pieces", 0) > 0)
-        with_pieces.push_back({.id = ids.back(), .mark = text_or_empty(document, "body.mark")});
+      if (integer_or(document, "record.pieces", 0) > 0)
+        with_pieces.push_back({.id = ids.back(), .mark = text_or_empty(document, "record.mark")});
       return {};
     });
     if (!found) return std::move(found).error();
@@ -230,13 +230,13 @@ class MongoArchive final : public ArchiveBackend {
   // swept up later.
   Result<std::size_t> remove_those(mongoc_client_t* client, const Document& filter, Deadline deadline) {
     Document fields;
-    for (const auto* name : {"body.pieces", "body.mark"}) fields.add(name, std::int32_t{1});
+    for (const auto* name : {"record.pieces", "record.mark"}) fields.add(name, std::int32_t{1});
     Document options;
     options.add("projection", fields);
     std::vector<BodyName> with_pieces;
     auto found = place_->find(client, place_->documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
-      if (integer_or(document, "body.pieces", 0) > 0)
-        with_pieces.push_back({.id = text_or_empty(document, "_id"), .mark = text_or_empty(document, "body.mark")});
+      if (integer_or(document, "record.pieces", 0) > 0)
+        with_pieces.push_back({.id = text_or_empty(document, "_id"), .mark = text_or_empty(document, "record.mark")});
       return {};
     });
     if (!found) return std::move(found).error();

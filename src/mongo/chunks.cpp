@@ -40,12 +40,12 @@ Result<std::map<std::string, std::string>> body_marks(Place& place, mongoc_clien
   Document filter;
   filter.add("_id", in);
   Document fields;
-  fields.add("body.mark", std::int32_t{1});
+  fields.add("record.mark", std::int32_t{1});
   Document options;
   options.add("projection", fields);
   std::map<std::string, std::string> marks;
   auto found = place.find(client, place.documents(), filter, options, false, deadline, [&](const bson_t* document) -> Result<void> {
-    marks[text_or_empty(document, "_id")] = text_or_empty(document, "body.mark");
+    marks[text_or_empty(document, "_id")] = text_or_empty(document, "record.mark");
     return {};
   });
   if (!found) return std::move(found).error();
@@ -138,9 +138,9 @@ Result<bool> read_pieces(Place& place, mongoc_client_t* client, Stored& stored, 
     if (!found) return std::move(found).error();
     return count == stored.pieces;
   };
-  auto whole = read(stored.body_mark.view());
+  auto whole = read(stored.record_mark.view());
   // Until 2026-11-29 they were named by version and revision alone.
-  return !whole || *whole ? whole : read(order_in(stored.body_mark.view()));
+  return !whole || *whole ? whole : read(order_in(stored.record_mark.view()));
 }
 
 Result<void> sweep_pieces(Place& place, mongoc_client_t* client, std::string& position, std::size_t limit, Deadline deadline) {

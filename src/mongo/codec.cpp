@@ -64,41 +64,37 @@ Digest digest_of_keys(const KeyList& keys, const KeyList& lost) {
   return digest_of(packed);
 }
 
+// Either of them from the other one and what this gives.
+Digest mixed(const Digest& one, const Digest& other) { return {.high = one.high ^ other.high, .low = one.low ^ other.low}; }
+
 void add_state(Document& state, const Record& record, const Digest& content) {
   if (record.expires_at) state.add_date("expires_at", *record.expires_at);
   state.add("ttl_rule", static_cast<std::int32_t>(record.ttl_rule));
-  state.add_binary("content", digest_bytes(content));
-  state.add_binary("keys", digest_bytes(digest_of_keys(record.keys, record.lost_keys)));
-}
-
-void add_held(Document& held, const Record& record) {
+  state.add_binary("digest", digest_bytes(mixed(content, digest_of_keys(record.keys, record.lost_keys))));
   Document keys;
   std::size_t count = 0;
   for (const auto key : record.keys) {
     if (!record.lost_keys.contains(key)) keys.push_text(count++, key);
   }
-  held.add_array("keys", keys);
-  held.add("stamp", record.stamp);
+  state.add_array("keys", keys).add("stamp", record.stamp);
 }
 
-void add_record(Document& out, const Record& record) {
+void add_in_clear(Document& out, const Record& record) {
   out.add_date("created_at", record.created_at);
-  if (record.expires_at) out.add_date("expires_at", *record.expires_at);
   add_text_if(out, "account", record.account);
   add_text_if(out, "flow", record.flow);
   add_text_if(out, "owner", record.owner);
   add_text_if(out, "content_type", record.content_type);
 }
 
-void add_body(Prepared& out, const Record& record, const Payload& encoded, const Options& options) {
-  auto& body = out.body;
-  if (!record.lost_keys.empty()) body.add_binary("lost", record.lost_keys.packed().view());
-  body.add_binary("head", encoded.view().substr(0, encoded.size() - record.payload.size()));
+void add_bytes(Prepared& out, const Record& record, const Payload& encoded, const Options& options) {
+  if (!record.lost_keys.empty()) out.record.add_binary("lost", record.lost_keys.packed().view());
+  out.record.add_binary("head", encoded.view().substr(0, encoded.size() - record.payload.size()));
   if (record.payload.size() > options.max_inline_bytes) {
     out.pieces = record.payload;
-    body.add("pieces", static_cast<std::int64_t>((record.payload.size() + options.max_inline_bytes - 1) / options.max_inline_bytes));
+    out.record.add("pieces", static_cast<std::int64_t>((record.payload.size() + options.max_inline_bytes - 1) / options.max_inline_bytes));
   } else {
-    body.add_binary("payload", record.payload.view());
+    out.record.add_binary("payload", record.payload.view());
   }
 }
 
@@ -114,18 +110,15 @@ void add_native(Prepared& out, const Record& record, const Options& options) {
 void add_all(Prepared& out, const Record& record, const Options& options) {
   const auto encoded = encoded_of(record);
   add_state(out.state, record, digest_of(encoded.view()));
-  add_held(out.held, record);
-  add_record(out.record, record);
-  add_body(out, record, encoded, options);
+  add_in_clear(out.record, record);
+  add_bytes(out, record, encoded, options);
   add_native(out, record, options);
 }
 
 }  // namespace
 
 // With the names of the parts, and of the operators in raise_of().
-std::size_t Prepared::bytes() const {
-  return identity.bytes() + state.bytes() + held.bytes() + record.bytes() + body.bytes() + id.size() + 128;
-}
+std::size_t Prepared::bytes() const { return identity.bytes() + state.bytes() + end.bytes() + record.bytes() + id.size() + 128; }
 
 Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn) {
   if (auto checked = check(entry); !checked) return std::move(checked).error();
@@ -136,15 +129,14 @@ Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std:
   out.purge_at = entry.purge_at;
   out.identity.add("format", kFormat).add_text("ns", entry.ns).add_text("id", entry.id);
   // First, for servers compare documents member by member: nothing behind it is ever reached, unless it is the same write again.
-  for (auto* part : {&out.state, &out.held, &out.record, &out.body}) part->add_utf8("mark", out.mark);
-  out.record.add("version", entry.version).add("revision", entry.revision);
+  for (auto* part : {&out.state, &out.end, &out.record}) part->add_utf8("mark", out.mark);
   if (entry.purge_at) out.record.add_date("purge_at", *entry.purge_at);
   if (entry.tombstone) {
-    out.state.add_utf8("gone", to_string(entry.reason));
+    for (auto* part : {&out.end, &out.record}) part->add_utf8("gone", to_string(entry.reason));
   } else {
     add_all(out, entry.record, options);
   }
-  const bool whole = out.identity.whole() && out.state.whole() && out.held.whole() && out.record.whole() && out.body.whole();
+  const bool whole = out.identity.whole() && out.state.whole() && out.end.whole() && out.record.whole();
   if (!whole || out.bytes() > kMaxDocument) {
     return Error(ErrorCode::kTooLarge, fmt::format("the record needs a document of {} bytes; MongoDB takes {}", out.bytes(), kMaxDocument));
   }
@@ -154,9 +146,12 @@ Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std:
 namespace {
 
 void add_parts(Document& to, const Prepared& document) {
-  to.add("state", document.state);
-  if (!document.tombstone) to.add("held", document.held);
-  to.add("record", document.record).add("body", document.body);
+  if (document.tombstone) {
+    to.add("end", document.end);
+  } else {
+    to.add("state", document.state);
+  }
+  to.add("record", document.record);
 }
 
 }  // namespace
@@ -187,53 +182,56 @@ Document fields_of(std::initializer_list<const char*> names) {
 
 }  // namespace
 
-// Names with dots cost some servers more than what they leave out: there are two, for the few lines that differ.
-Document fields_for_digests() { return fields_of({"format", "ns", "state", "held"}); }
-Document fields_for_summaries() { return fields_of({"format", "ns", "state", "held", "record.account", "record.flow"}); }
-Document fields_for_records() { return fields_of({"format", "ns", "state", "held", "body"}); }
+// Names with dots cost some servers more than what they leave out: they are for the few lines that differ, and where a native document
+// stands beside the bytes.
+Document fields_for_digests() { return fields_of({"format", "ns", "state", "end"}); }
+Document fields_for_summaries() { return fields_of({"format", "ns", "state", "end", "record.account", "record.flow"}); }
+Document fields_for_records(const Options& options) {
+  if (options.payload != PayloadForm::kDocument) return fields_of({"format", "ns", "state", "end", "record"});
+  return fields_of({"format", "ns", "state", "end", "record.mark", "record.lost", "record.head", "record.payload", "record.pieces"});
+}
 
 namespace {
 
-bool take_digest(const Value& field, std::optional<Digest>& into) {
-  into = digest_from(field.bytes().value_or(std::string_view()));
-  return into.has_value();
+bool take_mark(const Value& field, MarkText& into) {
+  const auto mark = field.bytes();
+  if (mark) into = MarkText(*mark);
+  return mark.has_value();
+}
+
+bool take_held_keys(Stored& out, const Value& field) {
+  return field.each([&packed = out.held_keys.emplace()](const Value& key) {
+    const auto bytes = key.bytes();
+    if (bytes) detail::put_bytes(packed, *bytes);
+    return bytes.has_value();
+  });
 }
 
 // Of each part one field; false if it has another type than it must have.
 bool take_of_state(Stored& out, const Value& field) {
   const auto name = field.name();
-  if (name == "mark") {
-    const auto marked = read_mark(field.bytes().value_or(std::string_view()));
-    if (!marked) return false;
-    out.meta.version = marked->version;
-    out.meta.revision = marked->revision;
-    out.mark = MarkText(*field.bytes());
-    return true;
+  if (name == "mark") return take_mark(field, out.state_mark);
+  if (name == "digest") {
+    out.digest = digest_from(field.bytes().value_or(std::string_view()));
+    return out.digest.has_value();
   }
-  if (name == "content") return take_digest(field, out.content);
-  if (name == "keys") return take_digest(field, out.keys);
+  if (name == "keys") return take_held_keys(out, field);
+  if (name == "stamp") return out.stamped = take_number(field, out.meta.stamp);
+  if (name == "ttl_rule") return out.ruled = take_number(field, out.meta.ttl_rule);
   if (name == "expires_at") {
     out.meta.expires_at = field.time();
     return out.meta.expires_at.has_value();
   }
-  if (name == "ttl_rule") return out.ruled = take_number(field, out.meta.ttl_rule);
+  return true;
+}
+
+bool take_of_end(Stored& out, const Value& field) {
+  const auto name = field.name();
+  if (name == "mark") return take_mark(field, out.end_mark);
   if (name == "gone") {
     out.gone = reason_from(field.bytes().value_or(std::string_view()));
     return out.gone.has_value();
   }
-  return true;
-}
-
-bool take_of_held(Stored& out, const Value& field) {
-  const auto name = field.name();
-  if (name == "keys") {
-    return field.each([&, &packed = out.held_keys.emplace()](const Value& key) {
-      const auto bytes = key.bytes();
-      if (bytes) detail::put_bytes(packed, *bytes);
-      return bytes.has_value();
-    });
-  }
-  if (name == "stamp") return out.held = take_number(field, out.meta.stamp);
   return true;
 }
 
@@ -243,17 +241,16 @@ bool see(std::string_view& where, const Value& field) {
   return bytes.has_value();
 }
 
-bool take_of_body(Stored& out, std::string_view& head, const Value& field) {
+bool take_of_record(Stored& out, std::string_view& head, const Value& field) {
   const auto name = field.name();
-  if (name == "mark") {
-    const auto bytes = field.bytes();
-    if (bytes) out.body_mark = MarkText(*bytes);
-    return bytes.has_value();
-  }
+  if (name == "mark") return take_mark(field, out.record_mark);
   if (name == "head") return see(head, field);
   if (name == "payload") return see(out.seen, field);
   if (name == "pieces") return take_number(field, out.pieces);
   if (name == "lost") return take_packed_keys(field, out.meta.lost_keys);
+  // People's: what is of another type reads as empty.
+  if (out.reading == Reading::kLine && name == "account") (void)take_text(field, out.account);
+  if (out.reading == Reading::kLine && name == "flow") (void)take_text(field, out.flow);
   return true;
 }
 
@@ -266,14 +263,6 @@ void put_together(Stored& out, std::string_view head) {
   if (!copied) return;
   out.encoded.append(out.seen);
   out.seen = {};
-}
-
-// It is people's: what is not there, or of another type, reads as empty.
-bool take_of_record(Stored& out, const Value& field) {
-  const auto name = field.name();
-  if (name == "account") (void)take_text(field, out.account);
-  if (name == "flow") (void)take_text(field, out.flow);
-  return true;
 }
 
 // Of one document, while it is read.
@@ -296,10 +285,9 @@ bool take_part(Half& half, const Value& part, TakeOne take_one) {
 bool take(Stored& out, Half& half, const Value& field) {
   const auto name = field.name();
   if (name == "state") return take_part(half, field, [&](const Value& one) { return take_of_state(out, one); });
-  if (name == "held") return take_part(half, field, [&](const Value& one) { return take_of_held(out, one); });
-  if (name == "body") return take_part(half, field, [&](const Value& one) { return take_of_body(out, half.head, one); });
+  if (name == "end") return take_part(half, field, [&](const Value& one) { return take_of_end(out, one); });
+  if (name == "record") return take_part(half, field, [&](const Value& one) { return take_of_record(out, half.head, one); });
   if (name == "ns") return out.in_namespace = field.bytes() == out.identity.ns;
-  if (name == "record" && out.reading == Reading::kLine) field.each([&](const Value& one) { return take_of_record(out, one); });
   return true;
 }
 
@@ -319,6 +307,21 @@ Result<void> check_format_of(const bson_t* document) {
 
 namespace {
 
+// The record or its tombstone: what came later is what the document is.
+Result<void> know_which_is_later(Stored& out) {
+  if (out.end_mark.view() > out.state_mark.view()) {
+    if (!out.gone) return damaged(out, "its end has no reason");
+  } else {
+    out.gone.reset();
+    if (!out.digest || !out.ruled || !out.stamped) return damaged(out, "its state is missing");
+  }
+  const auto marked = read_mark(out.mark().view());
+  if (!marked) return damaged(out, "its state has no mark");
+  out.meta.version = marked->version;
+  out.meta.revision = marked->revision;
+  return {};
+}
+
 Result<Stored> read(const bson_t* document, Stored out) {
   if (auto known = check_format_of(document); !known) return std::move(known).error();
   const auto id = find_top(document, "_id");
@@ -333,7 +336,7 @@ Result<Stored> read(const bson_t* document, Stored out) {
     return damaged(out, fmt::format("the field {} is not what it must be", half.within.empty() ? *wrong : half.within));
   }
   if (!out.in_namespace) return damaged(out, "the field ns is missing");
-  if (out.mark.view().empty() || (!out.gone && (!out.content || !out.keys || !out.ruled))) return damaged(out, "its state is missing");
+  if (auto known = know_which_is_later(out); !known) return std::move(known).error();
   put_together(out, half.head);
   return out;
 }
@@ -342,31 +345,26 @@ Result<Stored> read(const bson_t* document, Stored out) {
 
 Result<Stored> read_document(const bson_t* document, Reading reading) { return read(document, {.reading = reading}); }
 
-bool Stored::keys_agree() const { return held_keys && digest_of(*held_keys) == keys; }
-
 namespace {
 
 Digest unlike(const Digest& digest) { return {.high = ~digest.high, .low = digest.low}; }
 
-// `bytes`: the digest of what is there of the record.
-Result<void> check_bytes(const Stored& stored, const Digest& bytes) {
-  if (order_in(stored.body_mark.view()) != order_in(stored.mark.view())) return damaged(stored, "its payload is of another version");
-  if (!stored.held) return damaged(stored, "it does not say when it was accepted");
-  if (bytes != stored.content) return damaged(stored, "its payload is not what was archived");
-  return {};
-}
-
-// Of a record, or of the command that its bytes are.
+// `bytes`: the digest of what is there of the record. `decoded`: that record, or the command that its bytes are.
 template <class Decoded>
-Result<void> check_decoded(const Stored& stored, const Decoded& decoded) {
-  if (decoded.ns != stored.identity.ns || decoded.id != stored.identity.id) return damaged(stored, "its payload is of another one");
-  if (digest_of_keys(decoded.keys, stored.meta.lost_keys) != stored.keys) {
-    return damaged(stored, "its keys are not those that were archived");
+Result<void> check(const Stored& stored, const Digest& bytes, const Decoded& decoded) {
+  if (order_in(stored.record_mark.view()) != order_in(stored.mark().view())) return damaged(stored, "its payload is of another version");
+  if (mixed(bytes, digest_of_keys(decoded.keys, stored.meta.lost_keys)) != stored.digest) {
+    return damaged(stored, "its payload, or which keys it has lost, is not what was archived");
   }
+  if (decoded.ns != stored.identity.ns || decoded.id != stored.identity.id) return damaged(stored, "its payload is of another one");
   return {};
 }
 
 }  // namespace
+
+bool lead_to(const std::optional<std::string>& held_keys, const Record& record) {
+  return held_keys && digest_of(*held_keys) == digest_of_keys(record.keys, record.lost_keys);
+}
 
 Result<Record> record_of(Stored&& stored) {
   const auto encoded = Payload::adopt(std::move(stored.encoded));
@@ -374,19 +372,16 @@ Result<Record> record_of(Stored&& stored) {
 }
 
 Result<Record> record_of(const Stored& stored, const Payload& encoded) {
-  if (auto checked = check_bytes(stored, digest_of(encoded.view())); !checked) return std::move(checked).error();
   auto record = make_record(encoded, stored.meta);
-  if (!record) return record;
-  if (auto checked = check_decoded(stored, *record); !checked) return std::move(checked).error();
+  if (!record) return damaged(stored, fmt::format("its payload cannot be read: {}", record.error().describe()));
+  if (auto checked = check(stored, digest_of(encoded.view()), *record); !checked) return std::move(checked).error();
   return record;
 }
 
 Digest content_of_bytes(Stored&& stored, const Summary& summary) {
-  const auto content = stored.content.value_or(Digest{});
   const auto bytes = stored.seen.empty() ? digest_of(stored.encoded) : digest_of({stored.encoded, stored.seen});
-  if (!check_bytes(stored, bytes)) return unlike(content);
   const auto command = decode_command(Payload::adopt(std::move(stored.encoded)));
-  return command && check_decoded(stored, *command) ? summary.content : unlike(content);
+  return command && check(stored, bytes, *command) ? summary.content : unlike(summary.content);
 }
 
 Summary summary_of(const Stored& stored) {
@@ -401,11 +396,12 @@ Summary summary_of(const Stored& stored) {
   summary.account = stored.account;
   summary.flow = stored.flow;
   if (!summary.tombstone) {
-    const auto content = stored.content.value_or(Digest{});
+    const auto digest = stored.digest.value_or(Digest{});
     summary.expires_at = stored.meta.expires_at;
     summary.stamp = stored.meta.stamp;
     summary.ttl_rule = stored.meta.ttl_rule;
-    summary.content = stored.keys_agree() ? content : unlike(content);
+    // With other keys in it than were archived it is another one.
+    summary.content = stored.held_keys ? mixed(digest, digest_of(*stored.held_keys)) : unlike(digest);
   }
   return summary;
 }

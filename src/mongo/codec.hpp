@@ -13,19 +13,17 @@
 
 namespace setget::inline v0::mongo {
 
-// 1 had the fields of the parts beside _id, 2 had them in two parts, 3 had ttl_rule in the body; no release wrote any of them.
-inline constexpr std::int32_t kFormat = 4;
+// 1 had the fields of the parts beside _id, 2 had them in two parts, 3 and 4 in four; no release wrote any of them.
+inline constexpr std::int32_t kFormat = 5;
 // MongoDB's own limit, of what the driver sends as one document.
 inline constexpr std::size_t kMaxDocument = std::size_t{16} << 20;
 
-// An entry ready to be sent, in the parts that a document is merged from. Each has one reader, begins with the mark of its write and
-// rises as a whole.
+// An entry ready to be sent, in the parts that a document is merged from. Each begins with the mark of its write and rises as a whole.
 struct Prepared {
   Document identity{};  // what never changes, but for _id
-  Document state{};     // what verification compares
-  Document held{};      // the keys that lead to it, and since when; empty for tombstones, which keep those of the record that they end
-  Document record{};    // in clear, for queries of people, and until when it is kept
-  Document body{};      // the bytes, and what else makes them a record
+  Document state{};     // of a record: what verification compares, and the keys that lead to it; tombstones leave it as it was
+  Document end{};       // of a tombstone
+  Document record{};    // of both: until when it is kept; the record, in clear for queries of people, and its bytes
   std::string id{};     // _id
   std::string mark{};
   Payload pieces{};  // a payload that is too large for the document
@@ -45,10 +43,10 @@ Document whole_of(const Prepared& document);
 // number of times, and what is there need not be known.
 Document raise_of(const Prepared& document);
 
-// What reads are made of, by the names of the parts: others cost the server something, and a native document as much as the payload.
+// What reads are made of: others cost the server something, and a native document as much as the payload.
 Document fields_for_digests();
 Document fields_for_summaries();
-Document fields_for_records();
+Document fields_for_records(const Options& options);
 
 // What a document is read for.
 enum class Reading : std::uint8_t {
@@ -62,25 +60,25 @@ struct Stored {
   std::string id{};
   Identity identity{};
   bool in_namespace = false;  // the field by which queries find it says so too
-  MarkText mark{};            // of the state
-  MarkText body_mark{};
+  MarkText state_mark{};
+  MarkText end_mark{};
+  MarkText record_mark{};
   std::string account{};
   std::string flow{};
   std::optional<TombstoneReason> gone{};
   StoredMeta meta{};
-  // Those by which queries find it, packed, and the digest of those that must be there.
-  std::optional<std::string> held_keys{};
-  std::optional<Digest> keys{};
-  bool held = false;
-  bool ruled = false;  // the state says by which rule it expires
-  std::optional<Digest> content{};
-  std::string encoded{};    // the record; of one with pieces only what stands before its payload, until they were read
-  std::size_t head = 0;     // so much of it stands before the payload
-  std::string_view seen{};  // read for its digest: where the payload stands in the document, instead of behind that
+  std::optional<std::string> held_keys{};  // those by which queries find it, packed
+  std::optional<Digest> digest{};          // that of the record's encoding, mixed with that of the keys that must be there
+  bool stamped = false;                    // the state says since when they lead to it
+  bool ruled = false;                      // and by which rule it expires
+  std::string encoded{};                   // the record; of one with pieces only what stands before its payload, until they were read
+  std::size_t head = 0;                    // so much of it stands before the payload
+  std::string_view seen{};                 // read for its digest: where the payload stands in the document, instead of behind that
   std::int64_t pieces = 0;
   Reading reading = Reading::kLine;
 
-  bool keys_agree() const;
+  // Of the write that made it what it is.
+  const MarkText& mark() const noexcept { return end_mark.view() > state_mark.view() ? end_mark : state_mark; }
 };
 // kUnsupported: another format than ours. kCorrupted: none.
 Result<void> check_format_of(const bson_t* document);
@@ -90,6 +88,8 @@ Result<Stored> read_document(const bson_t* document, Reading reading);
 Result<Record> record_of(Stored&& stored);
 // The same of `encoded`, which was taken out of it.
 Result<Record> record_of(const Stored& stored, const Payload& encoded);
+// Whether these are the keys by which queries have to find it.
+bool lead_to(const std::optional<std::string>& held_keys, const Record& record);
 // Of a document that is not found by the keys of its record the content is not the one that was archived.
 Summary summary_of(const Stored& stored);
 // `summary` is what summary_of() says of it. Of one whose record is not what was archived another content than that.

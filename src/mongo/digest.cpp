@@ -55,7 +55,7 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   Document filter;
   filter.add("_id", in);
   Document options;
-  options.add("projection", fields_for_records()).add("batchSize", place_->batch_size(true));
+  options.add("projection", fields_for_records(place_->options())).add("batchSize", place_->batch_size(true));
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
     auto stored = read_document(document, Reading::kDigest);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
@@ -70,7 +70,7 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   if (!empty) return empty.error();
   const bool all = request.deep.of == 1;
   Document options;
-  options.add("projection", all ? fields_for_records() : fields_for_digests()).add("batchSize", place_->batch_size(all));
+  options.add("projection", all ? fields_for_records(place_->options()) : fields_for_digests()).add("batchSize", place_->batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     auto ranges = *empty;
     std::vector<std::string> sampled;

@@ -13,7 +13,7 @@ Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::s
   Document filter;
   filter.add_utf8("_id", id);
   Document options;
-  options.add("projection", fields_for_records()).add("limit", std::int64_t{1});
+  options.add("projection", fields_for_records(place_->options())).add("limit", std::int64_t{1});
   return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline,
                           [](const bson_t* document) { return read_document(document, Reading::kRecord); });
 }
@@ -25,8 +25,8 @@ Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stor
     if (!complete) return std::move(complete).error();
     if (*complete) break;
     // Pieces are there before their document is: if they are missing and it has not changed since, they are lost.
-    if (stored.mark.view() == last.view()) return damaged(stored, "pieces of its payload are missing");
-    last = stored.mark;
+    if (stored.mark().view() == last.view()) return damaged(stored, "pieces of its payload are missing");
+    last = stored.mark();
     auto again = load(client, stored.id, anywhere, deadline);
     if (!again) return std::move(again).error();
     if (!*again) return std::optional<Record>();
@@ -51,13 +51,13 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
   // Two documents can list a key until a later run says which one lost it: the later acceptance has it; of equal ones the greater id, which
   // is compared here because servers order strings and binaries in their own way.
   Document filter;
-  filter.add_text("ns", request.ns).add_text("held.keys", key);
+  filter.add_text("ns", request.ns).add_text("state.keys", key);
   Document order;
-  order.add("held.stamp", std::int32_t{-1});
+  order.add("state.stamp", std::int32_t{-1});
   std::optional<Stored> holder;
   for (std::int64_t limit = 2;; limit *= 8) {
     Document options;
-    options.add("projection", fields_for_records()).add("sort", order).add("limit", limit);
+    options.add("projection", fields_for_records(place_->options())).add("sort", order).add("limit", limit);
     std::int64_t seen = 0;
     bool tied = true;
     holder.reset();
@@ -103,9 +103,9 @@ Result<Lookup> Reader::get_by_id(const GetById& request) {
     auto stored = load(client, document_id(request.ns, request.id), false, request.deadline);
     if (!stored) return std::move(stored).error();
     if (!*stored) return Lookup{};
-    const bool found_by_keys = (*stored)->keys_agree();
+    const auto held_keys = (*stored)->held_keys;
     auto lookup = answer(client, *std::move(*stored), request.now, false, request.deadline);
-    if (lookup && lookup->record && !found_by_keys) {
+    if (lookup && lookup->record && !lead_to(held_keys, *lookup->record)) {
       return corrupted("document \"" + document_id(request.ns, request.id) + "\" does not list the keys of its record");
     }
     return lookup;
@@ -169,7 +169,7 @@ class Reader::Documents {
     Document options;
     options.add("sort", order);
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
-    options.add("projection", request.with_records ? fields_for_records() : fields_for_summaries());
+    options.add("projection", request.with_records ? fields_for_records(place.options()) : fields_for_summaries());
     options.add("batchSize", request.with_records ? kAnswer : Place::batch_size(false));
     const auto reading = request.with_records ? Reading::kRecord : Reading::kLine;
     return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options), reading));

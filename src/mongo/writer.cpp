@@ -1,7 +1,7 @@
 // A bulk is a merge: the parts of a document only ever rise (raise_of()), so an older write changes nothing, in whichever order writes
 // come, and what is there need not be known before. One exchange: raises where documents are there, inserts in a first copy, which cost the
-// server less. A look at what is there comes where the server's counts do not say what came of each document, and before documents that may
-// have pieces, which are to be dropped. A call whose answer was lost is made again as it was.
+// server less. A look at what is there comes where the server's counts do not say what came of each document, after tombstones that rose,
+// and before documents that may have pieces, which are to be dropped. A call whose answer was lost is made again as it was.
 #include "mongo/writer.hpp"
 
 #include <algorithm>
@@ -78,7 +78,7 @@ class Writer::Bulk {
     Document filter;
     filter.add("_id", in);
     Document fields;
-    for (const auto* name : {"format", "state.mark", "held.mark", "body.pieces"}) fields.add(name, std::int32_t{1});
+    for (const auto* name : {"format", "state.mark", "record.mark", "record.pieces"}) fields.add(name, std::int32_t{1});
     Document options;
     options.add("projection", fields);
     return place_.find(client_, place_.documents(), filter, options, false, deadline_, [&](const bson_t* found) -> Result<void> {
@@ -95,15 +95,15 @@ class Writer::Bulk {
     }
     const auto& ours = work.document.mark;
     const auto state = text_or_empty(found, "state.mark");
-    const auto held = text_or_empty(found, "held.mark");
+    const auto newest = text_or_empty(found, "record.mark");
     const auto below = [&](const std::string& mark) { return order_in(mark) < order_in(ours); };
     // A late record below a tombstone still has its keys to give.
-    const bool rises = below(state) || (!work.document.tombstone && below(held));
+    const bool rises = below(newest) || (!work.document.tombstone && below(state));
     if (rises) {
       work.plan = Work::Plan::kRaise;
-      work.old_pieces = integer_or(found, "body.pieces", 0);
+      work.old_pieces = integer_or(found, "record.pieces", 0);
     } else {
-      work.result = state == ours || held == ours ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
+      work.result = state == ours || newest == ours ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
     }
   }
 
@@ -143,15 +143,17 @@ class Writer::Bulk {
     options.add("ordered", false);
     const BulkHandle bulk(mongoc_collection_create_bulk_operation_with_opts(documents_.get(), options.raw()));
     for (auto& work : works_) {
-      if (work.result || work.plan != plan) continue;
-      bson_error_t error{};
-      if (!append(bulk.get(), work, plan, &error)) {
-        work.result = call_error(error, deadline_);
-        continue;
-      }
-      work.plan = Work::Plan::kRaise;  // should the answer get lost
-      sent.push_back(&work);
+      if (!work.result && work.plan == plan) sent.push_back(&work);
     }
+    // In the order of their _id, in which servers keep them: what stands together is looked up, and written back, together.
+    std::ranges::sort(sent, {}, [](const Work* work) -> std::string_view { return work->document.id; });
+    std::erase_if(sent, [&](Work* work) {
+      bson_error_t error{};
+      const bool appended = append(bulk.get(), *work, plan, &error);
+      if (!appended) work->result = call_error(error, deadline_);
+      work->plan = Work::Plan::kRaise;  // should the answer get lost
+      return !appended;
+    });
     if (sent.empty()) return {};
     Reply reply;
     bson_error_t error{};
@@ -224,7 +226,9 @@ class Writer::Bulk {
     const auto rose = integer_or(reply, "nModified", -1);
     if (rose != 0 && static_cast<std::size_t>(rose) != sent.size()) return look_at(sent);
     for (auto* work : sent) {
-      if (rose != 0) {
+      if (rose != 0 && work->document.tombstone) {
+        work->plan = Work::Plan::kLook;  // the first end of a document rises below a later record too
+      } else if (rose != 0) {
         work->result = ArchiveWrite::kWritten;
       } else if (work->unknown) {
         work->plan = Work::Plan::kLook;

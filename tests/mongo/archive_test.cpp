@@ -172,9 +172,9 @@ TEST_P(MongoArchive, a_payload_that_somebody_changed_in_the_database_is_found_ou
   Archive archive(options());
   const auto entry = document("a", 1);
   ASSERT_EQ(written(archive->write({.entries = std::span(&entry, 1)}).value()), 1u);
-  ASSERT_TRUE(
-      archive.command(R"({"update": ")" + archive.options().collection +
-                      R"(", "updates": [{"q": {}, "u": {"$set": {"body.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}}}]})"));
+  ASSERT_TRUE(archive.command(
+      R"({"update": ")" + archive.options().collection +
+      R"(", "updates": [{"q": {}, "u": {"$set": {"record.payload": {"$binary": {"base64": "AAAA", "subType": "00"}}}}}]})"));
   EXPECT_EQ(archive->get_by_id({.ns = {}, .id = "a", .now = TimePoint{}}).error().code(), ErrorCode::kCorrupted);
 }
 
@@ -189,7 +189,7 @@ TEST_P(MongoArchive, an_index_of_its_name_with_other_fields_is_an_error_that_say
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kFailedPrecondition);
   EXPECT_EQ(opened.error().field(), "index");
-  EXPECT_NE(opened.error().message().find("ns:1 held.keys:1 held.stamp:-1"), std::string::npos) << opened.error().message();
+  EXPECT_NE(opened.error().message().find("ns:1 state.keys:1 state.stamp:-1"), std::string::npos) << opened.error().message();
   EXPECT_NE(opened.error().message().find("dropIndex"), std::string::npos);
 }
 
@@ -501,8 +501,7 @@ TEST_P(MongoArchive, writes_over_what_is_there_without_a_look_at_it) {
   ASSERT_EQ(written(archive->write({.entries = documents(30, 1)}).value()), 30u);
   // The bulk after a first copy still begins with inserts; those behind it do not.
   ASSERT_EQ(written(archive->write({.entries = documents(30, 2)}).value()), 30u);
-  auto entries = documents(30, 3);
-  entries[7] = gravestone("r7", 3);
+  const auto entries = documents(30, 3);
   const auto finds = counters->of("setget_mongo_commands_total find ok");
   const auto all = counters->all();
   EXPECT_EQ(written(archive->write({.entries = entries}).value()), 30u);
@@ -510,7 +509,30 @@ TEST_P(MongoArchive, writes_over_what_is_there_without_a_look_at_it) {
   EXPECT_EQ(counters->all() - all, 2);
   EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u);
   EXPECT_EQ(counters->all() - all, 4) << "that nothing rose is told apart without a look";
+}
+
+TEST_P(MongoArchive, looks_once_at_the_tombstones_of_a_bulk_that_rose) {
+  const auto counters = std::make_shared<Counters>();
+  auto with = options();
+  with.metrics = counters;
+  Archive archive(with);
+  for (const Version version : {1u, 2u}) ASSERT_EQ(written(archive->write({.entries = documents(30, version)}).value()), 30u);
+  auto entries = documents(30, 3);
+  for (const auto* id : {"r7", "r8"}) entries[static_cast<std::size_t>(id[1] - '0')] = gravestone(id, 3);
+  const auto all = counters->all();
+  EXPECT_EQ(written(archive->write({.entries = entries}).value()), 30u);
+  EXPECT_EQ(counters->all() - all, 3) << "whether any document has pieces, the bulk, the look";
+  EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u);
+  EXPECT_EQ(counters->all() - all, 5) << "nothing rose";
   EXPECT_EQ(by_key(*archive, "k/r7").status, Lookup::Status::kGone);
+  // A record after its tombstone, and an older tombstone after that: the end that it has stays below.
+  ASSERT_EQ(written(archive->write({.entries = documents(30, 5)}).value()), 30u);
+  std::vector<ArchiveEntry> late;
+  for (const auto* id : {"r6", "r7"}) late.push_back(gravestone(id, 4));
+  EXPECT_EQ(written(archive->write({.entries = late}).value()), 0u);
+  for (const auto* id : {"r6", "r7"}) EXPECT_EQ(by_key(*archive, std::string("k/") + id).record.value().version, 5u) << id;
+  EXPECT_EQ(archive->stats().value().tombstones, 0u);
+  EXPECT_EQ(archive->stats().value().records, 30u);
 }
 
 TEST_P(MongoArchive, pieces_of_the_version_before_go_whoever_writes_the_next) {

@@ -22,22 +22,22 @@ ArchiveEntry entry(const std::string& payload) {
   return out;
 }
 
-// Its document with the members of its body the other way round: whoever changes one in the database may leave them so.
+// Its document with the members of its record the other way round: whoever changes one in the database may leave them so.
 Document turned_round(const Document& document) {
   Document out;
   bson_iter_t at;
   bson_iter_init(&at, document.raw());
   while (bson_iter_next(&at)) {
-    if (Value(at).name() != "body") {
+    if (Value(at).name() != "record") {
       bson_append_iter(out.out(), nullptr, 0, &at);
       continue;
     }
     std::vector<bson_iter_t> members;
     bson_iter_t member;
     for (bson_iter_recurse(&at, &member); bson_iter_next(&member);) members.push_back(member);
-    Document body;
-    for (auto one = members.rbegin(); one != members.rend(); ++one) bson_append_iter(body.out(), nullptr, 0, &*one);
-    out.add("body", body);
+    Document record;
+    for (auto one = members.rbegin(); one != members.rend(); ++one) bson_append_iter(record.out(), nullptr, 0, &*one);
+    out.add("record", record);
   }
   return out;
 }

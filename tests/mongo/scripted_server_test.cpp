@@ -129,7 +129,7 @@ class ScriptedServer {
     if (name == "listIndexes") {
       const std::string prefix = collection.ends_with(".chunks") ? "" : "record.";
       return R"({"cursor": {"id": {"$numberLong": "0"}, "ns": "scripted.x", "firstBatch": [)"
-             R"({"name": "setget_keys", "key": {"ns": 1, "held.keys": 1, "held.stamp": -1}}, {"name": "setget_gone", "key": {"state.gone": 1}},)"
+             R"({"name": "setget_keys", "key": {"ns": 1, "state.keys": 1, "state.stamp": -1}}, {"name": "setget_gone", "key": {"record.gone": 1}},)"
              R"({"name": "setget_purge", "key": {")" +
              prefix + R"(purge_at": 1}, "expireAfterSeconds": 0}]}, "ok": 1})";
     }
@@ -229,7 +229,8 @@ TEST(MongoScripted, documents_of_which_the_server_says_nothing_are_looked_at) {
   const auto archive = mongo::open(server.options()).value().archive();
   const auto finds = server.count("find");
   const auto results = archive->write({.entries = documents(3, 1)}).value();
-  EXPECT_EQ(results[0].error().code(), ErrorCode::kOutOfSpace);
+  // The first of the bulk, which has them in the order of their _id.
+  EXPECT_EQ(std::ranges::count_if(results, [](const auto& one) { return !one && one.error().code() == ErrorCode::kOutOfSpace; }), 1);
   EXPECT_EQ(written(results), 2u);
   EXPECT_EQ(server.count("find"), finds + 2) << "whether there are pieces, and what came of the others";
 }

@@ -80,6 +80,7 @@ std::vector<std::string> command_of(Kind kind, Size size, const std::string& fol
       if (size == Size::kLarge) {
         return {"java",
                 "-XX:+UseSerialGC",
+                "-Xms4g",
                 "-Xmx4g",
                 "-cp",
                 cache() + "/mongo-java-server/classes:" + cache() + "/mongo-java-server/jars/*",
