@@ -22,8 +22,8 @@ ArchiveEntry entry(const std::string& payload) {
   return out;
 }
 
-// Its document with the members of its record the other way round: whoever changes one in the database may leave them so.
-Document turned_round(const Document& document) {
+// Its document with the members of its record the other way round, as whoever changes one in the database may leave them, and without one.
+Document turned_round(const Document& document, std::string_view without = {}) {
   Document out;
   bson_iter_t at;
   bson_iter_init(&at, document.raw());
@@ -36,7 +36,9 @@ Document turned_round(const Document& document) {
     bson_iter_t member;
     for (bson_iter_recurse(&at, &member); bson_iter_next(&member);) members.push_back(member);
     Document record;
-    for (auto one = members.rbegin(); one != members.rend(); ++one) bson_append_iter(record.out(), nullptr, 0, &*one);
+    for (auto one = members.rbegin(); one != members.rend(); ++one) {
+      if (Value(*one).name() != without) bson_append_iter(record.out(), nullptr, 0, &*one);
+    }
     out.add("record", record);
   }
   return out;
@@ -53,6 +55,22 @@ TEST(MongoDocument, is_read_in_whichever_order_its_members_stand) {
     const auto summary = summary_of(seen);
     EXPECT_EQ(content_of_bytes(std::move(seen), summary), content_digest(entry("payload").record));
   }
+}
+
+TEST(MongoDocument, that_lists_its_keys_is_damaged_once_it_does_not_say_which_its_record_has_lost) {
+  auto lost = entry("payload");
+  lost.record.keys = KeyList({"k", "l"});
+  lost.record.lost_keys = KeyList({"l"});
+  const auto written = whole_of(prepare(lost, {}, 0).value());
+  EXPECT_EQ(record_of(read_document(turned_round(written).raw(), Reading::kRecord).value()).value().lost_keys, KeyList({"l"}));
+  const auto changed = turned_round(written, "lost");
+  const auto record = record_of(read_document(changed.raw(), Reading::kRecord).value());
+  ASSERT_FALSE(record);
+  EXPECT_EQ(record.error().code(), ErrorCode::kCorrupted);
+  auto seen = read_document(changed.raw(), Reading::kDigest).value();
+  const auto summary = summary_of(seen);
+  EXPECT_EQ(summary.content, content_digest(lost.record)) << "what its state says";
+  EXPECT_NE(content_of_bytes(std::move(seen), summary), summary.content);
 }
 
 // What is only looked at is held against the digest byte by byte as well.
