@@ -182,13 +182,16 @@ Document fields_of(std::initializer_list<const char*> names) {
 
 }  // namespace
 
-// Names with dots cost some servers more than what they leave out: they are for the few lines that differ, and where a native document
-// stands beside the bytes.
+// Names with dots cost some servers more than what they leave out: they are for the few lines that differ.
 Document fields_for_digests() { return fields_of({"format", "ns", "state", "end"}); }
 Document fields_for_summaries() { return fields_of({"format", "ns", "state", "end", "record.account", "record.flow"}); }
-Document fields_for_records(const Options& options) {
-  if (options.payload != PayloadForm::kDocument) return fields_of({"format", "ns", "state", "end", "record"});
-  return fields_of({"format", "ns", "state", "end", "record.mark", "record.lost", "record.head", "record.payload", "record.pieces"});
+Document how_to_read_records(const Options& options) {
+  Document how;
+  if (options.payload == PayloadForm::kDocument) {
+    how.add("projection",
+            fields_of({"format", "ns", "state", "end", "record.mark", "record.lost", "record.head", "record.payload", "record.pieces"}));
+  }
+  return how;
 }
 
 namespace {

@@ -43,10 +43,12 @@ Document whole_of(const Prepared& document);
 // number of times, and what is there need not be known.
 Document raise_of(const Prepared& document);
 
-// What reads are made of: others cost the server something, and a native document as much as the payload.
+// What reads are made of: other fields cost the server something.
 Document fields_for_digests();
 Document fields_for_summaries();
-Document fields_for_records(const Options& options);
+// The options of a query for whole records. They are all of a document, and picking fields costs the server more than the two others do;
+// but where a native document stands beside the bytes, which costs as much as they.
+Document how_to_read_records(const Options& options);
 
 // What a document is read for.
 enum class Reading : std::uint8_t {

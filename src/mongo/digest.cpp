@@ -54,8 +54,8 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
   in.add_array("$in", list);
   Document filter;
   filter.add("_id", in);
-  Document options;
-  options.add("projection", fields_for_records(place_->options())).add("batchSize", place_->batch_size(true));
+  auto options = how_to_read_records(place_->options());
+  options.add("batchSize", place_->batch_size(true));
   return place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
     auto stored = read_document(document, Reading::kDigest);
     if (stored) return add_bytes(client, *std::move(stored), request, ranges);
@@ -69,8 +69,9 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   const auto empty = detail::ranges_at(request.starts);
   if (!empty) return empty.error();
   const bool all = request.deep.of == 1;
-  Document options;
-  options.add("projection", all ? fields_for_records(place_->options()) : fields_for_digests()).add("batchSize", place_->batch_size(all));
+  auto options = all ? how_to_read_records(place_->options()) : Document();
+  if (!all) options.add("projection", fields_for_digests());
+  options.add("batchSize", place_->batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
     auto ranges = *empty;
     std::vector<std::string> sampled;

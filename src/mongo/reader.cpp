@@ -12,8 +12,8 @@ namespace setget::inline v0::mongo {
 Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::string& id, bool anywhere, Deadline deadline) {
   Document filter;
   filter.add_utf8("_id", id);
-  Document options;
-  options.add("projection", fields_for_records(place_->options())).add("limit", std::int64_t{1});
+  auto options = how_to_read_records(place_->options());
+  options.add("limit", std::int64_t{1});
   return place_->find_one(client, place_->documents(), filter, options, anywhere, deadline,
                           [](const bson_t* document) { return read_document(document, Reading::kRecord); });
 }
@@ -56,8 +56,8 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
   order.add("state.stamp", std::int32_t{-1});
   std::optional<Stored> holder;
   for (std::int64_t limit = 2;; limit *= 8) {
-    Document options;
-    options.add("projection", fields_for_records(place_->options())).add("sort", order).add("limit", limit);
+    auto options = how_to_read_records(place_->options());
+    options.add("sort", order).add("limit", limit);
     std::int64_t seen = 0;
     bool tied = true;
     holder.reset();
@@ -166,10 +166,10 @@ class Reader::Documents {
     }
     Document order;
     order.add("_id", std::int32_t{1});
-    Document options;
+    auto options = request.with_records ? how_to_read_records(place.options()) : Document();
+    if (!request.with_records) options.add("projection", fields_for_summaries());
     options.add("sort", order);
     if (limit != 0) options.add("limit", static_cast<std::int64_t>(limit));
-    options.add("projection", request.with_records ? fields_for_records(place.options()) : fields_for_summaries());
     options.add("batchSize", request.with_records ? kAnswer : Place::batch_size(false));
     const auto reading = request.with_records ? Reading::kRecord : Reading::kLine;
     return std::unique_ptr<Documents>(new Documents(place, place.find_all(client, place.documents(), filter, options), reading));
