@@ -226,14 +226,12 @@ class Writer::Bulk {
     const auto rose = integer_or(reply, "nModified", -1);
     if (rose != 0 && static_cast<std::size_t>(rose) != sent.size()) return look_at(sent);
     for (auto* work : sent) {
-      if (rose != 0 && work->document.tombstone) {
-        work->plan = Work::Plan::kLook;  // the first end of a document rises below a later record too
-      } else if (rose != 0) {
-        work->result = ArchiveWrite::kWritten;
-      } else if (work->unknown) {
+      // The first end of a document rises below a later record too, and what rose when its answer was lost rises no more.
+      const bool unsaid = rose != 0 ? work->document.tombstone : work->unknown;
+      if (unsaid) {
         work->plan = Work::Plan::kLook;
       } else {
-        work->result = ArchiveWrite::kOlder;
+        work->result = rose != 0 ? ArchiveWrite::kWritten : ArchiveWrite::kOlder;
       }
     }
   }
