@@ -310,8 +310,8 @@ Result<void> check_format_of(const bson_t* document) {
 
 namespace {
 
-// The record or its tombstone: what came later is what the document is.
-Result<void> know_which_is_later(Stored& out) {
+// A record or a tombstone: whichever came later.
+Result<void> know_what_it_is(Stored& out) {
   if (out.end_mark.view() > out.state_mark.view()) {
     if (!out.gone) return damaged(out, "its end has no reason");
   } else {
@@ -339,7 +339,7 @@ Result<Stored> read(const bson_t* document, Stored out) {
     return damaged(out, fmt::format("the field {} is not what it must be", half.within.empty() ? *wrong : half.within));
   }
   if (!out.in_namespace) return damaged(out, "the field ns is missing");
-  if (auto known = know_which_is_later(out); !known) return std::move(known).error();
+  if (auto known = know_what_it_is(out); !known) return std::move(known).error();
   put_together(out, half.head);
   return out;
 }
@@ -375,10 +375,15 @@ Result<Record> record_of(Stored&& stored) {
 }
 
 Result<Record> record_of(const Stored& stored, const Payload& encoded) {
+  const auto bytes = digest_of(encoded.view());
   auto record = make_record(encoded, stored.meta);
-  if (!record) return damaged(stored, fmt::format("its payload cannot be read: {}", record.error().describe()));
-  if (auto checked = check(stored, digest_of(encoded.view()), *record); !checked) return std::move(checked).error();
-  return record;
+  if (record) {
+    if (auto checked = check(stored, bytes, *record); !checked) return std::move(checked).error();
+    return record;
+  }
+  // What a later version wrote cannot be read, and is whole.
+  const bool whole = stored.held_keys && mixed(bytes, digest_of(*stored.held_keys)) == stored.digest;
+  return whole ? std::move(record) : damaged(stored, fmt::format("its payload cannot be read: {}", record.error().describe()));
 }
 
 Digest content_of_bytes(Stored&& stored, const Summary& summary) {

@@ -73,6 +73,18 @@ TEST(MongoDocument, that_lists_its_keys_is_damaged_once_it_does_not_say_which_it
   EXPECT_NE(content_of_bytes(std::move(seen), summary), summary.content);
 }
 
+TEST(MongoDocument, that_a_later_version_wrote_is_not_taken_for_a_damaged_one) {
+  const auto written = whole_of(prepare(entry("payload"), {}, 0).value());
+  auto stored = read_document(written.raw(), Reading::kRecord).value();
+  stored.encoded[0] = 99;
+  auto later = stored;
+  EXPECT_EQ(record_of(std::move(stored)).error().code(), ErrorCode::kCorrupted) << "a byte is wrong";
+  const auto bytes = digest_of(later.encoded);
+  const auto keys = digest_of(later.held_keys.value());
+  later.digest = Digest{.high = bytes.high ^ keys.high, .low = bytes.low ^ keys.low};
+  EXPECT_EQ(record_of(std::move(later)).error().code(), ErrorCode::kUnsupported);
+}
+
 // What is only looked at is held against the digest byte by byte as well.
 TEST(MongoDocument, that_is_looked_at_where_it_stands_has_another_content_once_a_byte_is_wrong) {
   const auto document = whole_of(prepare(entry(std::string(9000, 'x') + "y"), {}, 0).value());

@@ -438,6 +438,8 @@ MUTANTS = [
     in_unit("mongo_lost_keys", "a document gives back keys that its record has lost, or lacks some", 10, MONGO_DOCUMENT,
             "mixed(bytes, digest_of_keys(decoded.keys, stored.meta.lost_keys))", "mixed(bytes, digest_of(stored.held_keys.value_or(std::string())))",
             "unit_mongo", "MongoDocument.*"),
+    in_unit("mongo_later", "what a later version wrote is taken for damaged", 10, MONGO_DOCUMENT, "return whole ? std::move(record) :", "return false ? std::move(record) :",
+            "unit_mongo", "MongoDocument.*"),
     in_unit("mongo_parts", "a document's bytes may be of another version than its state", 10, MONGO_DOCUMENT,
             "if (order_in(stored.record_mark.view()) != order_in(stored.mark().view()))", "if (false)", "mongo_archive", "*verify_finds*:-*ferretdb"),
     in_unit("mongo_seen", "a deep verification believes the digest of what it did not copy", 10, MONGO_DOCUMENT,
