@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "core/range_digest.hpp"
 #include "redis/scan.hpp"
@@ -18,6 +19,12 @@ using State = IdentitySlot::State;
 constexpr std::int64_t kHeadBytes = 160;       // more than heads have, but for many lost keys
 constexpr std::size_t kReadWhole = 64;         // at a time
 constexpr std::size_t kMostInOrder = 250'000;  // lines that are kept until ranges are cut
+
+// What entry_name() was made of. Empty: it has not made this one.
+std::optional<std::string_view> qualified_in(std::string_view name) {
+  const auto at = name.find("}:e:");
+  return at == std::string_view::npos ? std::nullopt : std::optional(name.substr(at + 4));
+}
 
 // Lines in no order, to ranges. While they are few they are kept; the ranges are cut by what was seen until then, and all others are added
 // to theirs.
@@ -100,11 +107,7 @@ Result<std::vector<RangeDigest>> RedisStore::digest(const DigestRecords& request
     }
     return {};
   };
-  const NameScan entries{.pattern = fmt::format("{}:{{k*}}:e:*", place_->prefix()), .type = "string", .step = 2000};
-  auto walked = scan_names(place_->client(), entries, request.deadline, [&](std::span<const Reply> page) -> Result<bool> {
-    if (request.go_on) {
-      if (auto on = request.go_on(); !on) return std::move(on).error();
-    }
+  const auto look_at_heads = [&](std::span<const Reply> page) -> Result<void> {
     std::vector<RedisCommand> commands;
     commands.reserve(page.size());
     for (const auto& name : page) {
@@ -113,18 +116,31 @@ Result<std::vector<RangeDigest>> RedisStore::digest(const DigestRecords& request
     const auto heads = place_->client().pipeline(commands, request.deadline);
     for (std::size_t i = 0; i < page.size(); ++i) {
       if (!heads[i]) return heads[i].error();
-      const auto at = page[i].text().find("}:e:");
-      if (at == std::string_view::npos) continue;
-      const auto name = page[i].text().substr(at + 4);
+      const auto name = qualified_in(page[i].text());
+      if (!name) continue;
       auto identity = decode_identity(heads[i]->text());
       if (identity && (!*identity || (*identity)->slot.state != State::kLive)) continue;
-      const auto [ns, id] = split_qualified(name);
+      const auto [ns, id] = split_qualified(*name);
       const PlaceView place{.hash = identity_hash(ns, id), .ns = ns, .id = id};
       if (!identity || !(*identity)->content || request.deep.takes(place.hash)) {
-        whole.emplace_back(name);
+        whole.emplace_back(*name);
       } else {
         add(place, **identity, *(*identity)->content);
       }
+    }
+    return {};
+  };
+  const NameScan entries{.pattern = fmt::format("{}:{{k*}}:e:*", place_->prefix()), .type = "string", .step = 2000};
+  auto walked = scan_names(place_->client(), entries, request.deadline, [&](std::span<const Reply> page) -> Result<bool> {
+    if (request.go_on) {
+      if (auto on = request.go_on(); !on) return std::move(on).error();
+    }
+    if (request.deep.of == 1) {
+      for (const auto& one : page) {
+        if (const auto name = qualified_in(one.text())) whole.emplace_back(*name);
+      }
+    } else if (auto looked = look_at_heads(page); !looked) {
+      return std::move(looked).error();
     }
     auto read = read_whole();
     if (!read) return std::move(read).error();

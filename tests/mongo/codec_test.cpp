@@ -32,12 +32,14 @@ Document turned_round(const Document& document, std::string_view without = {}) {
       bson_append_iter(out.out(), nullptr, 0, &at);
       continue;
     }
-    std::vector<bson_iter_t> members;
+    std::vector<std::string> names;
     bson_iter_t member;
-    for (bson_iter_recurse(&at, &member); bson_iter_next(&member);) members.push_back(member);
+    for (bson_iter_recurse(&at, &member); bson_iter_next(&member);) names.emplace_back(bson_iter_key(&member));
+    std::ranges::reverse(names);
+    std::erase(names, without);
     Document record;
-    for (auto one = members.rbegin(); one != members.rend(); ++one) {
-      if (Value(*one).name() != without) bson_append_iter(record.out(), nullptr, 0, &*one);
+    for (const auto& name : names) {
+      if (bson_iter_recurse(&at, &member) && bson_iter_find(&member, name.c_str())) bson_append_iter(record.out(), nullptr, 0, &member);
     }
     out.add("record", record);
   }
