@@ -33,6 +33,15 @@ TEST_F(GatewayBatch, answers_per_entry_in_order) {
   EXPECT_EQ(call("GET", "/v1/records/c").body.view(), "\"c\"");
 }
 
+TEST_F(GatewayBatch, with_a_name_in_its_array_is_not_json) {
+  for (const std::string& body : {R"(["a":)" + entry("a") + "]", "[" + entry("a") + R"(,"b":1])"}) {
+    const auto response = batch(body);
+    EXPECT_EQ(response.status, 400) << body << response.body.view();
+    EXPECT_TRUE(body_of(response).contains("position")) << response.body.view();
+  }
+  EXPECT_EQ(call("GET", "/v1/records/a").status, 404);
+}
+
 TEST_F(GatewayBatch, reads_ndjson_and_says_which_byte_of_the_body_is_wrong) {
   const std::string first = entry("a") + "\r\n\n";
   const auto response = batch(first + "{\"keys\":\n" + entry("c"), "application/x-ndjson; charset=UTF-8");

@@ -31,7 +31,9 @@ TEST_F(GatewayRefusals, violations_of_binary_keys_point_at_the_list_they_stand_i
 }
 
 TEST_F(GatewayRefusals, syntax_errors_carry_their_byte) {
-  for (const std::string& body : {envelope(R"("payload":{"a":tru})"), envelope(R"("payload":[1,2)"), std::string("{\"keys\"")}) {
+  // The last two: a string that is nobody's name, with what would be its value.
+  for (const std::string& body : {envelope(R"("payload":{"a":tru})"), envelope(R"("payload":[1,2)"), std::string("{\"keys\""),
+                                  envelope(R"("payload":"x":1)"), envelope(R"("payload":"{x":[1,2.5,"y"]})")}) {
     const auto refused = set(body);
     EXPECT_EQ(refused.status, 400) << body << refused.body.view();
     EXPECT_TRUE(body_of(refused).contains("position")) << refused.body.view();
