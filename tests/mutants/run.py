@@ -418,7 +418,7 @@ MUTANTS = [
             "if (out.end_mark.view() > out.state_mark.view())", "if (!out.end_mark.view().empty())", "mongo_archive", "*tombstones_of_a_bulk*"),
     in_unit("mongo_old_end", "a tombstone that was older counts as written where it is the first", 10, MONGO,
             "rose != 0 ? work->document.tombstone : work->unknown", "rose == 0 && work->unknown", "mongo_archive", "*tombstones_of_a_bulk*"),
-    in_unit("unread_text", "a set whose payload is a name in the wrong place is accepted, without what follows", 9, "src/gateway/envelope.cpp",
+    in_unit("unread_text", "a set whose payload is a name in the wrong place is accepted, without what follows", 12, "src/gateway/envelope.cpp",
             "        if (simdjson::ondemand::raw_json_string read; raw.starts_with('\"')) need(item.get_raw_json_string().get(read));\n", "",
             "gateway_test", "*syntax_errors*"),
     in_unit("mongo_layout", "documents of another layout are read", 10, MONGO_DOCUMENT, "if (format == kFormat) return {};",
