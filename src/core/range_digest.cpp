@@ -1,14 +1,8 @@
 #include "core/range_digest.hpp"
 
-#include "core/varint.hpp"
-
 namespace setget::inline v0 {
 
 namespace {
-
-void put_number(std::string& out, std::uint64_t value) {
-  for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift & 0xff));
-}
 
 // The content of a document whose bytes are not those that it was made of.
 constexpr Digest kDamaged{.high = ~std::uint64_t{0}, .low = ~std::uint64_t{0}};
@@ -16,19 +10,14 @@ constexpr Digest kDamaged{.high = ~std::uint64_t{0}, .low = ~std::uint64_t{0}};
 }  // namespace
 
 Digest entry_digest(const Summary& summary) {
-  std::string bytes;
-  bytes.reserve(summary.ns.size() + summary.id.size() + 72);
-  detail::put_bytes(bytes, summary.ns);
-  detail::put_bytes(bytes, summary.id);
-  put_number(bytes, summary.version);
-  put_number(bytes, summary.revision);
-  put_number(bytes, summary.stamp);
-  bytes.push_back(static_cast<char>(summary.ttl_rule));
-  bytes.push_back(summary.expires_at ? '\1' : '\0');
-  if (summary.expires_at) put_number(bytes, static_cast<std::uint64_t>(summary.expires_at->time_since_epoch().count()));
-  put_number(bytes, summary.content.high);
-  put_number(bytes, summary.content.low);
-  return digest_of(bytes);
+  return detail::entry_digest(detail::EntryView{.ns = summary.ns,
+                                                .id = summary.id,
+                                                .version = summary.version,
+                                                .revision = summary.revision,
+                                                .stamp = summary.stamp,
+                                                .ttl_rule = summary.ttl_rule,
+                                                .expires_at = summary.expires_at,
+                                                .content = summary.content});
 }
 
 Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& request) {

@@ -2,7 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <setget/archive.hpp>
@@ -10,8 +15,52 @@
 
 namespace setget::inline v0::detail {
 
-inline bool counts(const Summary& summary, TimePoint now) {
-  return !summary.tombstone && (!summary.expires_at || *summary.expires_at > now);
+inline bool counts(bool tombstone, const std::optional<TimePoint>& expires_at, TimePoint now) {
+  return !tombstone && (!expires_at || *expires_at > now);
+}
+inline bool counts(const Summary& summary, TimePoint now) { return counts(summary.tombstone, summary.expires_at, now); }
+
+// What an entry_digest() is of, where it stands.
+struct EntryView {
+  std::string_view ns{};
+  std::string_view id{};
+  Version version = 0;
+  Revision revision = 0;
+  Stamp stamp = 0;
+  TtlRule ttl_rule{};
+  std::optional<TimePoint> expires_at{};
+  Digest content{};
+};
+
+inline Digest entry_digest(const EntryView& entry) {
+  // Both texts with their lengths before them, then numbers, the lowest byte first: for nearly all of them this is room enough.
+  constexpr std::size_t kMostNumbers = 80;
+  std::array<char, 256> near{};
+  std::string far;
+  char* out = near.data();
+  if (entry.ns.size() + entry.id.size() + kMostNumbers > near.size()) {
+    far.resize(entry.ns.size() + entry.id.size() + kMostNumbers);
+    out = far.data();
+  }
+  char* at = out;
+  const auto put = [&at](std::uint64_t value) {
+    for (int shift = 0; shift < 64; shift += 8) *at++ = static_cast<char>(value >> shift & 0xff);
+  };
+  for (const auto text : {entry.ns, entry.id}) {
+    auto size = text.size();
+    for (; size >= 0x80; size >>= 7) *at++ = static_cast<char>(size | 0x80);
+    *at++ = static_cast<char>(size);
+    at += text.copy(at, text.size());
+  }
+  put(entry.version);
+  put(entry.revision);
+  put(entry.stamp);
+  *at++ = static_cast<char>(entry.ttl_rule);
+  *at++ = entry.expires_at ? '\1' : '\0';
+  if (entry.expires_at) put(static_cast<std::uint64_t>(entry.expires_at->time_since_epoch().count()));
+  put(entry.content.high);
+  put(entry.content.low);
+  return digest_of(std::string_view(out, static_cast<std::size_t>(at - out)));
 }
 
 // Empty ranges at `starts`; kInvalidArgument where they do not rise from 0.
@@ -26,6 +75,13 @@ inline Result<std::vector<RangeDigest>> ranges_at(std::span<const std::uint64_t>
   }
   if (ranges.empty()) return Error(ErrorCode::kInvalidArgument, "there must be a range").at_field("starts");
   return ranges;
+}
+
+// Of two parts of one range.
+inline void add_part(RangeDigest& to, const RangeDigest& part) {
+  const auto count = to.count + part.count;
+  to.add(part.sum);
+  to.count = count;
 }
 
 // Cuts ranges out of entries that come in rising order of their hashes: each ends behind `size` of them, and at the end of their hash. With
@@ -53,11 +109,7 @@ class RangeCutter {
     std::size_t kept = 0;
     for (std::size_t at = 0; at < ranges_.size(); at += 2) {
       auto both = ranges_[at];
-      if (at + 1 < ranges_.size()) {
-        const auto count = both.count + ranges_[at + 1].count;
-        both.add(ranges_[at + 1].sum);
-        both.count = count;
-      }
+      if (at + 1 < ranges_.size()) add_part(both, ranges_[at + 1]);
       ranges_[kept++] = both;
     }
     ranges_.resize(kept);

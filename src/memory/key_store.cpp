@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/range_digest.hpp"
 #include "core/scan_cursor.hpp"
 #include "memory/checks.hpp"
 #include "memory/state.hpp"
@@ -205,6 +206,24 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     return page;
   }
 
+  // The bytes of a record are digested once: for verifications that do not ask to read them again.
+  Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override {
+    if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
+    auto sums = setget::detail::RangeSums::of(request);
+    if (!sums) return std::move(sums).error();
+    std::optional<IdentityName> last;
+    do {
+      if (request.go_on) {
+        if (auto on = request.go_on(); !on) return std::move(on).error();
+      }
+      auto page = digests_behind(last, request);
+      if (auto read = read_unknown(page); !read) return std::move(read).error();
+      for (const auto& [hash, entry] : page.entries) sums->add(hash, entry);
+      last = std::move(page.last);
+    } while (last);
+    return sums->take();
+  }
+
   // --- change log ---------------------------------------------------------------------------------------------------------------
 
   Result<CursorInfo> open_cursor(const OpenCursor& request) override {
@@ -360,6 +379,67 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
   }
 
  private:
+  // Of some rows in the order of scans.
+  struct DigestPage {
+    struct Unknown {
+      std::size_t at = 0;  // in `entries`
+      IdentityName name;
+      Taken taken;
+    };
+    std::vector<std::pair<std::uint64_t, Digest>> entries{};  // by hash
+    std::vector<Unknown> unknown{};                           // their bytes must be read
+    std::optional<IdentityName> last{};                       // empty: there are no more
+  };
+
+  static Digest entry_of(const IdentityView& name, const StoredMeta& meta, const Digest& content) {
+    return setget::detail::entry_digest(setget::detail::EntryView{.ns = name.ns,
+                                                                  .id = name.id,
+                                                                  .version = meta.version,
+                                                                  .revision = meta.revision,
+                                                                  .stamp = meta.stamp,
+                                                                  .ttl_rule = meta.ttl_rule,
+                                                                  .expires_at = meta.expires_at,
+                                                                  .content = content});
+  }
+
+  DigestPage digests_behind(const std::optional<IdentityName>& last, const DigestRecords& request) const {
+    DigestPage page;
+    page.entries.reserve(request.page);
+    const Lock lock(state_->mutex);
+    const auto& rows = state_->tables.identities();
+    auto at = last ? rows.upper_bound(*last) : rows.begin();
+    for (std::size_t seen = 0; at != rows.end(); ++at) {
+      const auto& [name, row] = *at;
+      if (row.live() && !expired(row, request.now)) {
+        if (!row.content || request.deep.takes(name.hash)) {
+          page.unknown.push_back({.at = page.entries.size(), .name = name, .taken = Taken(row)});
+        }
+        page.entries.emplace_back(name.hash, entry_of(name, row.meta(), row.content.value_or(Digest{})));
+      }
+      if (++seen < std::max<std::size_t>(request.page, 1)) continue;
+      if (std::next(at) != rows.end()) page.last = name;
+      break;
+    }
+    return page;
+  }
+
+  Result<void> read_unknown(DigestPage& page) {
+    if (page.unknown.empty()) return {};
+    std::vector<Digest> contents;
+    contents.reserve(page.unknown.size());
+    for (const auto& [at, name, taken] : page.unknown) {
+      const auto record = taken.decode();
+      if (!record) return record.error();
+      contents.push_back(content_digest(*record));
+      page.entries[at].second = entry_of(name, taken.meta, contents.back());
+    }
+    const Lock lock(state_->mutex);
+    for (std::size_t i = 0; i < contents.size(); ++i) {
+      state_->tables.know_content(page.unknown[i].name, page.unknown[i].taken.encoded, contents[i]);
+    }
+    return {};
+  }
+
   // What is restored is back from now on, whenever it was accepted. The outbox does not hold it up.
   Result<ApplyResult> apply_one(const ApplyEntry& entry, TimePoint now, bool restored) {
     const auto accepted = time_of(entry.stamp);

@@ -35,6 +35,7 @@ void Tables::put(const IdentityView& name, IdentityRow row) {
     at = identities_.emplace_hint(at, IdentityName(name), std::move(row));
   } else {
     unindex(*at);
+    if (row.encoded.data() != at->second.encoded.data()) row.content.reset();
     at->second = std::move(row);
   }
   index(*at);
@@ -50,6 +51,11 @@ void Tables::put(const KeyView& name, KeyRow row) {
     row.silent_listers = at->second.silent_listers;
     at->second = std::move(row);
   }
+}
+
+void Tables::know_content(const IdentityView& name, const Payload& encoded, const Digest& content) {
+  const auto at = identities_.find(name);
+  if (at != identities_.end() && at->second.encoded.data() == encoded.data()) at->second.content = content;
 }
 
 std::vector<std::string> Tables::silent_listers(const KeyView& name) const {

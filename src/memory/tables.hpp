@@ -89,6 +89,7 @@ struct ListedAs {
 struct IdentityRow {
   IdentitySlot slot;
   Payload encoded;                         // live: the command, payload included; stored once however many keys lead here
+  std::optional<Digest> content;           // live: content_digest() of it, once somebody asked for it; put() forgets that of other bytes
   KeyList lost_keys;                       // live
   std::shared_ptr<const ListedAs> listed;  // live, and its flow is listed
   bool history = false;                    // its states go to the outbox; a tombstone keeps it
@@ -124,6 +125,8 @@ class Tables {
 
   void put(const IdentityView& name, IdentityRow row);
   void put(const KeyView& name, KeyRow row);
+  // That this is the digest of these bytes. No change: rows that have other ones by now stay as they are.
+  void know_content(const IdentityView& name, const Payload& encoded, const Digest& content);
   // Who lists a key without being led to by it. Not part of the row, because a popular key may have very many of them.
   std::vector<std::string> silent_listers(const KeyView& name) const;
   // False if that is how it was.

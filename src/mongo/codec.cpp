@@ -11,23 +11,39 @@
 namespace setget::inline v0::mongo {
 namespace {
 
-std::string digest_bytes(const Digest& digest) {
-  std::string out(16, '\0');
-  for (std::size_t i = 0; i < 8; ++i) {
-    out[i] = static_cast<char>(digest.high >> (56 - 8 * i) & 0xff);
-    out[8 + i] = static_cast<char>(digest.low >> (56 - 8 * i) & 0xff);
-  }
+// What else a state says of its record, in one field, for each costs the servers something: the format of the document, by which rule the
+// record expires, and the digest. See ADR 20.
+struct Seal {
+  static constexpr std::size_t kSize = 18;
+  std::int32_t format = 0;
+  TtlRule ttl_rule{};
+  Digest digest{};
+};
+
+void put_number(std::string& out, std::uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift & 0xff));
+}
+
+std::string bytes_of(const Seal& seal) {
+  std::string out;
+  out.reserve(Seal::kSize);
+  out.push_back(static_cast<char>(seal.format));
+  out.push_back(static_cast<char>(seal.ttl_rule));
+  put_number(out, seal.digest.high);
+  put_number(out, seal.digest.low);
   return out;
 }
 
-std::optional<Digest> digest_from(std::string_view bytes) {
-  if (bytes.size() != 16) return std::nullopt;
+std::optional<Seal> seal_from(std::string_view bytes) {
+  if (bytes.size() != Seal::kSize) return std::nullopt;
   const auto number = [&](std::size_t from) {
     std::uint64_t value = 0;
     for (std::size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[from + i]);
     return value;
   };
-  return Digest{.high = number(0), .low = number(8)};
+  return Seal{.format = static_cast<unsigned char>(bytes[0]),
+              .ttl_rule = static_cast<TtlRule>(bytes[1]),
+              .digest = {.high = number(2), .low = number(10)}};
 }
 
 std::optional<TombstoneReason> reason_from(std::string_view name) {
@@ -69,12 +85,12 @@ Digest mixed(const Digest& one, const Digest& other) { return {.high = one.high 
 
 void add_state(Document& state, const Record& record, const Digest& content) {
   if (record.expires_at) state.add_date("expires_at", *record.expires_at);
-  state.add("ttl_rule", static_cast<std::int32_t>(record.ttl_rule));
-  state.add_binary("digest", digest_bytes(mixed(content, digest_of_keys(record.keys, record.lost_keys))));
+  const Seal seal{.format = kFormat, .ttl_rule = record.ttl_rule, .digest = mixed(content, digest_of_keys(record.keys, record.lost_keys))};
+  state.add_binary("seal", bytes_of(seal));
   Document keys;
   std::size_t count = 0;
   for (const auto key : record.keys) {
-    if (!record.lost_keys.contains(key)) keys.push_text(count++, key);
+    if (!record.lost_keys.contains(key)) keys.push_text(count++, key_name(record.ns, key));
   }
   state.add_array("keys", keys).add("stamp", record.stamp);
 }
@@ -183,13 +199,13 @@ Document fields_of(std::initializer_list<const char*> names) {
 }  // namespace
 
 // Names with dots cost some servers more than what they leave out: they are for the few lines that differ.
-Document fields_for_digests() { return fields_of({"format", "ns", "state", "end"}); }
-Document fields_for_summaries() { return fields_of({"format", "ns", "state", "end", "record.account", "record.flow"}); }
+Document fields_for_digests() { return fields_of({"state", "end"}); }
+Document fields_for_summaries() { return fields_of({"format", "state", "end", "record.account", "record.flow"}); }
 Document how_to_read_records(const Options& options) {
   Document how;
   if (options.payload == PayloadForm::kDocument) {
     how.add("projection",
-            fields_of({"format", "ns", "state", "end", "record.mark", "record.lost", "record.head", "record.payload", "record.pieces"}));
+            fields_of({"format", "state", "end", "record.mark", "record.lost", "record.head", "record.payload", "record.pieces"}));
   }
   return how;
 }
@@ -202,25 +218,41 @@ bool take_mark(const Value& field, MarkText& into) {
   return mark.has_value();
 }
 
+// Of names that are of another namespace, none: by those nothing is found.
 bool take_held_keys(Stored& out, const Value& field) {
-  return field.each([&packed = out.held_keys.emplace()](const Value& key) {
-    const auto bytes = key.bytes();
-    if (bytes) detail::put_bytes(packed, *bytes);
-    return bytes.has_value();
+  std::string packed;
+  bool ours = true;
+  const auto prefix = key_prefix_in(out.id);
+  const bool taken = field.each([&](const Value& name) {
+    const auto bytes = name.bytes();
+    if (!bytes) return false;
+    if (bytes->starts_with(prefix)) {
+      detail::put_bytes(packed, bytes->substr(prefix.size()));
+    } else {
+      ours = false;
+    }
+    return true;
   });
+  if (ours) out.held_keys = std::move(packed);
+  return taken;
+}
+
+bool take_seal(Stored& out, const Value& field) {
+  const auto seal = seal_from(field.bytes().value_or(std::string_view()));
+  if (!seal) return false;
+  out.sealed_format = seal->format;
+  out.meta.ttl_rule = seal->ttl_rule;
+  out.digest = seal->digest;
+  return true;
 }
 
 // Of each part one field; false if it has another type than it must have.
 bool take_of_state(Stored& out, const Value& field) {
   const auto name = field.name();
   if (name == "mark") return take_mark(field, out.state_mark);
-  if (name == "digest") {
-    out.digest = digest_from(field.bytes().value_or(std::string_view()));
-    return out.digest.has_value();
-  }
+  if (name == "seal") return take_seal(out, field);
   if (name == "keys") return take_held_keys(out, field);
   if (name == "stamp") return out.stamped = take_number(field, out.meta.stamp);
-  if (name == "ttl_rule") return out.ruled = take_number(field, out.meta.ttl_rule);
   if (name == "expires_at") {
     out.meta.expires_at = field.time();
     return out.meta.expires_at.has_value();
@@ -290,7 +322,6 @@ bool take(Stored& out, Half& half, const Value& field) {
   if (name == "state") return take_part(half, field, [&](const Value& one) { return take_of_state(out, one); });
   if (name == "end") return take_part(half, field, [&](const Value& one) { return take_of_end(out, one); });
   if (name == "record") return take_part(half, field, [&](const Value& one) { return take_of_record(out, half.head, one); });
-  if (name == "ns") return out.in_namespace = field.bytes() == out.identity.ns;
   return true;
 }
 
@@ -298,14 +329,22 @@ bool take(Stored& out, Half& half, const Value& field) {
 
 Error damaged(const Stored& stored, std::string_view what) { return corrupted(fmt::format("document \"{}\": {}", stored.id, what)); }
 
+namespace {
+
+Result<void> check_format(std::int64_t format, std::string_view id) {
+  if (format == kFormat) return {};
+  return Error(ErrorCode::kUnsupported,
+               fmt::format("the archive's document \"{}\" has format {}; this version reads {}", id, format, kFormat));
+}
+
+}  // namespace
+
 Result<void> check_format_of(const bson_t* document) {
   const auto field = find_top(document, "format");
   const auto format = field ? field->integer() : std::nullopt;
-  if (format == kFormat) return {};
   const auto id = text_or_empty(document, "_id");
   if (!format) return corrupted(fmt::format("document \"{}\" does not say its format", id));
-  return Error(ErrorCode::kUnsupported,
-               fmt::format("the archive's document \"{}\" has format {}; this version reads {}", id, *format, kFormat));
+  return check_format(*format, id);
 }
 
 namespace {
@@ -316,7 +355,8 @@ Result<void> know_what_it_is(Stored& out) {
     if (!out.gone) return damaged(out, "its end has no reason");
   } else {
     out.gone.reset();
-    if (!out.digest || !out.ruled || !out.stamped) return damaged(out, "its state is missing");
+    if (!out.digest || !out.stamped) return damaged(out, "its state is missing");
+    if (auto known = check_format(out.sealed_format, out.id); !known) return known;
   }
   const auto marked = read_mark(out.mark().view());
   if (!marked) return damaged(out, "its state has no mark");
@@ -325,28 +365,43 @@ Result<void> know_what_it_is(Stored& out) {
   return {};
 }
 
-Result<Stored> read(const bson_t* document, Stored out) {
-  if (auto known = check_format_of(document); !known) return std::move(known).error();
+}  // namespace
+
+void Stored::begin(Reading how) {
+  Stored fresh;
+  for (auto text : {&Stored::id, &Stored::account, &Stored::flow, &Stored::encoded}) {
+    (this->*text).clear();
+    (fresh.*text).swap(this->*text);
+  }
+  std::swap(fresh.identity, identity);
+  fresh.reading = how;
+  *this = std::move(fresh);
+}
+
+Result<void> read_document(const bson_t* document, Reading reading, Stored& out) {
+  out.begin(reading);
+  if (out.reading != Reading::kState) {
+    if (auto known = check_format_of(document); !known) return std::move(known).error();
+  }
   const auto id = find_top(document, "_id");
   out.id = id ? id->text().value_or(std::string_view()) : std::string_view();
-  auto identity = identity_in(out.id);
-  if (!identity) return damaged(out, "its _id is none of the archive's");
-  out.identity = *std::move(identity);
+  if (!take_identity(out.id, out.identity)) return damaged(out, "its _id is none of the archive's");
   Half half;
   const auto wrong = first_wrong_field(document, [&](const Value& field) { return take(out, half, field); });
   if (!wrong) return corrupted("a document is not BSON");
   if (!wrong->empty()) {
     return damaged(out, fmt::format("the field {} is not what it must be", half.within.empty() ? *wrong : half.within));
   }
-  if (!out.in_namespace) return damaged(out, "the field ns is missing");
   if (auto known = know_what_it_is(out); !known) return std::move(known).error();
   put_together(out, half.head);
-  return out;
+  return {};
 }
 
-}  // namespace
-
-Result<Stored> read_document(const bson_t* document, Reading reading) { return read(document, {.reading = reading}); }
+Result<Stored> read_document(const bson_t* document, Reading reading) {
+  Result<Stored> out(Stored{});
+  if (auto read = read_document(document, reading, *out); !read) return std::move(read).error();
+  return out;
+}
 
 namespace {
 
@@ -392,6 +447,27 @@ Digest content_of_bytes(Stored&& stored, const Summary& summary) {
   return command && check(stored, bytes, *command) ? summary.content : unlike(summary.content);
 }
 
+namespace {
+
+// With other keys in it than were archived it is another one.
+Digest content_said_by(const Stored& stored) {
+  const auto digest = stored.digest.value_or(Digest{});
+  return stored.held_keys ? mixed(digest, digest_of(*stored.held_keys)) : unlike(digest);
+}
+
+}  // namespace
+
+detail::EntryView entry_of(const Stored& stored) {
+  return {.ns = stored.identity.ns,
+          .id = stored.identity.id,
+          .version = stored.meta.version,
+          .revision = stored.meta.revision,
+          .stamp = stored.meta.stamp,
+          .ttl_rule = stored.meta.ttl_rule,
+          .expires_at = stored.meta.expires_at,
+          .content = content_said_by(stored)};
+}
+
 Summary summary_of(const Stored& stored) {
   Summary summary;
   summary.ns = stored.identity.ns;
@@ -404,12 +480,10 @@ Summary summary_of(const Stored& stored) {
   summary.account = stored.account;
   summary.flow = stored.flow;
   if (!summary.tombstone) {
-    const auto digest = stored.digest.value_or(Digest{});
     summary.expires_at = stored.meta.expires_at;
     summary.stamp = stored.meta.stamp;
     summary.ttl_rule = stored.meta.ttl_rule;
-    // With other keys in it than were archived it is another one.
-    summary.content = stored.held_keys ? mixed(digest, digest_of(*stored.held_keys)) : unlike(digest);
+    summary.content = content_said_by(stored);
   }
   return summary;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/range_digest.hpp"
 #include "mongo/mongoc.hpp"
 #include "mongo/names.hpp"
 
@@ -13,8 +14,8 @@
 
 namespace setget::inline v0::mongo {
 
-// 1 had the fields of the parts beside _id, 2 had them in two parts, 3 and 4 in four; no release wrote any of them.
-inline constexpr std::int32_t kFormat = 5;
+// 1 had the fields of the parts beside _id, 2 had them in two parts, 3 and 4 in four, 5 had no seal; no release wrote any of them. A byte.
+inline constexpr std::int32_t kFormat = 6;
 // MongoDB's own limit, of what the driver sends as one document.
 inline constexpr std::size_t kMaxDocument = std::size_t{16} << 20;
 
@@ -55,13 +56,13 @@ enum class Reading : std::uint8_t {
   kLine,    // what tells of it; with the bytes of its record, if they were asked for
   kRecord,  // the record: what is repeated in clear for people is passed over
   kDigest,  // content_of_bytes() only, and while the document is there: its payload is not copied
+  kState,   // the same without bytes, of fields_for_digests(): its format is the one in its seal
 };
 
 // A document as the server gave it: everything but the pieces of a large payload. Whose it is stands in its _id.
 struct Stored {
   std::string id{};
   Identity identity{};
-  bool in_namespace = false;  // the field by which queries find it says so too
   MarkText state_mark{};
   MarkText end_mark{};
   MarkText record_mark{};
@@ -69,10 +70,10 @@ struct Stored {
   std::string flow{};
   std::optional<TombstoneReason> gone{};
   StoredMeta meta{};
-  std::optional<std::string> held_keys{};  // those by which queries find it, packed
+  std::optional<std::string> held_keys{};  // those by which queries find it, packed; empty: some are of another namespace, or none there
   std::optional<Digest> digest{};          // that of the record's encoding, mixed with that of the keys that must be there
+  std::int32_t sealed_format = 0;          // that of the state
   bool stamped = false;                    // the state says since when they lead to it
-  bool ruled = false;                      // and by which rule it expires
   std::string encoded{};                   // the record; of one with pieces only what stands before its payload, until they were read
   std::size_t head = 0;                    // so much of it stands before the payload
   std::string_view seen{};                 // read for its digest: where the payload stands in the document, instead of behind that
@@ -81,11 +82,15 @@ struct Stored {
 
   // Of the write that made it what it is.
   const MarkText& mark() const noexcept { return end_mark.view() > state_mark.view() ? end_mark : state_mark; }
+  // As a new one, with the memory that it has.
+  void begin(Reading how);
 };
 // kUnsupported: another format than ours. kCorrupted: none.
 Result<void> check_format_of(const bson_t* document);
 // Errors: kCorrupted, kUnsupported. Fields that were not asked for stay empty.
 Result<Stored> read_document(const bson_t* document, Reading reading);
+// The same into one that is used again. After an error what is in it is of no use.
+Result<void> read_document(const bson_t* document, Reading reading, Stored& into);
 // The record, once `encoded` is whole. kCorrupted unless it is exactly what was archived; by which keys it is found is no matter.
 Result<Record> record_of(Stored&& stored);
 // The same of `encoded`, which was taken out of it.
@@ -94,6 +99,8 @@ Result<Record> record_of(const Stored& stored, const Payload& encoded);
 bool lead_to(const std::optional<std::string>& held_keys, const Record& record);
 // Of a document that is not found by the keys of its record the content is not the one that was archived.
 Summary summary_of(const Stored& stored);
+// The same as what a digest of ranges is made of; good as long as `stored` is. Precondition: it is a record.
+detail::EntryView entry_of(const Stored& stored);
 // `summary` is what summary_of() says of it. Of one whose record is not what was archived another content than that.
 Digest content_of_bytes(Stored&& stored, const Summary& summary);
 Error damaged(const Stored& stored, std::string_view what);

@@ -1,10 +1,12 @@
 // Range digests in one pass that asks the server for no order. Of every document come the parts that the digest is made of, as they stand
 // there: a stored digest of them would not say what has been changed in the database since.
-#include <array>
+#include <atomic>
 #include <charconv>
+#include <mutex>
 #include <utility>
 
 #include "core/range_digest.hpp"
+#include "mongo/beside.hpp"
 #include "mongo/chunks.hpp"
 #include "mongo/names.hpp"
 #include "mongo/reader.hpp"
@@ -29,7 +31,68 @@ void add_summary(std::vector<RangeDigest>& ranges, const Summary& summary, TimeP
   if (detail::counts(summary, now)) detail::range_of(ranges, summary.hash).add(entry_digest(summary));
 }
 
-constexpr std::size_t kFetch = 100;
+// Of a record whose bytes are there.
+void add_record(std::vector<RangeDigest>& ranges, Stored&& stored, Summary& summary, TimePoint now) {
+  summary.content = content_of_bytes(std::move(stored), summary);
+  add_summary(ranges, summary, now);
+}
+
+// What one look at documents finds. The server must be asked for the rest.
+struct Unread {
+  static constexpr std::size_t kFetch = 100;  // asked for at once
+  std::mutex mutex{};
+  std::vector<std::string> sampled{};  // _ids of records whose bytes are wanted
+  std::vector<Stored> in_pieces{};
+  std::atomic<bool> many{false};
+
+  void add(const std::string& id) {
+    const std::lock_guard lock(mutex);
+    sampled.push_back(id);
+    if (sampled.size() >= kFetch) many = true;
+  }
+  void add(const Stored& stored) {
+    const std::lock_guard lock(mutex);
+    in_pieces.push_back(stored);
+    many = true;
+  }
+};
+
+// Thread rule: one thread at a time; several may share what is unread.
+class Look {
+ public:
+  Look(const DigestArchive& request, std::vector<RangeDigest> ranges, Unread& unread)
+      : request_(request), ranges_(std::move(ranges)), unread_(unread) {}
+
+  // Errors: kUnsupported. What is damaged is counted.
+  Result<void> at(const bson_t* document) {
+    const bool all = request_.deep.of == 1;
+    if (auto read = read_document(document, all ? Reading::kDigest : Reading::kState, stored_); !read) {
+      if (read.error().code() != ErrorCode::kCorrupted) return read;
+      add_damaged(ranges_, document);
+      return {};
+    }
+    if (!detail::counts(stored_.gone.has_value(), stored_.meta.expires_at, request_.now)) return {};
+    const auto hash = stored_.identity.hash;
+    if (!request_.deep.takes(hash)) {
+      detail::range_of(ranges_, hash).add(detail::entry_digest(entry_of(stored_)));
+    } else if (!all) {
+      unread_.add(stored_.id);
+    } else if (stored_.pieces > 0) {
+      unread_.add(stored_);
+    } else {
+      auto summary = summary_of(stored_);
+      add_record(ranges_, std::move(stored_), summary, request_.now);
+    }
+    return {};
+  }
+  std::vector<RangeDigest>& ranges() noexcept { return ranges_; }
+
+ private:
+  const DigestArchive& request_;
+  std::vector<RangeDigest> ranges_;
+  Unread& unread_;
+  Stored stored_{};  // the one that is looked at
+};
 
 }  // namespace
 
@@ -40,8 +103,7 @@ Result<void> Reader::add_bytes(mongoc_client_t* client, Stored stored, const Dig
     // Missing pieces are missing bytes.
     if (auto read = read_pieces(*place_, client, stored, true, request.deadline); !read) return std::move(read).error();
   }
-  summary.content = content_of_bytes(std::move(stored), summary);
-  add_summary(ranges, summary, request.now);
+  add_record(ranges, std::move(stored), summary, request.now);
   return {};
 }
 
@@ -73,34 +135,38 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
   if (!all) options.add("projection", fields_for_digests());
   options.add("batchSize", place_->batch_size(all));
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
-    auto ranges = *empty;
-    std::vector<std::string> sampled;
+    Unread unread;
+    Look here(request, *empty, unread);
+    Look there(request, *empty, unread);
+    Beside beside([&](Found document) { return there.at(document); });
+    const auto read_rest = [&]() -> Result<void> {
+      std::vector<std::string> sampled;
+      std::vector<Stored> in_pieces;
+      {
+        const std::lock_guard lock(unread.mutex);
+        sampled.swap(unread.sampled);
+        in_pieces.swap(unread.in_pieces);
+        unread.many = false;
+      }
+      for (auto& stored : in_pieces) {
+        if (auto added = add_bytes(client, std::move(stored), request, here.ranges()); !added) return added;
+      }
+      return add_bytes_of(client, sampled, request, here.ranges());
+    };
     std::size_t seen = 0;
     auto found =
         place_->find(client, place_->documents(), Document(), options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
           if (request.go_on && ++seen % std::max<std::size_t>(request.page, 1) == 0) {
             if (auto on = request.go_on(); !on) return on;
           }
-          auto stored = read_document(document, Reading::kDigest);
-          if (!stored) {
-            if (stored.error().code() != ErrorCode::kCorrupted) return std::move(stored).error();
-            add_damaged(ranges, document);
-            return {};
-          }
-          if (all) return add_bytes(client, *std::move(stored), request, ranges);
-          const auto summary = summary_of(*stored);
-          if (!request.deep.takes(summary.hash) || !detail::counts(summary, request.now)) {
-            add_summary(ranges, summary, request.now);
-            return {};
-          }
-          sampled.push_back(std::move(stored->id));
-          if (sampled.size() < kFetch) return {};
-          auto added = add_bytes_of(client, sampled, request, ranges);
-          sampled.clear();
-          return added;
+          auto looked = all ? here.at(document) : beside.look_at(document);
+          return looked && unread.many ? read_rest() : looked;
         });
-    if (found) found = add_bytes_of(client, sampled, request, ranges);
+    if (found) found = beside.finish();
+    if (found) found = read_rest();
     if (!found) return std::move(found).error();
+    auto ranges = std::move(here.ranges());
+    for (std::size_t i = 0; i < ranges.size(); ++i) detail::add_part(ranges[i], there.ranges()[i]);
     return ranges;
   });
 }

@@ -53,10 +53,12 @@ void put_escaped(std::string& out, std::string_view bytes) {
 }
 
 // Only what put_escaped() writes: there is one way to write each.
-std::optional<std::string> take_escaped(std::string_view text) {
-  if (std::ranges::all_of(text, stands_for_itself)) return std::string(text);
-  std::string out;
-  out.reserve(text.size());
+bool take_escaped(std::string_view text, std::string& out) {
+  if (std::ranges::all_of(text, stands_for_itself)) {
+    out.assign(text);
+    return true;
+  }
+  out.clear();
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (stands_for_itself(static_cast<unsigned char>(text[at]))) {
       out.push_back(text[at]);
@@ -65,11 +67,11 @@ std::optional<std::string> take_escaped(std::string_view text) {
     const auto digits = text.substr(at + 1, 2);
     const auto byte = take_hex(digits);
     if (digits.size() != 2 || !byte || text[at] != (*byte <= '!' ? '!' : '~') || stands_for_itself(static_cast<unsigned char>(*byte)))
-      return std::nullopt;
+      return false;
     out.push_back(static_cast<char>(*byte));
     at += 2;
   }
-  return out;
+  return true;
 }
 
 }  // namespace
@@ -86,14 +88,33 @@ std::string document_id(std::uint64_t hash, std::string_view ns, std::string_vie
 
 std::string document_id(std::string_view ns, std::string_view id) { return document_id(identity_hash(ns, id), ns, id); }
 
-std::optional<Identity> identity_in(std::string_view document_id) {
+bool take_identity(std::string_view document_id, Identity& into) {
   const auto blank = document_id.find(' ');
-  if (blank == std::string_view::npos || blank < kHash) return std::nullopt;
+  if (blank == std::string_view::npos || blank < kHash) return false;
   const auto hash = take_hex(document_id.substr(0, kHash));
-  auto ns = take_escaped(document_id.substr(kHash, blank - kHash));
-  auto id = take_escaped(document_id.substr(blank + 1));
-  if (!hash || !ns || !id || id->empty() || identity_hash(*ns, *id) != *hash) return std::nullopt;
-  return Identity{.hash = *hash, .ns = *std::move(ns), .id = *std::move(id)};
+  if (!hash || !take_escaped(document_id.substr(kHash, blank - kHash), into.ns)) return false;
+  if (!take_escaped(document_id.substr(blank + 1), into.id) || into.id.empty()) return false;
+  into.hash = *hash;
+  return identity_hash(into.ns, into.id) == *hash;
+}
+
+std::optional<Identity> identity_in(std::string_view document_id) {
+  Identity identity;
+  return take_identity(document_id, identity) ? std::optional(std::move(identity)) : std::nullopt;
+}
+
+std::string key_name(std::string_view ns, std::string_view key) {
+  std::string out;
+  out.reserve(ns.size() + 1 + key.size());
+  put_escaped(out, ns);
+  out.push_back(' ');
+  out.append(key);
+  return out;
+}
+
+std::string_view key_prefix_in(std::string_view document_id) {
+  const auto blank = document_id.find(' ');
+  return blank == std::string_view::npos || blank < kHash ? std::string_view() : document_id.substr(kHash, blank + 1 - kHash);
 }
 
 std::string order_of(Version version, Revision revision) {

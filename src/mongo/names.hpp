@@ -25,6 +25,13 @@ struct Identity {
   std::string id{};
 };
 std::optional<Identity> identity_in(std::string_view document_id);
+// The same into one that is used again. False: what is in it then is of no use.
+bool take_identity(std::string_view document_id, Identity& into);
+
+// A key where queries find it: the namespace as in document_id(), a blank, the key as it is. No two keys of any namespaces have one name.
+std::string key_name(std::string_view ns, std::string_view key);
+// With what the names of all keys begin that lead to what document_id() made this name of.
+std::string_view key_prefix_in(std::string_view document_id);
 
 // (version, revision) as hexadecimal digits of fixed width: compared as a string it is compared as the pair.
 std::string order_of(Version version, Revision revision);

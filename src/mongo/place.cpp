@@ -217,7 +217,7 @@ Result<std::vector<IndexInfo>> list_indexes(const Place& place, mongoc_client_t*
 }
 
 Result<void> Place::make_indexes(mongoc_client_t* client, Deadline deadline) const {
-  const std::vector<IndexWanted> of_documents = {{.name = kKeysIndex, .fields = {{"ns", 1}, {"state.keys", 1}, {"state.stamp", -1}}},
+  const std::vector<IndexWanted> of_documents = {{.name = kKeysIndex, .fields = {{"state.keys", 1}, {"state.stamp", -1}}},
                                                  {.name = kPurgeIndex, .fields = {{"record.purge_at", 1}}, .expires = true},
                                                  {.name = kGoneIndex, .fields = {{"record.gone", 1}}, .sparse = true}};
   const std::vector<IndexWanted> of_chunks = {{.name = kPurgeIndex, .fields = {{"purge_at", 1}}, .expires = true}};

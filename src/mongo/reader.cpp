@@ -51,7 +51,7 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
   // Two documents can list a key until a later run says which one lost it: the later acceptance has it; of equal ones the greater id, which
   // is compared here because servers order strings and binaries in their own way.
   Document filter;
-  filter.add_text("ns", request.ns).add_text("state.keys", key);
+  filter.add_text("state.keys", key_name(request.ns, key));
   Document order;
   order.add("state.stamp", std::int32_t{-1});
   std::optional<Stored> holder;
@@ -76,7 +76,7 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
   }
   if (!holder) return Lookup{};
   auto lookup = answer(client, *std::move(holder), request.now, true, request.deadline);
-  if (lookup && lookup->record && !lookup->record->keys.contains(key)) {
+  if (lookup && lookup->record && (lookup->record->ns != request.ns || !lookup->record->keys.contains(key))) {
     return corrupted("document \"" + document_id(lookup->record->ns, lookup->record->id) + "\" does not list its key");
   }
   return lookup;

@@ -196,15 +196,26 @@ void digests_are_those_of_the_lines_of_a_scan(Trial& t) {
   t.apply(set("r7", {"k7"}, t.stamp(54)));
   t.apply(in_namespace(set("r8", {"k8"}, t.stamp(55)), "one"));
   t.clock().advance(Milliseconds(5));
-  for (const std::size_t entries : {1u, 4u, 1000u}) {
-    for (const std::size_t most : {2u, 1000u}) {
-      for (const std::uint64_t deep : {0u, 1u, 3u}) {
-        const DigestRecords request{.entries = entries, .max_ranges = most, .now = t.now(), .deep = {.of = deep, .turn = 1}, .page = 7};
-        EXPECT_EQ(t.store().digest(request).value(), t.store().KeyStoreBackend::digest(request).value())
-            << entries << " entries, " << most << " ranges, deep " << deep;
+  const auto look = [&](const char* when) {
+    for (const std::size_t entries : {1u, 4u, 1000u}) {
+      for (const std::size_t most : {2u, 1000u}) {
+        for (const std::uint64_t deep : {0u, 1u, 3u}) {
+          const DigestRecords request{.entries = entries, .max_ranges = most, .now = t.now(), .deep = {.of = deep, .turn = 1}, .page = 7};
+          EXPECT_EQ(t.store().digest(request).value(), t.store().KeyStoreBackend::digest(request).value())
+              << when << entries << " entries, " << most << " ranges, deep " << deep;
+        }
       }
     }
-  }
+  };
+  look("");
+  // What was remembered of bytes is not what is there now.
+  auto other = spec("r9", {"k9"}, t.stamp(60));
+  other.version = 100;
+  other.payload = std::string(9 * 40, 'y') + "9";
+  t.apply(set_entry(other));
+  t.apply(touch("r10", t.stamp(61), t.now() + Milliseconds(888)));
+  t.apply(erase("r11", t.stamp(62)));
+  look("after other sets, ");
   // Ranges that the caller gives are those, with what lies in each.
   const std::vector<std::uint64_t> starts{0, 1, 1ull << 62, 1ull << 63, ~std::uint64_t{0}};
   const auto given = t.store().digest({.starts = starts, .now = t.now(), .page = 7}).value();

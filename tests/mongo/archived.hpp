@@ -1,6 +1,7 @@
 // A store in memory and its archive on a server after a run. Thread rule: one thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,6 +41,13 @@ struct Archived {
   void change(const std::string& id, const std::string& update) {
     EXPECT_TRUE(archive.command(R"({"update": ")" + archive.options().collection + R"(", "updates": [{"q": {"id": ")" + id +
                                 R"("}, "u": )" + update + "}]}"));
+  }
+  void reseal(const std::string& id, const std::function<void(std::string&)>& change) {
+    ArchiveEntry entry{.ns = {}, .id = id};
+    entry.record = store.get_by_id(id, system_clock()->now()).value().value();
+    entry.version = entry.record.version;
+    entry.revision = entry.record.revision;
+    archive.reseal(entry, change);
   }
   std::map<std::string, Difference::Kind> verify(const VerifyOptions& how) {
     const auto report = archiver->verify(how).value();

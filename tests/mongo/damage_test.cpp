@@ -26,21 +26,22 @@ TEST_P(MongoDamage, verify_finds_what_somebody_changed_in_the_database_and_mends
   EXPECT_TRUE(world.archiver->verify().value().equal());
   EXPECT_TRUE(world.archiver->verify({.deep = true}).value().equal());
   EXPECT_TRUE(world.archiver->verify({.deep = true, .deep_sample = 3}).value().equal());
-  world.change("r5", R"({"$set": {"state.keys": ["k/5"]}})");
+  world.change("r5", R"({"$set": {"state.keys": [" k/5"]}})");
   world.change("r33", R"({"$set": {"state.expires_at": {"$date": {"$numberLong": "4000000000000"}}}})");
-  world.change("r44", R"({"$unset": {"state.digest": ""}})");
-  world.change("r45", R"({"$set": {"state.digest": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "00"}}}})");
+  world.change("r44", R"({"$unset": {"state.seal": ""}})");
+  world.reseal("r45", [](std::string& seal) { seal.back() ^= 1; });
   world.change("r6", R"({"$unset": {"state.keys": ""}})");
   world.change("r7", R"({"$unset": {"state.stamp": ""}})");
-  world.change("r8", R"({"$set": {"ns": "elsewhere"}})");
-  world.change("r9", R"({"$set": {"state.keys": ["k/9", "l/8"]}})");
+  world.change("r8", R"({"$set": {"state.keys": ["elsewhere k/8", " l/8"]}})");
+  world.change("r9", R"({"$set": {"state.keys": [" k/9", " l/8"]}})");
   world.change("r12", R"({"$set": {"state.stamp": {"$numberLong": "1790000000000000"}}})");
-  world.change("r13", R"({"$set": {"state.ttl_rule": 3}})");
-  world.change("r14", R"({"$unset": {"state.ttl_rule": ""}})");
-  const std::map<std::string, Kind> shallow{{"r5", Kind::kContent},  {"r33", Kind::kExpiry}, {"r44", Kind::kContent},
-                                            {"r45", Kind::kContent}, {"r6", Kind::kContent}, {"r7", Kind::kContent},
-                                            {"r8", Kind::kContent},  {"r9", Kind::kContent}, {"r12", Kind::kContent},
-                                            {"r13", Kind::kExpiry},  {"r14", Kind::kContent}};
+  world.reseal("r13", [](std::string& seal) { seal[1] ^= 3; });
+  world.reseal("r14", [](std::string& seal) { seal.pop_back(); });
+  world.change("r15", R"({"$set": {"state.keys": ["k/15", " l/15"]}})");
+  const std::map<std::string, Kind> shallow{{"r5", Kind::kContent},  {"r33", Kind::kExpiry},  {"r44", Kind::kContent},
+                                            {"r45", Kind::kContent}, {"r6", Kind::kContent},  {"r7", Kind::kContent},
+                                            {"r8", Kind::kContent},  {"r9", Kind::kContent},  {"r12", Kind::kContent},
+                                            {"r13", Kind::kExpiry},  {"r14", Kind::kContent}, {"r15", Kind::kContent}};
   EXPECT_EQ(world.verify({}), shallow);
   // What nobody but people reads is nobody's loss.
   world.change("r11", R"({"$set": {"record.account": 7}, "$unset": {"record.created_at": "", "record.flow": ""}})");
@@ -67,7 +68,7 @@ struct Damaged : Archived {
     change("r3", R"({"$unset": {"record": ""}})");
     change("r4", R"({"$set": {"record.payload": "y)" + std::string(29, 'x') + R"(4"}})");
     change("r5", R"({"$unset": {"state.stamp": ""}})");
-    change("r6", R"({"$set": {"ns": "elsewhere"}})");
+    change("r6", R"({"$set": {"state.keys": "text"}})");
     change("r7", R"({"$set": {"state": true}})");
     change("r8", R"({"$set": {"format": "three"}})");
     change("r9", R"({"$unset": {"state": ""}})");

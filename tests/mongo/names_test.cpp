@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "mongo/clients.hpp"
@@ -67,6 +69,27 @@ TEST(MongoNames, the_name_of_a_document_says_whose_it_is) {
   EXPECT_FALSE(identity_in(document_id("ns", "")));
   EXPECT_FALSE(identity_in(document_id(identity_hash("ns", "a") + 1, "ns", "a"))) << "of another hash";
   EXPECT_FALSE(identity_in(document_id("ns", "a").replace(16, 1, "!6e"))) << "there is one way to write a byte";
+}
+
+TEST(MongoNames, no_two_keys_of_any_namespaces_have_one_name) {
+  testing::SeededRandom random(11);
+  const auto text = [&](std::size_t most) {
+    std::string out;
+    for (auto left = random.next() % (most + 1); left > 0; --left) out.push_back(" !a~"[random.next() % 4]);
+    return out;
+  };
+  std::map<std::string, std::pair<std::string, std::string>> all;
+  for (int i = 0; i < 20'000; ++i) {
+    const auto ns = text(3);
+    const auto key = text(3);
+    const auto name = key_name(ns, key);
+    const auto [at, fresh] = all.emplace(name, std::pair(ns, key));
+    EXPECT_TRUE(fresh || at->second == std::pair(ns, key)) << "\"" << name << "\"";
+    const auto document = document_id(ns, "some id");
+    EXPECT_EQ(name, std::string(key_prefix_in(document)) + key) << document;
+  }
+  EXPECT_EQ(key_prefix_in("0123456789abcde"), "") << "no name of a document";
+  EXPECT_EQ(key_prefix_in("0123 567"), "");
 }
 
 TEST(MongoNames, the_guard_compares_as_version_and_revision_do) {

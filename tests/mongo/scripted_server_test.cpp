@@ -129,7 +129,7 @@ class ScriptedServer {
     if (name == "listIndexes") {
       const std::string prefix = collection.ends_with(".chunks") ? "" : "record.";
       return R"({"cursor": {"id": {"$numberLong": "0"}, "ns": "scripted.x", "firstBatch": [)"
-             R"({"name": "setget_keys", "key": {"ns": 1, "state.keys": 1, "state.stamp": -1}}, {"name": "setget_gone", "key": {"record.gone": 1}},)"
+             R"({"name": "setget_keys", "key": {"state.keys": 1, "state.stamp": -1}}, {"name": "setget_gone", "key": {"record.gone": 1}},)"
              R"({"name": "setget_purge", "key": {")" +
              prefix + R"(purge_at": 1}, "expireAfterSeconds": 0}]}, "ok": 1})";
     }

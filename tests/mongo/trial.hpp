@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "mongo/codec.hpp"
 #include "mongo/place.hpp"
 #include "support/mongo_server.hpp"
 
@@ -67,6 +69,18 @@ class Archive {
       if (done) return {};
       return mongo::server_error(error.code, error.message);
     });
+  }
+
+  // Puts something else in place of the seal of what was archived as `entry`.
+  void reseal(const ArchiveEntry& entry, const std::function<void(std::string&)>& change) const {
+    const auto document = mongo::whole_of(mongo::prepare(entry, options_, 0).value());
+    std::string seal(mongo::find(document.raw(), "state.seal").value().bytes().value());
+    change(seal);
+    mongo::Document field;
+    field.add_binary("state.seal", seal);
+    const std::unique_ptr<char, decltype(&bson_free)> json(bson_as_canonical_extended_json(field.raw(), nullptr), bson_free);
+    EXPECT_TRUE(command(R"({"update": ")" + options_.collection + R"(", "updates": [{"q": {"id": ")" + entry.id + R"("}, "u": {"$set": )" +
+                        json.get() + "}}]}"));
   }
 
  private:
