@@ -52,7 +52,12 @@ double read_all(const mongo::Options& options, KeyStore* store) {
   return static_cast<double>(count) / seconds_since(start);
 }
 
-void measure(const std::string& suffix, const Settings& settings, const mongo::Options& options, KeyStore store, Report& report) {
+// The server's program is compiled anew, on the other processor, for some turns: neither side shall pay for that.
+constexpr int kWarmingUp = 45;
+constexpr int kWarmingUpAgain = 5;
+
+void measure(const std::string& suffix, const Settings& settings, const mongo::Options& options, KeyStore store, int warming_up,
+             Report& report) {
   apply(store, corpus_of(kBytes, kRecords), 0, kRecords, stamp_at(system_clock()->now()), 500);
   auto database = must(mongo::open(options), "mongo");
   const auto archiver = make_archiver(store, database, options.batch);
@@ -64,9 +69,7 @@ void measure(const std::string& suffix, const Settings& settings, const mongo::O
     return static_cast<double>(kRecords) / seconds_since(start);
   };
   std::vector<double> bare, compared, parts, digests, deep;
-  // The server's program is compiled anew, on the other processor, for some turns: neither side shall pay for that.
-  constexpr int kWarmingUp = 15;
-  for (int turn = -kWarmingUp; turn < settings.trials; ++turn) {
+  for (int turn = -warming_up; turn < settings.trials; ++turn) {
     bare.push_back(read_all(options, nullptr));
     compared.push_back(read_all(options, &store));
     parts.push_back(scan_by_hand(options, {"state", "end"}, kRecords));
@@ -87,10 +90,10 @@ void measure(const std::string& suffix, const Settings& settings, const mongo::O
 void bench_mongo_verify(const Settings& settings, Report& report) {
   const auto server = start_mongo(settings, "mongo-verify");
   if (!server) return;
-  measure("", settings, server->options(), must(memory::open(), "memory").key_store(), report);
+  measure("", settings, server->options(), must(memory::open(), "memory").key_store(), kWarmingUp, report);
 #ifdef SETGET_BENCH_REDIS
   RedisServer redis(settings);
-  measure("-redis", settings, server->options(), open_fresh(redis).key_store(), report);
+  measure("-redis", settings, server->options(), open_fresh(redis).key_store(), kWarmingUpAgain, report);
 #endif
 }
 

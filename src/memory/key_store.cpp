@@ -383,6 +383,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
   struct DigestPage {
     struct Unknown {
       std::size_t at = 0;  // in `entries`
+      bool known = false;  // and only to be read again
       IdentityName name;
       Taken taken;
     };
@@ -412,7 +413,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
       const auto& [name, row] = *at;
       if (row.live() && !expired(row, request.now)) {
         if (!row.content || request.deep.takes(name.hash)) {
-          page.unknown.push_back({.at = page.entries.size(), .name = name, .taken = Taken(row)});
+          page.unknown.push_back({.at = page.entries.size(), .known = row.content.has_value(), .name = name, .taken = Taken(row)});
         }
         page.entries.emplace_back(name.hash, entry_of(name, row.meta(), row.content.value_or(Digest{})));
       }
@@ -427,7 +428,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     if (page.unknown.empty()) return {};
     std::vector<Digest> contents;
     contents.reserve(page.unknown.size());
-    for (const auto& [at, name, taken] : page.unknown) {
+    for (const auto& [at, known, name, taken] : page.unknown) {
       const auto record = taken.decode();
       if (!record) return record.error();
       contents.push_back(content_digest(*record));
@@ -435,6 +436,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     }
     const Lock lock(state_->mutex);
     for (std::size_t i = 0; i < contents.size(); ++i) {
+      if (page.unknown[i].known) continue;
       state_->tables.know_content(page.unknown[i].name, page.unknown[i].taken.encoded, contents[i]);
     }
     return {};

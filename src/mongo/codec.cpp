@@ -218,7 +218,7 @@ bool take_mark(const Value& field, MarkText& into) {
   return mark.has_value();
 }
 
-// Of names that are of another namespace, none: by those nothing is found.
+// None where a name is of another namespace: gets there would be led astray.
 bool take_held_keys(Stored& out, const Value& field) {
   std::string packed;
   bool ours = true;
@@ -331,8 +331,7 @@ Error damaged(const Stored& stored, std::string_view what) { return corrupted(fm
 
 namespace {
 
-Result<void> check_format(std::int64_t format, std::string_view id) {
-  if (format == kFormat) return {};
+Error other_format(std::int64_t format, std::string_view id) {
   return Error(ErrorCode::kUnsupported,
                fmt::format("the archive's document \"{}\" has format {}; this version reads {}", id, format, kFormat));
 }
@@ -342,9 +341,9 @@ Result<void> check_format(std::int64_t format, std::string_view id) {
 Result<void> check_format_of(const bson_t* document) {
   const auto field = find_top(document, "format");
   const auto format = field ? field->integer() : std::nullopt;
+  if (format == kFormat) return {};
   const auto id = text_or_empty(document, "_id");
-  if (!format) return corrupted(fmt::format("document \"{}\" does not say its format", id));
-  return check_format(*format, id);
+  return format ? other_format(*format, id) : corrupted(fmt::format("document \"{}\" does not say its format", id));
 }
 
 namespace {
@@ -356,7 +355,7 @@ Result<void> know_what_it_is(Stored& out) {
   } else {
     out.gone.reset();
     if (!out.digest || !out.stamped) return damaged(out, "its state is missing");
-    if (auto known = check_format(out.sealed_format, out.id); !known) return known;
+    if (out.sealed_format != kFormat) return other_format(out.sealed_format, out.id);
   }
   const auto marked = read_mark(out.mark().view());
   if (!marked) return damaged(out, "its state has no mark");
@@ -368,14 +367,18 @@ Result<void> know_what_it_is(Stored& out) {
 }  // namespace
 
 void Stored::begin(Reading how) {
-  Stored fresh;
-  for (auto text : {&Stored::id, &Stored::account, &Stored::flow, &Stored::encoded}) {
-    (this->*text).clear();
-    (fresh.*text).swap(this->*text);
-  }
-  std::swap(fresh.identity, identity);
-  fresh.reading = how;
-  *this = std::move(fresh);
+  for (auto* text : {&id, &account, &flow, &encoded}) text->clear();
+  for (auto* mark : {&state_mark, &end_mark, &record_mark}) mark->clear();
+  gone.reset();
+  meta.expires_at.reset();
+  meta.lost_keys = {};
+  held_keys.reset();
+  digest.reset();
+  stamped = false;
+  head = 0;
+  seen = {};
+  pieces = 0;
+  reading = how;
 }
 
 Result<void> read_document(const bson_t* document, Reading reading, Stored& out) {
@@ -441,10 +444,10 @@ Result<Record> record_of(const Stored& stored, const Payload& encoded) {
   return whole ? std::move(record) : damaged(stored, fmt::format("its payload cannot be read: {}", record.error().describe()));
 }
 
-Digest content_of_bytes(Stored&& stored, const Summary& summary) {
+Digest content_of_bytes(Stored& stored, const Digest& said) {
   const auto bytes = stored.seen.empty() ? digest_of(stored.encoded) : digest_of({stored.encoded, stored.seen});
   const auto command = decode_command(Payload::adopt(std::move(stored.encoded)));
-  return command && check(stored, bytes, *command) ? summary.content : unlike(summary.content);
+  return command && check(stored, bytes, *command) ? said : unlike(said);
 }
 
 namespace {

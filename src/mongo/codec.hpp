@@ -82,7 +82,7 @@ struct Stored {
 
   // Of the write that made it what it is.
   const MarkText& mark() const noexcept { return end_mark.view() > state_mark.view() ? end_mark : state_mark; }
-  // As a new one, with the memory that it has.
+  // As a new one, with the memory that it has. What no record or tombstone is without is left as it was.
   void begin(Reading how);
 };
 // kUnsupported: another format than ours. kCorrupted: none.
@@ -101,8 +101,9 @@ bool lead_to(const std::optional<std::string>& held_keys, const Record& record);
 Summary summary_of(const Stored& stored);
 // The same as what a digest of ranges is made of; good as long as `stored` is. Precondition: it is a record.
 detail::EntryView entry_of(const Stored& stored);
-// `summary` is what summary_of() says of it. Of one whose record is not what was archived another content than that.
-Digest content_of_bytes(Stored&& stored, const Summary& summary);
+// `said`: the content by entry_of(). Of one whose record is not what was archived another one than that. What was copied of the record is
+// used up.
+Digest content_of_bytes(Stored& stored, const Digest& said);
 Error damaged(const Stored& stored, std::string_view what);
 
 // JSON as BSON, appended to `out` as the field `name`. False, with nothing appended, where BSON or MongoDB could not hold it unchanged in

@@ -27,14 +27,17 @@ void add_damaged(std::vector<RangeDigest>& ranges, const bson_t* document) {
   detail::range_of(ranges, hash_in(id)).add(digest_of(id));
 }
 
-void add_summary(std::vector<RangeDigest>& ranges, const Summary& summary, TimePoint now) {
-  if (detail::counts(summary, now)) detail::range_of(ranges, summary.hash).add(entry_digest(summary));
+bool counts(const Stored& stored, TimePoint now) { return detail::counts(stored.gone.has_value(), stored.meta.expires_at, now); }
+
+void add(std::vector<RangeDigest>& ranges, const Stored& stored, const detail::EntryView& entry) {
+  detail::range_of(ranges, stored.identity.hash).add(detail::entry_digest(entry));
 }
 
 // Of a record whose bytes are there.
-void add_record(std::vector<RangeDigest>& ranges, Stored&& stored, Summary& summary, TimePoint now) {
-  summary.content = content_of_bytes(std::move(stored), summary);
-  add_summary(ranges, summary, now);
+void add_with_bytes(std::vector<RangeDigest>& ranges, Stored& stored) {
+  auto entry = entry_of(stored);
+  entry.content = content_of_bytes(stored, entry.content);
+  add(ranges, stored, entry);
 }
 
 // What one look at documents finds. The server must be asked for the rest.
@@ -71,17 +74,15 @@ class Look {
       add_damaged(ranges_, document);
       return {};
     }
-    if (!detail::counts(stored_.gone.has_value(), stored_.meta.expires_at, request_.now)) return {};
-    const auto hash = stored_.identity.hash;
-    if (!request_.deep.takes(hash)) {
-      detail::range_of(ranges_, hash).add(detail::entry_digest(entry_of(stored_)));
+    if (!counts(stored_, request_.now)) return {};
+    if (!request_.deep.takes(stored_.identity.hash)) {
+      add(ranges_, stored_, entry_of(stored_));
     } else if (!all) {
       unread_.add(stored_.id);
     } else if (stored_.pieces > 0) {
       unread_.add(stored_);
     } else {
-      auto summary = summary_of(stored_);
-      add_record(ranges_, std::move(stored_), summary, request_.now);
+      add_with_bytes(ranges_, stored_);
     }
     return {};
   }
@@ -97,13 +98,12 @@ class Look {
 }  // namespace
 
 Result<void> Reader::add_bytes(mongoc_client_t* client, Stored stored, const DigestArchive& request, std::vector<RangeDigest>& ranges) {
-  auto summary = summary_of(stored);
-  if (!detail::counts(summary, request.now)) return {};
+  if (!counts(stored, request.now)) return {};
   if (stored.pieces > 0) {
     // Missing pieces are missing bytes.
     if (auto read = read_pieces(*place_, client, stored, true, request.deadline); !read) return std::move(read).error();
   }
-  add_record(ranges, std::move(stored), summary, request.now);
+  add_with_bytes(ranges, stored);
   return {};
 }
 

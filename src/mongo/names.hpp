@@ -58,6 +58,7 @@ class MarkText {
     mark.copy(text_.data(), size_);
   }
   std::string_view view() const noexcept { return {text_.data(), size_}; }
+  void clear() noexcept { size_ = 0; }
 
  private:
   std::array<char, kSize> text_{};

@@ -32,7 +32,7 @@ TEST_P(MongoDamage, verify_finds_what_somebody_changed_in_the_database_and_mends
   world.reseal("r45", [](std::string& seal) { seal.back() ^= 1; });
   world.change("r6", R"({"$unset": {"state.keys": ""}})");
   world.change("r7", R"({"$unset": {"state.stamp": ""}})");
-  world.change("r8", R"({"$set": {"state.keys": ["elsewhere k/8", " l/8"]}})");
+  world.change("r8", R"({"$set": {"state.keys": [" k/8", " l/8", "elsewhere k/8"]}})");
   world.change("r9", R"({"$set": {"state.keys": [" k/9", " l/8"]}})");
   world.change("r12", R"({"$set": {"state.stamp": {"$numberLong": "1790000000000000"}}})");
   world.reseal("r13", [](std::string& seal) { seal[1] ^= 3; });
