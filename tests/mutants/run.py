@@ -430,7 +430,7 @@ MUTANTS = [
     in_kit("memory_content", "what was digested of other bytes is remembered for those that are there", 10, "src/memory/tables.cpp",
            "    if (row.encoded.data() != at->second.encoded.data()) row.content.reset();\n", "", "memory_key_store.*"),
     in_unit("mongo_no_stamp", "a state that does not say since when its keys lead to it is whole", 10, MONGO_DOCUMENT,
-            " || !out.stamped", "", "mongo_archive", "*verify_finds_what*:-*ferretdb"),
+            " || !out.stamped", "", "mongo_archive", "*Damage*:-*ferretdb"),
     in_unit("mongo_sealed", "a digest does not look of which layout a state is", 10, MONGO_DOCUMENT, "if (out.sealed_format != kFormat)",
             "if (false)", "mongo_archive", "*another_layout*"),
     in_unit("mongo_add_up", "what one of two threads has seen is left out of a digest", 10, "src/mongo/digest.cpp",
