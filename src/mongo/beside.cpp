@@ -1,23 +1,14 @@
 #include "mongo/beside.hpp"
 
-#include <cstdint>
-#include <cstring>
 #include <system_error>
-#include <utility>
 
 namespace setget::inline v0::mongo {
 
 Beside::~Beside() { end(); }
 
-Result<void> Beside::look_at(const bson_t* document) {
-  filling_.append(reinterpret_cast<const char*>(bson_get_data(document)), document->len);
-  return filling_.size() < kBlock ? Result<void>() : hand_over();
-}
-
 Result<void> Beside::finish() {
   end();
-  if (auto looked = result(); !looked) return looked;
-  return look_through(std::exchange(filling_, {}));
+  return result();
 }
 
 // Of what was looked at so far.
@@ -26,7 +17,10 @@ Result<void> Beside::result() const {
   return failed_ ? Result<void>(*failed_) : Result<void>();
 }
 
-// Few documents are not worth a thread.
+bool Beside::has_room_for(std::size_t bytes) const noexcept {
+  return waiting_.size() < kWaiting && (waiting_.empty() || bytes_ + bytes <= kBytes);
+}
+
 bool Beside::start() {
   if (thread_.joinable()) return true;
   if (alone_) return false;
@@ -38,22 +32,15 @@ bool Beside::start() {
   return !alone_;
 }
 
-Result<void> Beside::hand_over() {
-  if (!start()) {
-    auto looked = look_through(filling_);
-    filling_.clear();
-    return looked;
-  }
+Result<void> Beside::look_at(std::unique_ptr<Answer> answer) {
+  if (!start()) return answer->each(look_);
+  const auto bytes = answer->bytes();
   {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return waiting_.size() < kWaiting || failed_ || thrown_; });
+    changed_.wait(lock, [&] { return has_room_for(bytes) || failed_ || thrown_; });
     if (auto looked = result(); !looked) return looked;
-    waiting_.push_back(std::move(filling_));
-    filling_.clear();
-    if (!spare_.empty()) {
-      filling_ = std::move(spare_.back());
-      spare_.pop_back();
-    }
+    bytes_ += bytes;
+    waiting_.push_back(std::move(answer));
   }
   changed_.notify_all();
   return {};
@@ -74,38 +61,24 @@ void Beside::run() {
   while (!failed_ && !thrown_) {
     changed_.wait(lock, [&] { return ended_ || !waiting_.empty(); });
     if (waiting_.empty()) return;
-    auto block = std::move(waiting_.front());
-    waiting_.erase(waiting_.begin());
+    auto answer = std::move(waiting_.front());
+    waiting_.pop_front();
+    bytes_ -= answer->bytes();
     lock.unlock();
     changed_.notify_all();
     std::exception_ptr thrown;
     Result<void> looked;
     try {
-      looked = look_through(block);
+      looked = answer->each(look_);
     } catch (...) {
       thrown = std::current_exception();
     }
-    block.clear();
+    answer.reset();
     lock.lock();
     thrown_ = std::move(thrown);
     if (!looked) failed_ = std::move(looked).error();
-    spare_.push_back(std::move(block));
   }
   changed_.notify_all();
-}
-
-Result<void> Beside::look_through(const std::string& block) const {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(block.data());
-  for (std::size_t at = 0; at < block.size();) {
-    std::uint32_t length = 0;
-    std::memcpy(&length, bytes + at, sizeof(length));
-    length = BSON_UINT32_FROM_LE(length);
-    bson_t document;
-    if (!bson_init_static(&document, bytes + at, length)) return Error(ErrorCode::kInternal, "a document that was copied is none");
-    if (auto looked = look_(Found{&document}); !looked) return looked;
-    at += length;
-  }
-  return {};
 }
 
 }  // namespace setget::inline v0::mongo

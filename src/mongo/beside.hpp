@@ -1,18 +1,17 @@
-// Documents that are looked at on a second thread while this one waits for the server's next answer. What the driver gives holds until the
-// next one, so they are copied; what is too large for that is better looked at where it stands.
+// Answers that are looked at on a second thread while this one waits for the server's next one.
 #pragma once
 
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <exception>
-#include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <thread>
-#include <vector>
+#include <utility>
 
-#include "mongo/place.hpp"
+#include "mongo/answers.hpp"
 
 #include <setget/error.hpp>
 
@@ -22,39 +21,33 @@ namespace setget::inline v0::mongo {
 // has returned.
 class Beside {
  public:
-  using Look = std::function<Result<void>(Found)>;
-  static constexpr std::size_t kMost = std::size_t{256} << 10;  // bytes of a document
+  static constexpr std::size_t kWaiting = 2;                   // answers, beside the one that is looked at
+  static constexpr std::size_t kBytes = std::size_t{8} << 20;  // of them, unless one alone has more
 
-  explicit Beside(Look look) : look_(std::move(look)) {}
+  explicit Beside(Place::Visit look) : look_(std::move(look)) {}
   ~Beside();
   Beside(const Beside&) = delete;
   Beside& operator=(const Beside&) = delete;
 
-  // Blocks while more than two blocks wait. Errors: the first one of a look, maybe of an earlier document; nothing is looked at behind
-  // that.
-  Result<void> look_at(const bson_t* document);
+  // Blocks while as many wait as may. Errors: the first one of a look, maybe of an earlier answer; nothing is looked at behind that.
+  Result<void> look_at(std::unique_ptr<Answer> answer);
   // Blocks until all were looked at.
   Result<void> finish();
 
  private:
-  static constexpr std::size_t kBlock = std::size_t{64} << 10;
-  static constexpr std::size_t kWaiting = 2;
-
-  Result<void> look_through(const std::string& block) const;
-  Result<void> hand_over();
   Result<void> result() const;
+  bool has_room_for(std::size_t bytes) const noexcept;
   bool start();
   void end();
   void run();
 
-  const Look look_;
-  std::string filling_;  // whole documents, one behind the other: each says its length first
+  const Place::Visit look_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<std::string> waiting_;
-  std::vector<std::string> spare_;  // blocks to be filled again
+  std::deque<std::unique_ptr<Answer>> waiting_;
+  std::size_t bytes_ = 0;  // of those
   std::optional<Error> failed_;
-  std::exception_ptr thrown_;  // by a look: it goes on where the documents come from
+  std::exception_ptr thrown_;  // by a look: it goes on where the answers come from
   bool ended_ = false;
   bool alone_ = false;  // the system gives no thread
   std::thread thread_;

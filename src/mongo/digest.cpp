@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/range_digest.hpp"
+#include "mongo/answers.hpp"
 #include "mongo/beside.hpp"
 #include "mongo/chunks.hpp"
 #include "mongo/names.hpp"
@@ -127,14 +128,14 @@ Result<void> Reader::add_bytes_of(mongoc_client_t* client, std::span<const std::
 }
 
 Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
-  using Answer = std::vector<RangeDigest>;
+  using Ranges = std::vector<RangeDigest>;
   const auto empty = detail::ranges_at(request.starts);
   if (!empty) return empty.error();
   const bool all = request.deep.of == 1;
+  const Document everything;
   auto options = all ? how_to_read_records(place_->options()) : Document();
   if (!all) options.add("projection", fields_for_digests());
-  options.add("batchSize", place_->batch_size(all));
-  return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Answer> {
+  return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Ranges> {
     Unread unread;
     Look here(request, *empty, unread);
     Look there(request, *empty, unread);
@@ -153,18 +154,18 @@ Result<std::vector<RangeDigest>> Reader::digest(const DigestArchive& request) {
       }
       return add_bytes_of(client, sampled, request, here.ranges());
     };
-    std::size_t seen = 0;
-    auto found =
-        place_->find(client, place_->documents(), Document(), options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
-          if (request.go_on && ++seen % std::max<std::size_t>(request.page, 1) == 0) {
-            if (auto on = request.go_on(); !on) return on;
-          }
-          auto looked = all ? here.at(document) : beside.look_at(document);
-          return looked && unread.many ? read_rest() : looked;
-        });
-    if (found) found = beside.finish();
-    if (found) found = read_rest();
-    if (!found) return std::move(found).error();
+    Query query(*place_, client, place_->documents(), everything, options, place_->batch_size(all), request.deadline);
+    while (!query.over()) {
+      auto answer = query.next();
+      if (!answer) return std::move(answer).error();
+      // Behind the last one there is nothing to wait for.
+      auto looked = query.over() ? (*answer)->each([&](Found document) { return here.at(document); }) : beside.look_at(*std::move(answer));
+      if (looked && unread.many) looked = read_rest();
+      if (looked && request.go_on) looked = request.go_on();
+      if (!looked) return std::move(looked).error();
+    }
+    if (auto looked = beside.finish(); !looked) return std::move(looked).error();
+    if (auto looked = read_rest(); !looked) return std::move(looked).error();
     auto ranges = std::move(here.ranges());
     for (std::size_t i = 0; i < ranges.size(); ++i) detail::add_part(ranges[i], there.ranges()[i]);
     return ranges;

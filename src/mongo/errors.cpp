@@ -21,6 +21,7 @@ constexpr std::array kMeanings{
     Meaning{14031, ErrorCode::kOutOfSpace, "the server's disk is full"},
     Meaning{17280, ErrorCode::kTooLarge, "a key is too long for an index of this server; MongoDB 4.2 has no such limit"},
     Meaning{18, ErrorCode::kFailedPrecondition, "the server refuses user or password; check the URI and its authSource"},
+    Meaning{43, ErrorCode::kUnavailable, "the server has dropped the query; it was asked too late for the next documents, or restarted"},
     Meaning{50, ErrorCode::kDeadlineExceeded, "the server stopped the call at its time limit"},
     Meaning{64, ErrorCode::kUnavailable, "the write was not confirmed by enough members of the replica set; it may have been made"},
     Meaning{85, ErrorCode::kFailedPrecondition, "an index of that name or of those fields exists with other options"},

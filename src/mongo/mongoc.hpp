@@ -29,6 +29,9 @@ using CollectionHandle = std::unique_ptr<mongoc_collection_t, Destroyer<mongoc_c
 using CursorHandle = std::unique_ptr<mongoc_cursor_t, Destroyer<mongoc_cursor_destroy>>;
 using BulkHandle = std::unique_ptr<mongoc_bulk_operation_t, Destroyer<mongoc_bulk_operation_destroy>>;
 using ReadPrefs = std::unique_ptr<mongoc_read_prefs_t, Destroyer<mongoc_read_prefs_destroy>>;
+using SessionHandle = std::unique_ptr<mongoc_client_session_t, Destroyer<mongoc_client_session_destroy>>;
+using SessionOptions = std::unique_ptr<mongoc_session_opt_t, Destroyer<mongoc_session_opts_destroy>>;
+using ServerHandle = std::unique_ptr<mongoc_server_description_t, Destroyer<mongoc_server_description_destroy>>;
 using Callbacks = std::unique_ptr<mongoc_apm_callbacks_t, Destroyer<mongoc_apm_callbacks_destroy>>;
 
 // A BSON document that grows at its end. Names are literals of ours or checked before. What does not fit into 2 GiB is left out, and
@@ -70,6 +73,8 @@ class Document {
                 bson_append_binary(&bson_, name.data(), size(name), BSON_SUBTYPE_BINARY,
                                    reinterpret_cast<const std::uint8_t*>(bytes_of(bytes)), static_cast<std::uint32_t>(bytes.size())));
   }
+  // All that is in the other one.
+  Document& add_all(const Document& other) & { return note(other.whole_ && bson_concat(&bson_, other.raw())); }
   // Any bytes: a string where they are one that every reader understands, else binary.
   Document& add_text(std::string_view name, std::string_view bytes) & {
     return bson_utf8_validate(bytes_of(bytes), bytes.size(), false) ? add_utf8(name, bytes) : add_binary(name, bytes);
@@ -167,6 +172,14 @@ class Value {
     return bson_iter_find(&child, name) ? std::optional(Value(child)) : std::nullopt;
   }
   bool is_document() const noexcept { return BSON_ITER_HOLDS_DOCUMENT(&at_); }
+  // As a document, whose bytes stay the owner's. False: it is none.
+  bool view(bson_t& into) const noexcept {
+    if (!is_document()) return false;
+    std::uint32_t length = 0;
+    const std::uint8_t* data = nullptr;
+    bson_iter_document(&at_, &length, &data);
+    return bson_init_static(&into, data, length);
+  }
 
  private:
   bson_iter_t at_;

@@ -36,7 +36,7 @@ Result<void> Place::find(mongoc_client_t* client, const std::string& name, const
                          bool anywhere, Deadline deadline, const Visit& visit) const {
   const auto from = collection(client, name);
   const ReadPrefs primary(mongoc_read_prefs_new(MONGOC_READ_PRIMARY));
-  const auto* preference = anywhere ? mongoc_uri_get_read_prefs_t(clients_->address().uri.get()) : primary.get();
+  const auto* preference = anywhere ? read_preference() : primary.get();
   const CursorHandle cursor(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
   bound(cursor.get(), find_options);
   const bson_t* document = nullptr;
@@ -50,8 +50,7 @@ Result<void> Place::find(mongoc_client_t* client, const std::string& name, const
 
 CursorHandle Place::find_all(mongoc_client_t* client, const std::string& name, const Document& filter, const Document& find_options) const {
   const auto from = collection(client, name);
-  const auto* preference = mongoc_uri_get_read_prefs_t(clients_->address().uri.get());
-  CursorHandle cursor(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), preference));
+  CursorHandle cursor(mongoc_collection_find_with_opts(from.get(), filter.raw(), find_options.raw(), read_preference()));
   bound(cursor.get(), find_options);
   return cursor;
 }
@@ -61,11 +60,14 @@ std::int64_t Place::pieces_at_once() const noexcept {
   return static_cast<std::int64_t>(std::clamp<std::size_t>(kTogether / options().max_inline_bytes, 1, 200));
 }
 
+std::int64_t Place::at_once(std::int64_t wanted) const noexcept {
+  return std::max<std::int64_t>(1, wanted >> 3 * fewer_.load(std::memory_order_relaxed));
+}
+
+// Before its first answer.
 void Place::bound(mongoc_cursor_t* cursor, const Document& find_options) const {
-  const int times = fewer_.load(std::memory_order_relaxed);
   const auto wanted = integer_or(find_options.raw(), "batchSize", 0);
-  if (times == 0 || wanted == 0) return;
-  mongoc_cursor_set_batch_size(cursor, static_cast<std::uint32_t>(std::max<std::int64_t>(1, wanted >> 3 * times)));
+  if (wanted > 0) mongoc_cursor_set_batch_size(cursor, static_cast<std::uint32_t>(at_once(wanted)));
 }
 
 Error Place::failed(const bson_error_t& error, Deadline deadline) const {

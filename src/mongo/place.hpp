@@ -63,8 +63,8 @@ class Place {
   static constexpr std::int64_t batch_size(bool payloads) noexcept { return payloads ? 200 : 1000; }
   // Of pieces, whose size is known.
   std::int64_t pieces_at_once() const noexcept;
-  // Of a cursor before its first answer: see batch_size().
-  void bound(mongoc_cursor_t* cursor, const Document& find_options) const;
+  // Of `wanted`, what such answers have left of them.
+  std::int64_t at_once(std::int64_t wanted) const noexcept;
   // Of a find that failed.
   Error failed(const bson_error_t& error, Deadline deadline) const;
 
@@ -73,7 +73,8 @@ class Place {
   using Visit = std::function<Result<void>(Found)>;
   Result<void> find(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options,
                     bool anywhere, Deadline deadline, const Visit& visit) const;
-  // The same as a cursor, for who wants to stop on the way; by the URI's read preference.
+  const mongoc_read_prefs_t* read_preference() const noexcept { return mongoc_uri_get_read_prefs_t(clients_->address().uri.get()); }
+  // find() as a cursor, for who wants to stop on the way; by the URI's read preference.
   CursorHandle find_all(mongoc_client_t* client, const std::string& collection, const Document& filter, const Document& find_options) const;
   // The last of those that it finds (of one `_id`, or with a limit of 1: the one), as read(document) makes it. Empty: there is none.
   template <class Read>
@@ -92,6 +93,7 @@ class Place {
   Result<void> command(mongoc_client_t* client, const char* database, const Document& command, Reply& reply, Deadline deadline) const;
 
  private:
+  void bound(mongoc_cursor_t* cursor, const Document& find_options) const;
   Result<void> make(mongoc_client_t* client, Deadline deadline) const;
   Result<void> check_format(mongoc_client_t* client, Deadline deadline) const;
   Result<void> make_indexes(mongoc_client_t* client, Deadline deadline) const;

@@ -97,6 +97,25 @@ TEST_P(MongoFaults, a_connection_that_is_reset_within_a_bulk_costs_another_try) 
   EXPECT_EQ(archive->stats().value().records, 120u);
 }
 
+// Nothing of the try that broke may be in the sum.
+TEST_P(MongoFaults, a_verification_whose_connection_breaks_on_the_way_begins_again) {
+  Archive archive(options());
+  ASSERT_EQ(written(archive->write({.entries = documents(450, 1, 1'000)}).value()), 450u);  // three answers with their payloads
+  const std::vector<std::uint64_t> starts{0};
+  const auto digest = [&](const DeepSample& deep) { return archive->digest({.starts = starts, .now = TimePoint{}, .deep = deep}); };
+  const auto whole = digest({.of = 1}).value();
+  ASSERT_EQ(whole[0].count, 450u);
+  for (std::size_t cut = 1'000; cut < 800'000; cut += 90'000) {
+    proxy().cut_after(Way::kToClient, cut);
+    for (const auto& deep : {DeepSample{.of = 1}, DeepSample{}, DeepSample{.of = 2}}) {
+      const auto again = digest(deep);
+      ASSERT_TRUE(again) << again.error().describe();
+      EXPECT_EQ(*again, whole) << cut << " " << deep.of;
+    }
+    proxy().heal();
+  }
+}
+
 TEST_P(MongoFaults, garbage_instead_of_an_answer_costs_another_try) {
   Archive archive(options());
   ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);

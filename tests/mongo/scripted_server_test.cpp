@@ -56,6 +56,18 @@ class ScriptedServer {
     const std::lock_guard lock(mutex_);
     return static_cast<int>(std::ranges::count(seen_, command));
   }
+  // What the command said, each time that it came.
+  std::vector<mongo::Document> sent(const std::string& command) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<mongo::Document> out;
+    for (const auto& [name, bytes] : sent_) {
+      if (name != command) continue;
+      bson_t document;
+      if (!bson_init_static(&document, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())) continue;
+      bson_concat(out.emplace_back().out(), &document);
+    }
+    return out;
+  }
 
  private:
   void serve() {
@@ -103,6 +115,7 @@ class ScriptedServer {
     {
       const std::lock_guard lock(mutex_);
       seen_.push_back(name);
+      sent_.emplace_back(name, body.substr(at, static_cast<std::size_t>(length)));
     }
     const std::string of = BSON_ITER_HOLDS_UTF8(&first) ? bson_iter_utf8(&first, nullptr) : "";
     if (says.empty()) says = healthy(name, of, documents_in(body, at + static_cast<std::size_t>(length), query));
@@ -157,6 +170,7 @@ class ScriptedServer {
   std::vector<int> connections_;
   mutable std::mutex mutex_;
   std::vector<std::string> seen_;
+  std::vector<std::pair<std::string, std::string>> sent_;  // with their names, as BSON
   std::thread thread_;
 };
 
@@ -287,6 +301,105 @@ TEST(MongoScripted, a_user_without_rights_is_told_at_open) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kFailedPrecondition);
   EXPECT_NE(opened.error().message().find("readWrite"), std::string::npos);
+}
+
+// What a server with sessions says, which end so soon that the driver does not use one of its own again, and a query of so many answers
+// with one document each that is none of the archive's.
+std::string in_answers(const std::string& command, int answers, std::atomic<int>& given) {
+  if (command == "isMaster" || command == "ismaster" || command == "hello") {
+    return R"({"ismaster": true, "logicalSessionTimeoutMinutes": 1, "maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, "maxWriteBatchSize": 1000, "minWireVersion": 0, "maxWireVersion": 8, "ok": 1})";
+  }
+  if (command != "find" && command != "getMore") return {};
+  const int number = ++given;
+  return R"({"cursor": {"id": {"$numberLong": ")" + std::string(number < answers ? "77" : "0") + R"("}, "ns": "scripted.x", ")" +
+         (command == "find" ? "firstBatch" : "nextBatch") + R"(": [{"_id": "d)" + std::to_string(number) + R"("}]}, "ok": 1})";
+}
+std::string session_of(const mongo::Document& command) {
+  const auto session = mongo::find(command.raw(), "lsid.id");
+  return session ? std::string(session->bytes().value_or("")) : "";
+}
+
+TEST(MongoScripted, a_query_goes_on_in_the_session_in_which_it_began) {
+  std::atomic<int> given{0};
+  std::atomic<bool> asked{false};
+  ScriptedServer server([&](const std::string& command) { return asked || command[0] != 'f' ? in_answers(command, 5, given) : ""; });
+  const auto archive = mongo::open(server.options()).value().archive();
+  (void)archive->load_checkpoint();
+  const auto finds = server.sent("find").size();
+  asked = true;
+  const std::vector<std::uint64_t> starts{0};
+  const auto found = archive->digest({.starts = starts, .now = TimePoint{}});
+  ASSERT_TRUE(found) << found.error().describe();
+  EXPECT_EQ(found->at(0).count, 5u) << "what is damaged counts";
+  const auto first = server.sent("find");
+  const auto more = server.sent("getMore");
+  ASSERT_EQ(first.size(), finds + 1);
+  ASSERT_EQ(more.size(), 4u);
+  EXPECT_FALSE(session_of(first.back()).empty());
+  for (const auto& one : more) {
+    EXPECT_EQ(session_of(one), session_of(first.back()));
+    EXPECT_EQ(mongo::integer_or(one.raw(), "getMore", 0), 77);
+    EXPECT_EQ(mongo::text_or_empty(one.raw(), "collection"), "setget_archive");
+    EXPECT_EQ(mongo::integer_or(one.raw(), "batchSize", 0), mongo::integer_or(first.back().raw(), "batchSize", -1));
+  }
+  EXPECT_EQ(server.count("killCursors"), 0);
+}
+
+TEST(MongoScripted, a_query_that_is_given_up_is_taken_from_the_server) {
+  std::atomic<int> given{0};
+  std::atomic<bool> asked{false};
+  ScriptedServer server([&](const std::string& command) { return asked || command[0] != 'f' ? in_answers(command, 5, given) : ""; });
+  const auto archive = mongo::open(server.options()).value().archive();
+  (void)archive->load_checkpoint();
+  asked = true;
+  int times = 0;
+  const std::vector<std::uint64_t> starts{0};
+  const auto found = archive->digest({.starts = starts, .now = TimePoint{}, .go_on = [&]() -> Result<void> {
+                                        if (++times < 3) return {};
+                                        return Error(ErrorCode::kCancelled, "enough");
+                                      }});
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code(), ErrorCode::kCancelled);
+  EXPECT_EQ(server.count("getMore"), 2);
+  const auto killed = server.sent("killCursors");
+  ASSERT_EQ(killed.size(), 1u);
+  EXPECT_EQ(mongo::text_or_empty(killed[0].raw(), "killCursors"), "setget_archive");
+  EXPECT_EQ(mongo::integer_or(killed[0].raw(), "cursors.0", 0), 77);
+  EXPECT_EQ(session_of(killed[0]), session_of(server.sent("find").back()));
+}
+
+TEST(MongoScripted, a_query_that_the_server_dropped_begins_again) {
+  std::atomic<int> given{0};
+  std::atomic<bool> asked{false};
+  std::atomic<int> drops{2};
+  ScriptedServer server([&](const std::string& command) -> std::string {
+    if (command == "getMore" && drops-- > 0) {
+      given = 0;
+      return R"({"ok": 0, "errmsg": "cursor id 77 not found", "code": 43, "codeName": "CursorNotFound"})";
+    }
+    return asked || command[0] != 'f' ? in_answers(command, 3, given) : "";
+  });
+  const auto archive = mongo::open(server.options()).value().archive();
+  (void)archive->load_checkpoint();
+  asked = true;
+  const std::vector<std::uint64_t> starts{0};
+  const auto found = archive->digest({.starts = starts, .now = TimePoint{}});
+  ASSERT_TRUE(found) << found.error().describe();
+  EXPECT_EQ(found->at(0).count, 3u) << "nothing of a try that failed is in it";
+}
+
+TEST(MongoScripted, an_answer_without_documents_is_an_error_and_not_an_empty_archive) {
+  std::atomic<bool> asked{false};
+  ScriptedServer server([&](const std::string& command) -> std::string { return asked && command == "find" ? R"({"ok": 1})" : ""; });
+  auto with = server.options();
+  with.retries = 0;
+  const auto archive = mongo::open(with).value().archive();
+  (void)archive->load_checkpoint();
+  asked = true;
+  const std::vector<std::uint64_t> starts{0};
+  const auto found = archive->digest({.starts = starts, .now = TimePoint{}});
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code(), ErrorCode::kUnavailable);
 }
 
 }  // namespace
