@@ -11,11 +11,17 @@
 
 namespace bench {
 
-// `archive` makes a new one for each pipeline; null: the one beside the store. Adds the lines PREFIX-get-p99 and PREFIX-rate-under-gets.
-// `by_hand`, where given, writes so many records of kPayloadBytes to the same server, or to a file as the archive's, without setget, and
-// PREFIX-get-p99-by-hand says what that costs the same gets.
-void measure_archive_gets(const Settings& settings, const std::string& prefix,
-                          const std::function<std::shared_ptr<setget::ArchiveBackend>()>& archive, Report& report,
-                          const std::function<void(std::uint64_t records)>& by_hand = {});
+struct ArchiveGets {
+  std::string prefix{};  // of the names of the lines
+  // Makes a new one for each pipeline; null: the one beside the store.
+  std::function<std::shared_ptr<setget::ArchiveBackend>()> archive{};
+  // Writes so many records of kPayloadBytes to the same server, or to a file as the archive's, without setget. None: no such line.
+  std::function<void(std::uint64_t records)> by_hand{};
+  // The run, and what is done by hand, on a thread that takes what processor time nobody else wants (SCHED_IDLE).
+  bool idle = false;
+  bool promised = true;  // the lines have their targets
+};
+// Adds PREFIX-get-p99, PREFIX-get-p99-by-hand (what by_hand costs the same gets) and PREFIX-rate-under-gets.
+void measure_archive_gets(const Settings& settings, const ArchiveGets& what, Report& report);
 
 }  // namespace bench

@@ -11,7 +11,7 @@ namespace bench {
 
 using namespace setget;
 
-std::unique_ptr<mongo_test::MongoServer> start_mongo(const Settings& settings, const char* bench) {
+std::unique_ptr<mongo_test::MongoServer> start_mongo(const Settings& settings, const char* bench, mongo_test::Share share) {
   auto kind = mongo_test::kinds().front();
   for (const auto one : {mongo_test::Kind::kMongod, mongo_test::Kind::kJava, mongo_test::Kind::kFerret}) {
     if (mongo_test::name_of(one) == settings.mongo) kind = one;
@@ -21,7 +21,7 @@ std::unique_ptr<mongo_test::MongoServer> start_mongo(const Settings& settings, c
     return nullptr;
   }
   std::printf("%s: on %s\n", bench, mongo_test::name_of(kind).c_str());
-  return std::make_unique<mongo_test::MongoServer>(kind, mongo_test::Size::kLarge);
+  return std::make_unique<mongo_test::MongoServer>(kind, mongo_test::Size::kLarge, share);
 }
 
 Corpus corpus_of(std::size_t bytes, std::uint64_t records) {

@@ -22,7 +22,8 @@ namespace bench {
 
 // The server that SETGET_TEST_MONGODB_URI names, mongod, or mongo-java-server; or the one that --mongo names. Null where there is none: a
 // line says why.
-std::unique_ptr<mongo_test::MongoServer> start_mongo(const Settings& settings, const char* bench);
+std::unique_ptr<mongo_test::MongoServer> start_mongo(const Settings& settings, const char* bench,
+                                                     mongo_test::Share share = mongo_test::Share::kUsual);
 
 // Payloads of records, in turn.
 struct Corpus {

@@ -1,4 +1,5 @@
-// The line archive-get with an archive on a MongoDB server, which works on the same processors.
+// The lines archive-get with an archive on a MongoDB server, which works on the same processors. It is somebody else's program, so how it
+// and the run share these with the gets is up to who runs them: both take what nobody else wants, or, without a promise, as much as others.
 #include <vector>
 
 #include "bench/archive_get.hpp"
@@ -8,22 +9,33 @@
 
 namespace bench {
 
-void bench_mongo_get(const Settings& settings, Report& report) {
-  const auto server = start_mongo(settings, "mongo-get");
-  if (!server) return;
+namespace {
+
+void measure_on(const mongo_test::MongoServer& server, ArchiveGets what, const Settings& settings, Report& report) {
   std::vector<setget::mongo::Database> archives;
-  const auto archive = [&] {
+  what.archive = [&] {
     // Those of the trials before are of no more use.
     for (auto& old : archives) must(old.drop(), "drop");
     archives.clear();
-    archives.push_back(must(setget::mongo::open(server->options()), "mongo"));
+    archives.push_back(must(setget::mongo::open(server.options()), "mongo"));
     return archives.back().archive();
   };
-  const auto by_hand = [&](std::uint64_t records) {
-    (void)ByHand(server->options()).bulks(corpus_of(kPayloadBytes, records), server->options().batch);
+  what.by_hand = [&](std::uint64_t records) {
+    (void)ByHand(server.options()).bulks(corpus_of(kPayloadBytes, records), server.options().batch);
   };
-  measure_archive_gets(settings, "mongo-archive", archive, report, by_hand);
+  measure_archive_gets(settings, what, report);
   for (auto& old : archives) must(old.drop(), "drop");
+}
+
+}  // namespace
+
+void bench_mongo_get(const Settings& settings, Report& report) {
+  if (const auto server = start_mongo(settings, "mongo-get", mongo_test::Share::kIdle)) {
+    measure_on(*server, {.prefix = "mongo-archive", .idle = true}, settings, report);
+  }
+  if (const auto server = start_mongo(settings, "mongo-get")) {
+    measure_on(*server, {.prefix = "mongo-archive-usual", .promised = false}, settings, report);
+  }
 }
 
 }  // namespace bench

@@ -145,7 +145,7 @@ bool eventually(const std::function<bool()>& what, setget::Milliseconds within) 
   return true;
 }
 
-MongoServer::MongoServer(Kind kind, Size size) : kind_(kind), size_(size) {
+MongoServer::MongoServer(Kind kind, Size size, Share share) : kind_(kind), size_(size), share_(share) {
   if (kind == Kind::kNamed) return;
   auto name = (std::filesystem::temp_directory_path() / "setget-mongo-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
@@ -163,6 +163,7 @@ MongoServer::~MongoServer() {
 void MongoServer::start() {
   // Should the test be killed, its servers must not stay.
   std::vector<std::string> command = {"setpriv", "--pdeathsig", "KILL"};
+  if (share_ == Share::kIdle) command.insert(command.end(), {"chrt", "--idle", "0"});
   for (auto& word : command_of(kind_, size_, folder_, port_)) command.push_back(std::move(word));
   std::vector<char*> words;
   for (const auto& word : command) words.push_back(const_cast<char*>(word.c_str()));

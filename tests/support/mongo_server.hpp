@@ -21,6 +21,8 @@ enum class Kind : std::uint8_t { kNamed, kMongod, kJava, kFerret };
 std::string name_of(Kind kind);
 // What a server of ours is started for: tests, or benches, which give it the memory that a server has.
 enum class Size : std::uint8_t { kSmall, kLarge };
+// Of the processors: as much as others, or what nobody else wants (SCHED_IDLE, sched(7)).
+enum class Share : std::uint8_t { kUsual, kIdle };
 inline void PrintTo(Kind kind, std::ostream* out) { *out << name_of(kind); }
 
 // The servers that these tests are for, whether or not they can be had.
@@ -44,7 +46,7 @@ bool eventually(const std::function<bool()>& what, setget::Milliseconds within =
 
 class MongoServer {
  public:
-  explicit MongoServer(Kind kind, Size size = Size::kSmall);
+  explicit MongoServer(Kind kind, Size size = Size::kSmall, Share share = Share::kUsual);
   ~MongoServer();
   MongoServer(const MongoServer&) = delete;
   MongoServer& operator=(const MongoServer&) = delete;
@@ -68,6 +70,7 @@ class MongoServer {
   std::string log() const;
   Kind kind_;
   Size size_;
+  Share share_;
   std::string folder_;
   std::uint16_t port_ = 0;
   pid_t pid_ = -1;
