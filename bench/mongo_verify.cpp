@@ -1,5 +1,5 @@
 // Verification of 10^4 records of 8 KiB: by digests, against a loop that fetches every document and compares it with the store's record;
-// and its deep form, against a bare scan of all documents. The store is in memory, or on Redis. How fast the server tells what a
+// and its deep form, against a bare scan of all documents. The store is in memory, in a file, or on Redis. How fast the server tells what a
 // verification compares, with nothing done with it, is a line of its own: nobody who asks it for that can be faster.
 #include <algorithm>
 
@@ -12,6 +12,7 @@
 #endif
 
 #include <setget/memory.hpp>
+#include <setget/sqlite.hpp>
 
 namespace bench {
 
@@ -91,6 +92,8 @@ void bench_mongo_verify(const Settings& settings, Report& report) {
   const auto server = start_mongo(settings, "mongo-verify");
   if (!server) return;
   measure("", settings, server->options(), must(memory::open(), "memory").key_store(), kWarmingUp, report);
+  measure("-sqlite", settings, server->options(),
+          must(sqlite::open({.path = fresh_path(settings, "verify").string()}), "sqlite").key_store(), kWarmingUpAgain, report);
 #ifdef SETGET_BENCH_REDIS
   RedisServer redis(settings);
   measure("-redis", settings, server->options(), open_fresh(redis).key_store(), kWarmingUpAgain, report);
