@@ -133,10 +133,22 @@ QueueOptions decode_options(std::string_view bytes) {
   return options;
 }
 
-std::int64_t checksum_of(std::string_view body) noexcept { return static_cast<std::int64_t>(digest_of(body).low); }
+namespace {
+
+std::int64_t checksum_in(const Digest& digest) noexcept { return static_cast<std::int64_t>(digest.low); }
+
+}  // namespace
+
+std::int64_t checksum_of(std::string_view body) noexcept { return checksum_in(digest_of(body)); }
+
+Digest checked_digest(std::string_view body, std::int64_t checksum) {
+  const auto digest = digest_of(body);
+  if (checksum_in(digest) != checksum) throw_damaged("a stored body does not match its checksum");
+  return digest;
+}
 
 Payload checked_body(std::string_view body, std::int64_t checksum) {
-  if (checksum_of(body) != checksum) throw_damaged("a stored body does not match its checksum");
+  checked_digest(body, checksum);
   return Payload::copy(body);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <setget/queue.hpp>
+#include <setget/record.hpp>
 
 namespace setget::inline v0::sqlite {
 
@@ -20,7 +21,9 @@ QueueOptions decode_options(std::string_view bytes);
 
 // Checksum of a stored body: finds damage on disk that SQLite itself cannot see.
 std::int64_t checksum_of(std::string_view body) noexcept;
-// A copy of a stored body; throws SqlError(kCorrupted) where it is not what was written.
+// Of a stored body; throws SqlError(kCorrupted) where it is not what was written.
+Digest checked_digest(std::string_view body, std::int64_t checksum);
+// A copy of it; throws as well.
 Payload checked_body(std::string_view body, std::int64_t checksum);
 
 // One message of a lease.

@@ -28,6 +28,7 @@ class SqliteStore final : public KeyStoreBackend, public FusedStore {
   Result<Lookup> get_by_id(const GetById& request) override;
   Result<ListPage> list(const ListRecords& request) override;
   Result<SummaryPage> scan(const ScanRecords& request) override;
+  Result<std::vector<RangeDigest>> digest(const DigestRecords& request) override;
   Result<CursorInfo> open_cursor(const OpenCursor& request) override;
   Result<ChangeBatch> changes(const ReadChanges& request) override;
   Result<void> commit_cursor(std::string_view name, Position position, Deadline deadline) override;

@@ -1,4 +1,5 @@
 // Reads of the key store: by key, by id, lists and scans.
+#include "core/range_digest.hpp"
 #include "core/scan_cursor.hpp"
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
@@ -199,6 +200,85 @@ Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
     }
     return page;
   });
+}
+
+namespace {
+
+// content_digest() of the record in a body with this digest. A body without what only concerned its set is what that is a digest of.
+Digest content_of(const Payload& body, const Digest& digest, const StoredMeta& meta) {
+  auto record = record_of(body, meta);
+  const auto payload = std::exchange(record.payload, {});
+  const auto head = encoded_of(record);
+  if (head.size() + payload.size() == body.size() && body.view().starts_with(head.view())) return digest;
+  record.payload = payload;
+  return content_digest(record);
+}
+
+// The live ones among the identities of one look, with their hashes, and where the next look begins.
+struct DigestPage {
+  std::vector<std::pair<std::uint64_t, Digest>> entries{};
+  std::int64_t last_hash = -1;
+  std::string last_name{};
+  bool more = false;
+};
+
+DigestPage digests_behind(Connection& db, std::int64_t hash, std::string_view name, const DigestRecords& request) {
+  DigestPage page;
+  auto row = db.query(
+      "SELECT ident.h, ident.nsid, ident.row, ident.more, log.sum, log.body FROM ident LEFT JOIN log ON log.stamp=ident.row "
+      "WHERE (ident.h, ident.nsid) > (?1, ?2) ORDER BY ident.h, ident.nsid");
+  row.with(hash, name);
+  PageLimit limit(request.deadline);
+  std::size_t looked_at = 0;
+  while (!page.more && row.step()) {
+    limit.count_row();
+    const auto ident = decode_ident(row_column(row, 2), row.blob(3));
+    const auto& slot = ident.slot;
+    const auto qualified = row.blob(1);
+    if (slot.state == State::kLive && detail::counts(false, slot.expires_at, request.now)) {
+      if (row.is_null(4)) throw_damaged("a record without its body");
+      const auto body = row.blob(5);
+      const auto digest = checked_digest(body, row.integer(4));
+      limit.count_bytes(body.size());
+      const auto parts = split_qualified(qualified);
+      page.entries.emplace_back(row.number(0), detail::entry_digest({.ns = parts.ns,
+                                                                     .id = parts.name,
+                                                                     .version = slot.version,
+                                                                     .revision = slot.revision,
+                                                                     .stamp = slot.stamp,
+                                                                     .ttl_rule = slot.ttl_rule,
+                                                                     .expires_at = slot.expires_at,
+                                                                     .content = content_of(Payload::copy(body), digest, meta_of(ident))}));
+    }
+    page.more = ++looked_at >= std::max<std::size_t>(request.page, 1) || limit.reached();
+    if (page.more) {
+      page.last_hash = row.integer(0);
+      page.last_name = qualified;
+    }
+  }
+  return page;
+}
+
+}  // namespace
+
+// As the scan has them, without making their lines. Bodies are digested anyway, to be held against their checksums.
+Result<std::vector<RangeDigest>> SqliteStore::digest(const DigestRecords& request) {
+  if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
+  auto sums = detail::RangeSums::of(request);
+  if (!sums) return std::move(sums).error();
+  DigestPage page;
+  do {
+    if (request.go_on) {
+      if (auto on = request.go_on(); !on) return std::move(on).error();
+    }
+    if (request.deadline.passed()) return Error(ErrorCode::kDeadlineExceeded, "the deadline passed before all records were looked at");
+    auto next =
+        engine_->read([&](Connection& db) -> Result<DigestPage> { return digests_behind(db, page.last_hash, page.last_name, request); });
+    if (!next) return std::move(next).error();
+    page = *std::move(next);
+    for (const auto& [hash, entry] : page.entries) sums->add(hash, entry);
+  } while (page.more);
+  return sums->take();
 }
 
 namespace {

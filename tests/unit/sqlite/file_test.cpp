@@ -166,6 +166,30 @@ TEST(SqliteFile, whose_stored_body_was_damaged_never_gives_a_wrong_one) {
   EXPECT_EQ(db.queue("records").stats().value().dead_letters, 1U);
 }
 
+TEST(SqliteFile, whose_record_was_damaged_has_no_digest) {
+  const TemporaryFolder folder;
+  const std::string payload(9'000, 'p');
+  const auto now = system_clock()->now();
+  {
+    auto db = sqlite::open({.path = folder.path()}).value();
+    ApplyEntry entry;
+    entry.command = {.id = "r", .keys = KeyList({"k"}), .account = "acme", .flow = "orders", .payload = Payload(payload)};
+    entry.encoded = encode_command(entry.command);
+    entry.stamp = stamp_at(now);
+    ASSERT_TRUE(db.key_store().backend()->apply({.entries = std::span(&entry, 1), .now = now}).value().at(0));
+    EXPECT_EQ(db.key_store().backend()->digest({.now = now}).value().at(0).count, 1U);
+  }
+  const auto at = bytes_of(folder.path()).find(payload.substr(0, 1'000));
+  ASSERT_NE(at, std::string::npos);
+  overwrite(folder.path(), static_cast<std::streamoff>(at) + 450, "X");
+  auto db = sqlite::open({.path = folder.path()}).value();
+  for (const std::uint64_t deep : {0U, 1U}) {
+    const auto digest = db.key_store().backend()->digest({.now = now, .deep = {.of = deep}});
+    ASSERT_FALSE(digest) << deep;
+    EXPECT_EQ(digest.error().code(), ErrorCode::kCorrupted);
+  }
+}
+
 TEST(SqliteFile, keeps_its_identity_and_queues_over_a_restart) {
   const TemporaryFolder folder;
   StoreIdentity identity;
