@@ -19,7 +19,6 @@ struct ArchiveGets {
   std::function<void(std::uint64_t records)> by_hand{};
   // The run, and what is done by hand, on a thread that takes what processor time nobody else wants (SCHED_IDLE).
   bool idle = false;
-  bool promised = true;  // the lines have their targets
 };
 // Adds PREFIX-get-p99, PREFIX-get-p99-by-hand (what by_hand costs the same gets) and PREFIX-rate-under-gets.
 void measure_archive_gets(const Settings& settings, const ArchiveGets& what, Report& report);

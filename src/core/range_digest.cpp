@@ -21,7 +21,6 @@ Digest entry_digest(const Summary& summary) {
 }
 
 Result<std::vector<RangeDigest>> KeyStoreBackend::digest(const DigestRecords& request) {
-  if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
   auto ranges = detail::RangeSums::of(request);
   if (!ranges) return std::move(ranges).error();
   std::string cursor;

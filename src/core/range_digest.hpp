@@ -128,7 +128,9 @@ inline RangeDigest& range_of(std::vector<RangeDigest>& ranges, std::uint64_t has
 // The ranges that were asked for, of entries that come in rising order of their hashes.
 class RangeSums {
  public:
+  // Errors: kInvalidArgument with the field.
   static Result<RangeSums> of(const DigestRecords& request) {
+    if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
     RangeSums sums(RangeCutter(request.entries, request.max_ranges));
     if (request.starts.empty()) return sums;
     auto given = ranges_at(request.starts);

@@ -68,7 +68,6 @@ class Gathering {
 }  // namespace
 
 Result<std::vector<RangeDigest>> RedisStore::digest(const DigestRecords& request) {
-  if (request.max_ranges == 0) return Error(ErrorCode::kInvalidArgument, "max_ranges must be > 0").at_field("max_ranges");
   if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
   auto sums = setget::detail::RangeSums::of(request);
   if (!sums) return std::move(sums).error();

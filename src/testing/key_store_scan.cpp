@@ -211,7 +211,7 @@ void digests_are_those_of_the_lines_of_a_scan(Trial& t) {
   // What was remembered of bytes is not what is there now.
   auto other = spec("r9", {"k9"}, t.stamp(60));
   other.version = 100;
-  other.payload = std::string(9 * 40, 'y') + "9";
+  other.payload = std::string(std::size_t{9} * 40, 'y') + "9";
   t.apply(set_entry(other));
   t.apply(touch("r10", t.stamp(61), t.now() + Milliseconds(888)));
   t.apply(erase("r11", t.stamp(62)));
@@ -230,6 +230,7 @@ void digests_are_those_of_the_lines_of_a_scan(Trial& t) {
   EXPECT_EQ(together, all[0]);
   EXPECT_GT(given[2].count, 0u);
   EXPECT_EQ(t.store().digest({.starts = std::span(starts).subspan(1), .now = t.now()}).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(t.store().digest({.max_ranges = 0, .now = t.now()}).error().field(), "max_ranges");
 }
 
 void several_identities_are_looked_up_at_once(Trial& t) {
