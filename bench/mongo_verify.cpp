@@ -1,4 +1,4 @@
-// Verification of 10^4 records of 8 KiB: by digests, against a loop that fetches every document and compares it with the store's record;
+// Verification of 10^5 records of 8 KiB: by digests, against a loop that fetches every document and compares it with the store's record;
 // and its deep form, against a bare scan of all documents. The store is in memory, in a file, or on Redis. How fast the server tells what a
 // verification compares, with nothing done with it, is a line of its own: nobody who asks it for that can be faster.
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace {
 
 using namespace setget;
 
-constexpr std::uint64_t kRecords = 10'000;
+constexpr std::uint64_t kRecords = 100'000;
 constexpr std::size_t kBytes = 8192;
 
 // Every document as the archive has it, by hand: read in one cursor and, where a store is given, compared with what it has.
@@ -54,8 +54,8 @@ double read_all(const mongo::Options& options, KeyStore* store) {
 }
 
 // The server's program is compiled anew, on the other processor, for some turns: neither side shall pay for that.
-constexpr int kWarmingUp = 45;
-constexpr int kWarmingUpAgain = 5;
+constexpr int kWarmingUp = 5;
+constexpr int kWarmingUpAgain = 2;
 
 void measure(const std::string& suffix, const Settings& settings, const mongo::Options& options, KeyStore store, int warming_up,
              Report& report) {

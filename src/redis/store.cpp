@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "core/apply_content.hpp"
 #include "redis/errors.hpp"
 #include "redis/script.hpp"
 #include "redis/store_names.hpp"
@@ -328,10 +329,7 @@ Result<std::vector<std::size_t>> RedisStore::sizes_of(std::span<const std::strin
 void BodyCoder::store(const ApplyEntry& entry, IdentityPart& identity) {
   identity.codec = BodyCodec::kNone;
   identity.dictionary = 0;
-  const auto& set = entry.command;
-  // Of a set that says nothing beyond its record the bytes are the content's.
-  const bool as_record = !set.ttl && !set.version && !set.expected_version;
-  identity.content = as_record ? digest_of(entry.encoded.view()) : content_digest(set);
+  identity.content = setget::detail::content_of(entry);
   identity.body = entry.encoded;
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/scan_cursor.hpp"
 #include "sqlite/archive_codec.hpp"
+#include "sqlite/codec.hpp"
 
 namespace setget::inline v0::sqlite {
 
@@ -44,24 +45,6 @@ std::optional<std::int64_t> as_column(const std::optional<TimePoint>& time) {
 }
 std::optional<TimePoint> as_time(const Query& row, int column) {
   return row.is_null(column) ? std::nullopt : std::optional(TimePoint(Milliseconds(row.integer(column))));
-}
-
-std::string as_bytes(const Digest& digest) {
-  std::string out(16, '\0');
-  for (std::size_t i = 0; i < 8; ++i) {
-    out[i] = static_cast<char>(digest.high >> (56 - 8 * i) & 0xff);
-    out[8 + i] = static_cast<char>(digest.low >> (56 - 8 * i) & 0xff);
-  }
-  return out;
-}
-std::optional<Digest> as_digest(std::string_view bytes) {
-  if (bytes.size() != 16) return std::nullopt;
-  const auto number = [&](std::size_t from) {
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[from + i]);
-    return value;
-  };
-  return Digest{.high = number(0), .low = number(8)};
 }
 
 std::optional<TombstoneReason> as_reason(std::int64_t value) {
@@ -154,7 +137,7 @@ void write_record(Connection& db, const ArchiveEntry& entry, std::int64_t row, c
                   ArchiveDelta& delta) {
   const auto& record = entry.record;
   const auto body = encoded_of(record);
-  const auto content = as_bytes(digest_of(body.view()));
+  const auto content = encode_digest(digest_of(body.view()));
   // A touch changes nothing of the payload: its pages stay as they are.
   if (content != old_content) {
     db.run("INSERT OR REPLACE INTO archive_body(row, body) VALUES(?, ?)", row, body.view());
@@ -213,7 +196,7 @@ Result<Record> record_of(const Query& row, Payload* encoded = nullptr) {
   const auto id = row.blob(kId);
   if (row.is_null(kBody)) return damaged(ns, id, "its payload is missing");
   const auto body = row.blob(kBody);
-  if (as_digest(row.blob(kContent)) != digest_of(body)) return damaged(ns, id, "its payload is not what was archived");
+  if (decode_digest(row.blob(kContent)) != digest_of(body)) return damaged(ns, id, "its payload is not what was archived");
   StoredMeta meta{.version = row.number(kVersion),
                   .revision = row.number(kRevision),
                   .stamp = row.number(kStamp),
@@ -255,7 +238,7 @@ Result<Summary> summary_of(const Query& row, bool with_record) {
     summary.reason = *reason;
     return summary;
   }
-  const auto content = as_digest(row.blob(kContent));
+  const auto content = decode_digest(row.blob(kContent));
   if (!content) return damaged(summary.ns, summary.id, "its digest is missing");
   summary.content = *content;
   summary.stamp = row.number(kStamp);

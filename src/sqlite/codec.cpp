@@ -152,6 +152,25 @@ Payload checked_body(std::string_view body, std::int64_t checksum) {
   return Payload::copy(body);
 }
 
+std::string encode_digest(const Digest& digest) {
+  std::string out(kDigestBytes, '\0');
+  for (std::size_t i = 0; i < 8; ++i) {
+    out[i] = static_cast<char>(digest.high >> (56 - 8 * i) & 0xff);
+    out[8 + i] = static_cast<char>(digest.low >> (56 - 8 * i) & 0xff);
+  }
+  return out;
+}
+
+std::optional<Digest> decode_digest(std::string_view bytes) {
+  if (bytes.size() != kDigestBytes) return std::nullopt;
+  const auto number = [&](std::size_t from) {
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[from + i]);
+    return value;
+  };
+  return Digest{.high = number(0), .low = number(8)};
+}
+
 std::string encode_members(const std::vector<LeaseMember>& members, std::int64_t until) {
   std::string out(1, kFormat);
   out.reserve(8 + members.size() * 4);

@@ -2,6 +2,7 @@
 // Thread rule: pure functions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,12 @@ std::int64_t checksum_of(std::string_view body) noexcept;
 Digest checked_digest(std::string_view body, std::int64_t checksum);
 // A copy of it; throws as well.
 Payload checked_body(std::string_view body, std::int64_t checksum);
+
+// The highest byte first.
+inline constexpr std::size_t kDigestBytes = 16;
+std::string encode_digest(const Digest& digest);
+// Empty where these are not so many bytes.
+std::optional<Digest> decode_digest(std::string_view bytes);
 
 // One message of a lease.
 struct LeaseMember {

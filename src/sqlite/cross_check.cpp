@@ -92,6 +92,9 @@ class Checker {
     const auto row = row_of(slot);
     const auto name = printable(command.id);
     if (slot.version != command.version.value_or(slot.stamp)) problem(fmt::format("record {}: its version is not what was set", name));
+    if (ident.content && *ident.content != content_digest(command)) {
+      problem(fmt::format("record {}: its digest, which verification compares, is of other content", name));
+    }
     if (slot.revision != 0) revised_[row] = slot.revision;
     if (slot.stamp > meta_.last_stamp && row > 0) problem(fmt::format("record {}: accepted later than anything", name));
     if (slot.expires_at) {

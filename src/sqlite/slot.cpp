@@ -39,6 +39,8 @@ enum IdentFlag : std::uint64_t {
   kLost = 512,
   kListed = 1024,
   kHistory = 2048,
+  // Its bytes stand last: versions that do not know it read past it.
+  kContent = 4096,
 };
 
 enum KeyFlag : std::uint64_t { kClaimStamp = 1, kClaimId = 2, kOther = 4, kMark = 8, kKeyExpires = 16, kKeyRule = 32, kNotPlain = 64 };
@@ -86,6 +88,7 @@ std::optional<std::string> encode_ident(const IdentRow& ident) {
   if (!ident.lost_keys.empty()) flags |= kLost;
   if (ident.listed) flags |= kListed;
   if (ident.history) flags |= kHistory;
+  if (ident.content) flags |= kContent;
   if (flags == 0) return std::nullopt;
 
   std::string out(1, kFormat);
@@ -106,6 +109,7 @@ std::optional<std::string> encode_ident(const IdentRow& ident) {
     put_varint(out, ident.lost_keys.size());
     put_bytes(out, ident.lost_keys.packed().view());
   }
+  if (ident.content) out.append(encode_digest(*ident.content));
   return out;
 }
 
@@ -143,6 +147,7 @@ IdentRow decode_ident(std::optional<std::int64_t> row, std::string_view more) {
     if (!lost || lost->size() != count) throw_damaged(what);
     ident.lost_keys = *std::move(lost);
   }
+  if ((flags & kContent) != 0) ident.content = need(decode_digest(need(reader.bytes(kDigestBytes), what)), what);
   ident.listed = (flags & kListed) != 0;
   ident.history = (flags & kHistory) != 0;
   if (slot.state == IdentitySlot::State::kLive && !row) throw_damaged(what);

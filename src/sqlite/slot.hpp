@@ -1,6 +1,6 @@
 // How slots of the model are stored. The common case (a live record that is its message: version = stamp = row, nothing expires, nothing
-// was touched or lost) takes no bytes beyond the row number; everything else is spelled out in `more`. Decoders throw SqlError(kCorrupted).
-// Thread rule: pure functions.
+// was touched or lost) takes no bytes beyond the row number and the digest; everything else is spelled out in `more`. Decoders throw
+// SqlError(kCorrupted). Thread rule: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,8 @@ struct IdentRow {
   KeyList lost_keys;
   bool listed = false;
   bool history = false;  // its states go to the outbox; a tombstone keeps it
+  // Of a live record: content_digest(), so that verification need not read the body. Empty where a version wrote it that did not know this.
+  std::optional<Digest> content{};
 };
 // Empty = NULL.
 std::optional<std::string> encode_ident(const IdentRow& ident);

@@ -204,17 +204,45 @@ Result<SummaryPage> SqliteStore::scan(const ScanRecords& request) {
 
 namespace {
 
-// content_digest() of the record in a body with this digest. A body without what only concerned its set is what that is a digest of.
-Digest content_of(const Payload& body, const Digest& digest, const StoredMeta& meta) {
-  auto record = record_of(body, meta);
+// content_digest() of the record in this row. Bytes without what only concerned its set are what that is a digest of.
+Digest read_content(Connection& db, const IdentRow& ident, PageLimit& limit) {
+  auto row = db.query("SELECT sum, body FROM log WHERE stamp=?1");
+  if (!row.with(row_of(ident.slot)).step()) throw_damaged("a record without its body");
+  const auto body = row.blob(1);
+  limit.count_bytes(body.size());
+  const auto digest = checked_digest(body, row.integer(0));
+  auto record = record_of(Payload::share(nullptr, body), meta_of(ident));
   const auto payload = std::exchange(record.payload, {});
   const auto head = encoded_of(record);
-  if (head.size() + payload.size() == body.size() && body.view().starts_with(head.view())) return digest;
+  if (head.size() + payload.size() == body.size() && body.starts_with(head.view())) return digest;
   record.payload = payload;
   return content_digest(record);
 }
 
-// The live ones among the identities of one look, with their hashes, and where the next look begins.
+// Of an identity's row (h, nsid, row, more); empty where it does not count.
+std::optional<Digest> digest_of_row(Connection& db, Query& row, const DigestRecords& request, PageLimit& limit) {
+  const auto hash = row.number(0);
+  const auto name = split_qualified(row.blob(1));
+  try {
+    const auto ident = decode_ident(row_column(row, 2), row.blob(3));
+    const auto& slot = ident.slot;
+    if (slot.state != State::kLive || !detail::counts(false, slot.expires_at, request.now)) return std::nullopt;
+    return detail::entry_digest({.ns = name.ns,
+                                 .id = name.name,
+                                 .version = slot.version,
+                                 .revision = slot.revision,
+                                 .stamp = slot.stamp,
+                                 .ttl_rule = slot.ttl_rule,
+                                 .expires_at = slot.expires_at,
+                                 .content = ident.content && !request.deep.takes(hash) ? *ident.content : read_content(db, ident, limit)});
+  } catch (const SqlError& failed) {
+    if (!is_damage(failed.error())) throw;
+    // Its range is like no other, and whoever looks at it closely finds it.
+    return detail::entry_digest({.ns = name.ns, .id = name.name});
+  }
+}
+
+// Of the identities of one look, with their hashes, and where the next look begins.
 struct DigestPage {
   std::vector<std::pair<std::uint64_t, Digest>> entries{};
   std::int64_t last_hash = -1;
@@ -224,36 +252,17 @@ struct DigestPage {
 
 DigestPage digests_behind(Connection& db, std::int64_t hash, std::string_view name, const DigestRecords& request) {
   DigestPage page;
-  auto row = db.query(
-      "SELECT ident.h, ident.nsid, ident.row, ident.more, log.sum, log.body FROM ident LEFT JOIN log ON log.stamp=ident.row "
-      "WHERE (ident.h, ident.nsid) > (?1, ?2) ORDER BY ident.h, ident.nsid");
+  auto row = db.query("SELECT h, nsid, row, more FROM ident WHERE (h, nsid) > (?1, ?2) ORDER BY h, nsid");
   row.with(hash, name);
   PageLimit limit(request.deadline);
   std::size_t looked_at = 0;
   while (!page.more && row.step()) {
     limit.count_row();
-    const auto ident = decode_ident(row_column(row, 2), row.blob(3));
-    const auto& slot = ident.slot;
-    const auto qualified = row.blob(1);
-    if (slot.state == State::kLive && detail::counts(false, slot.expires_at, request.now)) {
-      if (row.is_null(4)) throw_damaged("a record without its body");
-      const auto body = row.blob(5);
-      const auto digest = checked_digest(body, row.integer(4));
-      limit.count_bytes(body.size());
-      const auto parts = split_qualified(qualified);
-      page.entries.emplace_back(row.number(0), detail::entry_digest({.ns = parts.ns,
-                                                                     .id = parts.name,
-                                                                     .version = slot.version,
-                                                                     .revision = slot.revision,
-                                                                     .stamp = slot.stamp,
-                                                                     .ttl_rule = slot.ttl_rule,
-                                                                     .expires_at = slot.expires_at,
-                                                                     .content = content_of(Payload::copy(body), digest, meta_of(ident))}));
-    }
+    if (const auto digest = digest_of_row(db, row, request, limit)) page.entries.emplace_back(row.number(0), *digest);
     page.more = ++looked_at >= std::max<std::size_t>(request.page, 1) || limit.reached();
     if (page.more) {
       page.last_hash = row.integer(0);
-      page.last_name = qualified;
+      page.last_name = row.blob(1);
     }
   }
   return page;
@@ -261,7 +270,7 @@ DigestPage digests_behind(Connection& db, std::int64_t hash, std::string_view na
 
 }  // namespace
 
-// As the scan has them, without making their lines. Bodies are digested anyway, to be held against their checksums.
+// As the scan has them, out of the identities alone: of bodies only what a deep verification looks at is read.
 Result<std::vector<RangeDigest>> SqliteStore::digest(const DigestRecords& request) {
   auto sums = detail::RangeSums::of(request);
   if (!sums) return std::move(sums).error();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/apply_content.hpp"
 #include "sqlite/book.hpp"
 #include "sqlite/codec.hpp"
 #include "sqlite/store_damage.hpp"
@@ -182,7 +183,8 @@ Result<void> StoreTxn::store_record(const ApplyEntry& entry, const IdentitySlot&
     had_.erase(name);
     kept_.insert_or_assign(name, true);
   }
-  write_ident(c.ns, c.id, {.slot = slot, .lost_keys = {}, .listed = entry.listed, .history = entry.history});
+  write_ident(c.ns, c.id,
+              {.slot = slot, .lost_keys = {}, .listed = entry.listed, .history = entry.history, .content = detail::content_of(entry)});
   if (slot.expires_at) db_.run("INSERT INTO expiry(at, row) VALUES(?1, ?2)", slot.expires_at->time_since_epoch().count(), row);
   if (entry.listed) {
     db_.run("REPLACE INTO listing(ns, h, id, account, flow, owner, row) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)", c.ns,
@@ -195,13 +197,14 @@ Result<void> StoreTxn::store_record(const ApplyEntry& entry, const IdentitySlot&
 
 Result<void> StoreTxn::update_slot(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot,
                                    const KeyList* lost_keys) {
-  IdentRow ident{.slot = slot, .lost_keys = {}, .listed = false, .history = false};
+  IdentRow ident{.slot = slot, .lost_keys = {}, .listed = false, .history = false, .content = {}};
   if (slot.state != State::kLive) ident.history = had_history(ns, id);
   if (slot.state == State::kLive) {
     if (const auto stored = find_ident(db_, ns, id)) {
       ident.lost_keys = stored->lost_keys;
       ident.listed = stored->listed;
       ident.history = stored->history;
+      ident.content = stored->content;
     }
     if (lost_keys != nullptr) ident.lost_keys = *lost_keys;
     loses_keys_[slot.handle] = !ident.lost_keys.empty();
@@ -239,7 +242,7 @@ void StoreTxn::refresh_keys(std::string_view ns, const IdentRow& ident) {
 
 Result<void> StoreTxn::store_tombstone(std::string_view ns, std::string_view id, const IdentitySlot& before, const IdentitySlot& slot) {
   drop_record(ns, id, before);
-  write_ident(ns, id, {.slot = slot, .lost_keys = {}, .listed = false, .history = had_history(ns, id)});
+  write_ident(ns, id, {.slot = slot, .lost_keys = {}, .listed = false, .history = had_history(ns, id), .content = {}});
   count_states(before.state, State::kTombstone);
   return {};
 }

@@ -166,28 +166,80 @@ TEST(SqliteFile, whose_stored_body_was_damaged_never_gives_a_wrong_one) {
   EXPECT_EQ(db.queue("records").stats().value().dead_letters, 1U);
 }
 
-TEST(SqliteFile, whose_record_was_damaged_has_no_digest) {
-  const TemporaryFolder folder;
-  const std::string payload(9'000, 'p');
-  const auto now = system_clock()->now();
-  {
-    auto db = sqlite::open({.path = folder.path()}).value();
+class SqliteDigest : public ::testing::Test {
+ protected:
+  void set(sqlite::Database& db, const std::string& id, const std::string& payload, std::optional<Version> version = {}) {
     ApplyEntry entry;
-    entry.command = {.id = "r", .keys = KeyList({"k"}), .account = "acme", .flow = "orders", .payload = Payload(payload)};
+    entry.command = {.id = id, .keys = KeyList({id}), .account = "acme", .flow = "orders", .payload = Payload(payload), .version = version};
     entry.encoded = encode_command(entry.command);
-    entry.stamp = stamp_at(now);
-    ASSERT_TRUE(db.key_store().backend()->apply({.entries = std::span(&entry, 1), .now = now}).value().at(0));
-    EXPECT_EQ(db.key_store().backend()->digest({.now = now}).value().at(0).count, 1U);
+    entry.stamp = stamp_at(now_) + ++sets_;
+    ASSERT_TRUE(db.key_store().backend()->apply({.entries = std::span(&entry, 1), .now = now_}).value().at(0));
   }
-  const auto at = bytes_of(folder.path()).find(payload.substr(0, 1'000));
-  ASSERT_NE(at, std::string::npos);
-  overwrite(folder.path(), static_cast<std::streamoff>(at) + 450, "X");
-  auto db = sqlite::open({.path = folder.path()}).value();
-  for (const std::uint64_t deep : {0U, 1U}) {
-    const auto digest = db.key_store().backend()->digest({.now = now, .deep = {.of = deep}});
-    ASSERT_FALSE(digest) << deep;
-    EXPECT_EQ(digest.error().code(), ErrorCode::kCorrupted);
+  RangeDigest digest(sqlite::Database& db, std::uint64_t deep = 0) const {
+    return db.key_store().backend()->digest({.now = now_, .deep = {.of = deep}}).value().at(0);
   }
+  void damage(const std::string& body) const {
+    const auto at = bytes_of(folder_.path()).find(body.substr(0, 1'000));
+    ASSERT_NE(at, std::string::npos);
+    overwrite(folder_.path(), static_cast<std::streamoff>(at) + 450, "X");
+  }
+
+  const TemporaryFolder folder_;
+  const TimePoint now_ = system_clock()->now();
+  Stamp sets_ = 0;
+};
+
+// Whatever was done to a record since it was set.
+TEST_F(SqliteDigest, needs_no_body) {
+  auto db = sqlite::open({.path = folder_.path()}).value();
+  set(db, "plain", "a");
+  set(db, "versioned", "b", 7);
+  set(db, "touched", "c");
+  set(db, "remembered", "d");
+  const auto later = now_ + Milliseconds(60'000);
+  const SetExpiry expiry{.id = "touched", .version = db.key_store().get_by_id("touched", now_).value()->version, .expires_at = later};
+  ASSERT_TRUE(db.key_store().backend()->set_expiry(std::span(&expiry, 1)).value().at(0).value());
+  const BeginHistory begin{.id = "remembered", .version = db.key_store().get_by_id("remembered", now_).value()->version};
+  ASSERT_TRUE(db.key_store().backend()->begin_history(std::span(&begin, 1)).value().at(0).value());
+  const auto before = digest(db);
+  EXPECT_EQ(before.count, 4U);
+  EXPECT_EQ(digest(db, 1), before) << "what the bodies say is what was written beside the identities";
+  run_sql(folder_.path(), "UPDATE log SET sum = sum + 1");
+  EXPECT_EQ(digest(db), before);
+  EXPECT_NE(digest(db, 1), before) << "gets refuse them";
+  run_sql(folder_.path(), "DELETE FROM log");
+  EXPECT_EQ(digest(db), before);
+  EXPECT_NE(digest(db, 1), before);
+}
+
+TEST_F(SqliteDigest, of_records_of_older_versions_is_made_of_their_bodies) {
+  auto db = sqlite::open({.path = folder_.path()}).value();
+  set(db, "a", std::string(9'000, 'a'));
+  const auto before = digest(db);
+  // The flags of version, stamp and digest become those of the first two, and the digest goes.
+  run_sql(folder_.path(),
+          "UPDATE ident SET more = CAST(x'0114' || substr(more, 4, length(more) - 19) AS BLOB) WHERE substr(more, 1, 3) = x'019420'");
+  EXPECT_EQ(digest(db), before);
+  run_sql(folder_.path(), "UPDATE log SET body = zeroblob(length(body))");
+  EXPECT_NE(digest(db), before);
+}
+
+// Its range is like no other; the others are what they were.
+TEST_F(SqliteDigest, of_a_damaged_body_is_like_no_other_where_it_is_looked_at) {
+  const std::string payload(9'000, 'p');
+  RangeDigest before;
+  {
+    auto db = sqlite::open({.path = folder_.path()}).value();
+    set(db, "a", payload);
+    set(db, "b", std::string(9'000, 'q'));
+    before = digest(db);
+  }
+  damage(payload);
+  auto db = sqlite::open({.path = folder_.path()}).value();
+  EXPECT_EQ(digest(db), before);
+  const auto deep = digest(db, 1);
+  EXPECT_EQ(deep.count, 2U);
+  EXPECT_NE(deep, before);
 }
 
 TEST(SqliteFile, keeps_its_identity_and_queues_over_a_restart) {
