@@ -1,4 +1,5 @@
 #include <future>
+#include <utility>
 
 #include <setget/archiver.hpp>
 
@@ -7,6 +8,7 @@
 #include "pipeline/metric_names.hpp"
 #include "pipeline/page_size.hpp"
 #include "pipeline/read_ahead.hpp"
+#include "pipeline/write_behind.hpp"
 
 namespace setget::inline v0 {
 
@@ -14,8 +16,8 @@ namespace {
 
 namespace metric = detail::metric;
 
-// One incremental run. Each batch goes: into the archive, then the checkpoint, then the cursor; so a crash anywhere repeats at most a
-// batch, and repeating is harmless because the archive compares (version, revision).
+// One incremental run. Each batch goes: into the archive, then the checkpoint, then the cursor; so a crash anywhere repeats at most the
+// batches under way, and repeating is harmless because the archive compares (version, revision).
 template <class State>
 class Run {
  public:
@@ -25,6 +27,7 @@ class Run {
   Result<ArchiveRunReport> go() {
     if (auto ready = prepare(wanted_.adopt); !ready) return std::move(ready).error();
     auto done = copy();
+    behind_.forget();
     report_.quarantined = quarantine_.size();
     state_.options.metrics->set(metric::kArchiveQuarantined, static_cast<double>(quarantine_.size()), {});
     if (!done) {
@@ -144,6 +147,7 @@ class Run {
       if (auto done = copy_all(); !done) return done;
     }
     if (auto done = copy_log(); !done) {
+      behind_.forget();  // whoever begins anew does so from what is confirmed
       // Another content: the next run stops with the alarm.
       if (done.error().code() != ErrorCode::kFailedPrecondition || done.error().field() == "identity") return done;
       // The cursor was dropped while this ran: one more beginning, now from a fresh cursor.
@@ -236,14 +240,16 @@ class Run {
       });
     };
     std::future<Result<SummaryPage>> next;
+    auto from = checkpoint_.scan_cursor;
     do {
-      if (auto on = turn_.go_on(); !on) return on;
-      auto page = next.valid() ? next.get() : read(checkpoint_.scan_cursor, size.limit());
-      if (!page) return std::move(page).error();
+      if (auto on = turn_.go_on(); !on) return settled_before(std::move(on).error());
+      auto page = next.valid() ? next.get() : read(from, size.limit());
+      if (!page) return settled_before(std::move(page).error());
       std::size_t bytes = 0;
       for (const auto& item : page->items) bytes += item.record ? item.record->payload.size() : 0;
       size.saw(page->items.size(), bytes);
-      if (!page->next.empty()) next = ahead_.next([&read, from = page->next, limit = size.limit()] { return read(from, limit); });
+      from = page->next;
+      if (!from.empty()) next = ahead_.next([&read, from, limit = size.limit()] { return read(from, limit); });
       leave_out(page->damaged);
       const auto now = state_.options.clock->now();
       for (auto& item : page->items) {
@@ -255,14 +261,9 @@ class Run {
         }
         if (!added) return added;
       }
-      if (auto written = write(page->items.size()); !written) return written;
-      checkpoint_.scan_cursor = std::move(page->next);
-      if (checkpoint_.scan_cursor.empty()) {
-        if (auto ended = end_full_copy(); !ended) return ended;
-      }
-      if (auto saved = confirm(); !saved) return saved;
-      if (auto rested = rest(page->items.size()); !rested) return rested;
-    } while (!checkpoint_.scan_cursor.empty());
+      if (auto begun = write({.read = page->items.size(), .scanned_to = from}); !begun) return begun;
+    } while (!from.empty());
+    if (auto settled = settle_all(); !settled) return settled;
     progress_.full_copy = false;
     return {};
   }
@@ -288,10 +289,10 @@ class Run {
 
   Result<void> copy_log() {
     std::future<Result<ChangeBatch>> next;
-    while (true) {
-      if (auto on = turn_.go_on(); !on) return on;
+    for (bool at_end = false; !at_end;) {
+      if (auto on = turn_.go_on(); !on) return settled_before(std::move(on).error());
       auto batch = next.valid() ? next.get() : changes_after(checkpoint_.position);
-      if (!batch) return std::move(batch).error();
+      if (!batch) return settled_before(std::move(batch).error());
       if (!batch->at_end) next = ahead_.next([this, from = batch->next] { return changes_after(from); });
       report_.damaged += batch->damaged;
       const auto now = state_.options.clock->now();
@@ -304,23 +305,16 @@ class Run {
         }
         if (!added) return added;
       }
-      if (auto written = write(batch->changes.size()); !written) return written;
-      // It may also lie before: see KeyStoreBackend::changes().
-      if (batch->next != checkpoint_.position) {
-        checkpoint_.position = batch->next;
-        if (auto saved = confirm(); !saved) return saved;
-        if (auto moved = state_.store().commit_cursor(state_.options.cursor, batch->next, turn_.soon()); !moved) return moved;
-      }
-      state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
-      if (auto rested = rest(batch->changes.size()); !rested) return rested;
-      if (batch->at_end) return {};
+      if (auto begun = write({.read = batch->changes.size(), .logged_to = batch->next}); !begun) return begun;
+      at_end = batch->at_end;
     }
+    return settle_all();
   }
 
   Result<void> add_record(Record&& record, TimePoint now) {
     if (rules_.short_lived(record.account, record.flow, record.expires_at, now)) {
       // An older version in the archive must not outlive it, so what the archive knows is always brought up to date.
-      auto known = state_.archived(record.ns, record.id, turn_.deadline());
+      auto known = archived(record.ns, record.id);
       if (!known) return std::move(known).error();
       if (known->status == Lookup::Status::kUnknown) {
         ++report_.skipped_short_lived;
@@ -335,7 +329,7 @@ class Run {
 
   Result<void> add_tombstone(std::string&& ns, std::string&& id, Version version, Revision revision, TombstoneReason reason,
                              TimePoint now) {
-    auto known = state_.archived(ns, id, turn_.deadline());
+    auto known = archived(ns, id);
     if (!known) return std::move(known).error();
     const Record* record = known->record ? &*known->record : nullptr;
     // Expiry is no erase: the archive keeps an expired record for its retention. It only learns that a newer version came and went, or
@@ -349,35 +343,89 @@ class Run {
     return {};
   }
 
-  Result<void> write(std::size_t read) {
-    report_.read += read;
-    if (!entries_.empty()) {
-      auto written = ahead_.writing(
-          [&] { return turn_.busy_with([&] { return state_.archive().write({.entries = entries_, .deadline = turn_.deadline()}); }); });
-      if (!written) return std::move(written).error();
-      if (auto settled = quarantine_.settle(entries_, *written); !settled) return settled;
-      std::uint64_t records = 0;
-      std::uint64_t tombstones = 0;
-      for (std::size_t i = 0; i < entries_.size(); ++i) {
-        const auto& result = (*written)[i];
-        if (!result) continue;  // in quarantine
-        if (*result == ArchiveWrite::kOlder) {
-          ++report_.older;
-        } else {
-          ++(entries_[i].tombstone ? tombstones : records);
-          report_.bytes += entries_[i].record.payload.size();
-        }
-      }
-      report_.written += records;
-      report_.tombstones += tombstones;
-      checkpoint_.records_written += records;
-      checkpoint_.tombstones_written += tombstones;
-      auto& metrics = *state_.options.metrics;
-      if (records > 0) metrics.add(metric::kArchiveWritten, static_cast<double>(records), {{"kind", "record"}});
-      if (tombstones > 0) metrics.add(metric::kArchiveWritten, static_cast<double>(tombstones), {{"kind", "tombstone"}});
+  // With all that is under way.
+  Result<Lookup> archived(std::string_view ns, std::string_view id) {
+    if (auto settled = settle_all(); !settled) return std::move(settled).error();
+    return state_.archived(ns, id, turn_.deadline());
+  }
+
+  // Begins to write what was added.
+  Result<void> write(detail::ArchiveBatch batch) {
+    batch.entries = std::exchange(entries_, {});
+    while (!behind_.goes_with_others(batch)) {
+      if (auto settled = settle_first(); !settled) return settled;
     }
-    entries_.clear();
+    behind_.begin(std::move(batch));
+    while (behind_.full()) {
+      if (auto settled = settle_first(); !settled) return settled;
+    }
     return {};
+  }
+
+  Result<void> settle_all() {
+    while (!behind_.empty()) {
+      if (auto settled = settle_first(); !settled) return settled;
+    }
+    return {};
+  }
+
+  // What was read before an error was met is written and confirmed.
+  Result<void> settled_before(Error error) {
+    if (auto settled = settle_all(); !settled) return settled;
+    return error;
+  }
+
+  Result<void> settle_first() { return settle(behind_.take_first()); }
+
+  // What became of each entry, then the checkpoint, then the cursor.
+  Result<void> settle(detail::WriteBehind::Done done) {
+    auto& batch = done.batch;
+    report_.read += batch.read;
+    if (done.written) {
+      auto& written = *done.written;
+      if (!written) return std::move(written).error();
+      if (auto settled = quarantine_.settle(batch.entries, *written); !settled) return settled;
+      count(batch.entries, *written);
+    }
+    if (batch.scanned_to) {
+      checkpoint_.scan_cursor = *std::move(batch.scanned_to);
+      if (checkpoint_.scan_cursor.empty()) {
+        if (auto ended = end_full_copy(); !ended) return ended;
+      }
+      if (auto saved = confirm(); !saved) return saved;
+    }
+    if (batch.logged_to) {
+      // It may also lie before: see KeyStoreBackend::changes().
+      if (*batch.logged_to != checkpoint_.position) {
+        checkpoint_.position = *batch.logged_to;
+        if (auto saved = confirm(); !saved) return saved;
+        if (auto moved = state_.store().commit_cursor(state_.options.cursor, *batch.logged_to, turn_.soon()); !moved) return moved;
+      }
+      state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
+    }
+    return batch.scanned_to || batch.logged_to ? rest(batch.read) : Result<void>();
+  }
+
+  void count(const std::vector<ArchiveEntry>& entries, const std::vector<Result<ArchiveWrite>>& written) {
+    std::uint64_t records = 0;
+    std::uint64_t tombstones = 0;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto& result = written[i];
+      if (!result) continue;  // in quarantine
+      if (*result == ArchiveWrite::kOlder) {
+        ++report_.older;
+      } else {
+        ++(entries[i].tombstone ? tombstones : records);
+        report_.bytes += entries[i].record.payload.size();
+      }
+    }
+    report_.written += records;
+    report_.tombstones += tombstones;
+    checkpoint_.records_written += records;
+    checkpoint_.tombstones_written += tombstones;
+    auto& metrics = *state_.options.metrics;
+    if (records > 0) metrics.add(metric::kArchiveWritten, static_cast<double>(records), {{"kind", "record"}});
+    if (tombstones > 0) metrics.add(metric::kArchiveWritten, static_cast<double>(tombstones), {{"kind", "tombstone"}});
   }
 
   // After a batch of so many: says how far it is, then waits for the budget. A wait that is longer than the lease must not lose it.
@@ -448,7 +496,8 @@ class Run {
       if (!added) return added;
       if (entries_.size() == before) added = quarantine_.release(entry.ns, entry.id);
       // One by one: these are few, and one of them may be what makes a batch fail.
-      if (added) added = write(0);
+      if (added) added = write({});
+      if (added) added = settle_all();
       if (!added) return added;
     }
     return {};
@@ -481,6 +530,7 @@ class Run {
   detail::ArchiveRules rules_;
   detail::ArchiveQuarantine quarantine_;
   detail::ReadAhead ahead_;
+  detail::WriteBehind behind_{state_.archive(), turn_, ahead_, state_.options.batch_bytes};
   ArchiveCheckpoint checkpoint_;
   TimePoint confirmed_at_{};
   bool finished_ = false;

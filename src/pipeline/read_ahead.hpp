@@ -1,7 +1,7 @@
-// ReadAhead: the store reads the next batch while the archive writes this one, so that two are in memory at most, where that is to the
-// good. While the archive waits for its server or its disk the processor is free. Where it works in this process, reading takes a second
-// one; on a machine that has but two, whoever wakes up to answer a get would then wait until one of both threads has had its turn. Private
-// to the archiver. Thread rule: one thread.
+// ReadAhead: the store reads the next batch while the archive writes this one, where that is to the good. While the archive waits for its
+// server or its disk the processor is free. Where it works in this process, reading takes a second one; on a machine that has but two,
+// whoever wakes up to answer a get would then wait until one of both threads has had its turn. Private to the archiver. Thread rule: one
+// thread, but timed() is any thread's.
 #pragma once
 
 #include <chrono>
@@ -17,17 +17,19 @@ class ReadAhead {
   // `processors`: 0 = unknown.
   explicit ReadAhead(unsigned processors = std::thread::hardware_concurrency()) noexcept : processors_(processors) {}
 
-  // Calls `write` and keeps in mind how much of its time this thread was at work.
+  // What `write` answers, how long it took, and how much of that its thread was at work.
+  template <class Answer>
+  struct Timed {
+    Answer answer;
+    std::chrono::nanoseconds took;
+    std::chrono::nanoseconds worked;
+  };
   template <class Write>
-  auto writing(Write write) {
-    struct Timing {
-      ReadAhead& all;
-      std::chrono::nanoseconds began = now();
-      std::chrono::nanoseconds worked_before = worked();
-      ~Timing() { all.wrote(now() - began, worked() - worked_before); }
-    };
-    const Timing timing{*this};
-    return write();
+  static auto timed(Write write) -> Timed<decltype(write())> {
+    const auto began = now();
+    const auto worked_before = worked();
+    auto answer = write();
+    return {.answer = std::move(answer), .took = now() - began, .worked = worked() - worked_before};
   }
   void wrote(std::chrono::nanoseconds took, std::chrono::nanoseconds worked) noexcept {
     took_ += took;
@@ -41,9 +43,13 @@ class ReadAhead {
     return std::async(pays() ? std::launch::async | std::launch::deferred : std::launch::deferred, std::move(read));
   }
 
-  bool pays() const noexcept { return processors_ > 2 || worked_ < took_ / 3; }
+  bool pays() const noexcept { return processors_ > 2 || waits(); }
+  // Whether the archive has waited most of the time, as far as that is known.
+  bool waits() const noexcept { return took_ >= kEnough && worked_ < took_ / 3; }
 
  private:
+  static constexpr std::chrono::milliseconds kEnough{10};
+
   static std::chrono::nanoseconds now() noexcept { return std::chrono::steady_clock::now().time_since_epoch(); }
   // Of this thread.
   static std::chrono::nanoseconds worked() noexcept {

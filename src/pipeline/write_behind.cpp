@@ -1,0 +1,59 @@
+#include "pipeline/write_behind.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace setget::inline v0::detail {
+
+namespace {
+
+constexpr std::size_t kMost = 2;
+
+}  // namespace
+
+bool WriteBehind::goes_with_others(const ArchiveBatch& batch) const {
+  if (under_way_.empty()) return true;
+  std::size_t bytes = 0;
+  for (const auto& entry : batch.entries) {
+    bytes += entry.record.payload.size();
+    const auto name = identity_hash(entry.ns, entry.id);
+    if (std::ranges::any_of(under_way_, [&](const Writing& other) { return other.names.contains(name); })) return false;
+  }
+  for (const auto& other : under_way_) bytes += other.bytes;
+  return bytes <= most_bytes_;
+}
+
+void WriteBehind::begin(ArchiveBatch batch) {
+  auto& writing = under_way_.emplace_back();
+  writing.batch = std::move(batch);
+  if (writing.batch.entries.empty()) return;
+  auto how = std::launch::deferred;  // it is written where it is taken
+  if (ahead_.waits()) {
+    how |= std::launch::async;
+    for (const auto& entry : writing.batch.entries) {
+      writing.bytes += entry.record.payload.size();
+      writing.names.insert(identity_hash(entry.ns, entry.id));
+    }
+  }
+  writing.written = std::async(how, [this, &entries = writing.batch.entries] {
+    return ReadAhead::timed(
+        [&] { return turn_.busy_with([&] { return archive_.write({.entries = entries, .deadline = turn_.deadline()}); }); });
+  });
+}
+
+bool WriteBehind::full() const noexcept { return under_way_.size() >= (ahead_.waits() ? kMost : 1); }
+
+WriteBehind::Done WriteBehind::take_first() {
+  auto& first = under_way_.front();
+  Done done;
+  if (first.written.valid()) {
+    auto timed = first.written.get();
+    ahead_.wrote(timed.took, timed.worked);
+    done.written = std::move(timed.answer);
+  }
+  done.batch = std::move(first.batch);
+  under_way_.pop_front();
+  return done;
+}
+
+}  // namespace setget::inline v0::detail
