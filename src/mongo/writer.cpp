@@ -30,6 +30,8 @@ namespace {
 
 // How often a bulk is sent again because of other writers. They are rare: one runner archives at a time.
 constexpr int kRounds = 8;
+// How long it is believed that there are no pieces, once the server has said so.
+constexpr std::chrono::seconds kNoPieces{10};
 
 }  // namespace
 
@@ -107,18 +109,20 @@ class Writer::Bulk {
     }
   }
 
-  // Whether the documents below have pieces that are to be dropped is asked for once in a bulk, and not of each while there are none at
-  // all. What another process cuts into pieces in between is left to sweep_pieces().
+  // Whether the documents below have pieces that are to be dropped is asked for now and then, and not of each while there are none at all.
+  // What another process cuts into pieces in between is left to sweep_pieces().
   Result<void> look_before_raising_over_pieces() {
     const auto blind = [](const Work& work) { return !work.result && work.plan == Work::Plan::kRaise && !work.old_pieces; };
     if (std::ranges::none_of(works_, blind)) return {};
     if (!writer_.pieces_.load(std::memory_order_relaxed)) {
-      if (!no_pieces_) {
-        auto any = any_pieces(place_, client_, deadline_);
-        if (!any) return std::move(any).error();
-        no_pieces_ = !*any;
+      const auto now = Deadline::Steady::now().time_since_epoch();
+      if (now < writer_.no_pieces_until_.load(std::memory_order_relaxed)) return {};
+      const auto any = any_pieces(place_, client_, deadline_);
+      if (!any) return any.error();
+      if (!*any) {
+        writer_.no_pieces_until_.store(now + kNoPieces, std::memory_order_relaxed);
+        return {};
       }
-      if (no_pieces_) return {};
       writer_.pieces_.store(true, std::memory_order_relaxed);
     }
     for (auto& work : works_) {
@@ -271,7 +275,6 @@ class Writer::Bulk {
   std::vector<Work>& works_;
   Deadline deadline_;
   CollectionHandle documents_;
-  bool no_pieces_ = false;
 };
 
 Result<void> Writer::carry_out(std::vector<Work>& works, Deadline deadline) {

@@ -30,6 +30,7 @@ class Writer {
   std::atomic<bool> mostly_new_{false};
   // Whether some document has, or had, pieces: then documents are looked at before they are raised.
   std::atomic<bool> pieces_{false};
+  std::atomic<Deadline::Steady::duration> no_pieces_until_{};  // since the clock's epoch
   std::atomic<std::int64_t> last_turn_{0};
   // What this object knows of load_purge_from(): that is no later, for it never rises.
   std::atomic<TimePoint> purge_from_{TimePoint::max()};

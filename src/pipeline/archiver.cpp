@@ -16,8 +16,8 @@ namespace {
 
 namespace metric = detail::metric;
 
-// One incremental run. Each batch goes: into the archive, then the checkpoint, then the cursor; so a crash anywhere repeats at most the
-// batches under way, and repeating is harmless because the archive compares (version, revision).
+// One incremental run. Each batch goes: into the archive, then the checkpoint, then the cursor; so a crash anywhere repeats at most what is
+// not confirmed yet, and repeating is harmless because the archive compares (version, revision).
 template <class State>
 class Run {
  public:
@@ -34,7 +34,8 @@ class Run {
       // Best effort: the error itself goes to the caller.
       checkpoint_.last_error = done.error().describe();
       finish();
-      (void)state_.archive().save_checkpoint_within(checkpoint_, detail::farewell(turn_.deadline()));
+      const auto until = detail::farewell(turn_.deadline());
+      if (state_.archive().save_checkpoint_within(checkpoint_, until) && unconfirmed_) (void)commit(until);
       return std::move(done).error();
     }
     report_.position = checkpoint_.position;
@@ -109,6 +110,22 @@ class Run {
     confirmed_at_ = state_.options.clock->now();
     checkpoint_.runner_until = confirmed_at_ + state_.options.lease;
     return turn_.busy_with([&] { return state_.archive().save_checkpoint_within(checkpoint_, turn_.soon()); });
+  }
+
+  // Of what is written. Each is two waits for servers, so not after each batch: a crash repeats the work of so long a time.
+  static constexpr Milliseconds kUnconfirmed{100};
+  Result<void> confirm_progress() {
+    unconfirmed_ = false;
+    progress_confirmed_at_ = Deadline::Steady::now();
+    if (auto saved = confirm(); !saved) return saved;
+    return commit(turn_.soon());
+  }
+
+  // To the store, whose log may then forget what lies before. The checkpoint must say it already.
+  Result<void> commit(Deadline deadline) {
+    if (committed_ == checkpoint_.position || checkpoint_.full_copy) return {};
+    committed_ = checkpoint_.position;
+    return state_.store().commit_cursor(state_.options.cursor, checkpoint_.position, deadline);
   }
 
   // Where nothing is confirmed for a while.
@@ -225,7 +242,7 @@ class Run {
     report_.reconciled = checkpoint_.last_success_at != TimePoint{};  // not a first copy that goes on
     checkpoint_.full_copy = false;
     checkpoint_.copy_from.reset();
-    checkpoint_.position = at;
+    checkpoint_.position = committed_ = at;
     return {};
   }
 
@@ -366,7 +383,7 @@ class Run {
     while (!behind_.empty()) {
       if (auto settled = settle_first(); !settled) return settled;
     }
-    return {};
+    return unconfirmed_ ? confirm_progress() : Result<void>();
   }
 
   // What was read before an error was met is written and confirmed.
@@ -392,16 +409,16 @@ class Run {
       if (checkpoint_.scan_cursor.empty()) {
         if (auto ended = end_full_copy(); !ended) return ended;
       }
-      if (auto saved = confirm(); !saved) return saved;
+      unconfirmed_ = true;
     }
     if (batch.logged_to) {
       // It may also lie before: see KeyStoreBackend::changes().
-      if (*batch.logged_to != checkpoint_.position) {
-        checkpoint_.position = *batch.logged_to;
-        if (auto saved = confirm(); !saved) return saved;
-        if (auto moved = state_.store().commit_cursor(state_.options.cursor, *batch.logged_to, turn_.soon()); !moved) return moved;
-      }
+      unconfirmed_ = unconfirmed_ || *batch.logged_to != checkpoint_.position;
+      checkpoint_.position = *batch.logged_to;
       state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
+    }
+    if (unconfirmed_ && Deadline::Steady::now() - progress_confirmed_at_ >= kUnconfirmed) {
+      if (auto confirmed = confirm_progress(); !confirmed) return confirmed;
     }
     return batch.scanned_to || batch.logged_to ? rest(batch.read) : Result<void>();
   }
@@ -533,6 +550,9 @@ class Run {
   detail::WriteBehind behind_{state_.archive(), turn_, ahead_, state_.options.batch_bytes};
   ArchiveCheckpoint checkpoint_;
   TimePoint confirmed_at_{};
+  bool unconfirmed_ = false;  // something that was written
+  Deadline::Steady::time_point progress_confirmed_at_ = Deadline::Steady::now();
+  Position committed_ = 0;  // to the store, as far as this run knows
   bool finished_ = false;
   ArchiveRunReport report_;
   ArchiveProgress progress_;

@@ -52,7 +52,8 @@ class Slow final : public setget::testing::ForwardingArchive {
     positions.push_back(checkpoint.position);
     return ForwardingArchive::save_checkpoint(checkpoint);
   }
-  void expect_run(int that_fails_at = 0) {
+  void expect_run(int that_fails_at = 0, int together = 2) {
+    together_ = together;
     writes_ = 0;
     fails_at = that_fails_at;
     failed_ = false;
@@ -66,7 +67,7 @@ class Slow final : public setget::testing::ForwardingArchive {
   std::vector<Position> positions{};
 
  private:
-  const int together_;
+  int together_;
   const std::chrono::milliseconds patience_;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -182,6 +183,27 @@ TEST(WriteBehind, confirms_nothing_that_comes_after_a_batch_that_failed) {
     EXPECT_EQ(world.archiver->run().value().read, static_cast<std::uint64_t>(70 - 10 * (fails_at - 1)));
     EXPECT_TRUE(world.archiver->verify().value().equal());
   }
+}
+
+// Neither after each batch, which would be two waits for servers, nor at the end alone, which a crash would lose.
+TEST(WriteBehind, confirms_now_and_then) {
+  ArchiveWorld world({}, 10);
+  world.set_many(10);
+  world.archiver->run().value();
+  const auto slow = std::make_shared<Slow>(world.archive, 2, 30ms);
+  world.archive = slow;
+  world.archiver = world.make_archiver(10);
+  const auto saves_of = [&](int count, int together) {
+    world.set_many(count, "s");
+    slow->expect_run(0, together);
+    world.archiver->run().value();
+    const std::set<Position> different(slow->positions.begin(), slow->positions.end());
+    return different.size() - 1;  // the one that it began with
+  };
+  EXPECT_LT(saves_of(40, 1), 4u) << "four batches at once";
+  const auto many = saves_of(200, 20);
+  EXPECT_GE(many, 3u) << "ten waits of 30 ms at least";
+  EXPECT_LT(many, 20u);
 }
 
 // Fails once so many reads of its log were answered.
