@@ -219,7 +219,8 @@ class SETGET_API ArchiveBackend {
   virtual ~ArchiveBackend();
   virtual ArchiveCapabilities capabilities() const = 0;
 
-  // Upserts guarded by (version, revision); idempotent, unordered. Durable at the level of capabilities() once it returns.
+  // Upserts guarded by (version, revision); idempotent, unordered. Durable at the level of capabilities() once it returns. A run may call
+  // it twice at once, with entries of different identities.
   virtual Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) = 0;
   // By a key that the record lists and has not lost; kGone for tombstoned or expired ones.
   virtual Result<std::vector<Lookup>> get(const GetRecords& request) = 0;

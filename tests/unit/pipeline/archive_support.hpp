@@ -1,6 +1,7 @@
 // A world with an archiver over it.
 #pragma once
 
+#include <mutex>
 #include <set>
 
 #include "support.hpp"
@@ -14,6 +15,7 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
  public:
   using ForwardingArchive::ForwardingArchive;
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
+    const std::scoped_lock lock(mutex_);
     ++writes;
     for (const auto& entry : request.entries) {
       if (damaged_records.contains(entry.id) || damaged_lines.contains(entry.id)) {
@@ -83,6 +85,9 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
   int writes_left = -1;                          // -1 = any number
   int checkpoints_left = -1;                     // the same; a run begins with one
   std::set<std::string, std::less<>> refused{};  // ids of entries that it does not take
+
+ private:
+  std::mutex mutex_;  // a run may write twice at once
 };
 
 struct ArchiveWorld : World {

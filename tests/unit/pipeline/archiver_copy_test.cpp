@@ -1,6 +1,7 @@
 // A copy of everything, and a cursor that somebody else moves while it is under way.
 #include "archive_support.hpp"
 
+#include <atomic>
 #include <functional>
 #include <utility>
 
@@ -72,7 +73,7 @@ class Overtaken final : public setget::testing::ForwardingArchive {
     return ForwardingArchive::write(request);
   }
   std::function<void()> then{};
-  int writes = 0;
+  std::atomic<int> writes{0};
 };
 
 TEST(ArchiverCopy, ends_with_an_error_where_somebody_moves_the_cursor_while_it_runs) {

@@ -261,7 +261,7 @@ class Interrupted final : public setget::testing::ForwardingArchive {
  public:
   using ForwardingArchive::ForwardingArchive;
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
-    if (const auto now = std::exchange(then, nullptr)) now();
+    if (then) std::exchange(then, nullptr)();
     return ForwardingArchive::write(request);
   }
   std::function<void()> then{};

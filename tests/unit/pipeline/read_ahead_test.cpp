@@ -1,6 +1,7 @@
 // Whether the store is read while the archive writes.
 #include "pipeline/read_ahead.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -79,18 +80,18 @@ class Waiting final : public setget::testing::ForwardingArchive {
   Waiting(std::shared_ptr<ArchiveBackend> inner, std::shared_ptr<Watched> store, int pages)
       : ForwardingArchive(std::move(inner)), store_(std::move(store)), pages_(pages) {}
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
-    ++writes_;
-    const bool first = writes_ == 1;  // of which nobody knows that it waits, where there are two processors
+    const int number = ++writes_;
+    const bool first = number == 1;  // of which nobody knows that it waits, where there are two processors
     const auto within = first ? 50ms : 10'000ms;
-    const bool read = store_->was_read(std::min(writes_ + 1, pages_), within);
-    EXPECT_TRUE(first || read) << "write " << writes_ << " waited in vain";
+    const bool read = store_->was_read(std::min(number + 1, pages_), within);
+    EXPECT_TRUE(first || read) << "write " << number << " waited in vain";
     return ForwardingArchive::write(request);
   }
 
  private:
   std::shared_ptr<Watched> store_;
   int pages_;
-  int writes_ = 0;
+  std::atomic<int> writes_{0};
 };
 
 TEST(ReadAhead, of_a_run_goes_on_while_the_archive_waits) {
