@@ -1,15 +1,47 @@
 #include "pipeline/write_behind.hpp"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace setget::inline v0::detail {
 
-namespace {
+WriteBehind::Hand::~Hand() {
+  {
+    const std::scoped_lock lock(mutex_);
+    over_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
 
-constexpr std::size_t kMost = 2;
+bool WriteBehind::Hand::take(std::packaged_task<Timed()>& work) {
+  if (!thread_.joinable()) {
+    try {
+      thread_ = std::thread([this] { carry_out(); });
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }
+  {
+    const std::scoped_lock lock(mutex_);
+    work_ = std::move(work);
+  }
+  wake_.notify_one();
+  return true;
+}
 
-}  // namespace
+void WriteBehind::Hand::carry_out() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return over_ || work_.valid(); });
+    if (!work_.valid()) return;
+    auto work = std::exchange(work_, {});
+    lock.unlock();
+    work();
+    lock.lock();
+  }
+}
 
 bool WriteBehind::goes_with_others(const ArchiveBatch& batch) const {
   if (under_way_.empty()) return true;
@@ -27,18 +59,22 @@ void WriteBehind::begin(ArchiveBatch batch) {
   auto& writing = under_way_.emplace_back();
   writing.batch = std::move(batch);
   if (writing.batch.entries.empty()) return;
-  auto how = std::launch::deferred;  // it is written where it is taken
+  std::packaged_task<Timed()> write([this, &entries = writing.batch.entries] {
+    return ReadAhead::timed(
+        [&] { return turn_.busy_with([&] { return archive_.write({.entries = entries, .deadline = turn_.deadline()}); }); });
+  });
+  writing.written = write.get_future();
   if (ahead_.waits()) {
-    how |= std::launch::async;
     for (const auto& entry : writing.batch.entries) {
       writing.bytes += entry.record.payload.size();
       writing.names.insert(identity_hash(entry.ns, entry.id));
     }
+    if (hands_[next_hand_].take(write)) {
+      next_hand_ = (next_hand_ + 1) % hands_.size();
+      return;
+    }
   }
-  writing.written = std::async(how, [this, &entries = writing.batch.entries] {
-    return ReadAhead::timed(
-        [&] { return turn_.busy_with([&] { return archive_.write({.entries = entries, .deadline = turn_.deadline()}); }); });
-  });
+  writing.here = std::move(write);
 }
 
 bool WriteBehind::full() const noexcept { return under_way_.size() >= (ahead_.waits() ? kMost : 1); }
@@ -47,6 +83,7 @@ WriteBehind::Done WriteBehind::take_first() {
   auto& first = under_way_.front();
   Done done;
   if (first.written.valid()) {
+    if (first.here.valid()) first.here();
     auto timed = first.written.get();
     ahead_.wrote(timed.took, timed.worked);
     done.written = std::move(timed.answer);
@@ -54,6 +91,13 @@ WriteBehind::Done WriteBehind::take_first() {
   done.batch = std::move(first.batch);
   under_way_.pop_front();
   return done;
+}
+
+void WriteBehind::forget() {
+  for (const auto& writing : under_way_) {
+    if (writing.written.valid() && !writing.here.valid()) writing.written.wait();
+  }
+  under_way_.clear();
 }
 
 }  // namespace setget::inline v0::detail
