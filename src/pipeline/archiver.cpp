@@ -1,4 +1,3 @@
-#include <future>
 #include <utility>
 
 #include <setget/archiver.hpp>
@@ -256,7 +255,7 @@ class Run {
             {.cursor = cursor, .limit = limit, .with_records = true, .deadline = turn_.deadline(), .over_damaged = true});
       });
     };
-    std::future<Result<SummaryPage>> next;
+    detail::Next<Result<SummaryPage>> next;
     auto from = checkpoint_.scan_cursor;
     do {
       if (auto on = turn_.go_on(); !on) return settled_before(std::move(on).error());
@@ -305,7 +304,7 @@ class Run {
   }
 
   Result<void> copy_log() {
-    std::future<Result<ChangeBatch>> next;
+    detail::Next<Result<ChangeBatch>> next;
     for (bool at_end = false; !at_end;) {
       if (auto on = turn_.go_on(); !on) return settled_before(std::move(on).error());
       auto batch = next.valid() ? next.get() : changes_after(checkpoint_.position);

@@ -6,9 +6,10 @@
 
 #include <chrono>
 #include <ctime>
-#include <future>
 #include <thread>
 #include <utility>
+
+#include "pipeline/hand.hpp"
 
 namespace setget::inline v0::detail {
 
@@ -36,11 +37,10 @@ class ReadAhead {
     worked_ += worked;
   }
 
-  // What is read next: at once on another thread, or when it is asked for, as it is where no thread can be had. The end of the future waits
-  // for what is under way.
+  // What is read next: at once on another thread, or when it is asked for.
   template <class Read>
-  auto next(Read read) const {
-    return std::async(pays() ? std::launch::async | std::launch::deferred : std::launch::deferred, std::move(read));
+  auto next(Read read) -> Next<decltype(read())> {
+    return {std::move(read), pays() ? &reader_ : nullptr};
   }
 
   bool pays() const noexcept { return processors_ > 2 || waits(); }
@@ -61,6 +61,7 @@ class ReadAhead {
   unsigned processors_;
   std::chrono::nanoseconds took_{0};
   std::chrono::nanoseconds worked_{0};
+  Hand reader_;
 };
 
 }  // namespace setget::inline v0::detail

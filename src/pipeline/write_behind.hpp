@@ -4,18 +4,15 @@
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <future>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unordered_set>
 #include <vector>
 
 #include "pipeline/archiver_state.hpp"
+#include "pipeline/hand.hpp"
 #include "pipeline/read_ahead.hpp"
 
 namespace setget::inline v0::detail {
@@ -35,9 +32,6 @@ class WriteBehind {
   // `most_bytes`: of the payloads of all that are under way, unless there is but one.
   WriteBehind(ArchiveBackend& archive, ArchiveTurn& turn, ReadAhead& ahead, std::size_t most_bytes)
       : archive_(archive), turn_(turn), ahead_(ahead), most_bytes_(most_bytes) {}
-  ~WriteBehind() { forget(); }
-  WriteBehind(const WriteBehind&) = delete;
-  WriteBehind& operator=(const WriteBehind&) = delete;
 
   // Whether this one may be written while the others are: servers may look and write in two steps, so none of them has an identity of it.
   bool goes_with_others(const ArchiveBatch& batch) const;
@@ -54,47 +48,26 @@ class WriteBehind {
   // The first, once it is written. Precondition: not empty().
   Done take_first();
   // Whatever becomes of them; waits until they are done.
-  void forget();
+  void forget() { under_way_.clear(); }
 
  private:
   static constexpr std::size_t kMost = 2;
-
-  // A thread that writes what it is given; made with the first. One for the whole run and not for each batch: an allocator gives threads
-  // that live at the same time memory of their own, and whoever came later would find another one's, and widen that.
-  class Hand {
-   public:
-    Hand() = default;
-    ~Hand();
-    Hand(const Hand&) = delete;
-    Hand& operator=(const Hand&) = delete;
-    // Takes the work over once what it had is done; false where no thread can be had.
-    bool take(std::packaged_task<Timed()>& work);
-
-   private:
-    void carry_out();
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::packaged_task<Timed()> work_;  // guarded by mutex_, like the next
-    bool over_ = false;
-    std::thread thread_;
-  };
 
   struct Writing {
     ArchiveBatch batch{};
     // Where another may begin beside it: bytes of its payloads, and identity_hash() of each entry.
     std::size_t bytes = 0;
     std::unordered_set<std::uint64_t> names{};
-    std::packaged_task<Timed()> here{};  // written where it is taken; empty where a hand has it
-    std::future<Timed> written{};        // none where there is nothing to write
+    Next<Timed> written{};  // none where there is nothing to write
   };
 
   ArchiveBackend& archive_;
   ArchiveTurn& turn_;
   ReadAhead& ahead_;
   std::size_t most_bytes_;
-  std::deque<Writing> under_way_;
   std::array<Hand, kMost> hands_;
   std::size_t next_hand_ = 0;
+  std::deque<Writing> under_way_;  // the last one: its end waits for the hands
 };
 
 }  // namespace setget::inline v0::detail

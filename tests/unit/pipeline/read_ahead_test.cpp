@@ -19,7 +19,7 @@ void wait_for(std::chrono::milliseconds time) {
   never.wait_for(lock, time, [] { return false; });
 }
 
-std::thread::id reader_of(const ReadAhead& ahead) {
+std::thread::id reader_of(ReadAhead& ahead) {
   return ahead.next([] { return std::this_thread::get_id(); }).get();
 }
 

@@ -30,8 +30,8 @@ class Slow final : public setget::testing::ForwardingArchive {
     } else if (at_once_ < together_) {
       changed_.wait_for(lock, patience_, [&] { return meetings_ != came || failed_; });
     }
-    failed_ = failed_ || number == fails_at;
-    const bool fails = number == fails_at;
+    const bool fails = std::ranges::any_of(request.entries, [&](const ArchiveEntry& entry) { return entry.id == refused; });
+    failed_ = failed_ || fails;
     changed_.notify_all();
     lock.unlock();
     auto written = fails ? Result<std::vector<Result<ArchiveWrite>>>(Error(ErrorCode::kUnavailable, "the archive is away"))
@@ -52,15 +52,16 @@ class Slow final : public setget::testing::ForwardingArchive {
     positions.push_back(checkpoint.position);
     return ForwardingArchive::save_checkpoint(checkpoint);
   }
-  void expect_run(int that_fails_at = 0, int together = 2) {
+  // `refused`: id of one that is in the batch that fails.
+  void expect_run(const std::string& refused_id = {}, int together = 2) {
     together_ = together;
     writes_ = 0;
-    fails_at = that_fails_at;
+    refused = refused_id;
     failed_ = false;
     positions.clear();
   }
 
-  int fails_at = 0;
+  std::string refused{};
   int most = 0;                // of writes at once
   bool twice = false;          // one identity in two of them
   bool looked_beside = false;  // a look at a document while something was being written
@@ -171,7 +172,7 @@ TEST(WriteBehind, confirms_nothing_that_comes_after_a_batch_that_failed) {
     world.set_many(10);
     world.archiver->run().value();
     world.set_many(70, "s");
-    world.slow->expect_run(fails_at);
+    world.slow->expect_run("s" + std::to_string(10 * (fails_at - 1)));
     const auto before = world.archiver->checkpoint().value()->position;
     const auto failed = world.archiver->run();
     ASSERT_FALSE(failed);
@@ -195,7 +196,7 @@ TEST(WriteBehind, confirms_now_and_then) {
   world.archiver = world.make_archiver(10);
   const auto saves_of = [&](int count, int together) {
     world.set_many(count, "s");
-    slow->expect_run(0, together);
+    slow->expect_run({}, together);
     world.archiver->run().value();
     const std::set<Position> different(slow->positions.begin(), slow->positions.end());
     return different.size() - 1;  // the one that it began with
