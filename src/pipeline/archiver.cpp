@@ -265,7 +265,7 @@ class Run {
       for (const auto& item : page->items) bytes += item.record ? item.record->payload.size() : 0;
       size.saw(page->items.size(), bytes);
       from = page->next;
-      if (!from.empty()) next = ahead_.next([&read, from, limit = size.limit()] { return read(from, limit); });
+      if (!from.empty() && !ahead_.waits()) next = ahead_.next([&read, from, limit = size.limit()] { return read(from, limit); });
       leave_out(page->damaged);
       const auto now = state_.options.clock->now();
       for (auto& item : page->items) {
@@ -305,11 +305,13 @@ class Run {
 
   Result<void> copy_log() {
     detail::Next<Result<ChangeBatch>> next;
+    auto from = checkpoint_.position;
     for (bool at_end = false; !at_end;) {
       if (auto on = turn_.go_on(); !on) return settled_before(std::move(on).error());
-      auto batch = next.valid() ? next.get() : changes_after(checkpoint_.position);
+      auto batch = next.valid() ? next.get() : changes_after(from);
       if (!batch) return settled_before(std::move(batch).error());
-      if (!batch->at_end) next = ahead_.next([this, from = batch->next] { return changes_after(from); });
+      from = batch->next;
+      if (!batch->at_end && !ahead_.waits()) next = ahead_.next([this, from] { return changes_after(from); });
       report_.damaged += batch->damaged;
       const auto now = state_.options.clock->now();
       for (auto& change : batch->changes) {
@@ -365,14 +367,14 @@ class Run {
     return state_.archived(ns, id, turn_.deadline());
   }
 
-  // Begins to write what was added.
+  // Begins to write what was added. Where batches are left under way this thread reads the next one meanwhile.
   Result<void> write(detail::ArchiveBatch batch) {
     batch.entries = std::exchange(entries_, {});
-    while (!behind_.goes_with_others(batch)) {
+    while (behind_.full() || !behind_.goes_with_others(batch)) {
       if (auto settled = settle_first(); !settled) return settled;
     }
     behind_.begin(std::move(batch));
-    while (behind_.full()) {
+    while (!ahead_.waits() && !behind_.empty()) {
       if (auto settled = settle_first(); !settled) return settled;
     }
     return {};
