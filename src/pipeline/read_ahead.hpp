@@ -1,7 +1,7 @@
 // ReadAhead: the store reads the next batch while the archive writes this one, where that is to the good. While the archive waits for its
-// server or its disk the processor is free. Where it works in this process, reading takes a second one; on a machine that has but two,
-// whoever wakes up to answer a get would then wait until one of both threads has had its turn. Private to the archiver. Thread rule: one
-// thread, but timed() is any thread's.
+// server or its disk the processor is free; a run then has its writes on other threads (WriteBehind) and reads itself. Where it works in
+// this process, reading takes a second one; on a machine that has but two, whoever wakes up to answer a get would then wait until one of
+// both threads has had its turn. Private to the archiver. Thread rule: one thread, but timed() is any thread's.
 #pragma once
 
 #include <chrono>

@@ -120,6 +120,16 @@ struct Host {
   std::uint64_t cancels = 0;
 };
 
+// Of an archive that is known to wait.
+struct Waited {
+  Waited() { ahead.wrote(50ms, 0ms); }
+  ArchiveWorld world{};
+  Host host{};
+  std::unique_ptr<setget::detail::ArchiveTurn> turn = setget::detail::ArchiveTurn::begin(host, Deadline::in(Milliseconds(10'000))).value();
+  setget::detail::ReadAhead ahead{};
+  setget::detail::WriteBehind behind{*world.archive, *turn, ahead, 1'000};
+};
+
 setget::detail::ArchiveBatch batch_of(std::initializer_list<const char*> ids) {
   setget::detail::ArchiveBatch batch;
   for (const auto* id : ids) {
@@ -132,12 +142,8 @@ setget::detail::ArchiveBatch batch_of(std::initializer_list<const char*> ids) {
 }
 
 TEST(WriteBehind, takes_no_batch_beside_one_that_has_an_identity_of_it) {
-  ArchiveWorld world;
-  Host host;
-  const auto turn = setget::detail::ArchiveTurn::begin(host, Deadline::in(Milliseconds(10'000))).value();
-  setget::detail::ReadAhead ahead;
-  ahead.wrote(50ms, 0ms);
-  setget::detail::WriteBehind behind(*world.archive, *turn, ahead, 1'000);
+  Waited waited;
+  auto& behind = waited.behind;
   EXPECT_TRUE(behind.goes_with_others(batch_of({"a", "b"})));
   behind.begin(batch_of({"a", "b"}));
   EXPECT_FALSE(behind.full());
@@ -148,12 +154,8 @@ TEST(WriteBehind, takes_no_batch_beside_one_that_has_an_identity_of_it) {
 }
 
 TEST(WriteBehind, takes_no_batch_beside_one_where_both_are_larger_than_one_may_be) {
-  ArchiveWorld world;
-  Host host;
-  const auto turn = setget::detail::ArchiveTurn::begin(host, Deadline::in(Milliseconds(10'000))).value();
-  setget::detail::ReadAhead ahead;
-  ahead.wrote(50ms, 0ms);
-  setget::detail::WriteBehind behind(*world.archive, *turn, ahead, 1'000);
+  Waited waited;
+  auto& behind = waited.behind;
   const auto of_bytes = [](const char* id, std::size_t bytes) {
     auto batch = batch_of({id});
     batch.entries.front().record.payload = Payload(std::string(bytes, 'x'));
