@@ -136,9 +136,8 @@ void add_all(Prepared& out, const Record& record, const Options& options) {
 // With the names of the parts, and of the operators in raise_of().
 std::size_t Prepared::bytes() const { return identity.bytes() + state.bytes() + end.bytes() + record.bytes() + id.size() + 128; }
 
-Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn) {
-  if (auto checked = check(entry); !checked) return std::move(checked).error();
-  Prepared out;
+Result<void> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn, Prepared& out) {
+  if (auto checked = check(entry); !checked) return checked;
   out.id = document_id(entry.ns, entry.id);
   out.mark = mark_of(entry.version, entry.revision, turn);
   out.tombstone = entry.tombstone;
@@ -156,7 +155,7 @@ Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std:
   if (!whole || out.bytes() > kMaxDocument) {
     return Error(ErrorCode::kTooLarge, fmt::format("the record needs a document of {} bytes; MongoDB takes {}", out.bytes(), kMaxDocument));
   }
-  return out;
+  return {};
 }
 
 namespace {

@@ -36,8 +36,9 @@ struct Prepared {
 };
 
 // `turn`: of two writes of one version and revision that with the greater one stays.
-// Errors: kInvalidArgument for an entry that breaks the seam's rules, kTooLarge for one that no document can hold.
-Result<Prepared> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn);
+// Errors: kInvalidArgument for an entry that breaks the seam's rules, kTooLarge for one that no document can hold; `out`, a new one, is of
+// no use then.
+Result<void> prepare(const ArchiveEntry& entry, const Options& options, std::int64_t turn, Prepared& out);
 // The document, where there is none yet.
 Document whole_of(const Prepared& document);
 // The update that makes it of whatever is there: each part is taken where its mark is greater. So writes may come in any order and any

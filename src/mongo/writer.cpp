@@ -131,13 +131,12 @@ class Writer::Bulk {
     return look();
   }
 
-  static bool append(mongoc_bulk_operation_t* bulk, const Work& work, Work::Plan plan, bson_error_t* error) {
-    if (plan == Work::Plan::kInsert) return mongoc_bulk_operation_insert_with_opts(bulk, whole_of(work.document).raw(), nullptr, error);
+  static bool append(mongoc_bulk_operation_t* bulk, const Work& work, Work::Plan plan, const Document& options, bson_error_t* error) {
+    if (plan == Work::Plan::kInsert)
+      return mongoc_bulk_operation_insert_with_opts(bulk, whole_of(work.document).raw(), options.raw(), error);
     // Nothing but _id: servers find the document by that.
     Document filter;
     filter.add_utf8("_id", work.document.id);
-    Document options;
-    options.add("upsert", true);
     return mongoc_bulk_operation_update_one_with_opts(bulk, filter.raw(), raise_of(work.document).raw(), options.raw(), error);
   }
 
@@ -149,11 +148,15 @@ class Writer::Bulk {
     for (auto& work : works_) {
       if (!work.result && work.plan == plan) sent.push_back(&work);
     }
+    // The driver need not look through what prepare() has made: it has no name and no text that was not checked.
+    Document each;
+    each.add("validate", false);
+    if (plan == Work::Plan::kRaise) each.add("upsert", true);
     // In the order of their _id, in which servers keep them: what stands together is looked up, and written back, together.
     std::ranges::sort(sent, {}, [](const Work* work) -> std::string_view { return work->document.id; });
     std::erase_if(sent, [&](Work* work) {
       bson_error_t error{};
-      const bool appended = append(bulk.get(), *work, plan, &error);
+      const bool appended = append(bulk.get(), *work, plan, each, &error);
       if (!appended) work->result = call_error(error, deadline_);
       work->plan = Work::Plan::kRaise;  // should the answer get lost
       return !appended;
@@ -324,6 +327,7 @@ Result<std::vector<Result<ArchiveWrite>>> Writer::write(const WriteArchive& requ
   const auto& options = place_->options();
   std::vector<std::optional<Result<ArchiveWrite>>> results(request.entries.size());
   std::vector<Work> works;
+  works.reserve(std::min(options.batch, request.entries.size()));
   std::unordered_set<std::string> ids;
   std::size_t bytes = 0;
   const auto flush = [&]() -> Result<void> {
@@ -341,13 +345,12 @@ Result<std::vector<Result<ArchiveWrite>>> Writer::write(const WriteArchive& requ
     return {};
   };
   for (std::size_t i = 0; i < request.entries.size(); ++i) {
-    auto prepared = prepare(request.entries[i], options, next_turn());
-    if (!prepared) {
+    Work work;
+    if (auto prepared = prepare(request.entries[i], options, next_turn(), work.document); !prepared) {
       results[i] = std::move(prepared).error();
       continue;
     }
-    prepared->index = i;
-    Work work{.document = *std::move(prepared)};
+    work.document.index = i;
     const auto size = work.document.bytes();
     // Of two entries for one identity the second comes in a bulk of its own: the order within a bulk is the server's.
     const bool full = works.size() >= options.batch || bytes + size > options.batch_bytes || ids.contains(work.document.id);

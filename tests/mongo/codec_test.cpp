@@ -22,7 +22,13 @@ ArchiveEntry entry(const std::string& payload) {
   return out;
 }
 
-// Its document with the members of its record the other way round, as whoever changes one in the database may leave them, and without one.
+Document document_of(const ArchiveEntry& entry) {
+  Prepared prepared;
+  EXPECT_TRUE(prepare(entry, {}, 0, prepared));
+  return whole_of(prepared);
+}
+
+// The same with the members of its record the other way round, as whoever changes one in the database may leave them, and without one.
 Document turned_round(const Document& document, std::string_view without = {}) {
   Document out;
   bson_iter_t at;
@@ -47,7 +53,7 @@ Document turned_round(const Document& document, std::string_view without = {}) {
 }
 
 TEST(MongoDocument, is_read_in_whichever_order_its_members_stand) {
-  const auto written = whole_of(prepare(entry("payload"), {}, 0).value());
+  const auto written = document_of(entry("payload"));
   const auto changed = turned_round(written);
   for (const auto* document : {&written, &changed}) {
     const auto record = record_of(read_document(document->raw(), Reading::kRecord).value());
@@ -63,7 +69,7 @@ TEST(MongoDocument, that_lists_its_keys_is_damaged_once_it_does_not_say_which_it
   auto lost = entry("payload");
   lost.record.keys = KeyList({"k", "l"});
   lost.record.lost_keys = KeyList({"l"});
-  const auto written = whole_of(prepare(lost, {}, 0).value());
+  const auto written = document_of(lost);
   EXPECT_EQ(record_of(read_document(turned_round(written).raw(), Reading::kRecord).value()).value().lost_keys, KeyList({"l"}));
   const auto changed = turned_round(written, "lost");
   const auto record = record_of(read_document(changed.raw(), Reading::kRecord).value());
@@ -76,7 +82,7 @@ TEST(MongoDocument, that_lists_its_keys_is_damaged_once_it_does_not_say_which_it
 }
 
 TEST(MongoDocument, that_a_later_version_wrote_is_not_taken_for_a_damaged_one) {
-  const auto written = whole_of(prepare(entry("payload"), {}, 0).value());
+  const auto written = document_of(entry("payload"));
   auto stored = read_document(written.raw(), Reading::kRecord).value();
   stored.encoded[0] = 99;
   auto later = stored;
@@ -89,7 +95,7 @@ TEST(MongoDocument, that_a_later_version_wrote_is_not_taken_for_a_damaged_one) {
 
 // What is only looked at is held against the digest byte by byte as well.
 TEST(MongoDocument, that_is_looked_at_where_it_stands_has_another_content_once_a_byte_is_wrong) {
-  const auto document = whole_of(prepare(entry(std::string(9000, 'x') + "y"), {}, 0).value());
+  const auto document = document_of(entry(std::string(9000, 'x') + "y"));
   std::string bytes(reinterpret_cast<const char*>(bson_get_data(document.raw())), document.raw()->len);
   const auto looked_at = [&] {
     bson_t raw;

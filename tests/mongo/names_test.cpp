@@ -216,7 +216,7 @@ TEST(MongoJson, becomes_the_document_that_it_is) {
 
 TEST(MongoJson, is_left_as_bytes_where_a_document_could_not_say_the_same) {
   for (const auto* json : {"", "1", R"("text")", "{", R"({"a":1,"a":2})", R"({"$date":1})", R"({"a.b":1})", R"({"":1})",
-                           R"({"a\u0000b":1})", "{\"a\":\"\xff\"}"}) {
+                           R"({"a\u0000b":1})", "{\"a\":\"\xff\"}", R"({"a":"\udc00"})", R"({"a":"\ud800"})", R"({"\udc00":1})"}) {
     EXPECT_EQ(as_document(json), "refused") << json;
   }
   std::string deep(200, '[');

@@ -73,7 +73,9 @@ class Archive {
 
   // Puts something else in place of the seal of what was archived as `entry`.
   void reseal(const ArchiveEntry& entry, const std::function<void(std::string&)>& change) const {
-    const auto document = mongo::whole_of(mongo::prepare(entry, options_, 0).value());
+    mongo::Prepared prepared;
+    mongo::prepare(entry, options_, 0, prepared).value();
+    const auto document = mongo::whole_of(prepared);
     std::string seal(mongo::find(document.raw(), "state.seal").value().bytes().value());
     change(seal);
     mongo::Document field;
