@@ -27,6 +27,7 @@ class Run {
     if (auto ready = prepare(wanted_.adopt); !ready) return std::move(ready).error();
     auto done = copy();
     behind_.forget();
+    if (ahead_.pace().took >= detail::ReadAhead::kEnough) state_.pace = ahead_.pace();
     report_.quarantined = quarantine_.size();
     state_.options.metrics->set(metric::kArchiveQuarantined, static_cast<double>(quarantine_.size()), {});
     if (!done) {
@@ -111,7 +112,8 @@ class Run {
     return turn_.busy_with([&] { return state_.archive().save_checkpoint_within(checkpoint_, turn_.soon()); });
   }
 
-  // Of what is written. Each is two waits for servers, so not after each batch: a crash repeats the work of so long a time.
+  // Of what is written. Each is two waits for servers, so not after each batch: a crash repeats the work of so long a time. What is left at
+  // the end is confirmed with the run's own last word.
   static constexpr Milliseconds kUnconfirmed{100};
   Result<void> confirm_progress() {
     unconfirmed_ = false;
@@ -384,10 +386,10 @@ class Run {
     while (!behind_.empty()) {
       if (auto settled = settle_first(); !settled) return settled;
     }
-    return unconfirmed_ ? confirm_progress() : Result<void>();
+    return {};
   }
 
-  // What was read before an error was met is written and confirmed.
+  // What was read before an error was met is written; the end of the run confirms it.
   Result<void> settled_before(Error error) {
     if (auto settled = settle_all(); !settled) return settled;
     return error;
@@ -539,7 +541,8 @@ class Run {
     checkpoint_.last_success_at = state_.options.clock->now();
     checkpoint_.last_error.clear();
     finish();
-    return state_.archive().save_checkpoint_within(checkpoint_, turn_.soon());
+    if (auto saved = state_.archive().save_checkpoint_within(checkpoint_, turn_.soon()); !saved) return saved;
+    return commit(turn_.soon());
   }
 
   State& state_;
@@ -547,7 +550,7 @@ class Run {
   const ArchiveRunOptions& wanted_;
   detail::ArchiveRules rules_;
   detail::ArchiveQuarantine quarantine_;
-  detail::ReadAhead ahead_;
+  detail::ReadAhead ahead_{state_.pace};
   detail::WriteBehind behind_{state_.archive(), turn_, ahead_, state_.options.batch_bytes};
   ArchiveCheckpoint checkpoint_;
   TimePoint confirmed_at_{};

@@ -14,6 +14,7 @@
 #include "core/turns.hpp"
 #include "pipeline/archive_rules.hpp"
 #include "pipeline/archive_runner.hpp"
+#include "pipeline/read_ahead.hpp"
 
 namespace setget::inline v0 {
 
@@ -59,6 +60,7 @@ struct Archiver::State {
   ArchiverOptions options;
   detail::RunnerName runner;
   detail::Turns busy;                      // of a run, a verify or a restore
+  detail::WritePace pace;                  // guarded by busy: of the writes of the last run that wrote enough to tell
   detail::Turns moving;                    // of a move of the outbox
   std::shared_ptr<const Flows> begun;      // guarded by moving: whose histories the archive knows of
   std::shared_ptr<const Flows> beginning;  // guarded by moving: and those that begin_histories() is at, and where

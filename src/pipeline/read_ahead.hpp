@@ -13,10 +13,19 @@
 
 namespace setget::inline v0::detail {
 
+// How long writes took, and how much of that their threads were at work.
+struct WritePace {
+  std::chrono::nanoseconds took{0};
+  std::chrono::nanoseconds worked{0};
+};
+
 class ReadAhead {
  public:
-  // `processors`: 0 = unknown.
-  explicit ReadAhead(unsigned processors = std::thread::hardware_concurrency()) noexcept : processors_(processors) {}
+  // What must have been written for to tell anything.
+  static constexpr std::chrono::milliseconds kEnough{10};
+  // `before`: the pace of the run before, by which this one begins. `processors`: 0 = unknown.
+  explicit ReadAhead(const WritePace& before = {}, unsigned processors = std::thread::hardware_concurrency()) noexcept
+      : processors_(processors), before_(before.took >= kEnough ? scaled_to_enough(before) : WritePace{}) {}
 
   // What `write` answers, how long it took, and how much of that its thread was at work.
   template <class Answer>
@@ -33,9 +42,10 @@ class ReadAhead {
     return {.answer = std::move(answer), .took = now() - began, .worked = worked() - worked_before};
   }
   void wrote(std::chrono::nanoseconds took, std::chrono::nanoseconds worked) noexcept {
-    took_ += took;
-    worked_ += worked;
+    pace_.took += took;
+    pace_.worked += worked;
   }
+  const WritePace& pace() const noexcept { return pace_; }
 
   // What is read next: at once on another thread, or when it is asked for.
   template <class Read>
@@ -44,12 +54,13 @@ class ReadAhead {
   }
 
   bool pays() const noexcept { return processors_ > 2 || waits(); }
-  // Whether the archive has waited most of the time, as far as that is known.
-  bool waits() const noexcept { return took_ >= kEnough && worked_ < took_ / 3; }
+  // Whether the archive has waited for a third of the time at least, as far as that is known.
+  bool waits() const noexcept {
+    const auto took = before_.took + pace_.took;
+    return took >= kEnough && before_.worked + pace_.worked < took / 3 * 2;
+  }
 
  private:
-  static constexpr std::chrono::milliseconds kEnough{10};
-
   static std::chrono::nanoseconds now() noexcept { return std::chrono::steady_clock::now().time_since_epoch(); }
   // Of this thread.
   static std::chrono::nanoseconds worked() noexcept {
@@ -58,9 +69,17 @@ class ReadAhead {
     return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
   }
 
+  // Of no more weight than the least that tells anything: another archive may be on the same server, or the server on another machine.
+  static WritePace scaled_to_enough(const WritePace& pace) noexcept {
+    const std::chrono::duration<double, std::nano> enough = kEnough;
+    return {.took = kEnough,
+            .worked = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                enough * (static_cast<double>(pace.worked.count()) / static_cast<double>(pace.took.count())))};
+  }
+
   unsigned processors_;
-  std::chrono::nanoseconds took_{0};
-  std::chrono::nanoseconds worked_{0};
+  WritePace before_;
+  WritePace pace_{};
   Hand reader_;
 };
 

@@ -112,6 +112,17 @@ TEST(WriteBehind, has_no_third_one_under_way) {
   EXPECT_EQ(world.slow->most, 2);
 }
 
+TEST(WriteBehind, has_two_under_way_from_the_beginning_where_the_archive_waited_in_the_run_before) {
+  SlowWorld world;
+  world.set_many(20);
+  world.archiver->run().value();
+  EXPECT_EQ(world.slow->most, 1) << "the first write tells that it waits, and there was one more";
+  world.set_many(20, "s");
+  world.slow->expect_run();
+  EXPECT_EQ(world.archiver->run().value().written, 20u);
+  EXPECT_EQ(world.slow->most, 2);
+}
+
 struct Host {
   ArchiverOptions options{};
   setget::detail::Turns busy{};
@@ -204,6 +215,9 @@ TEST(WriteBehind, confirms_now_and_then) {
     return different.size() - 1;  // the one that it began with
   };
   EXPECT_LT(saves_of(40, 1), 4u) << "four batches at once";
+  EXPECT_EQ(saves_of(10, 1), 1u);
+  EXPECT_EQ(slow->positions.size(), 2u) << "that it runs, and its end";
+  EXPECT_EQ(world.key_store.backend()->cursors().value().at(0).position, slow->positions.back());
   const auto many = saves_of(200, 20);
   EXPECT_GE(many, 3u) << "ten waits of 30 ms at least";
   EXPECT_LT(many, 20u);
