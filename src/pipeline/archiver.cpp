@@ -2,11 +2,13 @@
 
 #include <setget/archiver.hpp>
 
+#include "pipeline/archive_pages.hpp"
 #include "pipeline/archive_quarantine.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
 #include "pipeline/page_size.hpp"
 #include "pipeline/read_ahead.hpp"
+#include "pipeline/run_ledger.hpp"
 #include "pipeline/write_behind.hpp"
 
 namespace setget::inline v0 {
@@ -25,17 +27,13 @@ class Run {
 
   Result<ArchiveRunReport> go() {
     if (auto ready = prepare(wanted_.adopt); !ready) return std::move(ready).error();
-    auto done = copy();
+    auto done = copy_caught();
     behind_.forget();
     if (ahead_.pace().took >= detail::ReadAhead::kEnough) state_.pace = ahead_.pace();
     report_.quarantined = quarantine_.size();
     state_.options.metrics->set(metric::kArchiveQuarantined, static_cast<double>(quarantine_.size()), {});
     if (!done) {
-      // Best effort: the error itself goes to the caller.
-      checkpoint_.last_error = done.error().describe();
-      finish();
-      const auto until = detail::farewell(turn_.deadline());
-      if (state_.archive().save_checkpoint_within(checkpoint_, until) && unconfirmed_) (void)commit(until);
+      ledger_.fail(done.error(), report_);
       return std::move(done).error();
     }
     report_.position = checkpoint_.position;
@@ -57,7 +55,7 @@ class Run {
                                    {{"what", what}});
         Error refused(ErrorCode::kFailedPrecondition, what + "; adopt it if the change is meant");
         refused.at_field("identity");
-        note_refused(std::move(**loaded), refused);
+        ledger_.note_refused(std::move(**loaded), refused);
         return refused;
       }
       state_.options.logger->log(LogLevel::kWarning, "the archive adopts another store", {{"what", what}});
@@ -74,78 +72,13 @@ class Run {
     if (checkpoint_.archive_id.empty()) checkpoint_.archive_id = detail::random_name();
     checkpoint_.last_started_at = state_.options.clock->now();
     ++checkpoint_.runs;
-    return take_turn();
+    return ledger_.take_turn();
   }
 
-  bool another_runs() const {
-    return checkpoint_.runner != state_.runner.text() && checkpoint_.runner_until > state_.options.clock->now() &&
-           !detail::surely_gone(checkpoint_.runner);
-  }
-
-  // Who looks at the archive's status sees that it was not copied, and why. Whose it is and how far it came stays as it was. Best effort,
-  // and not while another runs, whose checkpoint it is then.
-  void note_refused(ArchiveCheckpoint&& found, const Error& refused) {
-    checkpoint_ = std::move(found);
-    if (another_runs()) return;
-    checkpoint_.last_started_at = state_.options.clock->now();
-    ++checkpoint_.runs;
-    checkpoint_.runner = state_.runner.text();
-    ++checkpoint_.fence;
-    checkpoint_.last_error = refused.describe();
-    finish();
-    (void)state_.archive().save_checkpoint_within(checkpoint_, turn_.soon());
-  }
-
-  // From here on every save of another runner that thinks it is its turn is refused.
-  Result<void> take_turn() {
-    if (another_runs()) {
-      return Error(ErrorCode::kConflict, fmt::format("another archive run is under way: {}", checkpoint_.runner)).at_field("runner");
-    }
-    checkpoint_.runner = state_.runner.text();
-    ++checkpoint_.fence;
-    return confirm();
-  }
-
-  Result<void> confirm() {
-    confirmed_at_ = state_.options.clock->now();
-    checkpoint_.runner_until = confirmed_at_ + state_.options.lease;
-    return turn_.busy_with([&] { return state_.archive().save_checkpoint_within(checkpoint_, turn_.soon()); });
-  }
-
-  // Of what is written. Each is two waits for servers, so not after each batch: a crash repeats the work of so long a time. What is left at
-  // the end is confirmed with the run's own last word.
-  static constexpr Milliseconds kUnconfirmed{100};
-  Result<void> confirm_progress() {
-    unconfirmed_ = false;
-    progress_confirmed_at_ = Deadline::Steady::now();
-    if (auto saved = confirm(); !saved) return saved;
-    return commit(turn_.soon());
-  }
-
-  // To the store, whose log may then forget what lies before. The checkpoint must say it already.
-  Result<void> commit(Deadline deadline) {
-    if (committed_ == checkpoint_.position || checkpoint_.full_copy) return {};
-    committed_ = checkpoint_.position;
-    return state_.store().commit_cursor(state_.options.cursor, checkpoint_.position, deadline);
-  }
-
-  // Where nothing is confirmed for a while.
-  Result<void> renew() { return state_.options.clock->now() - confirmed_at_ > state_.options.lease / 3 ? confirm() : Result<void>(); }
-
-  // Others may run.
-  void finish() {
-    checkpoint_.runner_until = {};
-    auto& history = checkpoint_.history;
-    if (finished_) history.pop_back();  // its end was not confirmed
-    finished_ = true;
-    if (history.size() >= kArchiveRunLines) history.erase(history.begin());
-    constexpr std::size_t kMost = 500;
-    history.push_back({.started_at = checkpoint_.last_started_at,
-                       .ended_at = state_.options.clock->now(),
-                       .read = report_.read,
-                       .written = report_.written,
-                       .tombstones = report_.tombstones,
-                       .error = checkpoint_.last_error.substr(0, kMost)});
+  // Asked within work that may take long and confirms nothing.
+  Result<void> go_on() {
+    if (auto on = turn_.go_on(); !on) return on;
+    return ledger_.renew();
   }
 
   void begin_full_copy() {
@@ -155,10 +88,19 @@ class Run {
     checkpoint_.position = 0;
   }
 
+  // What is thrown (memory that is not to be had) ends a run as any error does.
+  Result<void> copy_caught() {
+    try {
+      return copy();
+    } catch (const std::exception& thrown) {
+      return Error(ErrorCode::kResourceExhausted, fmt::format("an exception ended the run: {}", thrown.what()));
+    }
+  }
+
   Result<void> copy() {
     if (auto ready = check_cursor(); !ready) return ready;
     // What is wrong with a history holds up no record: the others are copied before the run fails with it.
-    const auto moved = state_.move_history(turn_.deadline(), &checkpoint_.source);
+    const auto moved = state_.move_history(turn_.deadline(), &checkpoint_.source, [this] { return go_on(); });
     if (!moved && holds_up_all(moved.error())) return moved.error();
     if (auto tried = try_quarantined(); !tried) return tried;
     if (checkpoint_.full_copy) {
@@ -205,7 +147,7 @@ class Run {
     begin_full_copy();
     // Noted before the cursor is opened: a crash in between must not look like a cursor that was there all the time.
     if (!report_.first_run || usable) {
-      if (auto saved = confirm(); !saved) return saved;
+      if (auto saved = ledger_.confirm(); !saved) return saved;
     }
     if (usable) return {};
     auto opened = state_.store().open_cursor({.name = state_.options.cursor, .from_now = true, .deadline = turn_.soon()});
@@ -243,7 +185,8 @@ class Run {
     report_.reconciled = checkpoint_.last_success_at != TimePoint{};  // not a first copy that goes on
     checkpoint_.full_copy = false;
     checkpoint_.copy_from.reset();
-    checkpoint_.position = committed_ = at;
+    checkpoint_.position = at;
+    ledger_.found_cursor_at(at);
     return {};
   }
 
@@ -312,6 +255,9 @@ class Run {
       if (auto on = turn_.go_on(); !on) return settled_before(std::move(on).error());
       auto batch = next.valid() ? next.get() : changes_after(from);
       if (!batch) return settled_before(std::move(batch).error());
+      if (batch->next < from || (!batch->changes.empty() && batch->changes.front().position <= from)) {
+        if (auto back = begin_again_at_cursor(); !back) return back;
+      }
       from = batch->next;
       if (!batch->at_end && !ahead_.waits()) next = ahead_.next([this, from] { return changes_after(from); });
       report_.damaged += batch->damaged;
@@ -329,6 +275,18 @@ class Run {
       at_end = batch->at_end;
     }
     return settle_all();
+  }
+
+  // The store has lost what it had given, and gives what it has instead (KeyStoreBackend::changes()): no position that was read before says
+  // anything of that.
+  Result<void> begin_again_at_cursor() {
+    behind_.forget_places();
+    const auto found = cursor();
+    if (!found) return found.error();
+    if (!*found) return {};
+    checkpoint_.position = (*found)->position;
+    ledger_.found_cursor_at(checkpoint_.position);
+    return {};
   }
 
   Result<void> add_record(Record&& record, TimePoint now) {
@@ -366,7 +324,8 @@ class Run {
   // With all that is under way.
   Result<Lookup> archived(std::string_view ns, std::string_view id) {
     if (auto settled = settle_all(); !settled) return std::move(settled).error();
-    return state_.archived(ns, id, turn_.deadline());
+    if (auto on = go_on(); !on) return std::move(on).error();
+    return turn_.busy_with([&] { return state_.archived(ns, id, turn_.deadline()); });
   }
 
   // Begins to write what was added. Where batches are left under way this thread reads the next one meanwhile.
@@ -408,21 +367,19 @@ class Run {
       count(batch.entries, *written);
     }
     if (batch.scanned_to) {
-      checkpoint_.scan_cursor = *std::move(batch.scanned_to);
-      if (checkpoint_.scan_cursor.empty()) {
+      if (batch.scanned_to->empty()) {
         if (auto ended = end_full_copy(); !ended) return ended;
       }
-      unconfirmed_ = true;
+      checkpoint_.scan_cursor = *batch.scanned_to;
+      ledger_.note_written();
     }
     if (batch.logged_to) {
       // It may also lie before: see KeyStoreBackend::changes().
-      unconfirmed_ = unconfirmed_ || *batch.logged_to != checkpoint_.position;
+      if (*batch.logged_to != checkpoint_.position) ledger_.note_written();
       checkpoint_.position = *batch.logged_to;
       state_.options.metrics->set(metric::kArchivePosition, static_cast<double>(checkpoint_.position), {});
     }
-    if (unconfirmed_ && Deadline::Steady::now() - progress_confirmed_at_ >= kUnconfirmed) {
-      if (auto confirmed = confirm_progress(); !confirmed) return confirmed;
-    }
+    if (auto confirmed = ledger_.confirm_now_and_then(); !confirmed) return confirmed;
     return batch.scanned_to || batch.logged_to ? rest(batch.read) : Result<void>();
   }
 
@@ -453,7 +410,7 @@ class Run {
     turn_.count(records);
     if (auto told = tell(); !told) return told;
     while (!turn_.may_go_on(state_.options.lease / 6 + Milliseconds(1))) {
-      if (auto kept = renew(); !kept) return kept;
+      if (auto kept = ledger_.renew(); !kept) return kept;
     }
     return {};
   }
@@ -498,9 +455,14 @@ class Run {
   Result<void> try_quarantined() {
     if (auto loaded = quarantine_.load(); !loaded) return loaded;
     for (auto& entry : quarantine_.entries()) {
-      if (auto on = turn_.go_on(); !on) return on;
-      if (auto kept = renew(); !kept) return kept;
-      auto current = state_.store().get_by_id({.ns = entry.ns, .id = entry.id, .now = TimePoint{}, .deadline = turn_.deadline()});
+      if (auto on = go_on(); !on) return on;
+      auto current = turn_.busy_with(
+          [&] { return state_.store().get_by_id({.ns = entry.ns, .id = entry.id, .now = TimePoint{}, .deadline = turn_.deadline()}); });
+      if (!current && detail::is_damage(current.error())) {
+        const DamagedItem item[] = {{.ns = entry.ns, .id = entry.id, .reason = current.error().describe()}};
+        leave_out(item);
+        continue;
+      }
       if (!current) return std::move(current).error();
       const auto before = entries_.size();
       Result<void> added;
@@ -528,21 +490,18 @@ class Run {
     constexpr std::size_t kSteps = 1000;
     std::size_t done = 0;
     do {
-      if (auto on = turn_.go_on(); !on) return on;
-      if (auto kept = renew(); !kept) return kept;
-      auto purged = state_.archive().reclaim({.now = state_.options.clock->now(),
-                                              .max_steps = kSteps,
-                                              .max_history_bytes = state_.options.history_bytes,
-                                              .deadline = turn_.soon()});
+      if (auto on = go_on(); !on) return on;
+      auto purged = turn_.busy_with([&] {
+        return state_.archive().reclaim({.now = state_.options.clock->now(),
+                                         .max_steps = kSteps,
+                                         .max_history_bytes = state_.options.history_bytes,
+                                         .deadline = turn_.soon()});
+      });
       if (!purged) return std::move(purged).error();
       done = *purged;
       report_.purged += done;
     } while (done >= kSteps);
-    checkpoint_.last_success_at = state_.options.clock->now();
-    checkpoint_.last_error.clear();
-    finish();
-    if (auto saved = state_.archive().save_checkpoint_within(checkpoint_, turn_.soon()); !saved) return saved;
-    return commit(turn_.soon());
+    return ledger_.succeed(report_);
   }
 
   State& state_;
@@ -552,12 +511,8 @@ class Run {
   detail::ArchiveQuarantine quarantine_;
   detail::ReadAhead ahead_{state_.pace};
   detail::WriteBehind behind_{state_.archive(), turn_, ahead_, state_.options.batch_bytes};
-  ArchiveCheckpoint checkpoint_;
-  TimePoint confirmed_at_{};
-  bool unconfirmed_ = false;  // something that was written
-  Deadline::Steady::time_point progress_confirmed_at_ = Deadline::Steady::now();
-  Position committed_ = 0;  // to the store, as far as this run knows
-  bool finished_ = false;
+  detail::RunLedger ledger_{state_.options, state_.runner, turn_};
+  ArchiveCheckpoint& checkpoint_ = ledger_.checkpoint;
   ArchiveRunReport report_;
   ArchiveProgress progress_;
   std::vector<ArchiveEntry> entries_;

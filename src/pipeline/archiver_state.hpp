@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 
 #include <setget/archiver.hpp>
 
 #include "core/turns.hpp"
+#include "pipeline/archive_pages.hpp"
 #include "pipeline/archive_rules.hpp"
 #include "pipeline/archive_runner.hpp"
 #include "pipeline/read_ahead.hpp"
@@ -31,7 +33,7 @@ struct Archiver::State {
   // run, verification reports it.
   Result<Lookup> archived(std::string_view ns, std::string_view id, Deadline deadline) {
     auto found = archive().get_by_id({.ns = ns, .id = id, .now = TimePoint{}, .deadline = deadline});
-    if (!found && found.error().code() == ErrorCode::kCorrupted) return Lookup{.status = Lookup::Status::kGone, .record = {}};
+    if (!found && detail::is_damage(found.error())) return Lookup{.status = Lookup::Status::kGone, .record = {}};
     return found;
   }
 
@@ -41,15 +43,18 @@ struct Archiver::State {
   Result<SummaryPage> scan_past(const ScanHistory& request);
   // Takes off `lost_keys` what a claim took that came later than `at`: a state says what it had lost when it was applied.
   Result<void> as_it_was(Record& record, TimePoint at, Deadline deadline);
-  // `source`: the store's identity where the caller has settled that the archive is this store's; else it is looked at here.
-  Result<std::uint64_t> move_history(Deadline deadline, const StoreIdentity* source);
+  // `source`: the store's identity where the caller has settled that the archive is this store's; else it is looked at here. `go_on`:
+  // asked before each batch.
+  using GoOn = std::function<Result<void>()>;
+  Result<std::uint64_t> move_history(Deadline deadline, const StoreIdentity* source, const GoOn& go_on);
   // Both with `moving` held. The outbox, batch by batch.
-  Result<std::uint64_t> drain_outbox(Deadline deadline, const StoreIdentity& source);
+  Result<std::uint64_t> drain_outbox(Deadline deadline, const StoreIdentity& source, const GoOn& go_on);
   // Of a state that the archive cannot take: whether it may go into quarantine, and the outbox go on. An error where that is full.
   Result<void> let_go(const ArchivedState& state, const Error& why, Deadline deadline);
   // Where these flows keep other histories than those before: puts what is there under history, and then says so in the archive. Goes on
   // where the deadline stopped it.
-  Result<std::uint64_t> begin_histories(const std::shared_ptr<const Flows>& flows, Deadline deadline, const StoreIdentity& source);
+  Result<std::uint64_t> begin_histories(const std::shared_ptr<const Flows>& flows, Deadline deadline, const StoreIdentity& source,
+                                        const GoOn& go_on);
   // What the store has now under a key or an identity, expired or not.
   Result<Lookup> as_it_is(const PastGet& request, Deadline deadline);
   // The store's identity; kFailedPrecondition where the archive is another store's.

@@ -5,9 +5,9 @@
 #pragma once
 
 #include <condition_variable>
+#include <exception>
 #include <future>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -34,7 +34,7 @@ class Hand {
     if (!thread_.joinable()) {
       try {
         thread_ = std::thread([this] { carry_out(); });
-      } catch (const std::system_error&) {
+      } catch (const std::exception&) {  // no thread, or no memory for one
         return false;
       }
     }

@@ -121,7 +121,7 @@ Result<void> Archiver::State::check_moment(TimePoint at) const {
   return {};
 }
 
-Result<std::uint64_t> Archiver::State::move_history(Deadline deadline, const StoreIdentity* source) {
+Result<std::uint64_t> Archiver::State::move_history(Deadline deadline, const StoreIdentity* source, const GoOn& go_on) {
   if (!store().capabilities().history || !archive().capabilities().history) return std::uint64_t{0};
   const auto turn = moving.take(deadline);
   if (!turn) return Error(ErrorCode::kDeadlineExceeded, "another move of the outbox is still under way");
@@ -144,18 +144,19 @@ Result<std::uint64_t> Archiver::State::move_history(Deadline deadline, const Sto
     if (!own) return std::move(own).error();
     ours = *std::move(own);
   }
-  auto begun_with = begin_histories(flows, deadline, ours);
+  auto begun_with = begin_histories(flows, deadline, ours, go_on);
   if (!begun_with) return begun_with;
-  auto moved = drain_outbox(deadline, ours);
+  auto moved = drain_outbox(deadline, ours, go_on);
   if (!moved) return moved;
   return *begun_with + *moved;
 }
 
 // Into the archive, then out of the outbox. A crash in between repeats a batch, whose positions the archive knows then.
-Result<std::uint64_t> Archiver::State::drain_outbox(Deadline deadline, const StoreIdentity& source) {
+Result<std::uint64_t> Archiver::State::drain_outbox(Deadline deadline, const StoreIdentity& source, const GoOn& go_on) {
   std::uint64_t moved = 0;
   const auto flows = options.policy->flows();
   while (true) {
+    if (auto on = go_on(); !on) return std::move(on).error();
     auto batch =
         store().history({.after = 0, .limit = options.batch, .max_bytes = options.batch_bytes, .deadline = detail::soon(deadline)});
     if (!batch) return std::move(batch).error();
@@ -204,7 +205,7 @@ Result<void> Archiver::State::let_go(const ArchivedState& archived, const Error&
 }
 
 Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<const Flows>& flows, Deadline deadline,
-                                                       const StoreIdentity& source) {
+                                                       const StoreIdentity& source, const GoOn& go_on) {
   std::uint64_t moved = 0;
   if (flows == begun) return moved;
   const auto of = kept_flows(*flows);
@@ -224,6 +225,7 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
   bool more = of != kNoFlows;
   while (more) {
     if (scanning.passed()) return moved;
+    if (auto on = go_on(); !on) return std::move(on).error();
     auto page = store().scan({.cursor = begin_cursor, .limit = options.batch, .deadline = deadline, .over_damaged = true});
     if (!page) return std::move(page).error();
     std::vector<BeginHistory> entries;
@@ -236,7 +238,7 @@ Result<std::uint64_t> Archiver::State::begin_histories(const std::shared_ptr<con
       if (!results) return std::move(results).error();
       const auto failed = std::find_if(results->begin(), results->end(), [](const auto& one) { return !one; });
       if (failed != results->end() && failed->error().code() != ErrorCode::kResourceExhausted) return std::move(*failed).error();
-      auto drained = drain_outbox(deadline, source);
+      auto drained = drain_outbox(deadline, source, go_on);
       if (!drained) return drained;
       moved += *drained;
       if (failed != results->end()) continue;  // the outbox was full: this page again
@@ -308,12 +310,14 @@ Result<Lookup> Archiver::State::as_it_is(const PastGet& request, Deadline deadli
   return std::move(lookups->front());
 }
 
-Result<std::uint64_t> Archiver::move_history(Deadline deadline) { return state_->move_history(deadline, nullptr); }
+Result<std::uint64_t> Archiver::move_history(Deadline deadline) {
+  return state_->move_history(deadline, nullptr, [] { return Result<void>(); });
+}
 
 Result<std::optional<Record>> Archiver::get_at(const PastGet& request, Deadline deadline) {
   using Answer = std::optional<Record>;
   if (auto known = state_->check_moment(request.at); !known) return std::move(known).error();
-  if (auto moved = state_->move_history(deadline, nullptr); !moved) return std::move(moved).error();
+  if (auto moved = move_history(deadline); !moved) return std::move(moved).error();
   auto found =
       state_->archive().get_history({.ns = request.ns, .key = request.key, .id = request.id, .at = request.at, .deadline = deadline});
   if (!found) return std::move(found).error();

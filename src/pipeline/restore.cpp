@@ -130,7 +130,8 @@ class Restoration {
   Result<void> look_at_history() {
     if (!options_.at) return {};
     if (auto known = state_.check_moment(*options_.at); !known) return known;
-    if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+    if (auto moved = state_.move_history(turn_.deadline(), nullptr, [this] { return turn_.go_on(); }); !moved)
+      return std::move(moved).error();
     auto stats = state_.archive().stats_within(turn_.soon());
     if (!stats) return std::move(stats).error();
     return detail::check_reach(stats->history_from, *options_.at);
@@ -327,7 +328,8 @@ class Restoration {
       }
       if (!result && result.error().code() == ErrorCode::kResourceExhausted && i + 1 < kTries) {
         // The outbox for histories is full.
-        if (auto moved = state_.move_history(turn_.deadline(), nullptr); !moved) return std::move(moved).error();
+        if (auto moved = state_.move_history(turn_.deadline(), nullptr, [this] { return turn_.go_on(); }); !moved)
+          return std::move(moved).error();
         continue;
       }
       if (!result) return std::move(result).error();

@@ -34,17 +34,26 @@ void WriteBehind::begin(ArchiveBatch batch) {
     return ReadAhead::timed(
         [&] { return turn_.busy_with([&] { return archive_.write({.entries = entries, .deadline = turn_.deadline()}); }); });
   };
+  writing.at_once = static_cast<int>(under_way_.size());
   writing.written = Next<Timed>(write, hand);
 }
 
 bool WriteBehind::full() const noexcept { return under_way_.size() >= (ahead_.waits() ? kMost : 1); }
+
+void WriteBehind::forget_places() {
+  for (auto& writing : under_way_) {
+    writing.batch.scanned_to.reset();
+    writing.batch.logged_to.reset();
+  }
+}
 
 WriteBehind::Done WriteBehind::take_first() {
   auto& first = under_way_.front();
   Done done;
   if (first.written.valid()) {
     auto timed = first.written.get();
-    ahead_.wrote(timed.took, timed.worked);
+    // Of a time that it shared with another its part: an archive that works here, one after the other, has not waited.
+    ahead_.wrote(timed.took / first.at_once, timed.worked);
     done.written = std::move(timed.answer);
   }
   done.batch = std::move(first.batch);

@@ -47,6 +47,8 @@ class WriteBehind {
   };
   // The first, once it is written. Precondition: not empty().
   Done take_first();
+  // They are written, and leave the run where it is.
+  void forget_places();
   // Whatever becomes of them; waits until they are done.
   void forget() { under_way_.clear(); }
 
@@ -58,6 +60,7 @@ class WriteBehind {
     // Where another may begin beside it: bytes of its payloads, and identity_hash() of each entry.
     std::size_t bytes = 0;
     std::unordered_set<std::uint64_t> names{};
+    int at_once = 1;        // how many there were when it began, with it
     Next<Timed> written{};  // none where there is nothing to write
   };
 

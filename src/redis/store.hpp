@@ -286,6 +286,7 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
 
   setget::detail::Turns walking_;  // guards the walks
   std::deque<LogWalk> walks_;      // cursors that stand on the same one understand each other's positions
+  Position lost_to_ = 0;           // guarded by walking_: so far a walk led that is no longer so; what it led through is not what is there
 
   // Made with shards_; empty: no cache.
   std::unique_ptr<AnswerCache> cache_;

@@ -251,6 +251,8 @@ Result<bool> RedisStore::move_to(Position position, CursorState& state, std::vec
     if (!*found) return false;
     lines = **std::move(found);
     state.positions = std::move(place.positions);
+  } else if (position <= lost_to_) {
+    return lost_end();
   } else if (position > total(state.ends)) {
     return Error(ErrorCode::kInvalidArgument, "the position lies behind the end of the change log").at_field("position");
   } else if (shards_->count() == 1) {

@@ -128,6 +128,7 @@ Result<std::vector<RedisStore::Picked>> RedisStore::pick(LogWalk& walk, Position
       if (auto looked = look(step.part); !looked) return std::move(looked).error();
       if (!next || next->digest != step.digest) {
         // So far the way was as it had been; from here on another one was taken.
+        lost_to_ = std::max(lost_to_, walk.end());
         walk.cut(position);
         next.reset();
       }
@@ -193,6 +194,7 @@ Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& r
     place_->logger().log(LogLevel::kWarning,
                          "the end of the change log was lost, with the master that had it; it is read again from the cursor",
                          {{"cursor", request.cursor}});
+    for (const auto& one : walks_) lost_to_ = std::max(lost_to_, one.end());
     walks_.clear();
     walk = &walk_through(state.positions);
     batch.next = start;

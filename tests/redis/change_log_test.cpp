@@ -97,6 +97,28 @@ TEST_P(ChangeLogFaults, What_was_lost_cannot_be_confirmed) {
   EXPECT_TRUE(std::ranges::includes(again, expected)) << again.size() << " told";
 }
 
+// The new log has a line at that place, too.
+TEST_P(ChangeLogFaults, What_was_lost_cannot_be_confirmed_either_once_reading_has_begun_again) {
+  ASSERT_TRUE(store_->open_cursor({.name = "c"}));
+  set(1, 40);
+  const auto reader = open();
+  Position position = 0;
+  EXPECT_EQ(told(*reader, position), records(1, 40));
+  lose_the_end(31, 40);
+  set(41, 60);
+  const auto again = reader->changes({.cursor = "c", .after = position, .limit = 7}).value();
+  EXPECT_LT(again.next, position);
+  const auto confirmed = reader->commit_cursor("c", position);
+  ASSERT_FALSE(confirmed);
+  EXPECT_TRUE(confirmed.error().retryable()) << confirmed.error().describe();
+  EXPECT_EQ(reader->cursors().value().at(0).position, 0u);
+  EXPECT_TRUE(reader->commit_cursor("c", again.next));
+  position = again.next;
+  (void)told(*reader, position);
+  EXPECT_EQ(position, 50u);
+  EXPECT_TRUE(reader->commit_cursor("c", position));
+}
+
 TEST_P(ChangeLogFaults, A_part_that_lost_everything_is_noticed_and_its_readers_are_told) {
   ASSERT_TRUE(store_->open_cursor({.name = "c"}));
   set(1, 40);

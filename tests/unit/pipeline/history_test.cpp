@@ -483,4 +483,29 @@ TEST(History, moments_are_read_as_rfc_3339_writes_them) {
   }
 }
 
+// Somebody cancels while the outbox is read.
+class CancelledReading final : public setget::testing::ForwardingKeyStore {
+ public:
+  using ForwardingKeyStore::ForwardingKeyStore;
+  Result<HistoryBatch> history(const ReadHistory& request) override {
+    if (++reads == 3 && archiver != nullptr) archiver->cancel();
+    return ForwardingKeyStore::history(request);
+  }
+  int reads = 0;
+  Archiver* archiver = nullptr;
+};
+
+TEST(History, a_cancelled_run_does_not_move_all_of_the_outbox_first) {
+  Past past;
+  for (int i = 0; i < 8; ++i) past.put("x" + std::to_string(i), {"k" + std::to_string(i)}, "text");
+  const auto store = std::make_shared<CancelledReading>(past.key_store.backend());
+  past.key_store = KeyStore(store);
+  const auto archiver = past.make_archiver(1);
+  store->archiver = archiver.get();
+  EXPECT_EQ(archiver->run().error().code(), ErrorCode::kCancelled);
+  EXPECT_LT(store->reads, 6);
+  store->archiver = nullptr;
+  EXPECT_EQ(archiver->run().value().written, 8u);
+}
+
 }  // namespace

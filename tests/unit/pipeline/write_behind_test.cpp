@@ -43,8 +43,9 @@ class Slow final : public setget::testing::ForwardingArchive {
   }
   Result<Lookup> get_by_id(const GetById& request) override {
     {
-      const std::scoped_lock lock(mutex_);
-      looked_beside = looked_beside || at_once_ > 0;
+      // What was begun may only be about to come.
+      std::unique_lock lock(mutex_);
+      looked_beside = changed_.wait_for(lock, 30ms, [&] { return at_once_ > 0; }) || looked_beside;
     }
     return ForwardingArchive::get_by_id(request);
   }
@@ -251,17 +252,69 @@ TEST(WriteBehind, confirms_what_was_read_before_the_store_failed) {
   EXPECT_EQ(archiver->checkpoint().value()->position, before + 40u);
 }
 
+// A store that loses the end of its log after two reads, and gives what it has instead: what `lost` changes later stood there.
+class Loses final : public setget::testing::ForwardingKeyStore {
+ public:
+  Loses(std::shared_ptr<KeyStoreBackend> inner, Position cursor_at, Position lost)
+      : ForwardingKeyStore(std::move(inner)), cursor_at_(cursor_at), lost_(lost) {}
+  Result<ChangeBatch> changes(const ReadChanges& request) override {
+    auto shifted = request;
+    if (++reads_ > 2) shifted.after = (reads_ == 3 ? cursor_at_ : request.after) + lost_;
+    auto batch = ForwardingKeyStore::changes(shifted);
+    if (!batch || reads_ <= 2) return batch;
+    batch->next -= lost_;
+    for (auto& change : batch->changes) change.position -= lost_;
+    return batch;
+  }
+  Result<void> commit_cursor(std::string_view, Position position, Deadline) override {
+    committed.push_back(position);
+    return {};
+  }
+  std::vector<Position> committed{};
+
+ private:
+  int reads_ = 0;
+  const Position cursor_at_;
+  const Position lost_;
+};
+
+TEST(WriteBehind, confirms_no_position_of_a_log_that_was_lost) {
+  for (const bool fails : {true, false}) {
+    SlowWorld world(300ms);
+    world.set_many(10);
+    world.archiver->run().value();
+    const auto before = world.archiver->checkpoint().value()->position;
+    // The first two batches, and the log that is there instead.
+    world.set_many(20, "a");
+    world.set_many(40, "c");
+    const auto store = std::make_shared<Loses>(world.key_store.backend(), before, 20);
+    world.key_store = KeyStore(store);
+    world.slow->expect_run(fails ? "c5" : "");
+    const auto run = world.make_archiver(10)->run();
+    const auto after = world.archiver->checkpoint().value()->position;
+    if (fails) {
+      EXPECT_EQ(run.error().code(), ErrorCode::kUnavailable);
+      EXPECT_EQ(after, before) << "nothing of the log that is there now was written";
+      EXPECT_TRUE(std::ranges::all_of(store->committed, [&](Position position) { return position <= before; }));
+    } else {
+      EXPECT_EQ(run.value().written, 60u);
+      EXPECT_EQ(after, before + 40);
+      EXPECT_EQ(store->committed.back(), before + 40);
+    }
+  }
+}
+
 // A tombstone asks the archive what it knows of the record: what has just been sent counts.
 TEST(WriteBehind, is_waited_for_before_a_look_at_what_the_archive_has) {
   SlowWorld world(30ms, 3);
   world.set_many(10);
   world.archiver->run().value();
   world.set_many(30, "s");
-  world.erase("s5");
-  world.slow->expect_run();
+  world.erase("r5");
+  world.slow->expect_run({}, 3);
   EXPECT_EQ(world.archiver->run().value().tombstones, 1u);
   EXPECT_FALSE(world.slow->looked_beside);
-  EXPECT_EQ(world.archived("s5").status, Lookup::Status::kGone);
+  EXPECT_EQ(world.archived("r5").status, Lookup::Status::kGone);
 }
 
 }  // namespace
