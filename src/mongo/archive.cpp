@@ -1,6 +1,9 @@
 #include "mongo/archive.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "core/turns.hpp"
@@ -42,7 +45,9 @@ class MongoArchive final : public ArchiveBackend {
 
   Result<std::vector<Result<ArchiveWrite>>> write(const WriteArchive& request) override {
     reader_.forget_ahead();
-    return writer_.write(request);
+    auto written = writer_.write(request);
+    reader_.forget_ahead();  // of a scan that began meanwhile
+    return written;
   }
   Result<std::vector<Lookup>> get(const GetRecords& request) override { return reader_.get(request); }
   Result<Lookup> get_by_id(const GetById& request) override { return reader_.get_by_id(request); }
@@ -273,7 +278,8 @@ class MongoArchive final : public ArchiveBackend {
   Reader reader_;
   History history_;
   setget::detail::Turns sweeping_;
-  std::string sweep_position_;
+  // Processes that sweep once, and end, shall not all look at the same pieces.
+  std::string sweep_position_ = fmt::format("{:016x}", std::random_device{}() * std::uint64_t{0x9e3779b97f4a7c15});
 };
 
 }  // namespace

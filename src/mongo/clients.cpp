@@ -142,9 +142,14 @@ Result<std::unique_ptr<Client>> Clients::borrow(Deadline deadline) {
     return client;
   }
   lock.unlock();
-  auto made = make();
-  if (!made) give_back(nullptr, false);
-  return made;
+  try {
+    auto made = make();
+    if (!made) give_back(nullptr, false);
+    return made;
+  } catch (...) {
+    give_back(nullptr, false);
+    throw;
+  }
 }
 
 void Clients::give_back(std::unique_ptr<Client> client, bool sound) {

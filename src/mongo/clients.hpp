@@ -60,17 +60,28 @@ class Clients {
     for (std::uint32_t attempt = 0;; ++attempt) {
       auto client = borrow(deadline);
       if (!client) return std::move(client).error();
-      (*client)->line.deadline = deadline;
-      (*client)->line.trouble.clear();
-      auto result = what((*client)->handle.get());
-      if (!result) result = with_trouble(std::move(result).error(), (*client)->line.trouble);
-      const bool sound = result || !(worth_another_try(result.error()) || result.error().code() == ErrorCode::kDeadlineExceeded);
-      give_back(*std::move(client), sound);
+      Lent lent{*this, *std::move(client)};
+      lent.client->line.deadline = deadline;
+      lent.client->line.trouble.clear();
+      auto result = what(lent.client->handle.get());
+      if (!result) result = with_trouble(std::move(result).error(), lent.client->line.trouble);
+      lent.sound = result || !(worth_another_try(result.error()) || result.error().code() == ErrorCode::kDeadlineExceeded);
+      lent.give_back();
       if (result || attempt >= options_.retries || !worth_another_try(result.error()) || !pause(attempt, deadline)) return result;
     }
   }
 
  private:
+  // Comes back whatever is thrown.
+  struct Lent {
+    Clients& clients;
+    std::unique_ptr<Client> client;
+    bool sound = false;
+    ~Lent() { give_back(); }
+    void give_back() {
+      if (client) clients.give_back(std::move(client), sound);
+    }
+  };
   Result<std::unique_ptr<Client>> borrow(Deadline deadline);
   Result<std::unique_ptr<Client>> make();
   // An unsound one is not used again: what it knows of the servers may be wrong, and its connections are in an unknown state.

@@ -32,7 +32,7 @@ Result<void> Options::validate() const {
   if (batch < 1 || batch > 100'000) return bad("batch", "must be 1 to 100000");
   if (batch_bytes < (64u << 10) || batch_bytes > (40u << 20)) return bad("batch_bytes", "must be 64 KiB to 40 MiB");
   if (max_inline_bytes < (1u << 10) || max_inline_bytes > (12u << 20)) return bad("max_inline_bytes", "must be 1 KiB to 12 MiB");
-  if (connections < 1 || connections > 256) return bad("connections", "must be 1 to 256");
+  if (connections < 2 || connections > 256) return bad("connections", "must be 2 to 256");
   if (connect_timeout < Milliseconds(10) || connect_timeout > Milliseconds(60'000))
     return bad("connect_timeout", "must be 10 ms to a minute");
   if (timeout < Milliseconds(100) || timeout > Milliseconds(3'600'000)) return bad("timeout", "must be 100 ms to an hour");

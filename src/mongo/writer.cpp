@@ -46,12 +46,14 @@ class Writer::Bulk {
         deadline_(deadline),
         documents_(place_.collection(client, place_.documents())) {}
 
+  enum class Look : std::uint8_t { kDecide, kForPieces };
+
   Result<void> go(bool insert_first) {
     for (auto& work : works_) {
       if (insert_first && !work.unknown && work.duplicates == 0 && work.plan == Work::Plan::kRaise) work.plan = Work::Plan::kInsert;
     }
     for (int round = 0; round < kRounds; ++round) {
-      if (auto looked = look(); !looked) return looked;
+      if (auto looked = look(Look::kDecide); !looked) return looked;
       if (auto sent = send(Work::Plan::kInsert); !sent) return sent;
       if (auto checked = look_before_raising_over_pieces(); !checked) return checked;
       if (auto sent = send(Work::Plan::kRaise); !sent) return sent;
@@ -64,8 +66,9 @@ class Writer::Bulk {
   }
 
  private:
-  // What the server has of those that cannot be decided without.
-  Result<void> look() {
+  // What the server has of those that cannot be decided without; or whether what is there has pieces, and no more: nothing that was only
+  // read is known to be as durable as what was written must be.
+  Result<void> look(Look what) {
     std::unordered_map<std::string_view, Work*> asked;
     Document ids;
     for (auto& work : works_) {
@@ -85,12 +88,12 @@ class Writer::Bulk {
     options.add("projection", fields);
     return place_.find(client_, place_.documents(), filter, options, false, deadline_, [&](const bson_t* found) -> Result<void> {
       const auto at = asked.find(text_or_empty(found, "_id"));
-      if (at != asked.end()) decide(*at->second, found);
+      if (at != asked.end()) decide(*at->second, found, what);
       return {};
     });
   }
 
-  static void decide(Work& work, const bson_t* found) {
+  static void decide(Work& work, const bson_t* found, Look what) {
     if (auto known = check_format_of(found); !known) {
       work.result = std::move(known).error();
       return;
@@ -101,7 +104,7 @@ class Writer::Bulk {
     const auto below = [&](const std::string& mark) { return order_in(mark) < order_in(ours); };
     // A late record below a tombstone still has its keys to give.
     const bool rises = below(newest) || (!work.document.tombstone && below(state));
-    if (rises) {
+    if (rises || what == Look::kForPieces) {
       work.plan = Work::Plan::kRaise;
       work.old_pieces = integer_or(found, "record.pieces", 0);
     } else {
@@ -128,7 +131,7 @@ class Writer::Bulk {
     for (auto& work : works_) {
       if (blind(work)) work.plan = Work::Plan::kLook;
     }
-    return look();
+    return look(Look::kForPieces);
   }
 
   static bool append(mongoc_bulk_operation_t* bulk, const Work& work, Work::Plan plan, const Document& options, bson_error_t* error) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "mongo/archived.hpp"
+#include "mongo/counters.hpp"
 #include "mongo/names.hpp"
 #include "mongo/reader.hpp"
 #include "mongo/trial.hpp"
@@ -18,33 +19,6 @@
 namespace {
 
 using namespace mongo_test;
-
-// What Metrics were told.
-class Counters final : public Metrics {
- public:
-  void add(std::string_view counter, double amount, MetricLabels labels) noexcept override {
-    const std::lock_guard lock(mutex_);
-    std::string name(counter);
-    for (const auto& label : labels) name.append(" ").append(label.value);
-    counts_[name] += amount;
-  }
-  void set(std::string_view, double, MetricLabels) noexcept override {}
-  void observe(std::string_view, double, MetricLabels) noexcept override {}
-  double of(const std::string& name) {
-    const std::lock_guard lock(mutex_);
-    return counts_[name];
-  }
-  double all() {
-    const std::lock_guard lock(mutex_);
-    double sum = 0;
-    for (const auto& [name, count] : counts_) sum += count;
-    return sum;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, double> counts_;
-};
 
 class MongoArchive : public ::testing::TestWithParam<Kind> {
  protected:

@@ -9,6 +9,7 @@
 #include <setget/archiver.hpp>
 #include <setget/memory.hpp>
 
+#include "mongo/counters.hpp"
 #include "mongo/trial.hpp"
 
 namespace {
@@ -57,6 +58,29 @@ TEST_P(MongoFaults, a_bulk_whose_answer_was_cut_off_is_repeated_without_harm) {
     EXPECT_EQ(written(archive->write({.entries = entries}).value()), 20u) << bytes;
     proxy().heal();
     EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u) << bytes;
+  }
+}
+
+// Also where documents may have pieces, and are looked at: what was read may be lost with the server that it was read from.
+TEST_P(MongoFaults, a_bulk_whose_answer_was_lost_is_written_only_once_a_server_has_said_so) {
+  auto with = options();
+  with.max_inline_bytes = 1u << 10;
+  const auto counters = std::make_shared<Counters>();
+  with.metrics = counters;
+  Archive archive(with);
+  ASSERT_EQ(written(archive->write({.entries = documents(1, 1, 4'000, "pieces")}).value()), 1u);
+  const auto confirmed = [&] {
+    return counters->of("setget_mongo_commands_total update ok") + counters->of("setget_mongo_commands_total insert ok");
+  };
+  for (const std::size_t bytes : {1u, 16u, 30u}) {
+    const auto name = "n" + std::to_string(bytes) + ".";
+    // So that new documents are inserted first.
+    ASSERT_EQ(written(archive->write({.entries = documents(5, 1, 100, "before" + name)}).value()), 5u);
+    const auto before = confirmed();
+    proxy().cut_after(Way::kToClient, bytes);
+    EXPECT_EQ(written(archive->write({.entries = documents(5, 1, 100, name)}).value()), 5u) << bytes;
+    EXPECT_GT(confirmed(), before) << bytes;
+    proxy().heal();
   }
 }
 

@@ -190,7 +190,7 @@ TEST(MongoOptions, every_bound_is_named_when_it_is_broken) {
   EXPECT_EQ(field_of([](Options& o) { o.batch = 0; }), "batch");
   EXPECT_EQ(field_of([](Options& o) { o.batch_bytes = 1; }), "batch_bytes");
   EXPECT_EQ(field_of([](Options& o) { o.max_inline_bytes = 13u << 20; }), "max_inline_bytes");
-  EXPECT_EQ(field_of([](Options& o) { o.connections = 0; }), "connections");
+  EXPECT_EQ(field_of([](Options& o) { o.connections = 1; }), "connections");
   EXPECT_EQ(field_of([](Options& o) { o.connect_timeout = Milliseconds(1); }), "connect_timeout");
   EXPECT_EQ(field_of([](Options& o) { o.timeout = Milliseconds(1); }), "timeout");
   EXPECT_EQ(field_of([](Options& o) { o.retries = 21; }), "retries");

@@ -29,7 +29,7 @@ const std::vector<Key>& keys() {
       {"payload", "\"document\"", [](const Options& o) { return o.payload == mongo::PayloadForm::kDocument; }, {"\"json\"", "true"}},
       {"max_inline_bytes", "\"2KiB\"", [](const Options& o) { return o.max_inline_bytes == 2048; }, {"100", "\"13MiB\""}},
       {"ttl_index", "false", [](const Options& o) { return !o.ttl_index; }, {"\"no\"", "0"}},
-      {"connections", "9", [](const Options& o) { return o.connections == 9; }, {"0", "257"}},
+      {"connections", "9", [](const Options& o) { return o.connections == 9; }, {"1", "257"}},
       {"connect_timeout", "\"250ms\"", [](const Options& o) { return o.connect_timeout == Milliseconds(250); }, {"\"1ms\"", "\"2m\""}},
       {"timeout", "\"5s\"", [](const Options& o) { return o.timeout == Milliseconds(5'000); }, {"\"1ms\"", "\"2h\""}},
       {"retries", "7", [](const Options& o) { return o.retries == 7; }, {"21", "-1"}},
