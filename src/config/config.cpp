@@ -121,7 +121,7 @@ void read_mongo(TomlReader& section, MongoConfig& out) {
   section.read_choice("payload", out.documents, {{"binary", false}, {"document", true}});
   section.read_bytes("max_inline_bytes", out.max_inline_bytes, 1u << 10);
   section.read("ttl_index", out.ttl_index);
-  section.read<std::size_t>("connections", out.connections, 1);
+  section.read<std::size_t>("connections", out.connections, 2);
   section.read("connect_timeout", out.connect_timeout, Milliseconds(10));
   section.read("timeout", out.timeout, Milliseconds(100));
   section.read<std::uint32_t>("retries", out.retries);

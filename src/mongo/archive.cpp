@@ -255,7 +255,11 @@ class MongoArchive final : public ArchiveBackend {
   Result<void> sweep(Deadline deadline) {
     const auto turn = sweeping_.take(deadline);
     if (!turn) return Error(ErrorCode::kDeadlineExceeded, "another call still sweeps up pieces");
-    return place_->call(deadline, [&](mongoc_client_t* client) { return sweep_pieces(*place_, client, sweep_position_, 100, deadline); });
+    const auto some = [&](mongoc_client_t* client) { return sweep_pieces(*place_, client, sweep_position_, 100, deadline); };
+    const bool from_the_beginning = sweep_position_.empty();
+    auto swept = place_->call(deadline, some);
+    // What reached the end goes on at the beginning.
+    return swept && !from_the_beginning && sweep_position_.empty() ? place_->call(deadline, some) : swept;
   }
 
   Result<std::uint64_t> count(mongoc_client_t* client, const Document& command, Deadline deadline) {

@@ -194,12 +194,8 @@ Result<SummaryPage> History::scan(const ScanHistory& request) {
     behind.add_utf8("$gt", *name);
     filter.add("ident", behind);
   }
-  filter.add("since", unless_later(request.at)).add("until", unless_by_then(request.at)).add("live_until", unless_by_then(request.at));
-  Document others;
-  others.add("0", static_cast<std::int32_t>(Kind::kTombstone)).add("1", static_cast<std::int32_t>(Kind::kNotKept));
-  Document none_of;
-  none_of.add_array("$nin", others);
-  filter.add("kind", none_of);
+  // Also those that are no record, or had expired: where the end of the one before is not written yet, they hide it.
+  filter.add("since", unless_later(request.at)).add("until", unless_by_then(request.at));
   const auto limit = std::clamp<std::size_t>(request.limit, 1, std::size_t{1} << 20);
   Document order;
   order.add("ident", std::int32_t{1}).add("since", std::int32_t{-1}).add("position", std::int32_t{-1});
@@ -228,7 +224,8 @@ Result<SummaryPage> History::scan(const ScanHistory& request) {
           if (!ident.empty()) at = cursor_behind(last = ident);
           auto state = read_state(document);
           if (!state) return pass_over(ident, text_or_empty(document, "_id"), std::move(state).error());
-          states.push_back(*std::move(state));
+          if (state->kind != Kind::kTombstone && state->kind != Kind::kNotKept && !state->expired(request.at))
+            states.push_back(*std::move(state));
           return {};
         });
     if (!found) return std::move(found).error();

@@ -143,8 +143,9 @@ class Restoration {
     if (!options_.resume) report_.into_empty_store = page->items.empty() && page->damaged.empty();
     auto stats = state_.store().stats(turn_.soon());
     if (!stats) return std::move(stats).error();
-    // Not below the floor, where the store knows nothing any more; and no stamp twice, also if this goes on where another run stopped.
-    last_stamp_ = std::max<Stamp>(stats->floor, stamp_at(progress_.started_at + Milliseconds(1))) + report_.considered;
+    // Not below the floor, where the store knows nothing any more; and no stamp before those of another run that this goes on from.
+    first_stamp_ = std::max<Stamp>(stats->floor, stamp_at(progress_.started_at + Milliseconds(1)));
+    last_stamp_ = first_stamp_ + report_.considered;
     auto identity = state_.store().identity(turn_.soon());
     if (!identity) return std::move(identity).error();
     if (!options_.resume) progress_.store = *identity;
@@ -252,7 +253,12 @@ class Restoration {
     return {};
   }
 
-  Stamp fresh_stamp() { return ++last_stamp_; }
+  // Within one millisecond: of different identities equal stamps will do, and a later one would win over what was set meanwhile.
+  Stamp fresh_stamp() {
+    constexpr Stamp kCounters = Stamp{1} << kStampCounterBits;
+    last_stamp_ = std::min(last_stamp_ + 1, first_stamp_ + kCounters - 1);
+    return last_stamp_;
+  }
 
   // What was set after the restore had begun is later than what it brings back, and stays.
   bool is_later(Stamp accepted) const { return accepted >= stamp_at(progress_.started_at + Milliseconds(1)); }
@@ -367,6 +373,7 @@ class Restoration {
   const RestoreOptions& options_;
   std::shared_ptr<const Flows> flows_;
   const TimePoint now_;
+  Stamp first_stamp_ = 0;
   Stamp last_stamp_ = 0;
   std::vector<ApplyEntry> kept_;
   std::vector<ApplyEntry> fresh_;

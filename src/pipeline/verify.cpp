@@ -42,6 +42,9 @@ class Verification {
     Version version = 0;
     Revision revision = 0;
     TombstoneReason reason = TombstoneReason::kErased;
+    // And of the archive's.
+    Version archive_version = 0;
+    Revision archive_revision = 0;
     SideState store;
     SideState archive;
     std::optional<Record> record;  // of the store, as read last
@@ -180,7 +183,7 @@ class Verification {
       return false;
     }
     ++report_.compared;
-    auto candidate = candidate_of(*next, of_archive);
+    auto candidate = of_archive ? candidate_of(next, nullptr) : candidate_of(nullptr, next);
     if (auto read = read_both(candidate); !read) return std::move(read).error();
     candidate.record.reset();
     const auto there = (of_archive ? candidate.archive : candidate.store).is;
@@ -193,15 +196,20 @@ class Verification {
     return true;
   }
 
-  static Candidate candidate_of(const Summary& line, bool of_store) {
+  static Candidate candidate_of(const Summary* in_store, const Summary* in_archive) {
     Candidate candidate;
+    const auto& line = in_store != nullptr ? *in_store : *in_archive;
     candidate.ns = line.ns;
     candidate.id = line.id;
-    if (of_store) {
+    if (in_store != nullptr) {
       candidate.tombstone = line.tombstone;
       candidate.version = line.version;
       candidate.revision = line.revision;
       candidate.reason = line.reason;
+    }
+    if (in_archive != nullptr) {
+      candidate.archive_version = in_archive->version;
+      candidate.archive_revision = in_archive->revision;
     }
     return candidate;
   }
@@ -231,7 +239,7 @@ class Verification {
       ++report_.skipped;
       return {};
     }
-    return add(candidate_of(summary, in_store != nullptr));
+    return add(candidate_of(in_store, in_archive));
   }
 
   Result<void> add(Candidate&& candidate) {
@@ -281,6 +289,8 @@ class Verification {
     if (!archive && !detail::is_damage(archive.error())) return std::move(archive).error();
     candidate.store = store ? detail::state_of(*store, now_) : detail::damaged(store.error());
     candidate.archive = archive ? detail::state_of(*archive, now_) : detail::damaged(archive.error());
+    detail::fill_in(candidate.store, candidate.version, candidate.revision);
+    detail::fill_in(candidate.archive, candidate.archive_version, candidate.archive_revision);
     candidate.record = store ? std::move(store->record) : std::nullopt;
     return {};
   }
@@ -329,6 +339,9 @@ class Verification {
 
   Result<bool> repair(Candidate& candidate, Difference::Kind kind) {
     if (candidate.store.is == Is::kDamaged) return false;  // the archive is the better copy
+    if (candidate.archive.is == Is::kDamaged && candidate.archive.later) {
+      return Error(ErrorCode::kUnsupported, "a later version wrote it, and can mend it: " + candidate.archive.damage);
+    }
     switch (kind) {
       case Difference::Kind::kNewerInArchive:
         return false;  // the store has lost something: the archive is the better copy
@@ -361,7 +374,8 @@ class Verification {
     if (!tag) return tag.error();
     auto there = state_.archive().get_by_id({.ns = candidate.ns, .id = candidate.id, .now = now_, .deadline = turn_.deadline()});
     if (!there && !detail::is_damage(there.error())) return std::move(there).error();
-    const auto seen = there ? detail::state_of(*there, now_) : detail::damaged(there.error());
+    auto seen = there ? detail::state_of(*there, now_) : detail::damaged(there.error());
+    detail::fill_in(seen, candidate.archive_version, candidate.archive_revision);
     const auto& entry = entries.front();
     const bool newer = std::pair(seen.version, seen.revision) > std::pair(entry.version, entry.revision);
     if (candidate.archive.is == Is::kDamaged ? newer : seen != candidate.archive) return false;

@@ -37,6 +37,7 @@ SideState damaged(const Error& error) {
   SideState state;
   state.is = Is::kDamaged;
   state.damage = error.message();
+  state.later = error.code() == ErrorCode::kUnsupported;
   return state;
 }
 
@@ -54,6 +55,12 @@ SideState state_of(const Lookup& lookup, TimePoint now) {
   state.ttl_rule = lookup.record->ttl_rule;
   state.content = content_digest(*lookup.record);
   return state;
+}
+
+void fill_in(SideState& state, Version version, Revision revision) {
+  if (state.is != Is::kGone || state.version != 0) return;
+  state.version = version;
+  state.revision = revision;
 }
 
 std::optional<DifferenceFound> compare(const SideState& store, const SideState& archive) {
@@ -89,7 +96,8 @@ std::optional<DifferenceFound> compare(const SideState& store, const SideState& 
   }
   if (archive.is != Is::kLive) return std::nullopt;
   if (store.is == Is::kUnknown) return DifferenceFound{Kind::kOnlyInArchive, fmt::format("archive has {}", at(archive))};
-  const bool newer = store.version != 0 && archive.version > store.version;
+  const bool newer =
+      store.version != 0 && (archive.version > store.version || (archive.version == store.version && archive.revision > store.revision));
   return DifferenceFound{newer ? Kind::kNewerInArchive : Kind::kOlderInArchive,
                          fmt::format("gone in the store, archive has {}", at(archive))};
 }

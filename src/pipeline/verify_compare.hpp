@@ -19,6 +19,7 @@ struct SideState {
   TtlRule ttl_rule = TtlRule::kDefault;
   Digest content;
   std::string damage;  // kDamaged: what is wrong
+  bool later = false;  // kDamaged: it is whole, and of a format that a later version writes
   friend bool operator==(const SideState&, const SideState&) = default;
 };
 
@@ -26,6 +27,8 @@ SideState state_of(const Summary& summary, TimePoint now);
 // Of an answer that could not be given because the bytes are not what they were; other errors are the caller's.
 SideState damaged(const Error& error);
 SideState state_of(const Lookup& lookup, TimePoint now);
+// A lookup does not tell which version of an identity is gone, and its line does.
+void fill_in(SideState& state, Version version, Revision revision);
 
 struct DifferenceFound {
   Difference::Kind kind;

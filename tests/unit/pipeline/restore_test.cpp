@@ -478,4 +478,20 @@ TEST(Restore, brings_back_what_is_healthy_and_tells_what_is_damaged) {
   }
 }
 
+// However many there are: what was set a moment after the beginning may be applied only when the restore has come to it.
+TEST(Restore, over_live_data_is_no_later_than_its_beginning) {
+  ArchiveWorld world;
+  constexpr int kMany = 5'000;  // a millisecond has 2048 stamps
+  world.set_many(kMany);
+  ASSERT_TRUE(world.archiver->run());
+  world.clock->advance(std::chrono::hours(1));
+  const auto began = world.clock->now();
+  ASSERT_EQ(world.archiver->restore({.overwrite = true}).value().restored, static_cast<std::uint64_t>(kMany));
+  for (int i = 0; i < kMany; ++i) {
+    const auto record = world.key_store.backend()->get_by_id({.id = "r" + std::to_string(i), .now = began}).value().record.value();
+    ASSERT_GE(record.stamp, stamp_at(began));
+    ASSERT_LT(record.stamp, stamp_at(began + Milliseconds(2))) << i;
+  }
+}
+
 }  // namespace

@@ -88,6 +88,30 @@ TEST_F(Verify, names_every_kind_of_difference_and_repairs_what_the_store_knows_b
   EXPECT_EQ(world_.archived("stray").status, Lookup::Status::kUnknown);
 }
 
+// A store that lost its end, but not its identity: what it calls gone, or has, is older than what the archive knows.
+TEST_F(Verify, leaves_what_the_archive_knows_better_where_one_side_is_gone) {
+  auto newer = world_.archived("r5").record.value();
+  newer.version += 1'000'000;
+  world_.erase("r5");
+  ASSERT_TRUE(world_.archiver->run());
+  put(newer);
+  ArchiveEntry erased;
+  erased.id = "r6";
+  erased.version = world_.archived("r6").record.value().version + 10;
+  erased.tombstone = true;
+  const std::vector<ArchiveId> ids{{.ns = {}, .id = "r6"}};
+  ASSERT_TRUE(world_.archive->remove(ids));
+  ASSERT_TRUE(world_.archive->write({.entries = std::span(&erased, 1)}));
+
+  const std::vector<std::pair<std::string, Kind>> expected{{"r5", Kind::kNewerInArchive}, {"r6", Kind::kNewerInArchive}};
+  EXPECT_EQ(found(world_.archiver->verify().value()), expected);
+  const auto repaired = world_.archiver->verify({.repair = true, .prune = true}).value();
+  EXPECT_EQ(repaired.repaired, 0u);
+  EXPECT_EQ(found(repaired), expected);
+  EXPECT_EQ(world_.archived("r5").record.value().version, newer.version);
+  EXPECT_EQ(world_.archived("r6").status, Lookup::Status::kGone);
+}
+
 TEST_F(Verify, what_the_archive_refuses_stays_unrepaired_and_the_others_are_mended) {
   for (const auto* id : {"r1", "r2", "r3", "r4"}) lose(id);
   world_.fragile->refused = {"r2", "r4"};
