@@ -1,6 +1,7 @@
 // What only histories on MongoDB have: pieces, attempts that did not come to their end, two processes that move one outbox, indexes.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "mongo/trial.hpp"
@@ -175,6 +176,23 @@ TEST_P(MongoHistory, that_nobody_looked_after_for_a_day_says_no_longer_what_was_
   (void)archive->reclaim({.now = at(80'000'000 + 86'400'000)}).value();
   EXPECT_EQ(archive->stats().value().history_from, at(80'000'000));
   EXPECT_EQ(said(*archive, "a", 15), "a1");
+}
+
+// Whoever writes inserts states and ends those before them after that; here he died in between.
+TEST_P(MongoHistory, a_scan_sees_no_state_behind_one_that_follows_it_whatever_that_is) {
+  Archive archive(options());
+  Outbox outbox;
+  outbox.set("a", 10, "a1").erase("a", 20).set("b", 10, "b1");
+  ASSERT_EQ(write(*archive, outbox.states), 3u);
+  ASSERT_TRUE(archive.command(R"({"update": ")" + archive.options().collection + R"(.history", "updates": [{"q": {"position": 1},
+      "u": {"$set": {"until": {"$date": {"$numberLong": "253402300799999"}}}}}]})"));
+  const auto ids_at = [&](std::int64_t ms) {
+    std::set<std::string> ids;
+    for (const auto& item : archive->scan_history({.limit = 10, .at = at(ms)}).value().items) ids.insert(item.id);
+    return ids;
+  };
+  EXPECT_EQ(ids_at(15), (std::set<std::string>{"a", "b"}));
+  EXPECT_EQ(ids_at(25), (std::set<std::string>{"b"}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, MongoHistory, ::testing::ValuesIn(kinds()), [](const auto& test) { return name_of(test.param); });

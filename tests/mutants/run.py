@@ -490,6 +490,11 @@ MUTANTS = [
             "    detail::fill_in(candidate.archive, candidate.archive_version, candidate.archive_revision);\n", "", "unit_pipeline", "Verify.*"),
     in_unit("restore_stamps", "a restore over live data is later than its beginning", 6, "src/pipeline/restore.cpp",
             "    last_stamp_ = std::min(last_stamp_ + 1, first_stamp_ + kCounters - 1);\n", "    (void)kCounters;\n    ++last_stamp_;\n", "unit_pipeline", "Restore.*"),
+    in_unit("mongo_past_hidden", "a restore of a moment brings back what had been erased, where its end was not written", 10, "src/mongo/history_read.cpp",
+            'filter.add("since", unless_later(request.at)).add("until", unless_by_then(request.at));\n  const auto limit',
+            'Document none_of;\n  none_of.add("$ne", static_cast<std::int32_t>(Kind::kTombstone));\n  filter.add("kind", none_of);\n'
+            '  filter.add("since", unless_later(request.at)).add("until", unless_by_then(request.at));\n  const auto limit', "mongo_archive",
+            "*a_scan_sees_no_state_behind*"),
     in_unit("sqlite_digest_checked", "a digest is made of a body that is not what was written", 10, "src/sqlite/store_read.cpp",
             "const auto digest = checked_digest(body, row.integer(0));", "const auto digest = digest_of(body);", "unit_sqlite", "SqliteDigest.*"),
     in_kit("sqlite_content_of_set", "what only concerned its set is part of the digest that is kept of a record", 10, "src/sqlite/store_txn.cpp",
