@@ -83,7 +83,7 @@ std::optional<DifferenceFound> compare(const SideState& store, const SideState& 
                              fmt::format("store expires it at {}, archive at {}", when(store.expires_at), when(archive.expires_at))};
     }
     if (store.ttl_rule != archive.ttl_rule) {
-      return DifferenceFound{Kind::kExpiry, fmt::format("the expiry of {} is by the rule \"{}\" in the store, \"{}\" in the archive",
+      return DifferenceFound{Kind::kExpiry, fmt::format(R"(the expiry of {} is by the rule "{}" in the store, "{}" in the archive)",
                                                         at(store), to_string(store.ttl_rule), to_string(archive.ttl_rule))};
     }
     return std::nullopt;
