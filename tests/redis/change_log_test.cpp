@@ -58,6 +58,17 @@ class ChangeLogFaults : public ::testing::TestWithParam<std::uint32_t> {
     }
   }
 
+  // Its lines 31 to 40, and has others then. Where the reader has come to.
+  Position read_a_log_that_then_loses_its_end(KeyStoreBackend& reader) {
+    EXPECT_TRUE(store_->open_cursor({.name = "c"}));
+    set(1, 40);
+    Position position = 0;
+    EXPECT_EQ(told(reader, position), records(1, 40));
+    lose_the_end(31, 40);
+    set(41, 60);
+    return position;
+  }
+
   static std::unique_ptr<RedisServer> server_;
   std::string prefix_;
   std::shared_ptr<KeyStoreBackend> store_;
@@ -66,13 +77,8 @@ std::unique_ptr<RedisServer> ChangeLogFaults::server_;
 INSTANTIATE_TEST_SUITE_P(Parts, ChangeLogFaults, ::testing::Values(1, 16));
 
 TEST_P(ChangeLogFaults, A_reader_ahead_of_its_cursor_misses_nothing_when_the_end_of_the_log_was_lost) {
-  ASSERT_TRUE(store_->open_cursor({.name = "c"}));
-  set(1, 40);
   const auto reader = open();
-  Position position = 0;
-  EXPECT_EQ(told(*reader, position), records(1, 40));
-  lose_the_end(31, 40);
-  set(41, 60);
+  auto position = read_a_log_that_then_loses_its_end(*reader);
   auto again = told(*reader, position);
   const auto expected = records(41, 60);
   EXPECT_TRUE(std::ranges::includes(again, expected)) << again.size() << " told";
@@ -81,13 +87,8 @@ TEST_P(ChangeLogFaults, A_reader_ahead_of_its_cursor_misses_nothing_when_the_end
 }
 
 TEST_P(ChangeLogFaults, What_was_lost_cannot_be_confirmed) {
-  ASSERT_TRUE(store_->open_cursor({.name = "c"}));
-  set(1, 40);
   const auto reader = open();
-  Position position = 0;
-  EXPECT_EQ(told(*reader, position), records(1, 40));
-  lose_the_end(31, 40);
-  set(41, 60);
+  auto position = read_a_log_that_then_loses_its_end(*reader);
   const auto confirmed = reader->commit_cursor("c", position);
   ASSERT_FALSE(confirmed);
   EXPECT_TRUE(confirmed.error().retryable()) << confirmed.error().describe();
@@ -99,13 +100,8 @@ TEST_P(ChangeLogFaults, What_was_lost_cannot_be_confirmed) {
 
 // The new log has a line at that place, too.
 TEST_P(ChangeLogFaults, What_was_lost_cannot_be_confirmed_either_once_reading_has_begun_again) {
-  ASSERT_TRUE(store_->open_cursor({.name = "c"}));
-  set(1, 40);
   const auto reader = open();
-  Position position = 0;
-  EXPECT_EQ(told(*reader, position), records(1, 40));
-  lose_the_end(31, 40);
-  set(41, 60);
+  auto position = read_a_log_that_then_loses_its_end(*reader);
   const auto again = reader->changes({.cursor = "c", .after = position, .limit = 7}).value();
   EXPECT_LT(again.next, position);
   const auto confirmed = reader->commit_cursor("c", position);
