@@ -40,8 +40,8 @@ struct Options {
   // Make the index on `record.purge_at` one by which the server drops documents on its own clock. A server that has no such index, and
   // false: reclaim() drops them.
   bool ttl_index = true;
-  std::size_t connections =
-      4;  // used at a time, by this object; further calls wait for one until their deadline. 2 to 256: some work needs a second one
+  // Used at a time, by this object; further calls wait for one until their deadline. 2 to 256: some work needs a second one.
+  std::size_t connections = 4;
   // A server that has not accepted a connection, or has not said what it is, within this time counts as down. A call can take this much
   // longer than its deadline, and no more: everything else ends with the deadline. 10 ms to a minute.
   Milliseconds connect_timeout{2000};

@@ -1,5 +1,5 @@
 // WriteBehind: the batches of a run that are being written. Two at most, so that one is encoded and sent while the server works on the
-// other; where the archive does not wait most of its time, a second thread would only take a processor from others, and there is one.
+// other; where the archive waits less than a third of its time, a second thread would only take a processor from others, and there is one.
 // Private to the archiver. Thread rule: one thread.
 #pragma once
 
