@@ -235,7 +235,7 @@ class Restoration {
 
   Result<void> apply_kept() {
     if (kept_.empty()) return {};
-    auto applied = state_.store().apply({.entries = kept_, .now = now_, .deadline = turn_.deadline(), .ignore_floor = true});
+    auto applied = apply_now(kept_);
     if (!applied) return std::move(applied).error();
     for (std::size_t i = 0; i < kept_.size(); ++i) {
       auto& result = (*applied)[i];

@@ -319,6 +319,27 @@ TEST(History, a_restore_brings_back_what_was_in_force_at_a_moment) {
   EXPECT_FALSE(fresh.get("n"));
 }
 
+TEST(History, of_what_a_restore_brings_back_begins_when_it_is_back) {
+  Past past;
+  for (const char* id : {"a", "b", "c", "d", "e"}) past.put(id, {std::string("k") + id}, id);
+  ASSERT_TRUE(past.archiver->run());
+
+  Past fresh;
+  fresh.clock->set(past.clock->now());
+  fresh.archive = past.archive;
+  fresh.archiver = fresh.make_archiver(2);
+  std::vector<TimePoint> pages;
+  const auto tell = [&](const RestoreProgress&) {
+    fresh.clock->advance(Milliseconds(1000));
+    pages.push_back(fresh.clock->now());
+  };
+  ASSERT_EQ(fresh.archiver->restore({.on_progress = tell}).value().restored, 5u);
+  ASSERT_EQ(pages.size(), 3u);
+  const auto waiting = fresh.key_store.backend()->history({}).value().states;
+  ASSERT_EQ(waiting.size(), 5u);
+  for (std::size_t i = 0; i < waiting.size(); ++i) EXPECT_EQ(waiting[i].at, pages[i / 2]) << i;
+}
+
 // Of two sets the one that was accepted later takes a key and is applied first, as workers do with different groups.
 TEST(History, is_exact_and_restorable_where_a_later_claim_was_applied_first) {
   Past past;
