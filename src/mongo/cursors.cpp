@@ -21,13 +21,15 @@ Result<std::string> name_in(const std::string& cursor) {
   if (cursor.starts_with(kNameAsItIs)) return cursor.substr(1);
   const auto from = detail::decode_scan_cursor(cursor);
   if (!from) return from.error();
+  // Before all that is the archive's there may be something else.
+  if (from->hash == 0 && from->ns.empty() && from->id.empty()) return std::string();
   return document_id(from->hash, from->ns, from->id);
 }
 
 std::string cursor_before_all() { return std::string(1, kNameAsItIs); }
 
 DamagedItem damaged_item(const std::string& name, const Error& error) {
-  DamagedItem item{.name = name, .reason = std::string(error.message())};
+  DamagedItem item{.hash = hash_below(name), .name = name, .reason = std::string(error.message())};
   if (auto identity = identity_in(name)) item = {identity->hash, std::move(identity->ns), std::move(identity->id), {}, item.reason};
   return item;
 }

@@ -1,7 +1,6 @@
 // Range digests in one pass that asks the server for no order. Of every document come the parts that the digest is made of, as they stand
 // there: a stored digest of them would not say what has been changed in the database since.
 #include <atomic>
-#include <charconv>
 #include <mutex>
 #include <utility>
 
@@ -15,17 +14,12 @@
 namespace setget::inline v0::mongo {
 namespace {
 
-std::uint64_t hash_in(std::string_view document_id) {
-  std::uint64_t hash = 0;
-  const auto digits = document_id.substr(0, 16);
-  std::from_chars(digits.data(), digits.data() + digits.size(), hash, 16);
-  return hash;
-}
-
-// A document that cannot be read counts, and like nothing else.
+// A document that cannot be read counts, and like nothing else, where the lines of its range find it: what has no text for an _id no line
+// does, and nobody has put it there by setget.
 void add_damaged(std::vector<RangeDigest>& ranges, const bson_t* document) {
-  const auto id = text_or_empty(document, "_id");
-  detail::range_of(ranges, hash_in(id)).add(digest_of(id));
+  const auto id = find_top(document, "_id");
+  const auto name = id ? id->text() : std::nullopt;
+  if (name) detail::range_of(ranges, hash_below(*name)).add(digest_of(*name));
 }
 
 bool counts(const Stored& stored, TimePoint now) { return detail::counts(stored.gone.has_value(), stored.meta.expires_at, now); }

@@ -103,6 +103,23 @@ std::optional<Identity> identity_in(std::string_view document_id) {
   return take_identity(document_id, identity) ? std::optional(std::move(identity)) : std::nullopt;
 }
 
+std::uint64_t hash_below(std::string_view name) {
+  std::uint64_t hash = 0;
+  const auto before = [](std::uint64_t first) { return first == 0 ? 0 : first - 1; };
+  for (std::size_t at = 0; at < kHash; ++at) {
+    const auto byte = static_cast<unsigned char>(at < name.size() ? name[at] : '\0');
+    if (kValues[byte] <= 15) {
+      hash = hash << 4 | kValues[byte];
+      continue;
+    }
+    // What follows its digits counts no more: hashes that go on with a lesser digit are below, whatever comes then.
+    const std::uint64_t lesser = byte < '0' ? 0 : byte < 'a' ? 10 : 16;
+    const auto first = (hash * 16 + lesser) << 4 * (kHash - at - 1);  // that is not; 0 if all are below
+    return lesser == 0 ? before(first) : first - 1;
+  }
+  return name.substr(kHash) > std::string_view(" ") ? hash : before(hash);
+}
+
 std::string key_name(std::string_view ns, std::string_view key) {
   std::string out;
   out.reserve(ns.size() + 1 + key.size());

@@ -82,7 +82,7 @@ TEST_P(MongoDamage, verify_finds_what_somebody_changed_in_the_database_and_mends
 // One document after the other is damaged by hand, each in another way.
 struct Damaged : Archived {
   static constexpr int kCount = 40;
-  explicit Damaged(const mongo::Options& options) : Archived(options, kCount) {
+  explicit Damaged(const mongo::Options& options, int count = kCount) : Archived(options, count) {
     change("r1", R"({"$set": {"state.expires_at": "soon"}})");
     change("r2", R"({"$set": {"state": "text"}})");
     change("r3", R"({"$unset": {"record": ""}})");
@@ -176,6 +176,36 @@ TEST_P(MongoDamage, a_scan_goes_on_over_what_is_damaged_and_tells_whose_it_is) {
   const auto plain = world.archive->scan({.with_records = true});
   ASSERT_FALSE(plain) << "who did not ask for it";
   EXPECT_EQ(plain.error().code(), ErrorCode::kCorrupted);
+}
+
+// However many ranges there are: each is told once, where it stands.
+TEST_P(MongoDamage, verify_tells_what_is_nobodys_and_counts_nothing_that_no_line_finds) {
+  Damaged world(options(), 1100);
+  const std::multiset<std::string> strays{"00", "0123456789abcdef", "7fff", "8000000000000000 nobody", "AB", "nobody's", "zzz"};
+  for (const auto& name : strays) world.stray(name);
+  ASSERT_TRUE(world.archive.command(R"({"insert": ")" + world.archive.options().collection +
+                                    R"(", "documents": [{"_id": 5}, {"_id": {"$oid": "65a000000000000000000000"}}, {"_id": true}]})"));
+  const auto told = [&world] {
+    const auto report = world.archiver->verify().value();
+    EXPECT_GE(report.ranges, 4u);
+    std::multiset<std::string> names;
+    for (const auto& one : report.differences) names.insert(one.id);
+    EXPECT_EQ(names.size(), report.difference_count);
+    return names;
+  };
+  auto expected = strays;
+  for (int i = 1; i <= 13; ++i) {
+    // Of these only the bytes are damaged.
+    if (i != 3 && i != 4 && i != 10) expected.insert("r" + std::to_string(i));
+  }
+  EXPECT_EQ(told(), expected);
+  EXPECT_EQ(world.archiver->verify({.repair = true}).value().repaired, expected.size() - strays.size());
+  EXPECT_EQ(told(), strays);
+  ASSERT_TRUE(world.archive.command(R"({"delete": ")" + world.archive.options().collection +
+                                    R"(", "deletes": [{"q": {"ns": "", "state": {}}, "limit": 0}]})"));
+  const auto report = world.archiver->verify().value();
+  EXPECT_TRUE(report.equal());
+  EXPECT_EQ(report.ranges_differing, 0u);
 }
 
 TEST_P(MongoDamage, a_restore_brings_back_what_is_healthy_and_tells_what_is_damaged) {

@@ -44,6 +44,32 @@ TEST(MongoNames, documents_sort_as_scans_of_a_key_store_do) {
   }
 }
 
+// A scan that begins at the first identity of that hash comes to it, and one that begins at the next hash does not.
+TEST(MongoNames, any_name_stands_behind_the_identities_of_one_hash) {
+  testing::SeededRandom random(5);
+  const auto first_of = [](std::uint64_t hash) { return document_id(hash, {}, {}); };
+  const auto check = [&](const std::string& name) {
+    const auto hash = hash_below(name);
+    if (hash > 0) {
+      EXPECT_LT(first_of(hash), name);
+    }
+    if (hash < ~std::uint64_t{0}) {
+      EXPECT_GE(first_of(hash + 1), name);
+    }
+  };
+  for (const auto* name : {"", "0", "zzz", "A", "fffffffffffffffff", "ffffffffffffffff", "ffffffffffffffff ", "ffffffffffffffff x",
+                           "0000000000000000", "0000000000000000 x", "00000000000000010", "ffffffffffffffg", "\xff"}) {
+    check(name);
+  }
+  for (int i = 0; i < 20'000; ++i) {
+    auto name = document_id(random.next(), {}, "x");
+    name.resize(random.next() % (name.size() + 1));
+    if (!name.empty()) name[random.next() % name.size()] = "0189:AFaf g~"[random.next() % 12];
+    check(name);
+  }
+  for (const auto* id : {"a", "b"}) EXPECT_EQ(hash_below(document_id("ns", id)), identity_hash("ns", id));
+}
+
 TEST(MongoNames, the_name_of_a_document_says_whose_it_is) {
   testing::SeededRandom random(7);
   const auto text = [&](std::size_t least, std::size_t most) {
