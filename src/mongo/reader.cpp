@@ -19,35 +19,48 @@ Result<std::optional<Stored>> Reader::load(mongoc_client_t* client, const std::s
 }
 
 Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline) {
-  MarkText last;
-  while (stored.pieces > 0 && !stored.gone) {
+  if (stored.pieces > 0) {
     auto complete = read_pieces(*place_, client, stored, anywhere, deadline);
     if (!complete) return std::move(complete).error();
-    if (*complete) break;
-    // Pieces are there before their document is: if they are missing and it has not changed since, they are lost.
-    if (stored.mark().view() == last.view()) return damaged(stored, "pieces of its payload are missing");
-    last = stored.mark();
-    auto again = load(client, stored.id, anywhere, deadline);
-    if (!again) return std::move(again).error();
-    if (!*again) return std::optional<Record>();
-    stored = *std::move(*again);
+    if (!*complete) {
+      // Pieces are there before their document is: if they are missing and it has not changed since, they are lost.
+      const auto again = load(client, stored.id, anywhere, deadline);
+      if (!again) return again.error();
+      if (*again && (*again)->mark().view() == stored.mark().view()) return damaged(stored, "pieces of its payload are missing");
+      return std::optional<Record>();
+    }
   }
-  if (stored.gone) return std::optional<Record>();
   auto record = record_of(std::move(stored));
   if (!record) return std::move(record).error();
   return std::optional(*std::move(record));
 }
 
-Result<Lookup> Reader::answer(mongoc_client_t* client, Stored stored, TimePoint now, bool anywhere, Deadline deadline) {
+Result<std::optional<Lookup>> Reader::answer(mongoc_client_t* client, Stored stored, TimePoint now, bool anywhere, Deadline deadline) {
   const auto expires_at = stored.meta.expires_at;
-  if (stored.gone || (expires_at && *expires_at <= now)) return Lookup{.status = Lookup::Status::kGone, .record = {}};
+  if (stored.gone || (expires_at && *expires_at <= now)) return std::optional(Lookup{.status = Lookup::Status::kGone, .record = {}});
   auto record = whole(client, std::move(stored), anywhere, deadline);
   if (!record) return std::move(record).error();
-  if (!*record) return Lookup{.status = Lookup::Status::kGone, .record = {}};
-  return Lookup{.status = Lookup::Status::kFound, .record = *std::move(*record)};
+  if (!*record) return std::optional<Lookup>();
+  return std::optional(Lookup{.status = Lookup::Status::kFound, .record = *std::move(*record)});
 }
 
-Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& request, std::string_view key) {
+namespace {
+
+// `look` gives nothing where what it found was replaced before it was read: what is there now may be another answer to the same question.
+template <class Look>
+Result<Lookup> looked_up(Look look) {
+  constexpr int kTries = 8;
+  for (int i = 0; i < kTries; ++i) {
+    Result<std::optional<Lookup>> found = look();
+    if (!found) return std::move(found).error();
+    if (*found) return **std::move(found);
+  }
+  return Error(ErrorCode::kUnavailable, "a document with pieces is replaced again and again while it is read");
+}
+
+}  // namespace
+
+Result<std::optional<Lookup>> Reader::find_by_key(mongoc_client_t* client, const GetRecords& request, std::string_view key) {
   // Two documents can list a key until a later run says which one lost it: the later acceptance has it; of equal ones the greater id, which
   // is compared here because servers order strings and binaries in their own way.
   Document filter;
@@ -74,10 +87,12 @@ Result<Lookup> Reader::find_by_key(mongoc_client_t* client, const GetRecords& re
     if (!found) return std::move(found).error();
     if (seen < limit || !tied) break;
   }
-  if (!holder) return Lookup{};
+  if (!holder) return std::optional(Lookup{});
   auto lookup = answer(client, *std::move(holder), request.now, true, request.deadline);
-  if (lookup && lookup->record && (lookup->record->ns != request.ns || !lookup->record->keys.contains(key))) {
-    return corrupted("document \"" + document_id(lookup->record->ns, lookup->record->id) + "\" does not list its key");
+  if (lookup && *lookup && (*lookup)->record) {
+    const auto& record = *(*lookup)->record;
+    if (record.ns != request.ns || !record.keys.contains(key))
+      return corrupted("document \"" + document_id(record.ns, record.id) + "\" does not list its key");
   }
   return lookup;
 }
@@ -89,7 +104,7 @@ Result<std::vector<Lookup>> Reader::get(const GetRecords& request) {
     Answer out;
     out.reserve(request.keys.size());
     for (const auto key : request.keys) {
-      auto lookup = find_by_key(client, request, key);
+      auto lookup = looked_up([&] { return find_by_key(client, request, key); });
       if (!lookup) return std::move(lookup).error();
       out.push_back(*std::move(lookup));
     }
@@ -99,16 +114,18 @@ Result<std::vector<Lookup>> Reader::get(const GetRecords& request) {
 
 Result<Lookup> Reader::get_by_id(const GetById& request) {
   return place_->call(request.deadline, [&](mongoc_client_t* client) -> Result<Lookup> {
-    // From the primary: archiver runs decide by this answer what they write.
-    auto stored = load(client, document_id(request.ns, request.id), false, request.deadline);
-    if (!stored) return std::move(stored).error();
-    if (!*stored) return Lookup{};
-    const auto held_keys = (*stored)->held_keys;
-    auto lookup = answer(client, *std::move(*stored), request.now, false, request.deadline);
-    if (lookup && lookup->record && !lead_to(held_keys, *lookup->record)) {
-      return corrupted("document \"" + document_id(request.ns, request.id) + "\" does not list the keys of its record");
-    }
-    return lookup;
+    return looked_up([&]() -> Result<std::optional<Lookup>> {
+      // From the primary: archiver runs decide by this answer what they write.
+      auto stored = load(client, document_id(request.ns, request.id), false, request.deadline);
+      if (!stored) return std::move(stored).error();
+      if (!*stored) return std::optional(Lookup{});
+      const auto held_keys = (*stored)->held_keys;
+      auto lookup = answer(client, *std::move(*stored), request.now, false, request.deadline);
+      if (lookup && *lookup && (*lookup)->record && !lead_to(held_keys, *(*lookup)->record)) {
+        return corrupted("document \"" + document_id(request.ns, request.id) + "\" does not list the keys of its record");
+      }
+      return lookup;
+    });
   });
 }
 

@@ -1,7 +1,9 @@
 // Payloads in pieces: whose they are. Each write has its own, and no other write touches them.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -130,6 +132,41 @@ TEST_P(MongoPieces, of_another_write_of_the_same_version_are_swept_up_once_they_
   ASSERT_TRUE(archive->reclaim({.now = TimePoint{}}));
   EXPECT_EQ(archive.count(".chunks"), 4);
   EXPECT_EQ(payload_of(*archive, "a"), std::string(3000, 'a'));
+}
+
+// A get finds the document, and then its pieces, which are those of the next version by then. That one may have let the key go.
+TEST_P(MongoPieces, of_a_document_that_is_replaced_while_it_is_read_are_never_mixed) {
+  Archive archive(options());
+  const auto version = [](Version number) {
+    auto entry = document("a", number, std::string(3000, static_cast<char>('a' + number % 26)));
+    entry.record.keys = number % 2 == 0 ? KeyList({"k", "even"}) : KeyList({"k", "odd"});
+    return entry;
+  };
+  ASSERT_EQ(write_one(*archive, version(2)), ArchiveWrite::kWritten);
+  std::atomic<bool> done = false;
+  std::jthread writer([&] {
+    for (Version number = 3; number < 300; ++number) EXPECT_EQ(write_one(*archive, version(number)), ArchiveWrite::kWritten);
+    done = true;
+  });
+  std::uint64_t found = 0;
+  while (!done) {
+    const auto now = system_clock()->now();
+    const std::vector<std::string_view> keys{"odd", "even", "k"};
+    const auto by_key = archive->get({.keys = keys, .now = now});
+    const auto by_id = archive->get_by_id({.ns = {}, .id = "a", .now = now});
+    ASSERT_TRUE(by_id || by_id.error().code() == ErrorCode::kUnavailable) << by_id.error().describe();
+    ASSERT_TRUE(by_key || by_key.error().code() == ErrorCode::kUnavailable) << by_key.error().describe();
+    if (!by_key || !by_id) continue;
+    std::vector<Lookup> all = *by_key;
+    all.push_back(*by_id);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (!all[i].record) continue;
+      ++found;
+      EXPECT_EQ(all[i].record->payload.str(), version(all[i].record->version).record.payload.str());
+      EXPECT_TRUE(i == keys.size() || all[i].record->keys.contains(keys[i]));
+    }
+  }
+  EXPECT_GT(found, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, MongoPieces, ::testing::ValuesIn(kinds()), [](const auto& test) { return name_of(test.param); });
