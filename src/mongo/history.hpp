@@ -2,6 +2,7 @@
 // history_codec.hpp how it is written. Thread rule: any thread.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,8 +47,9 @@ class History {
     std::uint64_t bytes = 0;
   };
   Result<Totals> totals(mongoc_client_t* client, Deadline deadline);
-  // As above, of a while ago and with what this process did since.
-  Result<std::uint64_t> bytes_about(mongoc_client_t* client, Deadline deadline);
+  // As above, of a while ago and with what this process did since, unless that is more than `believed_up_to`: then it is asked for.
+  Result<std::uint64_t> bytes_about(mongoc_client_t* client, Deadline deadline,
+                                    std::uint64_t believed_up_to = std::numeric_limits<std::uint64_t>::max());
   void note_bytes(std::int64_t change);
 
   Result<HistoryLookup> by_id(mongoc_client_t* client, const GetHistory& request, Deadline deadline);

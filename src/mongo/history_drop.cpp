@@ -191,10 +191,12 @@ Result<std::size_t> History::drop_old(mongoc_client_t* client, TimePoint now, st
 
 Result<std::size_t> History::drop_first(mongoc_client_t* client, std::uint64_t max_bytes, std::size_t limit, Deadline deadline) {
   std::size_t steps = 0;
+  bool sure = false;  // others drop as well: what they have dropped since must not be dropped for a second time
   while (steps < limit) {
-    auto bytes = bytes_about(client, deadline);
+    auto bytes = sure ? bytes_about(client, deadline) : bytes_about(client, deadline, max_bytes);
     if (!bytes) return std::move(bytes).error();
     if (*bytes <= max_bytes) break;
+    sure = true;
     Document before;
     before.add_date("$lt", kForever);
     Document filter;
@@ -260,10 +262,11 @@ void History::note_bytes(std::int64_t change) {
   if (bytes_) *bytes_ += change;
 }
 
-Result<std::uint64_t> History::bytes_about(mongoc_client_t* client, Deadline deadline) {
+Result<std::uint64_t> History::bytes_about(mongoc_client_t* client, Deadline deadline, std::uint64_t believed_up_to) {
   {
     const std::lock_guard lock(mutex_);
-    if (bytes_ && !bytes_until_.passed()) return static_cast<std::uint64_t>(std::max<std::int64_t>(0, *bytes_));
+    const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes_.value_or(0)));
+    if (bytes_ && bytes <= believed_up_to && !bytes_until_.passed()) return bytes;
   }
   auto sums = totals(client, deadline);
   if (!sums) return std::move(sums).error();

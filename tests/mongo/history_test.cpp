@@ -65,6 +65,25 @@ std::string said(ArchiveBackend& archive, const std::string& id, std::int64_t ms
   return by_id.status == Status::kGone ? "gone" : by_id.status == Status::kUnknown ? "unknown" : "not kept";
 }
 
+// Every process looks after the archive.
+TEST_P(MongoHistory, that_is_too_large_is_dropped_once_where_two_processes_look_after_it) {
+  Archive archive(options());
+  Outbox outbox;
+  for (int i = 0; i < 21; ++i) outbox.set("a", 10 + i, std::string(1000, 'x'));
+  EXPECT_EQ(write(*archive, outbox.states), 21u);
+  const auto other = mongo::open(archive.options()).value().archive();
+  const auto full = archive->stats().value().history_bytes;
+  const auto reclaim = [&](ArchiveBackend& who, std::uint64_t most) {
+    return who.reclaim({.now = at(50), .max_steps = 100, .max_history_bytes = most}).value();
+  };
+  EXPECT_EQ(reclaim(*archive, full), 0u);
+  EXPECT_EQ(reclaim(*other, full), 0u);
+  EXPECT_EQ(reclaim(*archive, full / 2), 11u);
+  EXPECT_EQ(reclaim(*other, full / 2), 0u);
+  EXPECT_EQ(reclaim(*archive, full / 3), 3u);
+  EXPECT_EQ(archive->stats().value().history_states, 7u);
+}
+
 TEST_P(MongoHistory, cuts_large_states_into_pieces_and_drops_them_together) {
   auto with = options();
   with.max_inline_bytes = 1024;
