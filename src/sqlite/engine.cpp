@@ -152,29 +152,30 @@ void Engine::offer_lead() {
 // would wake up to lead. But it has a caller too, so it does that a few times only.
 void Engine::lead(const Pending& mine) {
   constexpr int kRounds = 3;
-  for (int rounds = 1;; ++rounds) {
-    carry_out(mine);
-    const std::lock_guard lock(mutex_);
-    const bool done = mine.state.load(std::memory_order_relaxed) == Pending::kDone;
-    if (!pending_.empty() && (!done || rounds < kRounds)) continue;
-    leading_.store(false, std::memory_order_relaxed);
-    offer_lead();
-    return;
+  for (int rounds = 0;; ++rounds) {
+    std::vector<Pending*> batch;
+    std::uint32_t round = 0;
+    {
+      // One look at who waits decides and takes: whoever is out of patience may withdraw as soon as the mutex is free.
+      const std::lock_guard lock(mutex_);
+      const bool done = mine.state.load(std::memory_order_relaxed) == Pending::kDone;
+      if (pending_.empty() || (done && rounds >= kRounds)) {
+        leading_.store(false, std::memory_order_relaxed);
+        offer_lead();
+        return;
+      }
+      const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(std::min(pending_.size(), options_.max_batch));
+      batch.assign(pending_.begin(), end);
+      pending_.erase(pending_.begin(), end);
+      round = batch.front()->round;
+      if (pending_.empty()) ++round_;
+      for (auto* operation : batch) operation->state.store(Pending::kTaken, std::memory_order_release);
+    }
+    carry_out(batch, round, mine);
   }
 }
 
-void Engine::carry_out(const Pending& mine) {
-  std::vector<Pending*> batch;
-  std::uint32_t round = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(std::min(pending_.size(), options_.max_batch));
-    batch.assign(pending_.begin(), end);
-    pending_.erase(pending_.begin(), end);
-    round = batch.front()->round;
-    if (pending_.empty()) ++round_;
-    for (auto* operation : batch) operation->state.store(Pending::kTaken, std::memory_order_release);
-  }
+void Engine::carry_out(std::vector<Pending*>& batch, std::uint32_t round, const Pending& mine) {
   const auto start = Deadline::Steady::now();
   run_batch(batch, start);
   options_.metrics->observe("setget_sqlite_commit_seconds", std::chrono::duration<double>(Deadline::Steady::now() - start).count(), {});

@@ -224,7 +224,7 @@ class Engine {
   enum class Turn : std::uint8_t { kDone, kLead, kTooLate };
   Turn wait_for_turn(Pending& mine, Deadline deadline);
   void lead(const Pending& mine);
-  void carry_out(const Pending& mine);
+  void carry_out(std::vector<Pending*>& batch, std::uint32_t round, const Pending& mine);
   void offer_lead();
   bool take_lead(Pending& mine);
   void run_batch(std::span<Pending* const> batch, Deadline::Steady::time_point start);
