@@ -49,8 +49,7 @@ struct Sidecar::Shared {
 
 Result<std::unique_ptr<Sidecar>> Sidecar::open(const std::string& database_path) {
   const auto path = database_path + "-lock";
-  const auto failed = [&](const char* what) {
-    const int native = errno;
+  const auto failed = [&](const char* what, int native) {
     return Error(native == ENOSPC ? ErrorCode::kOutOfSpace : ErrorCode::kUnavailable, fmt::format("cannot {} {}", what, path))
         .from(ErrorSource::kSdk, native, std::strerror(native));
   };
@@ -64,17 +63,19 @@ Result<std::unique_ptr<Sidecar>> Sidecar::open(const std::string& database_path)
   } else if (errno == EEXIST) {
     file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   }
-  if (file < 0) return failed("open");
+  if (file < 0) return failed("open", errno);
   // Real blocks, not a hole: writing to a hole of a full disk would kill the process with SIGBUS.
   struct stat info {};
-  if (::fstat(file, &info) != 0 || (info.st_size < static_cast<off_t>(kSidecarBytes) && ::posix_fallocate(file, 0, kSidecarBytes) != 0)) {
-    auto error = failed("extend");
+  int native = ::fstat(file, &info) != 0 ? errno : 0;
+  if (native == 0 && info.st_size < static_cast<off_t>(kSidecarBytes)) native = ::posix_fallocate(file, 0, kSidecarBytes);
+  if (native != 0) {
+    auto error = failed("extend", native);
     ::close(file);
     return error;
   }
   void* memory = ::mmap(nullptr, kSidecarBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (memory == MAP_FAILED) {
-    auto error = failed("map");
+    auto error = failed("map", errno);
     ::close(file);
     return error;
   }

@@ -1,9 +1,12 @@
 // What a file must be to be opened, and what it keeps.
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -90,6 +93,24 @@ class Umask {
  private:
   mode_t before_;
 };
+
+// As a full disk does, but this one can be had everywhere: no file may grow.
+TEST(SqliteFile, that_has_no_room_for_its_companion_says_why) {
+  const TemporaryFolder folder;
+  fill(folder.path(), 1);
+  std::filesystem::remove(folder.path() + "-lock");
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  const auto refused = sqlite::open({.path = folder.path()});
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  std::signal(SIGXFSZ, before);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("-lock"), std::string::npos) << refused.error().describe();
+  EXPECT_EQ(refused.error().native_code(), EFBIG) << refused.error().describe();
+}
 
 TEST(SqliteFile, that_is_made_is_its_owners_alone) {
   const TemporaryFolder folder;
