@@ -83,8 +83,9 @@ class MemoryArchive final : public ArchiveBackend {
       at = documents_.upper_bound(IdentityView(cursor->hash, cursor->ns, cursor->id));
     }
     SummaryPage page;
+    const auto limit = std::max<std::size_t>(request.limit, 1);
     for (; at != documents_.end(); ++at) {
-      if (page.items.size() == request.limit) {
+      if (page.items.size() == limit) {
         const auto& last = page.items.back();
         page.next = encode_scan_cursor(last.hash, last.ns, last.id);
         break;

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/check_length.hpp"
+
 #include <setget/clock.hpp>
 #include <setget/error.hpp>
 
@@ -22,12 +24,6 @@ inline Result<void> check_name(std::string_view field, std::string_view name) {
       .at_field(std::string(field));
 }
 
-// A lease or a delay. Ten years at most keep sums with a clock far from overflow.
-inline Result<void> check_length(std::string_view field, Milliseconds length, Milliseconds shortest) {
-  constexpr Milliseconds kLongest(std::chrono::hours(24 * 3653));
-  if (length >= shortest && length <= kLongest) return {};
-  return Error(ErrorCode::kInvalidArgument, fmt::format("{} is {} ms, expected {} ms to 10 years", field, length.count(), shortest.count()))
-      .at_field(std::string(field));
-}
+using setget::detail::check_length;
 
 }  // namespace setget::inline v0::memory::detail

@@ -153,6 +153,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
   }
 
   Result<ListPage> list(const ListRecords& request) override {
+    if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
     auto cursor = parse_cursor(request.cursor);
     if (!cursor) return std::move(cursor).error();
     std::vector<Taken> taken;
@@ -174,6 +175,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
   }
 
   Result<SummaryPage> scan(const ScanRecords& request) override {
+    if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
     auto cursor = parse_cursor(request.cursor);
     if (!cursor) return std::move(cursor).error();
     SummaryPage page;

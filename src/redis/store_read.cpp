@@ -167,6 +167,7 @@ Result<std::vector<RedisStore::Index>> RedisStore::indexes_of(const ListRecords&
 }
 
 Result<ListPage> RedisStore::list(const ListRecords& request) {
+  if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
   std::string from = "-";
@@ -178,7 +179,7 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
   auto indexes = indexes_of(request);
   if (!indexes) return std::move(indexes).error();
   ListPage page;
-  if (indexes->empty() || request.limit == 0) return page;
+  if (indexes->empty()) return page;
   // An owner is no part of an index: what is not theirs is passed over, in a bounded number of rounds.
   for (int round = 0; round < 64; ++round) {
     std::vector<RedisCommand> commands;
@@ -266,6 +267,7 @@ Result<void> RedisStore::fill_window(const std::optional<PlaceView>& after, Dead
 }
 
 Result<SummaryPage> RedisStore::scan(const ScanRecords& request) {
+  if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
   auto parts = shards(request.deadline);
   if (!parts) return std::move(parts).error();
   std::optional<setget::detail::ScanCursor> cursor;

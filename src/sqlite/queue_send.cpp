@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "core/check_length.hpp"
 #include "sqlite/queue.hpp"
 
 namespace setget::inline v0::sqlite {
@@ -35,7 +36,7 @@ class Sender {
   Result<SentMessage> send(const OutgoingMessage& message, const Prepared& prepared) {
     const auto& options = queue_.info.options;
     const auto delay = message.delay.value_or(options.delay);
-    if (delay < Milliseconds(0)) return Error(ErrorCode::kInvalidArgument, "delay must not be negative").at_field("delay");
+    if (auto valid = detail::check_length("delay", delay, Milliseconds(0)); !valid) return std::move(valid).error();
     if (prepared.bytes > options.max_message_bytes) {
       return Error(ErrorCode::kTooLarge, fmt::format("the message has {} bytes, the limit of queue \"{}\" is {}", prepared.bytes,
                                                      queue_.info.name, options.max_message_bytes))

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/check_length.hpp"
 #include "sqlite/queue.hpp"
 
 namespace setget::inline v0::sqlite {
@@ -16,8 +17,8 @@ Result<void> check_settlement(const Settlement& settlement) {
       return Error(ErrorCode::kInvalidArgument, "an ack's outcome must be applied, duplicate, stale or expired").at_field("outcome");
     }
   }
-  if (settlement.delay < Milliseconds(0)) return Error(ErrorCode::kInvalidArgument, "delay must not be negative").at_field("delay");
-  return {};
+  const bool timed = settlement.action == SettleAction::kRelease || settlement.action == SettleAction::kExtend;
+  return timed ? detail::check_length("delay", settlement.delay, Milliseconds(0)) : Result<void>();
 }
 
 }  // namespace

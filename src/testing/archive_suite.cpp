@@ -92,6 +92,14 @@ void a_write_is_guarded_by_version_and_revision(Trial& t) {
   EXPECT_EQ(t.archive().stats().value().records, 1u);
 }
 
+void a_page_has_a_line_at_least(Trial& t) {
+  write(t, document(t, "a", {"k"}, 5));
+  write(t, document(t, "b", {"l"}, 5));
+  const auto page = t.archive().scan({.limit = 0}).value();
+  EXPECT_EQ(page.items.size(), 1u);
+  EXPECT_FALSE(page.next.empty());
+}
+
 void a_tombstone_erases_by_the_same_guard(Trial& t) {
   write(t, document(t, "a", {"k"}, 5));
   EXPECT_EQ(write(t, gravestone("a", 4)), ArchiveWrite::kOlder);
@@ -543,6 +551,7 @@ void reopening_keeps_documents_and_checkpoint(Trial& t) {
 const std::array kCases{
     SETGET_CASE(gives_back_every_field),
     SETGET_CASE(a_write_is_guarded_by_version_and_revision),
+    SETGET_CASE(a_page_has_a_line_at_least),
     SETGET_CASE(a_tombstone_erases_by_the_same_guard),
     SETGET_CASE(every_order_of_writes_leads_to_the_same),
     SETGET_CASE(a_batch_answers_per_entry),

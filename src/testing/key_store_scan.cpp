@@ -161,6 +161,17 @@ void a_scan_gives_every_record_and_tombstone_in_order(Trial& t) {
   }
 }
 
+void a_page_of_nothing_is_refused(Trial& t) {
+  const auto refused = [](const auto& page) {
+    return !page && page.error().code() == ErrorCode::kInvalidArgument && page.error().field() == "limit";
+  };
+  for (int records = 0; records < 2; ++records) {
+    EXPECT_TRUE(refused(t.store().scan({.limit = 0}))) << records;
+    EXPECT_TRUE(refused(t.store().list({.ns = {}, .account = "acme", .flow = "f", .owner = {}, .now = t.now(), .cursor = {}, .limit = 0})));
+    t.apply(set_entry(spec("a", {"k"}, t.stamp(1), "x")));
+  }
+}
+
 void the_content_digest_depends_on_content_only(Trial& t) {
   auto s = spec("a", {"k"}, t.stamp(1));
   s.version = 5;
@@ -283,6 +294,7 @@ const std::array kCases{
     Case{"lists_only_what_is_live_and_as_it_is_now", lists_only_what_is_live_and_as_it_is_now, &Deviations::listing},
     Case{"a_listing_is_stable_under_change", a_listing_is_stable_under_change, &Deviations::listing},
     Case{"a_scan_gives_every_record_and_tombstone_in_order", a_scan_gives_every_record_and_tombstone_in_order, &Deviations::scan},
+    Case{"a_page_of_nothing_is_refused", a_page_of_nothing_is_refused, &Deviations::scan},
     Case{"the_content_digest_depends_on_content_only", the_content_digest_depends_on_content_only, &Deviations::scan},
     Case{"digests_are_those_of_the_lines_of_a_scan", digests_are_those_of_the_lines_of_a_scan, &Deviations::scan},
     Case{"several_identities_are_looked_up_at_once", several_identities_are_looked_up_at_once},

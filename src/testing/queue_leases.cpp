@@ -73,6 +73,27 @@ void a_visibility_timeout_of_a_receive_replaces_the_queues(Trial& t) {
   EXPECT_EQ(receive_bodies(queue), Bodies{"m"});
 }
 
+// What is added to a clock must not go round.
+void a_length_beyond_ten_years_is_refused_and_changes_nothing(Trial& t) {
+  auto queue = t.plain_queue();
+  send(queue, "m");
+  const auto code = [](const auto& result) { return result ? ErrorCode::kInternal : result.error().code(); };
+  for (const auto length : {Milliseconds::max(), Milliseconds(std::chrono::hours(24 * 3654)), Milliseconds(-1)}) {
+    EXPECT_EQ(code(t.queues().receive({.queue = queue.name(), .visibility_timeout = length})), ErrorCode::kInvalidArgument);
+    OutgoingMessage late;
+    late.body = Payload("late");
+    late.delay = length;
+    EXPECT_EQ(code(queue.send(std::move(late))), ErrorCode::kInvalidArgument);
+  }
+  const auto got = receive(queue).at(0);
+  for (const auto length : {Milliseconds::max(), Milliseconds(-1)}) {
+    EXPECT_EQ(refusal(queue.release(got, length)), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refusal(queue.extend(got, length)), ErrorCode::kInvalidArgument);
+  }
+  queue.ack(got).value();
+  EXPECT_EQ(queue.stats().value().accepted, 1u);
+}
+
 void an_extension_moves_the_end_of_the_lease(Trial& t) {
   auto queue = t.plain_queue();
   send(queue, "m");
@@ -265,6 +286,7 @@ const std::array kCases{
     Case{"a_lease_that_ended_is_lost_even_before_anyone_receives_again", a_lease_that_ended_is_lost_even_before_anyone_receives_again},
     Case{"an_ack_is_final_and_happens_once", an_ack_is_final_and_happens_once},
     Case{"a_visibility_timeout_of_a_receive_replaces_the_queues", a_visibility_timeout_of_a_receive_replaces_the_queues},
+    Case{"a_length_beyond_ten_years_is_refused_and_changes_nothing", a_length_beyond_ten_years_is_refused_and_changes_nothing},
     Case{"an_extension_moves_the_end_of_the_lease", an_extension_moves_the_end_of_the_lease},
     Case{"a_release_gives_a_message_back_early", a_release_gives_a_message_back_early},
     Case{"a_release_with_a_delay_hides_the_message_until_then", a_release_with_a_delay_hides_the_message_until_then},
