@@ -294,6 +294,7 @@ Result<std::size_t> Scheduler::State::work(Job& job) {
     if (state.holder == options.runner)
       plan = {.action = SchedulePlan::Action::kResume, .due = state.last_due.value_or(now), .wake_at = now};
     if (plan.action == SchedulePlan::Action::kWait) {
+      job.start_at.reset();  // another runner had the turn that it was drawn for: the next one has its own
       job.wake_at = plan.wake_at.value_or(kNever);
       return ran;
     }

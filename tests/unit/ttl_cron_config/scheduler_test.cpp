@@ -258,6 +258,25 @@ TEST(Scheduler, jitter_holds_a_run_back_by_a_random_wait_within_its_bound) {
   EXPECT_GT(longest, minutes(5));
 }
 
+// Who finds that another had the turn draws anew for the next one.
+TEST(Scheduler, jitter_spreads_the_runs_of_a_fleet_each_time) {
+  World world;
+  std::vector<Milliseconds> waits;
+  auto options = job("@hourly", [&](const JobContext& context) -> Result<void> {
+    waits.push_back(world.clock->now() - context.due);
+    return {};
+  });
+  options.jitter = minutes(10);
+  const std::array fleet{world.scheduler(), world.scheduler(), world.scheduler()};
+  for (const auto& runner : fleet) ASSERT_TRUE(runner->add(options));
+  while (world.clock->now() < kStart + hours(13)) {
+    for (const auto& runner : fleet) ASSERT_TRUE(runner->run_once());
+    world.clock->advance(seconds(5));
+  }
+  ASSERT_EQ(waits.size(), 12u);
+  EXPECT_GT(std::ranges::count_if(waits, [](Milliseconds wait) { return wait > seconds(30); }), 6);
+}
+
 TEST(Scheduler, its_thread_runs_jobs_on_time_and_sleeps_in_between) {
   auto store = std::make_shared<FaultyStore>(memory_schedule_store());
   auto scheduler =
