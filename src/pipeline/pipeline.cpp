@@ -270,8 +270,11 @@ Result<StopReport> Pipeline::stop(Deadline deadline) {
     state.stopping = true;
   }
   state.changed.notify_all();
+  // No job begins from here on: one that did between its cancel and the worker's end would not be cancelled.
+  (void)state.scheduler->stop(Deadline::immediate());
   if (state.archiver) state.archiver->cancel();
   auto left = state.worker->stop(deadline);
+  if (state.archiver) state.archiver->cancel();  // of a run that was about to begin
   const auto scheduled = state.scheduler->stop(deadline);
   const bool subscribed = state.subscriptions->stop(deadline);
   std::unique_lock lock(state.mutex);

@@ -271,6 +271,38 @@ TEST(Pipeline, subscribers_on_threads_are_told_too_and_none_is_called_after_stop
   EXPECT_EQ(seen, (std::vector<std::string>{"a", "b", "c"}));
 }
 
+// An archive run that began then would be cancelled by nobody.
+TEST(Pipeline, stop_begins_no_job_while_the_worker_ends) {
+  World world;
+  Pipeline* running = nullptr;
+  auto options = world.pipeline_options();
+  std::optional<std::size_t> ran;
+  Gate at_work;
+  options.transform = [&](Command command, const Message&) -> Result<Command> {
+    at_work.pass();
+    const auto until = patience();
+    while (running->set(request("late", {"late"})) && !until.passed()) std::this_thread::yield();
+    world.clock->advance(std::chrono::hours(1));
+    ran = running->scheduler().run_once().value_or(0);
+    return command;
+  };
+  auto pipeline = Pipeline::create(std::move(options)).value();
+  running = pipeline.get();
+  std::atomic<int> runs{0};
+  JobOptions job{.name = "job", .schedule = Cron::parse("@hourly").value(), .run = [&runs](const JobContext&) -> Result<void> {
+                   ++runs;
+                   return {};
+                 }};
+  ASSERT_TRUE(pipeline->scheduler().add(std::move(job)));
+  ASSERT_TRUE(pipeline->set(request("a", {"a"})));
+  ASSERT_TRUE(pipeline->start());
+  ASSERT_TRUE(at_work.wait_for_callers(1, patience()));
+  at_work.open();
+  EXPECT_TRUE(pipeline->stop(patience()));
+  EXPECT_EQ(ran, std::optional<std::size_t>(0));
+  EXPECT_EQ(runs, 0);
+}
+
 TEST(Pipeline, stop_is_over_at_its_deadline_and_says_that_a_callback_still_runs) {
   World world;
   Gate gate;
