@@ -84,7 +84,37 @@ Result<void> add_to_outbox(Connection& db, const OutboxLimit& limit, const Outbo
   return {};
 }
 
-Result<HistoryBatch> read_outbox(Connection& db, const ReadHistory& request) {
+namespace {
+
+template <class Read>
+auto unless_damaged(const Read& read) -> std::optional<decltype(read())> {
+  try {
+    return read();
+  } catch (const SqlError& failed) {
+    if (failed.error().code() != ErrorCode::kCorrupted) throw;
+    return std::nullopt;
+  }
+}
+
+// What the archive keeps of a state whose record is damaged: that there was one, under the keys that can be told. So nothing else is taken
+// for what was there then.
+Record place_of(const OutboxState& kept, std::string_view ns, std::string_view id, std::string_view stored) {
+  Record place;
+  place.ns = ns;
+  place.id = id;
+  place.version = kept.meta.version;
+  place.revision = kept.meta.revision;
+  place.stamp = kept.meta.stamp;
+  place.lost_keys = kept.meta.lost_keys;
+  auto remains = decode_command(Payload::copy(stored));
+  if (remains && remains->ns == ns && remains->id == id) place.keys = std::move(remains->keys);
+  return place;
+}
+
+}  // namespace
+
+// A state that cannot be read must not hold up those behind it, and with a full outbox every set of their flows.
+Result<HistoryBatch> read_outbox(Connection& db, const ReadHistory& request, std::vector<Position>& damaged) {
   HistoryBatch batch;
   std::size_t bytes = 0;
   auto row = db.query("SELECT position, entry, sum, body FROM outbox WHERE position > ?1 ORDER BY position");
@@ -93,21 +123,30 @@ Result<HistoryBatch> read_outbox(Connection& db, const ReadHistory& request) {
     const auto stored = row.blob(3);
     bytes += stored.size();
     if (batch.states.size() >= request.limit || (bytes > request.max_bytes && !batch.states.empty())) return batch;
-    auto kept = decode(row.blob(1));
-    const auto name = split_qualified(kept.name);
+    const auto kept = unless_damaged([&] { return decode(row.blob(1)); });
+    if (!kept) {
+      damaged.push_back(row.number(0));
+      continue;
+    }
+    const auto name = split_qualified(kept->name);
     HistoryState state;
     state.position = row.number(0);
-    state.kind = kept.kind;
-    state.at = kept.at;
+    state.kind = kept->kind;
+    state.at = kept->at;
     state.ns = name.ns;
     state.id = name.name;
-    state.version = kept.meta.version;
-    state.revision = kept.meta.revision;
-    state.reason = kept.reason;
-    if (kept.kind != Kind::kTombstone) {
-      auto record = make_record(checked_body(stored, row.integer(2)), kept.meta);
-      if (!record) return std::move(record).error();
-      state.record = *std::move(record);
+    state.version = kept->meta.version;
+    state.revision = kept->meta.revision;
+    state.reason = kept->reason;
+    if (kept->kind != Kind::kTombstone) {
+      auto record = unless_damaged([&] { return make_record(checked_body(stored, row.integer(2)), kept->meta); });
+      if (record && *record) {
+        state.record = **std::move(record);
+      } else {
+        damaged.push_back(state.position);
+        state.kind = Kind::kNotKept;
+        state.record = place_of(*kept, state.ns, state.id, stored);
+      }
     }
     batch.states.push_back(std::move(state));
   }

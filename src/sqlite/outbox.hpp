@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sqlite/sqlite3.hpp"
 
@@ -26,7 +27,9 @@ struct OutboxState {
 
 // `body` is the encoded command; empty for tombstones. kResourceExhausted, and nothing written, where the outbox is full.
 Result<void> add_to_outbox(Connection& db, const OutboxLimit& limit, const OutboxState& state, std::string_view body);
-Result<HistoryBatch> read_outbox(Connection& db, const ReadHistory& request);
+// `damaged`: positions of those that cannot be read. One that still says whose it is comes as kNotKept, the others are passed over and go
+// with what is confirmed behind them.
+Result<HistoryBatch> read_outbox(Connection& db, const ReadHistory& request, std::vector<Position>& damaged);
 // What lies at or before `position`.
 void drop_from_outbox(Connection& db, Position position);
 std::uint64_t outbox_size(Connection& db);

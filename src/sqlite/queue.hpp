@@ -111,6 +111,8 @@ void wake_up(WriteTxn& txn, const QueueRow& queue);
 
 // The lowest stamp of an unfinished message of the queue.
 std::optional<Stamp> oldest_unfinished_of(Connection& db, std::int64_t queue);
+// Whether anything can be said of the message: it is unfinished, a dead letter, or its outcome is kept still.
+bool is_known(Connection& db, const QueueRow& queue, Stamp stamp, std::int64_t now);
 
 // The leases that settlements of one transaction touch, each read and written once.
 class Leases {

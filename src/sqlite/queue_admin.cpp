@@ -243,6 +243,20 @@ std::size_t bury_outlived(WriteTxn& txn, const QueueRow& queue, std::size_t max_
   return steps;
 }
 
+// Names of messages that were redriven under another stamp, as long as nothing can be said of these any more: a dead letter may be of any
+// age, and what was redriven late has an outcome late.
+void forget_moved(Connection& db, const QueueRow& queue, Stamp old, std::int64_t now, std::int64_t most) {
+  std::vector<Stamp> gone;
+  {
+    auto row = db.query("SELECT origin, stamp FROM moved WHERE queue=?1 AND stamp<?2");
+    row.with(queue.id, old);
+    while (static_cast<std::int64_t>(gone.size()) < most && row.step()) {
+      if (!is_known(db, queue, row.number(1), now)) gone.push_back(row.number(0));
+    }
+  }
+  for (const auto origin : gone) db.run("DELETE FROM moved WHERE origin=?1", origin);
+}
+
 std::size_t forget_old(WriteTxn& txn, const QueueRow& queue, std::size_t max_steps) {
   auto& db = txn.db();
   const auto& options = queue.info.options;
@@ -252,7 +266,7 @@ std::size_t forget_old(WriteTxn& txn, const QueueRow& queue, std::size_t max_ste
   db.run("DELETE FROM dedup WHERE (queue, id) IN (SELECT queue, id FROM dedup WHERE queue=?1 AND until<=?2 LIMIT ?3)", queue.id, now,
          left());
   const auto old = stamp_at(txn.now() - options.retention - options.outcome_retention);
-  db.run("DELETE FROM moved WHERE origin IN (SELECT origin FROM moved WHERE queue=?1 AND stamp<?2 LIMIT ?3)", queue.id, old, left());
+  forget_moved(db, queue, old, now, left());
   db.run("DELETE FROM outcome WHERE (queue, at, n) IN (SELECT queue, at, n FROM outcome WHERE queue=?1 AND at<=?2 ORDER BY at LIMIT ?3)",
          queue.id, now - options.outcome_retention.count(), left());
   return static_cast<std::size_t>(db.changes() - before);

@@ -3,6 +3,7 @@
 #include <queue>
 #include <string>
 
+#include "core/check_length.hpp"
 #include "sqlite/queue.hpp"
 
 namespace setget::inline v0::sqlite {
@@ -131,7 +132,7 @@ class Receiver {
     std::size_t bytes = 0;
     {
       auto row = db_.query("SELECT length(body), grp FROM log WHERE stamp=?1");
-      if (!row.with(stamp).step()) throw_damaged("a message without its body");
+      if (!row.with(stamp).step()) return bury_lost(follower);
       bytes = static_cast<std::size_t>(row.integer(0));
       group = row.text(1);
     }
@@ -146,6 +147,22 @@ class Receiver {
     take(follower, bytes, group, flags);
     follower_ = false;
     if (taken_.members.size() > before) taken_.stretches.emplace_back(stamp, stamp);
+  }
+
+  // A follower whose row is gone: one message's trouble, and not that of its group or the queue.
+  void bury_lost(const Place& place) {
+    std::string group;
+    {
+      auto row = db_.query("SELECT grp FROM waiting WHERE queue=?1 AND stamp=?2");
+      if (!row.with(queue_.id, place.stamp).step()) return;
+      group = row.text(0);
+    }
+    follower_ = true;
+    leave_waiting_room(place.stamp, group);
+    follower_ = false;
+    bury_message(txn_, queue_.id, place.stamp, load_history(db_, place.stamp).receives, {damaged_reason()});
+    beheaded_.emplace(place.head, group);
+    follow(group, place);
   }
 
   // Leases the message or makes it a dead letter; false if it must stay because the batch has enough bytes.
@@ -344,8 +361,9 @@ Outlook look_ahead(Connection& db, const QueueRow& queue, std::int64_t now) {
 
 Result<std::vector<Message>> SqliteQueues::receive(const ReceiveMessages& request) {
   if (request.max_messages == 0) return Error(ErrorCode::kInvalidArgument, "max_messages must be > 0").at_field("max_messages");
-  if (request.visibility_timeout && *request.visibility_timeout <= Milliseconds(0)) {
-    return Error(ErrorCode::kInvalidArgument, "visibility_timeout must be > 0").at_field("visibility_timeout");
+  if (request.visibility_timeout) {
+    if (auto valid = detail::check_length("visibility_timeout", *request.visibility_timeout, Milliseconds(1)); !valid)
+      return std::move(valid).error();
   }
   const auto latest = request.latest();
   const auto end = Deadline::at(std::min(request.wait.time(), latest.time()));

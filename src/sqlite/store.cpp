@@ -123,7 +123,15 @@ OutboxLimit SqliteStore::outbox_limit() const {
 }
 
 Result<HistoryBatch> SqliteStore::history(const ReadHistory& request) {
-  return engine_->read([&](Connection& db) { return read_outbox(db, request); });
+  std::vector<Position> damaged;
+  auto batch = engine_->read([&](Connection& db) { return read_outbox(db, request, damaged); });
+  for (const auto position : damaged) {
+    if (outbox_complaints_.first(position)) {
+      engine_->log(LogLevel::kError, "a state of a history is damaged and lost: the archive will say that it does not know it",
+                   {{"position", std::to_string(position)}});
+    }
+  }
+  return batch;
 }
 
 Result<void> SqliteStore::confirm_history(std::span<const OutboxPlace> places, Deadline deadline) {

@@ -1,8 +1,11 @@
 // The key store backend over an engine; see store_txn.hpp for how the model's slots lie in the file. Thread rule: any thread.
 #pragma once
 
+#include <compare>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/complaints.hpp"
@@ -13,6 +16,14 @@
 #include <setget/key_store.hpp>
 
 namespace setget::inline v0::sqlite {
+
+// A row of `gc`, in their order.
+struct ForgetPlace {
+  Stamp stamp = 0;
+  int kind = -1;
+  std::string name{};
+  friend auto operator<=>(const ForgetPlace&, const ForgetPlace&) = default;
+};
 
 class SqliteStore final : public KeyStoreBackend, public FusedStore {
  public:
@@ -44,9 +55,20 @@ class SqliteStore final : public KeyStoreBackend, public FusedStore {
 
  private:
   OutboxLimit outbox_limit() const;
+  ForgetPlace forget_place() const {
+    const std::lock_guard lock(forget_mutex_);
+    return forget_place_;
+  }
+  void set_forget_place(ForgetPlace place) {
+    const std::lock_guard lock(forget_mutex_);
+    forget_place_ = std::move(place);
+  }
 
   std::shared_ptr<Engine> engine_;
   detail::Complaints complaints_;  // of rows
+  detail::Complaints outbox_complaints_;
+  mutable std::mutex forget_mutex_;
+  ForgetPlace forget_place_;  // behind this one the next reclaim() goes on to look for what may be forgotten
 };
 
 // The lowest position that a cursor which still counts has confirmed; empty without cursors.

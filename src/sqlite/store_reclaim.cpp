@@ -15,7 +15,8 @@ using State = IdentitySlot::State;
 
 class Reclaimer {
  public:
-  Reclaimer(WriteTxn& txn, const Reclaim& request, std::size_t steps) : txn_(txn), db_(txn.db()), request_(request), left_(steps) {}
+  Reclaimer(WriteTxn& txn, const Reclaim& request, std::size_t steps, ForgetPlace from)
+      : txn_(txn), db_(txn.db()), request_(request), left_(steps), place_(std::move(from)) {}
 
   Reclaimed run() {
     evict();
@@ -25,6 +26,8 @@ class Reclaimer {
   }
   // Rows of expired records that were passed over.
   const std::vector<std::int64_t>& damaged() const noexcept { return damaged_; }
+  // Where the next one goes on to look for what may be forgotten.
+  const ForgetPlace& place() const noexcept { return place_; }
 
  private:
   void step(std::size_t count = 1) {
@@ -86,25 +89,37 @@ class Reclaimer {
     return floor;
   }
 
+  // What the floor has passed and a cursor has not is looked past, and not over and over: it may be much, and what may go stand behind it.
+  std::vector<ForgetPlace> forgettable(Stamp floor) {
+    constexpr std::size_t kLooks = 16 * kStepsPerCommit;
+    std::vector<ForgetPlace> found;
+    const auto begun = place_;
+    // From there to the end, and then what stands before it.
+    for (const bool again : {false, true}) {
+      auto row = db_.query(
+          "SELECT stamp, kind, name, position FROM gc WHERE stamp<?1 AND (stamp, kind, name) > (?2, ?3, ?4) ORDER BY stamp, kind, name "
+          "LIMIT ?5");
+      row.with(floor, place_.stamp, place_.kind, place_.name, static_cast<std::int64_t>(kLooks));
+      std::size_t looked = 0;
+      while (found.size() < left_ && row.step()) {
+        ++looked;
+        ForgetPlace one{.stamp = row.number(0), .kind = static_cast<int>(row.integer(1)), .name = row.text(2)};
+        if (again && begun < one) return found;
+        if (!slowest_ || row.number(3) <= *slowest_) found.push_back(one);
+        place_ = std::move(one);
+      }
+      if (found.size() == left_ || looked == kLooks) return found;
+      place_ = {};
+      if (begun == ForgetPlace()) return found;
+    }
+    return found;
+  }
+
   void forget() {
     slowest_ = slowest_cursor(db_);
     const auto floor = floor_that_counts();
     if (floor > txn_.book().meta().floor) txn_.book().edit_meta().floor = floor;
-    struct Candidate {
-      Stamp stamp;
-      int kind;
-      std::string name;
-    };
-    std::vector<Candidate> candidates;
-    {
-      auto row = db_.query("SELECT stamp, kind, name, position FROM gc WHERE stamp<?1 ORDER BY stamp LIMIT ?2");
-      row.with(floor, static_cast<std::int64_t>(left_));
-      while (row.step()) {
-        if (slowest_ && row.number(3) > *slowest_) continue;
-        candidates.push_back({.stamp = row.number(0), .kind = static_cast<int>(row.integer(1)), .name = row.text(2)});
-      }
-    }
-    for (const auto& candidate : candidates) {
+    for (const auto& candidate : forgettable(floor)) {
       bool forgotten = false;
       passing_damage([&]() -> Result<void> {
         forgotten = candidate.kind == kGcKey ? forget_key(candidate.name, floor) : forget_identity(candidate.name, floor);
@@ -167,6 +182,7 @@ class Reclaimer {
   Reclaimed done_;
   std::vector<std::int64_t> damaged_;
   std::optional<Position> slowest_;
+  ForgetPlace place_;
 };
 
 }  // namespace
@@ -176,15 +192,19 @@ Result<Reclaimed> SqliteStore::reclaim(const Reclaim& request) {
   while (total.steps < request.max_steps) {
     const auto chunk = std::min(kStepsPerCommit, request.max_steps - total.steps);
     std::vector<std::int64_t> damaged;
+    const auto from = forget_place();
+    ForgetPlace next;
     auto done = engine_->write(
         [&](WriteTxn& txn) -> Result<Reclaimed> {
-          Reclaimer reclaimer(txn, request, chunk);
+          Reclaimer reclaimer(txn, request, chunk, from);
           auto reclaimed = reclaimer.run();
           damaged = reclaimer.damaged();
+          next = reclaimer.place();
           return reclaimed;
         },
         request.deadline);
     if (!done) return std::move(done).error();
+    set_forget_place(std::move(next));
     for (const auto row : damaged) {
       if (complaints_.first(static_cast<std::uint64_t>(row))) {
         engine_->log(LogLevel::kError, "a record that has expired is damaged and stays in the file: 'setget doctor' tells what to do",

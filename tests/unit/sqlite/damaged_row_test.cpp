@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -184,6 +185,60 @@ TEST_F(SqliteDamagedRow, that_is_lost_in_a_group_stops_neither_the_queue_nor_the
   ASSERT_EQ(rest.size(), 1u);
   EXPECT_EQ(rest[0].body.view(), "b");
   EXPECT_EQ(letters().size(), 1u);
+}
+
+TEST_F(SqliteDamagedRow, that_is_lost_while_it_waits_for_its_group_stops_neither_the_queue_nor_the_group) {
+  queue_.send({.body = "a", .group = "g"}).value();
+  const auto lost = queue_.send({.body = "b", .group = "g"}).value();
+  queue_.send({.body = "c", .group = "g"}).value();
+  queue_.send({.body = "other"}).value();
+  run_sql(folder_.path(), "DELETE FROM log WHERE stamp = " + std::to_string(lost.stamp));
+  std::vector<std::string> bodies;
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& message : queue_.receive(10).value()) {
+      bodies.push_back(message.body.str());
+      queue_.ack(message).value();
+    }
+  }
+  EXPECT_EQ(bodies, (std::vector<std::string>{"a", "c", "other"}));
+  ASSERT_EQ(letters().size(), 1u);
+  EXPECT_EQ(letters()[0].stamp, lost.stamp);
+  EXPECT_EQ(letters()[0].reasons.at(0).code, "corrupted");
+  const auto stats = queue_.stats().value();
+  EXPECT_EQ(stats.depth + stats.in_flight + stats.delayed, 0u);
+  queue_.send({.body = "d", .group = "g"}).value();
+  EXPECT_EQ(queue_.receive().value().size(), 1u) << "its group goes on";
+}
+
+// The state of one is lost, and told; those behind it must not wait, for the outbox is bounded.
+TEST_F(SqliteDamagedRow, of_the_outbox_holds_up_no_other_state) {
+  const auto put = [&](const std::string& id, std::uint64_t n) {
+    auto made = entry(CommandKind::kSet, id, {"k/" + id}, "payload-" + id, stamp(n));
+    made.history = true;
+    ASSERT_EQ(store_.apply(made, clock_->now()).value().outcome, Outcome::kApplied);
+  };
+  const auto* ids = "abcd";
+  for (std::uint64_t i = 0; i < 4; ++i) put(std::string(1, ids[i]), i + 1);
+  run_sql(folder_.path(), "UPDATE outbox SET body = CAST(replace(body, 'payload-a', 'qayload-a') AS BLOB) WHERE position = 1");
+  run_sql(folder_.path(), "UPDATE outbox SET entry = x'ff' WHERE position = 2");
+  run_sql(folder_.path(), "UPDATE outbox SET body = CAST('rubbish' AS BLOB) WHERE position = 3");
+  for (int i = 0; i < 2; ++i) {
+    const auto batch = store_.backend()->history({}).value();
+    ASSERT_EQ(batch.states.size(), 3u);
+    EXPECT_TRUE(batch.at_end);
+    EXPECT_EQ(batch.states[0].kind, HistoryState::Kind::kNotKept);
+    EXPECT_EQ(batch.states[0].id, "a");
+    EXPECT_TRUE(batch.states[0].record->keys.contains("k/a")) << "what can still be told";
+    EXPECT_TRUE(batch.states[0].record->payload.empty());
+    EXPECT_EQ(batch.states[1].kind, HistoryState::Kind::kNotKept);
+    EXPECT_EQ(batch.states[1].id, "c");
+    EXPECT_TRUE(batch.states[1].record->keys.empty());
+    EXPECT_EQ(batch.states[2].record->payload.view(), "payload-d");
+  }
+  EXPECT_EQ(logger_->count("history is damaged"), 3) << "each once";
+  EXPECT_EQ(store_.backend()->history({.after = 0, .limit = 1}).value().states.at(0).id, "a");
+  ASSERT_TRUE(store_.backend()->confirm_history(std::array{OutboxPlace{.part = 0, .position = 4}}));
+  EXPECT_EQ(store_.backend()->stats().value().outbox, 0u);
 }
 
 TEST_F(SqliteDamagedRow, of_a_record_does_not_stop_reclaiming) {

@@ -143,6 +143,90 @@ TEST_F(SqliteLayout, short_lived_records_leave_nothing_behind) {
   EXPECT_EQ(stats.records + stats.tombstones + stats.keys + stats.changes, 0U);
 }
 
+// Records that expire are noted for forgetting under the stamps that they had, which may be old, and wait for whoever follows the log.
+TEST_F(SqliteLayout, what_may_be_forgotten_is_found_behind_much_that_may_not) {
+  const auto put = [&](CommandKind kind, const std::string& id, Stamp n, std::optional<TimePoint> expires_at = {}) {
+    ApplyEntry made;
+    made.command = command(id, "k" + id, "payload");
+    made.command.kind = kind;
+    if (kind == CommandKind::kErase) made.command.keys = {};
+    made.encoded = encode_command(made.command);
+    made.stamp = stamp_at(clock_->now()) + n;
+    made.expires_at = expires_at;
+    ASSERT_EQ(store_.apply(made, clock_->now()).value().outcome, Outcome::kApplied);
+  };
+  auto& backend = *store_.backend();
+  ASSERT_TRUE(backend.open_cursor({.name = "follower"}));
+  const auto base = clock_->now();
+  constexpr int kExpiring = 6000;
+  for (int i = 0; i < kExpiring; ++i) put(CommandKind::kSet, "e" + std::to_string(i), static_cast<Stamp>(i), base + Milliseconds(5000));
+  clock_->advance(Milliseconds(10));
+  for (int i = 0; i < 10; ++i) put(CommandKind::kErase, "gone" + std::to_string(i), static_cast<Stamp>(i));
+  const auto follow = [&] {
+    Position last = 0;
+    for (bool at_end = false; !at_end;) {
+      const auto batch = backend.changes({.cursor = "follower", .after = last, .limit = 5000}).value();
+      last = batch.next;
+      at_end = batch.at_end;
+    }
+    ASSERT_TRUE(backend.commit_cursor("follower", last, Deadline::in(Milliseconds(10'000))));
+  };
+  follow();
+  clock_->advance(Milliseconds(10'000));
+  put(CommandKind::kSet, "unread", 0);
+  const auto floor = stamp_at(clock_->now()) + 1000;
+  std::uint64_t expired = 0;
+  std::uint64_t forgotten = 0;
+  for (int round = 0; round < 40; ++round) {
+    const auto done = backend.reclaim({.now = clock_->now(), .floor = floor, .max_steps = 1000}).value();
+    expired += done.expired;
+    forgotten += done.forgotten;
+  }
+  EXPECT_EQ(expired, static_cast<std::uint64_t>(kExpiring));
+  EXPECT_EQ(forgotten, 10u);
+  follow();
+  for (int round = 0; round < 40; ++round) {
+    forgotten += backend.reclaim({.now = clock_->now(), .floor = floor, .max_steps = 1000}).value().forgotten;
+  }
+  EXPECT_EQ(count("gc"), 0);
+  EXPECT_EQ(count("ident"), 1);
+}
+
+// What was redriven under a new stamp is asked for by its old name, as long as there is anything to say.
+TEST_F(SqliteLayout, the_name_of_a_message_is_known_as_long_as_the_message) {
+  QueueOptions options;
+  options.retention = Milliseconds(100'000);
+  options.outcome_retention = Milliseconds(100'000);
+  options.max_receives = 1;
+  ASSERT_TRUE(db_->queues()->create({.name = "short", .options = options}));
+  auto queue = db_->queue("short");
+  const auto sent = queue.send({.body = "a"}).value();
+  const auto kill = [&] { queue.dead_letter(queue.receive().value().at(0), {{.code = "no", .message = {}, .pointer = {}}}).value(); };
+  const auto find = [&] { return queue.backend()->find({.message_id = sent.message_id}); };
+  const auto grow_old = [&] {
+    clock_->advance(Milliseconds(250'000));
+    ASSERT_TRUE(queue.backend()->maintain({.queue = "short"}));
+  };
+  kill();
+  ASSERT_EQ(queue.backend()->redrive({.queue = "short", .filter = {}, .restamp = true}).value(), 1u);
+  kill();
+  grow_old();
+  ASSERT_TRUE(find());
+  EXPECT_EQ(find()->outcome, Outcome::kDeadLettered);
+  ASSERT_EQ(queue.backend()->redrive({.queue = "short", .filter = {}}).value(), 1u);
+  ASSERT_TRUE(queue.backend()->maintain({.queue = "short"}));
+  ASSERT_TRUE(find());
+  EXPECT_EQ(find()->outcome, Outcome::kPending);
+  queue.ack(queue.receive().value().at(0)).value();
+  ASSERT_TRUE(queue.backend()->maintain({.queue = "short"}));
+  ASSERT_TRUE(find());
+  EXPECT_EQ(find()->outcome, Outcome::kApplied);
+  EXPECT_EQ(count("moved"), 1);
+  grow_old();
+  EXPECT_FALSE(find());
+  EXPECT_EQ(count("moved"), 0);
+}
+
 TEST_F(SqliteLayout, a_batch_costs_rows_by_the_batch_and_not_by_the_message) {
   std::vector<OutgoingMessage> messages(200);
   for (int i = 0; i < 200; ++i)
