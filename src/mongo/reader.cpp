@@ -47,13 +47,15 @@ Result<std::optional<Lookup>> Reader::answer(mongoc_client_t* client, Stored sto
 namespace {
 
 // `look` gives nothing where what it found was replaced before it was read: what is there now may be another answer to the same question.
+// What looks damaged is looked at again: mongo-java-server gives parts of two versions where one replaces the other meanwhile.
 template <class Look>
 Result<Lookup> looked_up(Look look) {
   constexpr int kTries = 8;
+  int damaged = 0;
   for (int i = 0; i < kTries; ++i) {
     Result<std::optional<Lookup>> found = look();
-    if (!found) return std::move(found).error();
-    if (*found) return **std::move(found);
+    if (!found && (!is_damage(found.error()) || ++damaged == 3)) return std::move(found).error();
+    if (found && *found) return **std::move(found);
   }
   return Error(ErrorCode::kUnavailable, "a document with pieces is replaced again and again while it is read");
 }
