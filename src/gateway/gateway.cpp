@@ -9,6 +9,7 @@
 #include "gateway/core.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"
+#include "pipeline/isolation.hpp"
 
 namespace setget::inline v0 {
 namespace detail {
@@ -153,6 +154,7 @@ Result<std::string> GatewayCore::namespace_of(const Call& call) const {
   if (account == nullptr || account->empty())
     return invalid({{"account_missing", "accounts are isolated here: name one with ?account=", "/account"}});
   if (!is_name(*account)) return invalid({{"invalid_account", "a name is 1 to 64 of [A-Za-z0-9._-]", "/account"}});
+  if (auto refused = account_refusal(call.request.ns, *account)) return invalid({*std::move(refused)});
   return *account;
 }
 

@@ -305,9 +305,10 @@ GatewayResponse GatewayCore::get_message(const Call& call) {
   if (status->body) {
     if (auto decoded = decode_command(*status->body)) command = *std::move(decoded);
   }
-  // A listener's namespace does not see the messages of another.
+  // A listener's namespace does not see the messages of another; where accounts are isolated, a listener without one sees those of all.
   const auto flows = pipeline().ttl_policy().flows();
-  if (command && command->ns != call.request.ns && !(flows && flows->isolate_accounts)) return refusal(404, "no such message");
+  const bool sees_all = flows && flows->isolate_accounts && call.request.ns.empty();
+  if (command && command->ns != call.request.ns && !sees_all) return refusal(404, "no such message");
 
   std::string body;
   {

@@ -8,6 +8,7 @@
 #include "gateway/json_writer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"
+#include "pipeline/isolation.hpp"
 
 namespace setget::inline v0::detail {
 namespace {
@@ -93,7 +94,11 @@ std::optional<GatewayResponse> GatewayCore::apply_preconditions(const Call& call
     return problem_of(invalid({{"unsupported_precondition", "If-None-Match of a set takes only *", ""}}));
 
   const auto flows = pipeline().ttl_policy().flows();
-  const std::string_view ns = flows && flows->isolate_accounts ? std::string_view(request.account) : std::string_view(request.ns);
+  const bool isolated = flows && flows->isolate_accounts;
+  // Before anything is looked up there: whether a record exists is an answer too.
+  if (auto refused = isolated ? account_refusal(request.ns, request.account) : std::nullopt)
+    return problem_of(invalid({*std::move(refused)}));
+  const std::string_view ns = isolated ? std::string_view(request.account) : std::string_view(request.ns);
   Found found;
   if (!request.id.empty()) {
     auto looked = pipeline().reader().find_by_id(request.id, ns, deadline());
