@@ -158,6 +158,12 @@ Result<std::string> GatewayCore::namespace_of(const Call& call) const {
   return *account;
 }
 
+std::string GatewayCore::namespace_of_set(const Call& call, std::string_view account) const {
+  const auto flows = pipeline().ttl_policy().flows();
+  const bool isolated = flows && flows->isolate_accounts && call.request.ns.empty() && is_name(account);
+  return isolated ? std::string(account) : call.request.ns;
+}
+
 std::optional<GatewayResponse> refuse_without_length(const Call& call) {
   if (!call.request.body.empty() || !call.request.header("Content-Length").empty() || !call.request.header("Transfer-Encoding").empty())
     return std::nullopt;

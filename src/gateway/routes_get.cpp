@@ -241,7 +241,8 @@ GatewayResponse GatewayCore::erase_record(const Call& call) {
   if (!key) return problem_of(key.error());
   auto ns = namespace_of(call);
   if (!ns) return problem_of(ns.error());
-  return idempotent(call, "erase", [&](std::string_view dedup) {
+  const auto tell = [&] { return Meaning{.ns = *ns}; };
+  return idempotent(call, "erase", tell, [&](std::string_view dedup) {
     if (const std::string if_match = condition_of(call.request, "If-Match"); !if_match.empty()) {
       auto found = pipeline().reader().find(*key, *ns, deadline());
       if (!found) return problem_of(found.error());
