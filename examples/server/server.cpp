@@ -103,13 +103,15 @@ std::string Server::where() const {
 }
 
 Result<void> Server::reload() {
+  const std::lock_guard lock(reload_mutex_);  // a signal and a request may come at once
   if (config_path_.empty()) return pipeline_->reload(Error(ErrorCode::kFailedPrecondition, "there is no --config to read again"));
   // What is wrong is handed to the pipeline too: it keeps its flows, logs and counts.
   auto config = setget::load_config(config_path_);
   if (!config) return pipeline_->reload(std::move(config).error());
   auto hooks = setget::hook_routes(*config);
   if (!hooks) return pipeline_->reload(std::move(hooks).error());
-  // Both or, as far as can be known before, neither: what is wrong with the routes is found before the flows change.
+  // Both or neither: what the pipeline will refuse is found before the routes change, what is wrong with them before the flows do.
+  if (auto kept = pipeline_->options().check_history(config->flows); !kept) return pipeline_->reload(std::move(kept).error());
   if (auto set = public_->set_hooks(*std::move(hooks)); !set) return pipeline_->reload(std::move(set).error());
   return pipeline_->reload(std::move(config->flows));
 }

@@ -82,6 +82,42 @@ TEST_F(Server, reads_accounts_and_flows_again_on_request_and_keeps_the_old_ones_
   while (rule() != before) ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
 }
 
+TEST_F(Server, goes_on_where_a_folder_is_in_the_place_of_its_file) {
+  write_file("setget.toml", "[accounts.acme]\nttl = \"1h\"\n");
+  start({"--config", "setget.toml"});
+  RawClient admin(server_.admin_port());
+  std::filesystem::remove(folder_.path() / "setget.toml");
+  std::filesystem::create_directory(folder_.path() / "setget.toml");
+  server_.signal(SIGHUP);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  for (;;) {
+    const auto metrics = admin.request("GET", "/metrics");
+    ASSERT_TRUE(metrics) << "the server has ended";
+    if (metrics->body.find("setget_reloads_total{result=\"refused\"} 1") != std::string::npos) break;
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
+  }
+  EXPECT_EQ(admin.request("POST", "/v1/reload")->status, 422);
+  std::filesystem::remove(folder_.path() / "setget.toml");
+  write_file("setget.toml", "[accounts.acme]\nttl = \"2h\"\n");
+  EXPECT_EQ(admin.request("POST", "/v1/reload")->status, 200);
+}
+
+TEST_F(Server, keeps_its_routes_where_the_pipeline_refuses_the_flows_of_the_same_file) {
+  const auto route = [](const std::string& name) {
+    return "[routes." + name + "]\naccount = \"acme\"\nflow = \"hooks\"\n[routes." + name + ".mapping]\nkeys = [\"body.id\"]\n";
+  };
+  write_file("setget.toml", route("old"));
+  start({"--config", "setget.toml", "--archive", "none"});
+  RawClient client(server_.port());
+  RawClient admin(server_.admin_port());
+  write_file("setget.toml", route("new") + "[flows.hooks]\nhistory = true\n");
+  const auto refused = admin.request("POST", "/v1/reload");
+  EXPECT_EQ(refused->status, 422) << refused->body;
+  EXPECT_EQ(client.request("POST", "/v1/hooks/old", R"({"id":"i"})")->status, 202);
+  EXPECT_EQ(client.request("POST", "/v1/hooks/new", R"({"id":"i"})")->status, 404);
+  EXPECT_NE(admin.request("GET", "/metrics")->body.find("setget_reloads_total{result=\"refused\"} 1"), std::string::npos);
+}
+
 TEST_F(Server, takes_webhooks_on_the_routes_of_its_file_and_reads_them_again) {
   const std::string route = "account = \"acme\"\nflow = \"hooks\"\n";
   write_file("setget.toml", "[routes.shop]\n" + route + "[routes.shop.mapping]\nkeys = [\"body.order\"]\n");

@@ -314,6 +314,16 @@ TEST(Config, mistakes_name_path_and_line) {
   EXPECT_EQ(load_config("/nonexistent/setget.toml").error().code(), ErrorCode::kNotFound);
 }
 
+TEST_F(OpenStores, a_folder_is_no_file_to_read_from) {
+  const auto config = load_config(".");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(config.error().field(), ".");
+  const auto flows = load_flows(".");
+  ASSERT_FALSE(flows);
+  EXPECT_EQ(flows.error().code(), ErrorCode::kInvalidArgument);
+}
+
 TEST(Config, counts_of_threads_have_a_limit) {
   EXPECT_EQ(refused("[worker]\nthreads = 1000000000").message, "x.toml:2: worker.threads: must be at most 1024, not 1000000000");
   EXPECT_EQ(refused("[server]\nthreads = 1025").message, "x.toml:2: server.threads: must be at most 1024, not 1025");
