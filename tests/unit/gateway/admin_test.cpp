@@ -87,6 +87,7 @@ TEST_F(GatewayAdmin, readiness_ends_with_draining_and_health_does_not) {
   gateway_->set_draining();
   EXPECT_EQ(call("GET", "/healthz").status, 200);
   EXPECT_EQ(call("GET", "/readyz").status, 503);
+  EXPECT_EQ(call("POST", "/v1/archive:run").status, 503) << "nor does an archive run begin";
 }
 
 TEST_F(GatewayAdmin, metrics_and_reload_exist_where_the_host_gives_them) {
