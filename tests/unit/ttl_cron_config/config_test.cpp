@@ -297,6 +297,9 @@ TEST(Config, mistakes_name_path_and_line) {
   EXPECT_EQ(refused("[worker]\nthreads = 0").message, "x.toml:2: worker.threads: must be at least 1");
   EXPECT_EQ(refused("[worker]\nlinger = \"never\"").field, "worker.linger");
   EXPECT_EQ(refused("[worker]\nbackoff_base = 9\nbackoff_cap = 1").field, "worker.backoff_cap");
+  for (const std::string key : {"header_timeout", "body_timeout", "idle_timeout", "write_timeout"}) {
+    EXPECT_EQ(refused("[server]\n" + key + " = \"300000d\"").message, "x.toml:2: server." + key + ": must be at most a day");
+  }
   EXPECT_EQ(refused("[queue]\nkind = \"lifo\"").field, "queue.kind");
   EXPECT_EQ(refused("[queue]\nname = \"a/b\"").field, "queue.name");
   EXPECT_EQ(refused("[queue]\nmax_in_flight = 5000000000").field, "queue.max_in_flight");
