@@ -222,7 +222,10 @@ setget::Result<void> check_mongo([[maybe_unused]] const setget::Config& config, 
 std::vector<std::string> files_of(const setget::Config& config) {
   std::vector<std::string> files;
   const auto add = [&](const std::string& path) {
-    if (path.empty() || !std::filesystem::exists(path)) return;
+    std::error_code unknown;
+    const bool there = std::filesystem::exists(path, unknown);
+    // Of what cannot even be looked for, opening it says why.
+    if (path.empty() || (!there && !unknown)) return;
     const auto same = [&](const std::string& other) {
       std::error_code failed;
       return std::filesystem::equivalent(path, other, failed);

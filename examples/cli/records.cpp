@@ -180,8 +180,9 @@ int get(Context& context, const GetFlags& flags) {
   }
   auto session = Session::open(context.common, Missing::kRefuse, flags.at.empty() ? ArchiveUse::kUnused : ArchiveUse::kUsed);
   if (!session) return failed(context.common, session.error());
-  const std::string ns = session->ns_of(flags.account);
-  const auto found = find(*session, flags, ns);
+  const auto ns = session->ns_of(flags.account);
+  if (!ns) return failed(context.common, ns.error());
+  const auto found = find(*session, flags, *ns);
   if (!found) return failed(context.common, found.error());
   if (!found->record) {
     if (context.common.json) print(nullptr);
@@ -230,8 +231,10 @@ void add_delete(CLI::App& app, Context& context) {
     context.chosen = [&context, flags] {
       auto session = Session::open(context.common, Missing::kRefuse, ArchiveUse::kUnused, QueueUse::kWorks);
       if (!session) return failed(context.common, session.error());
+      auto ns = session->ns_of(flags->account);
+      if (!ns) return failed(context.common, ns.error());
       setget::EraseRequest request;
-      request.ns = session->ns_of(flags->account);
+      request.ns = *std::move(ns);
       request.key = flags->key;
       request.id = flags->id;
       request.version = flags->version;

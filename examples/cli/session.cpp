@@ -52,7 +52,8 @@ Result<Session> Session::open(const Common& common, Missing missing, ArchiveUse 
   if (!config) return std::move(config).error();
   const std::string path = sqlite_path(config->store);
   std::error_code unknown;
-  const bool there = path.empty() || std::filesystem::exists(path, unknown);
+  // Of what cannot even be looked for, opening it says why.
+  const bool there = path.empty() || std::filesystem::exists(path, unknown) || unknown;
   if (!there && missing == Missing::kPretend && !config->archive.empty()) {
     config->store = "memory:";
     config->queue = "memory:";
@@ -80,7 +81,14 @@ Result<Session> Session::open(const Common& common, Missing missing, ArchiveUse 
   return session;
 }
 
-std::string Session::ns_of(const std::string& account) const { return config_.flows.isolate_accounts ? account : config_.ns; }
+Result<std::string> Session::ns_of(const std::string& account) const {
+  if (!config_.flows.isolate_accounts) return config_.ns;
+  const auto refuse = [](std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)).at_field("--account"); };
+  if (account.empty()) return refuse("accounts are isolated here: name the one whose record it is");
+  if (!config_.ns.empty() && config_.ns != account)
+    return refuse("the namespace is \"" + config_.ns + "\", and accounts are isolated here");
+  return account;
+}
 
 void Session::move_history() {
   auto* archiver = pipeline_->archiver();

@@ -45,8 +45,9 @@ class Session {
   setget::Pipeline& pipeline() { return *pipeline_; }
   const setget::Config& config() const { return config_; }
   setget::Stores& stores() { return stores_; }
-  // The namespace that records of this account live in.
-  std::string ns_of(const std::string& account) const;
+  // The namespace that records of this account live in. kInvalidArgument with the field --account where accounts are isolated and it is
+  // none, or another one than --namespace: what is asked there would be answered with "no record", whatever there is.
+  setget::Result<std::string> ns_of(const std::string& account) const;
 
   // Runs the worker in this process until the message is finished or the deadline passes (then kPending). Safe beside a server: leases
   // decide who works on what.

@@ -1,5 +1,6 @@
 #include "server.hpp"
 
+#include <algorithm>
 #include <setget/config.hpp>
 #include <utility>
 
@@ -11,6 +12,8 @@ using setget::ErrorCode;
 using setget::Result;
 
 constexpr std::size_t kAdminThreads = 4;
+constexpr std::size_t kDefaultThreads = 32;  // what HttpServerOptions::threads = 0 is
+constexpr std::size_t kMostWaiters = 24;
 
 std::string url(const std::string& host, std::uint16_t port) {
   return "http://" + (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
@@ -53,6 +56,8 @@ Result<void> Server::open_gateways(const setget::Config& config, std::shared_ptr
   auto hooks = setget::hook_routes(config);
   if (!hooks) return std::move(hooks).error();
   options.hooks = *std::move(hooks);
+  // Who waits for an outcome holds a thread: half of them are left for those who do not.
+  options.max_waiters = std::min(kMostWaiters, (config.http.threads == 0 ? kDefaultThreads : config.http.threads) / 2);
   auto gateway = setget::Gateway::create(options);
   if (!gateway) return std::move(gateway).error();
   public_ = *std::move(gateway);
@@ -103,13 +108,15 @@ std::string Server::where() const {
 }
 
 Result<void> Server::reload() {
+  const std::lock_guard lock(reload_mutex_);  // a signal and a request may come at once
   if (config_path_.empty()) return pipeline_->reload(Error(ErrorCode::kFailedPrecondition, "there is no --config to read again"));
   // What is wrong is handed to the pipeline too: it keeps its flows, logs and counts.
   auto config = setget::load_config(config_path_);
   if (!config) return pipeline_->reload(std::move(config).error());
   auto hooks = setget::hook_routes(*config);
   if (!hooks) return pipeline_->reload(std::move(hooks).error());
-  // Both or, as far as can be known before, neither: what is wrong with the routes is found before the flows change.
+  // Both or neither: what the pipeline will refuse is found before the routes change, what is wrong with them before the flows do.
+  if (auto kept = pipeline_->options().check_history(config->flows); !kept) return pipeline_->reload(std::move(kept).error());
   if (auto set = public_->set_hooks(*std::move(hooks)); !set) return pipeline_->reload(std::move(set).error());
   return pipeline_->reload(std::move(config->flows));
 }
@@ -117,7 +124,10 @@ Result<void> Server::reload() {
 Result<void> Server::drain(setget::Deadline deadline) {
   public_->set_draining();
   admin_->set_draining();
-  auto closed = http_->stop(deadline);
+  // An archive run that an operator asked for may have hours to go; the next one goes on where it stopped.
+  if (auto* archiver = pipeline_->archiver(); archiver != nullptr) archiver->cancel();
+  // The worker needs some of the time too.
+  auto closed = http_->stop(setget::Deadline::in(deadline.left() / 5 * 4));
   if (!closed) logger_->log(setget::LogLevel::kWarning, "requests were cut", {{"error", closed.error().describe()}});
   auto stopped = pipeline_->stop(deadline);
   if (!stopped) return std::move(stopped).error();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <setget/gateway.hpp>
 #include <setget/http.hpp>
 #include <setget/pipeline.hpp>
@@ -28,6 +29,7 @@ class Server {
   setget::Result<void> open_doors(setget::Config& config, std::shared_ptr<setget::PrometheusMetrics> metrics);
 
   std::string config_path_;
+  std::mutex reload_mutex_;
   std::string host_, admin_host_;
   std::shared_ptr<setget::Logger> logger_;
   std::unique_ptr<setget::Pipeline> pipeline_;

@@ -43,7 +43,7 @@ class Deadline {
   static Deadline immediate() noexcept { return Deadline(Steady::time_point::min()); }
   template <class Rep, class Period>
   static Deadline in(std::chrono::duration<Rep, Period> wait) noexcept {
-    return Deadline(Steady::now() + std::chrono::ceil<std::chrono::nanoseconds>(wait));
+    return Deadline(after(Steady::now(), wait));
   }
   static Deadline at(Steady::time_point when) noexcept { return Deadline(when); }
 
@@ -52,9 +52,7 @@ class Deadline {
   // So long behind the end of this wait; where that is over, from now on.
   template <class Rep, class Period>
   Deadline then(std::chrono::duration<Rep, Period> grace) const noexcept {
-    const auto more = std::chrono::ceil<std::chrono::nanoseconds>(grace);
-    const auto from = std::max(when_, Steady::now());
-    return Deadline(from > Steady::time_point::max() - more ? Steady::time_point::max() : from + more);
+    return Deadline(after(std::max(when_, Steady::now()), grace));
   }
   Steady::duration left() const noexcept {
     const auto now = Steady::now();
@@ -63,6 +61,15 @@ class Deadline {
 
  private:
   explicit Deadline(Steady::time_point when) noexcept : when_(when) {}
+  // At most the last moment that the clock knows: its nanoseconds hold 292 years, longer units hold more.
+  template <class Rep, class Period>
+  static Steady::time_point after(Steady::time_point from, std::chrono::duration<Rep, Period> wait) noexcept {
+    constexpr std::chrono::duration<double> kLongest = std::chrono::hours(24 * 365 * 200);
+    if (std::chrono::duration<double>(wait) > kLongest) return Steady::time_point::max();
+    if (std::chrono::duration<double>(wait) < -kLongest) return Steady::time_point::min();
+    const auto more = std::chrono::ceil<std::chrono::nanoseconds>(wait);
+    return from > Steady::time_point::max() - std::max(more, more.zero()) ? Steady::time_point::max() : from + more;
+  }
   Steady::time_point when_;
 };
 

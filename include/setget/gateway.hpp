@@ -58,11 +58,12 @@ struct GatewayOptions {
   Pipeline* pipeline = nullptr;  // required; outlives the gateway
   bool public_routes = true;     // /v1/records, /v1/payloads, /v1/messages
   bool admin_routes = false;     // /v1/queue, /v1/dead-letters, /v1/schedules, /v1/ttl:explain, /v1/archive:run, /v1/reload, /healthz, …
-  std::size_t max_batch = 10'000;        // envelopes in one batch request
-  Milliseconds max_wait{60'000};         // of ?wait=
-  std::size_t max_waiters = 24;          // requests inside ?wait= at a time: each holds a thread of the transport; further ones do not wait
-  std::size_t max_response = 64u << 20;  // bytes of one multi-get's answer; over it 413
-  Milliseconds set_deadline{30'000};     // of every call into the pipeline except ?wait=
+  std::size_t max_batch = 10'000;  // envelopes in one batch request
+  Milliseconds max_wait{60'000};   // of ?wait=
+  // Requests inside ?wait= at a time: each holds a thread of the transport, which should have more than so many; further ones do not wait.
+  std::size_t max_waiters = 24;
+  std::size_t max_response = 64u << 20;         // bytes of one multi-get's answer; over it 413
+  Milliseconds set_deadline{30'000};            // of every call into the pipeline except ?wait=
   std::function<std::string()> metrics_text{};  // for /metrics; empty: 404
   std::function<Result<void>()> reload{};       // for POST /v1/reload; empty: 404
   // Remembers Idempotency-Key (IETF draft-ietf-httpapi-idempotency-key-header): 24 h, scope (namespace, route).

@@ -38,6 +38,7 @@ struct HttpServerOptions {
   std::size_t max_buffered = 512u << 20;           // bodies being received at a time, over all connections; over it 503
   // Responses that clients have not taken yet, over all connections; over it reads get 503. What tells of a set is always told.
   std::size_t max_unsent = 512u << 20;
+  // Each above 0 and at most a day.
   Milliseconds header_timeout{10'000};  // from the first byte or the connection
   Milliseconds body_timeout{30'000};    // for each body; slower ones get 408
   Milliseconds idle_timeout{75'000};    // keep-alive; at max_connections the longest idle one is closed earlier

@@ -45,10 +45,12 @@ void read_server(TomlReader& section, Config& out, Said& said) {
   section.read_bytes("max_header", out.http.max_header, 1024);
   section.read_bytes("max_buffered", out.http.max_buffered, 1);
   section.read_bytes("max_unsent", out.http.max_unsent, 1);
-  section.read("header_timeout", out.http.header_timeout, Milliseconds(1));
-  section.read("body_timeout", out.http.body_timeout, Milliseconds(1));
-  section.read("idle_timeout", out.http.idle_timeout, Milliseconds(1));
-  section.read("write_timeout", out.http.write_timeout, Milliseconds(1));
+  for (const auto& [key, timeout] :
+       {std::pair("header_timeout", &out.http.header_timeout), std::pair("body_timeout", &out.http.body_timeout),
+        std::pair("idle_timeout", &out.http.idle_timeout), std::pair("write_timeout", &out.http.write_timeout)}) {
+    section.read(key, *timeout, Milliseconds(1));
+    if (*timeout > std::chrono::hours(24)) section.problem(key, "must be at most a day");
+  }
   if (!out.ns.empty() && !is_name(out.ns)) section.problem("namespace", "a namespace is up to 64 of [A-Za-z0-9._-]");
 }
 

@@ -83,7 +83,7 @@ class GatewayCore {
   GatewayResponse set_record(const Call& call);
   GatewayResponse set_batch(const Call& call);
   GatewayResponse set_payload(const Call& call);
-  GatewayResponse set_envelope(const Call& call, std::string_view dedup);
+  GatewayResponse set_envelope(const Call& call, ParsedEnvelope parsed, std::string_view dedup);
   Attempt set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup);
   GatewayResponse set_raw(const Call& call, std::string_view dedup);
   GatewayResponse send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json);
@@ -130,10 +130,14 @@ class GatewayCore {
   GatewayResponse run_archive(const Call& call);
 
   // idempotency.cpp: runs `once` until its answer holds, and not again for the same Idempotency-Key; it gets the id under which the queue
-  // deduplicates, or nothing. `meaning`, where given, is asked what the request means beyond its target, body and conditions.
+  // deduplicates, or nothing. `tell` is asked only where a request has such a key.
+  struct Meaning {
+    std::string ns{};                // where it acts: a key of one namespace is unknown in another
+    std::optional<Digest> record{};  // what it asks for beyond its target, body and conditions
+  };
+  using Tell = std::function<Meaning()>;
   using Once = std::function<Attempt(std::string_view dedup)>;
-  using Meaning = std::function<std::optional<Digest>()>;
-  GatewayResponse idempotent(const Call& call, std::string_view route, const Once& once, const Meaning& meaning = {});
+  GatewayResponse idempotent(const Call& call, std::string_view route, const Tell& tell, const Once& once);
 
   Pipeline& pipeline() const noexcept { return *options_.pipeline; }
   QueueBackend& queue() const { return *pipeline().options().queue.backend(); }
@@ -143,6 +147,8 @@ class GatewayCore {
   Deadline deadline() const noexcept { return Deadline::in(options_.set_deadline); }
   // The namespace to read or erase in: the listener's, or the account's where the policy isolates accounts.
   Result<std::string> namespace_of(const Call& call) const;
+  // The namespace that a set for this account acts in; the listener's where it will be refused.
+  std::string namespace_of_set(const Call& call, std::string_view account) const;
 
   // Whether the API itself answers there.
   static bool is_taken(std::string_view path) noexcept;

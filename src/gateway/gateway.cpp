@@ -9,6 +9,7 @@
 #include "gateway/core.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"
+#include "pipeline/isolation.hpp"
 
 namespace setget::inline v0 {
 namespace detail {
@@ -153,7 +154,14 @@ Result<std::string> GatewayCore::namespace_of(const Call& call) const {
   if (account == nullptr || account->empty())
     return invalid({{"account_missing", "accounts are isolated here: name one with ?account=", "/account"}});
   if (!is_name(*account)) return invalid({{"invalid_account", "a name is 1 to 64 of [A-Za-z0-9._-]", "/account"}});
+  if (auto refused = account_refusal(call.request.ns, *account)) return invalid({*std::move(refused)});
   return *account;
+}
+
+std::string GatewayCore::namespace_of_set(const Call& call, std::string_view account) const {
+  const auto flows = pipeline().ttl_policy().flows();
+  const bool isolated = flows && flows->isolate_accounts && call.request.ns.empty() && is_name(account);
+  return isolated ? std::string(account) : call.request.ns;
 }
 
 std::optional<GatewayResponse> refuse_without_length(const Call& call) {

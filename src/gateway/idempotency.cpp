@@ -27,11 +27,11 @@ Result<std::string> read_key(std::string_view header) {
   return std::string(key);
 }
 
-Digest digest_of_request(const GatewayRequest& request, const std::optional<Digest>& meaning) {
+Digest digest_of_request(const GatewayRequest& request, const std::optional<Digest>& record) {
   const Digest body = digest_of(request.body.view());
   std::string said = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.target, request.header("Content-Type"),
                                  condition_of(request, "If-Match"), condition_of(request, "If-None-Match"), body.high, body.low);
-  if (meaning) said += fmt::format("\n{}\n{}", meaning->high, meaning->low);
+  if (record) said += fmt::format("\n{}\n{}", record->high, record->low);
   return digest_of(said);
 }
 
@@ -64,16 +64,17 @@ Result<GatewayResponse> decode_response(const IdempotencyStore::Entry& entry) {
 
 }  // namespace
 
-GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route, const Once& once, const Meaning& meaning) {
+GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route, const Tell& tell, const Once& once) {
   const std::string_view header = call.request.header("Idempotency-Key");
   const bool given =
       std::ranges::any_of(call.request.headers, [](const auto& h) { return equals_ignoring_case(h.first, "Idempotency-Key"); });
   if (!given) return once({}).response;
   auto key = read_key(header);
   if (!key) return problem_of(key.error());
+  const Meaning meaning = tell();
   // The names before the key have no such separator in them, so that no key of one scope reads as one of another.
-  const std::string scoped = fmt::format("{}{}\x1f{}\x1f{}", kFormat, call.request.ns, route, *key);
-  const Digest digest = digest_of_request(call.request, meaning ? meaning() : std::nullopt);
+  const std::string scoped = fmt::format("{}{}\x1f{}\x1f{}", kFormat, meaning.ns, route, *key);
+  const Digest digest = digest_of_request(call.request, meaning.record);
   IdempotencyStore::Entry entry{digest, 0, {}, now() + options_.set_deadline + kGrace};
   auto earlier = options_.idempotency->begin(scoped, entry, now());
   if (!earlier) return problem_of(earlier.error());

@@ -55,11 +55,18 @@ Error not_an_array(const Payload& body) {
       .because({{"wrong_type", "expected an array of envelopes; for one envelope a line use Content-Type application/x-ndjson", ""}});
 }
 
+Error not_json(std::size_t position, std::string_view what) {
+  return Error(ErrorCode::kInvalidArgument, fmt::format("not JSON: byte {}: {}", position, what)).at_position(position);
+}
+
 std::optional<Error> syntax_error(const SyntaxListener& heard, std::string_view json, std::size_t offset) {
-  if (!heard.position_) return std::nullopt;
+  if (!heard.position_) {
+    // Which no JSON has; but the library takes it for the end of the text, whatever follows.
+    const std::size_t nul = json.find('\0');
+    return nul == std::string_view::npos ? std::nullopt : std::optional(not_json(offset + nul, "syntax error - a NUL byte"));
+  }
   // What it read is bytes past a byte-order mark; those three are part of the body.
-  const std::size_t at = std::min(*heard.position_, json.size());
-  return Error(ErrorCode::kInvalidArgument, fmt::format("not JSON: byte {}: {}", offset + at, heard.what_)).at_position(offset + at);
+  return not_json(offset + std::min(*heard.position_, json.size()), heard.what_);
 }
 
 // Collects the keys of a multi-get. What it keeps is bounded by the limits and not by the body: it builds no tree, and hears no more once
@@ -183,8 +190,14 @@ Result<Elements> split_array(const Payload& body, std::size_t max_items) {
   if (scratch.iterate(document) != simdjson::SUCCESS || document.get_array().get(array) != simdjson::SUCCESS) return not_an_array(body);
   Elements elements;
   for (auto item : array) {
+    simdjson::ondemand::value element;
     std::string_view raw;
-    if (simdjson::to_json_string(item).get(raw) != simdjson::SUCCESS) return not_an_array(body);
+    if (std::move(item).get(element) != simdjson::SUCCESS ||  // NOLINT(performance-move-const-arg): get() is of rvalues only
+        simdjson::to_json_string(element).get(raw) != simdjson::SUCCESS)
+      return not_an_array(body);
+    // That reads no string, and one that is passed over unread is taken for a name where a colon follows it.
+    if (simdjson::ondemand::raw_json_string read; raw.starts_with('"') && element.get_raw_json_string().get(read) != simdjson::SUCCESS)
+      return not_an_array(body);
     if (elements.items.size() == max_items) {
       elements.too_many = true;
       return elements;

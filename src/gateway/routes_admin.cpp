@@ -132,6 +132,7 @@ GatewayResponse GatewayCore::run_archive(const Call& call) {
   if (!adopt) return problem_of(adopt.error());
   Archiver* archiver = pipeline().archiver();
   if (archiver == nullptr) return refusal(404, "this pipeline has no archive");
+  if (draining_.load(std::memory_order_acquire)) return refusal(503, "draining: this server takes no more work");
   // A second run would wait for the first and hold its thread as long.
   if (archiving_.exchange(true, std::memory_order_acq_rel)) return refusal(409, "an archive run is under way");
   struct Finish {

@@ -16,6 +16,7 @@ constexpr std::uint64_t kMaxPage = 1000;
 constexpr std::uint64_t kDefaultPage = 100;
 constexpr std::uint64_t kMaxMoved = 100'000;
 constexpr std::size_t kMaxMessageIds = 1000;
+constexpr char kEmptyReason[] = "name a code, or leave the field out";
 constexpr std::uint64_t kMaxTime = 253'402'300'799'999;  // the last millisecond of the year 9999
 
 std::string_view kind_name(CommandKind kind) noexcept {
@@ -114,6 +115,8 @@ void read_field(Selection& selection, const std::string& name, const nlohmann::j
   if (name == "reason") {
     if (!value.is_string()) return selection.refuse(name, "wrong_type", "expected the code of a reason, a string");
     selection.filter.reason_code = value.get<std::string>();
+    // Likewise: no code is empty, but an empty filter means "all".
+    if (selection.filter.reason_code.empty()) selection.refuse(name, "empty_reason", kEmptyReason);
   } else if (name == "limit") {
     if (const auto limit = whole(kMaxMoved)) selection.limit = *limit;
   } else if (name == "before_ms" || name == "after_ms") {
@@ -153,7 +156,10 @@ GatewayResponse GatewayCore::list_dead_letters(const Call& call) {
   ListDeadLetters request{
       .queue = queue_name(), .filter = {}, .cursor = {}, .limit = limit->value_or(kDefaultPage), .deadline = deadline()};
   if (const std::string* cursor = call.query.find("cursor")) request.cursor = *cursor;
-  if (const std::string* reason = call.query.find("reason")) request.filter.reason_code = *reason;
+  if (const std::string* reason = call.query.find("reason")) {
+    if (reason->empty()) return problem_of(invalid({{"empty_reason", kEmptyReason, "/reason"}}));
+    request.filter.reason_code = *reason;
+  }
   if (*before) request.filter.dead_before = time_at(**before);
   if (*after) request.filter.dead_after = time_at(**after);
   auto page = queue().dead_letters(request);

@@ -241,7 +241,8 @@ GatewayResponse GatewayCore::erase_record(const Call& call) {
   if (!key) return problem_of(key.error());
   auto ns = namespace_of(call);
   if (!ns) return problem_of(ns.error());
-  return idempotent(call, "erase", [&](std::string_view dedup) {
+  const auto tell = [&] { return Meaning{.ns = *ns}; };
+  return idempotent(call, "erase", tell, [&](std::string_view dedup) {
     if (const std::string if_match = condition_of(call.request, "If-Match"); !if_match.empty()) {
       auto found = pipeline().reader().find(*key, *ns, deadline());
       if (!found) return problem_of(found.error());
@@ -305,9 +306,10 @@ GatewayResponse GatewayCore::get_message(const Call& call) {
   if (status->body) {
     if (auto decoded = decode_command(*status->body)) command = *std::move(decoded);
   }
-  // A listener's namespace does not see the messages of another.
+  // A listener's namespace does not see the messages of another; where accounts are isolated, a listener without one sees those of all.
   const auto flows = pipeline().ttl_policy().flows();
-  if (command && command->ns != call.request.ns && !(flows && flows->isolate_accounts)) return refusal(404, "no such message");
+  const bool sees_all = flows && flows->isolate_accounts && call.request.ns.empty();
+  if (command && command->ns != call.request.ns && !sees_all) return refusal(404, "no such message");
 
   std::string body;
   {

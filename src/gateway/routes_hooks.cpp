@@ -34,11 +34,8 @@ Result<Mapped> map_request(const Call& call, const HookRoute& hook, TimePoint re
 }
 
 // The record that a request asks for. A mapping may read whatever a request has, but a retry does not have all of it again: not the time,
-// nor what a proxy adds. Empty for what cannot be mapped: it will be refused.
-std::optional<Digest> digest_of_record(const Call& call, const HookRoute& hook) {
-  auto mapped = map_request(call, hook, TimePoint{});
-  if (!mapped) return std::nullopt;
-  SetRequest& request = mapped->request;
+// nor what a proxy adds.
+Digest digest_of_record(const Call& call, SetRequest&& request) {
   Command command;  // without the payload, which need not be copied
   command.id = std::move(request.id);
   command.keys = std::move(request.keys);
@@ -92,9 +89,13 @@ Result<void> GatewayCore::set_hooks(std::vector<HookRoute> hooks) {
 
 GatewayResponse GatewayCore::run_hook(const Call& call, const HookRoute& hook) {
   if (auto refused = hook.refusal(call.request)) return *std::move(refused);
-  return idempotent(
-      call, "hooks/" + hook.name, [&](std::string_view dedup) { return map_and_set(call, hook, dedup); },
-      [&] { return digest_of_record(call, hook); });
+  const auto tell = [&]() -> Meaning {
+    auto mapped = map_request(call, hook, TimePoint{});
+    if (!mapped) return {.ns = call.request.ns};  // it will be refused
+    auto ns = namespace_of_set(call, mapped->request.account);
+    return {.ns = std::move(ns), .record = digest_of_record(call, std::move(mapped->request))};
+  };
+  return idempotent(call, "hooks/" + hook.name, tell, [&](std::string_view dedup) { return map_and_set(call, hook, dedup); });
 }
 
 GatewayResponse GatewayCore::map_and_set(const Call& call, const HookRoute& hook, std::string_view dedup) {

@@ -8,6 +8,7 @@
 #include "gateway/json_writer.hpp"
 #include "gateway/media_type.hpp"
 #include "gateway/problem.hpp"
+#include "pipeline/isolation.hpp"
 
 namespace setget::inline v0::detail {
 namespace {
@@ -93,7 +94,11 @@ std::optional<GatewayResponse> GatewayCore::apply_preconditions(const Call& call
     return problem_of(invalid({{"unsupported_precondition", "If-None-Match of a set takes only *", ""}}));
 
   const auto flows = pipeline().ttl_policy().flows();
-  const std::string_view ns = flows && flows->isolate_accounts ? std::string_view(request.account) : std::string_view(request.ns);
+  const bool isolated = flows && flows->isolate_accounts;
+  // Before anything is looked up there: whether a record exists is an answer too.
+  if (auto refused = isolated ? account_refusal(request.ns, request.account) : std::nullopt)
+    return problem_of(invalid({*std::move(refused)}));
+  const std::string_view ns = isolated ? std::string_view(request.account) : std::string_view(request.ns);
   Found found;
   if (!request.id.empty()) {
     auto looked = pipeline().reader().find_by_id(request.id, ns, deadline());
@@ -129,11 +134,12 @@ GatewayResponse GatewayCore::set_record(const Call& call) {
   if (auto refused = refuse_without_length(call)) return *std::move(refused);
   if (auto refused = refuse_media_type(call, {"application/json"})) return *std::move(refused);
   if (auto unknown = call.query.check({}); !unknown.empty()) return problem_of(invalid(std::move(unknown)));
-  return idempotent(call, "records", [&](std::string_view dedup) { return set_envelope(call, dedup); });
+  auto parsed = parse_envelope_parts(call.request.body, limits(), PayloadCheck::kLater);
+  const auto tell = [&] { return Meaning{.ns = namespace_of_set(call, parsed.request.account)}; };
+  return idempotent(call, "records", tell, [&](std::string_view dedup) { return set_envelope(call, std::move(parsed), dedup); });
 }
 
-GatewayResponse GatewayCore::set_envelope(const Call& call, std::string_view dedup) {
-  auto parsed = parse_envelope_parts(call.request.body, limits(), PayloadCheck::kLater);
+GatewayResponse GatewayCore::set_envelope(const Call& call, ParsedEnvelope parsed, std::string_view dedup) {
   if (parsed.syntax) return problem_of(*parsed.syntax);
   parsed.request.ns = call.request.ns;
   if (!parsed.reasons.empty()) return problem_of(invalid(all_reasons(parsed)));
@@ -151,7 +157,10 @@ GatewayResponse GatewayCore::set_batch(const Call& call) {
   if (!elements) return problem_of(elements.error());
   if (elements->too_many)
     return problem_of(invalid({{"batch_too_large", fmt::format("more than {} envelopes in one batch", options_.max_batch), ""}}));
-  return idempotent(call, "records:batch", [&](std::string_view dedup) { return set_envelopes(call, std::move(elements->items), dedup); });
+  // Its entries may be of several accounts: the listener's namespace is all that they have in common.
+  const auto tell = [&] { return Meaning{.ns = call.request.ns}; };
+  return idempotent(call, "records:batch", tell,
+                    [&](std::string_view dedup) { return set_envelopes(call, std::move(elements->items), dedup); });
 }
 
 Attempt GatewayCore::set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup) {
@@ -209,7 +218,11 @@ Attempt GatewayCore::set_envelopes(const Call& call, std::vector<Element> elemen
 GatewayResponse GatewayCore::set_payload(const Call& call) {
   if (auto refused = refuse_without_length(call)) return *std::move(refused);
   if (auto refused = refuse_encoded(call.request)) return *std::move(refused);
-  return idempotent(call, "payloads", [&](std::string_view dedup) { return set_raw(call, dedup); });
+  const auto tell = [&] {
+    const std::string* account = call.query.find("account");
+    return Meaning{.ns = namespace_of_set(call, account == nullptr ? std::string_view() : *account)};
+  };
+  return idempotent(call, "payloads", tell, [&](std::string_view dedup) { return set_raw(call, dedup); });
 }
 
 GatewayResponse GatewayCore::set_raw(const Call& call, std::string_view dedup) {

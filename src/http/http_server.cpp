@@ -198,10 +198,11 @@ Result<void> HttpServerOptions::validate() const {
   if (max_header < 1024 || max_header > (1u << 20)) return refuse("max_header", "must be in [1024, 1048576]");
   if (max_buffered < max_body) return refuse("max_buffered", "must be at least max_body");
   if (max_unsent == 0) return refuse("max_unsent", "must be above 0");
-  if (header_timeout <= Milliseconds(0)) return refuse("header_timeout", "must be above 0");
-  if (body_timeout <= Milliseconds(0)) return refuse("body_timeout", "must be above 0");
-  if (idle_timeout <= Milliseconds(0)) return refuse("idle_timeout", "must be above 0");
-  if (write_timeout <= Milliseconds(0)) return refuse("write_timeout", "must be above 0");
+  for (const auto& [field, timeout] : {std::pair("header_timeout", header_timeout), std::pair("body_timeout", body_timeout),
+                                       std::pair("idle_timeout", idle_timeout), std::pair("write_timeout", write_timeout)}) {
+    if (timeout <= Milliseconds(0)) return refuse(field, "must be above 0");
+    if (timeout > std::chrono::hours(24)) return refuse(field, "must be at most a day");
+  }
   return {};
 }
 

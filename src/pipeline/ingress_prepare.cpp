@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "pipeline/isolation.hpp"
 #include "pipeline/trace.hpp"
 
 namespace setget::inline v0::detail {
@@ -17,12 +18,10 @@ void add(std::vector<Reason>& reasons, std::string code, std::string pointer, st
   reasons.push_back({.code = std::move(code), .message = std::move(message), .pointer = std::move(pointer)});
 }
 
-// With isolation = "account" the account is the namespace. A namespace that the listener or credential brings must be the same account,
-// so that nobody reaches into another one by writing its name into a body.
 std::string_view effective_ns(std::string_view ns, std::string_view account, const Flows& flows, std::vector<Reason>& reasons) {
   if (!flows.isolate_accounts) return ns;
-  if (!ns.empty() && ns != account) {
-    add(reasons, "account_not_allowed", "/account", fmt::format("this door is bound to the namespace \"{}\"", ns));
+  if (auto refused = account_refusal(ns, account)) {
+    reasons.push_back(*std::move(refused));
     return ns;
   }
   return account;

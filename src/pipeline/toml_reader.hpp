@@ -7,9 +7,10 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
@@ -53,10 +54,16 @@ inline std::size_t line_of(const toml::table& document, std::string_view path) {
   return line;
 }
 
+// By read(), which tells a failure: an iterator over the stream's buffer throws.
 inline Result<std::string> read_text_file(const std::string& path) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown))
+    return Error(ErrorCode::kInvalidArgument, fmt::format("{} is a folder", path)).at_field(path);
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error(ErrorCode::kNotFound, fmt::format("cannot open {}", path)).at_field(path);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string text;
+  std::array<char, 4096> buffer{};
+  while (file.read(buffer.data(), buffer.size()) || file.gcount() > 0) text.append(buffer.data(), static_cast<std::size_t>(file.gcount()));
   if (file.bad()) return Error(ErrorCode::kUnavailable, fmt::format("cannot read {}", path)).at_field(path);
   return text;
 }

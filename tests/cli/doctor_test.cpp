@@ -30,6 +30,16 @@ TEST_F(Doctor, names_each_unsafe_setting_with_its_fix) {
   }
 }
 
+TEST_F(Doctor, a_file_that_cannot_even_be_looked_for_hides_nothing_of_the_rest) {
+  write("c.toml", "[server]\nlisten = \"0.0.0.0:8080\"\n");
+  const std::string name(300, 'x');  // longer than a name may be
+  const Ran ran = run({"doctor", "--json", "--config", "c.toml", "--store", "sqlite:" + name});
+  EXPECT_EQ(ran.code, 1) << ran.out << ran.err;
+  EXPECT_TRUE(finds(ran.json(), "listen = \"0.0.0.0:8080\"")) << ran.out;
+  EXPECT_NE(ran.err.find(name), std::string::npos) << ran.err;
+  EXPECT_EQ(ran.err.find("there is no store"), std::string::npos) << ran.err;
+}
+
 TEST_F(Doctor, a_sound_system_is_called_sound) {
   write("sound.toml", "[ttl]\ndefault = \"30d\"\n[archive]\nuri = \"sqlite:archive.db\"\n");
   set("a", "1", {"--config", "sound.toml"});

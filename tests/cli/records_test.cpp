@@ -127,6 +127,23 @@ TEST_F(Records, usage_errors_are_told_apart_from_failures) {
   EXPECT_EQ(run({"--version"}).code, 0);
 }
 
+TEST_F(Records, where_accounts_are_isolated_one_is_named) {
+  write("c.toml", "isolation = \"account\"\n");
+  set("a", "1", {"--config", "c.toml"});
+  for (const std::string command : {"get", "delete"}) {
+    for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--account", "acme", "--namespace", "globex"}}) {
+      std::vector<std::string> arguments{command, "a", "--config", "c.toml", "--json"};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      const Ran ran = run(arguments);
+      EXPECT_EQ(ran.code, 1) << ran.out << ran.err;
+      EXPECT_EQ(nlohmann::json::parse(ran.err).at("field"), "--account") << ran.err;
+    }
+  }
+  EXPECT_EQ(run({"get", "a", "--config", "c.toml", "--account", "acme"}).out, "1");
+  EXPECT_EQ(run({"get", "a", "--config", "c.toml", "--account", "globex"}).code, 2);
+  EXPECT_EQ(run({"delete", "a", "--config", "c.toml", "--account", "acme"}).code, 0);
+}
+
 TEST_F(Records, a_namespace_sees_only_its_own_records) {
   set("a", "1", {"--namespace", "one"});
   EXPECT_EQ(run({"get", "a"}).code, 2);

@@ -39,6 +39,25 @@ TEST_F(HttpServing, more_threads_than_any_host_has_work_for_are_refused) {
   EXPECT_EQ(options.validate().error().field(), "listeners");
 }
 
+TEST_F(HttpServing, timeouts_have_a_limit) {
+  open();
+  using setget::HttpServerOptions;
+  const std::pair<const char*, Milliseconds HttpServerOptions::*> timeouts[] = {{"header_timeout", &HttpServerOptions::header_timeout},
+                                                                                {"body_timeout", &HttpServerOptions::body_timeout},
+                                                                                {"idle_timeout", &HttpServerOptions::idle_timeout},
+                                                                                {"write_timeout", &HttpServerOptions::write_timeout}};
+  for (const auto& [name, timeout] : timeouts) {
+    HttpServerOptions options{.listeners = {{.gateway = gateway_.get()}}};
+    options.*timeout = std::chrono::hours(24);
+    EXPECT_TRUE(options.validate()) << name;
+    for (const auto bad : {Milliseconds(0), Milliseconds(std::chrono::hours(24)) + Milliseconds(1), Milliseconds::max()}) {
+      options.*timeout = bad;
+      ASSERT_FALSE(options.validate()) << name;
+      EXPECT_EQ(options.validate().error().field(), name);
+    }
+  }
+}
+
 TEST_F(HttpServing, head_sends_the_length_and_no_body) {
   open();
   RawClient client(port());

@@ -82,6 +82,42 @@ TEST_F(Server, reads_accounts_and_flows_again_on_request_and_keeps_the_old_ones_
   while (rule() != before) ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
 }
 
+TEST_F(Server, goes_on_where_a_folder_is_in_the_place_of_its_file) {
+  write_file("setget.toml", "[accounts.acme]\nttl = \"1h\"\n");
+  start({"--config", "setget.toml"});
+  RawClient admin(server_.admin_port());
+  std::filesystem::remove(folder_.path() / "setget.toml");
+  std::filesystem::create_directory(folder_.path() / "setget.toml");
+  server_.signal(SIGHUP);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  for (;;) {
+    const auto metrics = admin.request("GET", "/metrics");
+    ASSERT_TRUE(metrics) << "the server has ended";
+    if (metrics->body.find("setget_reloads_total{result=\"refused\"} 1") != std::string::npos) break;
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
+  }
+  EXPECT_EQ(admin.request("POST", "/v1/reload")->status, 422);
+  std::filesystem::remove(folder_.path() / "setget.toml");
+  write_file("setget.toml", "[accounts.acme]\nttl = \"2h\"\n");
+  EXPECT_EQ(admin.request("POST", "/v1/reload")->status, 200);
+}
+
+TEST_F(Server, keeps_its_routes_where_the_pipeline_refuses_the_flows_of_the_same_file) {
+  const auto route = [](const std::string& name) {
+    return "[routes." + name + "]\naccount = \"acme\"\nflow = \"hooks\"\n[routes." + name + ".mapping]\nkeys = [\"body.id\"]\n";
+  };
+  write_file("setget.toml", route("old"));
+  start({"--config", "setget.toml", "--archive", "none"});
+  RawClient client(server_.port());
+  RawClient admin(server_.admin_port());
+  write_file("setget.toml", route("new") + "[flows.hooks]\nhistory = true\n");
+  const auto refused = admin.request("POST", "/v1/reload");
+  EXPECT_EQ(refused->status, 422) << refused->body;
+  EXPECT_EQ(client.request("POST", "/v1/hooks/old", R"({"id":"i"})")->status, 202);
+  EXPECT_EQ(client.request("POST", "/v1/hooks/new", R"({"id":"i"})")->status, 404);
+  EXPECT_NE(admin.request("GET", "/metrics")->body.find("setget_reloads_total{result=\"refused\"} 1"), std::string::npos);
+}
+
 TEST_F(Server, takes_webhooks_on_the_routes_of_its_file_and_reads_them_again) {
   const std::string route = "account = \"acme\"\nflow = \"hooks\"\n";
   write_file("setget.toml", "[routes.shop]\n" + route + "[routes.shop.mapping]\nkeys = [\"body.order\"]\n");
@@ -139,6 +175,43 @@ TEST_F(Server, checks_flows_and_routes_by_their_schemas_and_keeps_them_where_new
   server_.signal(SIGHUP);
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (set(R"({"id":"x","n":4})").status != 202) ASSERT_LT(std::chrono::steady_clock::now(), until) << "SIGHUP had no effect";
+}
+
+TEST_F(Server, leaves_threads_for_others_where_many_wait_for_outcomes) {
+  write_file("setget.toml", "[server]\nthreads = 2\n[queue]\ndelay = \"1h\"\n");
+  start({"--config", "setget.toml"});
+  RawClient client(server_.port());
+  const auto pending = client.request("POST", "/v1/records", post_envelope("a", "1"), kJson);
+  ASSERT_EQ(pending->status, 202) << pending->body;
+  const std::string wait = "GET " + pending->headers.at("location") + "?wait=15s HTTP/1.1\r\nHost: t\r\n\r\n";
+  const auto begin = std::chrono::steady_clock::now();
+  RawClient first(server_.port());
+  RawClient second(server_.port());
+  ASSERT_TRUE(first.send(wait) && second.send(wait));
+  for (int i = 0; i < 20; ++i) {
+    const auto other = client.request("POST", "/v1/records", post_envelope("b", "1"), kJson);
+    ASSERT_TRUE(other);
+    EXPECT_EQ(other->status, 202) << other->body;
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10)) << "both threads waited";
+}
+
+TEST_F(Server, a_drain_does_not_wait_for_an_archive_run) {
+  write_file("setget.toml", "[archive]\nrate = 1\n");  // with what is there, a run takes a minute
+  start({"--config", "setget.toml"});
+  RawClient client(server_.port());
+  for (int i = 0; i < 60; ++i) EXPECT_NE(set(client, "k" + std::to_string(i), "1").find("\"applied\""), std::string::npos);
+  RawClient run(server_.admin_port());
+  ASSERT_TRUE(run.send("POST /v1/archive:run HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n"));
+  RawClient admin(server_.admin_port());
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (admin.request("GET", "/metrics")->body.find("\nsetget_archive_run_read ") == std::string::npos)
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "the run has not begun";
+  server_.signal(SIGTERM);
+  const auto answer = run.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 503) << answer->body;
+  EXPECT_EQ(server_.wait(std::chrono::seconds(15)), 0);
 }
 
 TEST_F(Server, drains_and_exits_with_0_on_sigterm) {

@@ -91,5 +91,19 @@ TEST(QueueOptions, name_the_field_that_is_wrong) {
   EXPECT_EQ(refused.error().field(), "visibility_timeout");
 }
 
+TEST(Deadline, of_a_wait_beyond_what_the_clock_holds_is_its_last_moment) {
+  const auto last = Deadline::Steady::time_point::max();
+  for (const auto wait : {Milliseconds::max(), Milliseconds(std::chrono::hours(24 * 365 * 292))}) {
+    EXPECT_EQ(Deadline::in(wait).time(), last);
+    EXPECT_EQ(Deadline::immediate().then(wait).time(), last);
+  }
+  EXPECT_EQ(Deadline::in(std::chrono::nanoseconds::max()).time(), last);
+  EXPECT_TRUE(Deadline::in(Milliseconds::min()).passed());
+  EXPECT_TRUE(Deadline::in(Milliseconds(-1)).passed());
+  const auto before = Deadline::Steady::now();
+  EXPECT_GE(Deadline::in(std::chrono::hours(24)).time(), before + std::chrono::hours(24));
+  EXPECT_LT(Deadline::in(std::chrono::hours(24)).time(), before + std::chrono::hours(48));
+}
+
 }  // namespace
 }  // namespace setget

@@ -70,10 +70,14 @@ TEST_F(GatewayAdmin, dead_letters_are_redriven_and_purged_by_selection) {
 
 TEST_F(GatewayAdmin, a_selection_that_is_not_understood_selects_nothing) {
   make_dead_letter("a");
-  for (const std::string body :
-       {R"({"mesage_ids":["x"]})", R"({"message_ids":[]})", R"({"limit":-1})", R"([])", R"({"reason":5})", R"({"restamp":true})"})
+  for (const std::string body : {R"({"mesage_ids":["x"]})", R"({"message_ids":[]})", R"({"limit":-1})", R"([])", R"({"reason":5})",
+                                 R"({"restamp":true})", R"({"reason":""})"})
     EXPECT_EQ(call("POST", "/v1/dead-letters:purge", body).status, 422) << body;
+  EXPECT_EQ(violations(call("GET", "/v1/dead-letters?reason=")), std::vector<std::string>{"empty_reason /reason"});
   EXPECT_EQ(call("POST", "/v1/dead-letters:purge", "{").status, 400);
+  const auto ended = call("POST", "/v1/dead-letters:purge", std::string("{}\0{\"reason\":\"x\"}", 16));
+  EXPECT_EQ(ended.status, 400) << "a NUL byte does not end a text";
+  EXPECT_EQ(body_of(ended).at("position"), 2);
   EXPECT_EQ(body_of(call("GET", "/v1/queue")).at("dead_letters"), 1);
 }
 
@@ -83,6 +87,7 @@ TEST_F(GatewayAdmin, readiness_ends_with_draining_and_health_does_not) {
   gateway_->set_draining();
   EXPECT_EQ(call("GET", "/healthz").status, 200);
   EXPECT_EQ(call("GET", "/readyz").status, 503);
+  EXPECT_EQ(call("POST", "/v1/archive:run").status, 503) << "nor does an archive run begin";
 }
 
 TEST_F(GatewayAdmin, metrics_and_reload_exist_where_the_host_gives_them) {

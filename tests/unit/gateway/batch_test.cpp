@@ -34,11 +34,13 @@ TEST_F(GatewayBatch, answers_per_entry_in_order) {
 }
 
 TEST_F(GatewayBatch, with_a_name_in_its_array_is_not_json) {
-  for (const std::string& body : {R"(["a":)" + entry("a") + "]", "[" + entry("a") + R"(,"b":1])"}) {
+  for (const std::string& body :
+       {R"(["a":)" + entry("a") + "]", "[" + entry("a") + R"(,"b":1])", "[" + entry("a") + R"(,"x":)" + entry("b") + "]]"}) {
     const auto response = batch(body);
     EXPECT_EQ(response.status, 400) << body << response.body.view();
     EXPECT_TRUE(body_of(response).contains("position")) << response.body.view();
   }
+  drain();
   EXPECT_EQ(call("GET", "/v1/records/a").status, 404);
 }
 

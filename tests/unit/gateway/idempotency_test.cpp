@@ -52,6 +52,30 @@ TEST_F(GatewayIdempotency, keys_are_scoped_by_namespace_and_route) {
   EXPECT_EQ(accepted(), 4u);
 }
 
+TEST_F(GatewayIdempotency, isolated_accounts_do_not_meet_each_others_keys) {
+  setget::Flows flows;
+  flows.isolate_accounts = true;
+  setget::MappingOptions mapping;
+  mapping.keys = {"body.id"};
+  mapping.account = "body.account";
+  mapping.default_flow = "hooks";
+  setget::GatewayOptions options;
+  options.hooks.push_back({.name = "hook", .mapping = setget::Mapping::compile(mapping).value()});
+  open(std::move(options), flows);
+  const Headers headers{{"Content-Type", "application/json"}, {"Idempotency-Key", "k-1"}};
+  for (const std::string account : {"acme", "globex"}) {
+    const std::string body = R"({"keys":["k"],"flow":"f","payload":1,"account":")" + account + "\"}";
+    EXPECT_EQ(call("POST", "/v1/records", body, headers).status, 202) << account;
+    EXPECT_EQ(call("POST", "/v1/payloads?flow=f&key=k&account=" + account, "1", headers).status, 202) << account;
+    EXPECT_EQ(call("POST", "/v1/hooks/hook", R"({"id":"h","account":")" + account + "\"}", headers).status, 202) << account;
+    EXPECT_EQ(call("DELETE", "/v1/records/k?account=" + account, "", headers).status, 202) << account;
+    EXPECT_EQ(header(call("POST", "/v1/records", body, headers), "Idempotency-Replayed"), "true") << account;
+  }
+  EXPECT_EQ(accepted(), 8u);
+  // Within one account they do.
+  EXPECT_EQ(set_with("k-1", envelope(R"("payload":2)")).status, 422);
+}
+
 TEST_F(GatewayIdempotency, a_key_is_forgotten_after_a_day) {
   ASSERT_EQ(set_with("k-1", envelope(R"("payload":1)")).status, 202);
   clock_->advance(std::chrono::hours(24) - setget::Milliseconds(1));

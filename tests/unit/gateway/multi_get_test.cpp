@@ -121,6 +121,9 @@ TEST_F(GatewayMultiGet, every_rule_that_its_body_breaks_is_said_with_its_place) 
   EXPECT_EQ(refusals(R"({"keys_base64":["YQ==",""],"keys":["a"]})"), Reasons{"key_empty /keys_base64/1"});
   EXPECT_EQ(call("POST", "/v1/records:get", R"({"keys":["a"],"x":1)").status, 400);
   EXPECT_EQ(call("POST", "/v1/records:get", "{\"keys\":[\"\xff\"]}").status, 400);
+  const auto ended = call("POST", "/v1/records:get", std::string("{\"keys\":[\"a\"]}\0garbage", 22));
+  EXPECT_EQ(ended.status, 400) << "a NUL byte does not end a text";
+  EXPECT_EQ(body_of(ended).at("position"), 14);
 }
 
 TEST_F(GatewayMultiGet, keys_that_are_not_utf8_come_behind_the_others_wherever_they_stand) {

@@ -146,6 +146,34 @@ TEST_F(GatewayRecords, isolated_accounts_are_named_when_reading) {
   EXPECT_EQ(violations(unnamed), std::vector<std::string>{"account_missing /account"});
 }
 
+// Nobody reaches into another account through a listener that is bound to one, whatever the request names.
+TEST_F(GatewayRecords, a_listener_that_is_bound_to_an_account_reaches_no_other) {
+  setget::Flows flows;
+  flows.isolate_accounts = true;
+  open({}, flows);
+  const auto of_globex = set(R"({"keys":["k"],"id":"i","account":"globex","flow":"f","payload":1})");
+  ASSERT_EQ(of_globex.status, 202) << of_globex.body.view();
+  ns_ = "acme";
+  EXPECT_EQ(call("GET", header(of_globex, "Location")).status, 404);
+  ns_ = "globex";
+  EXPECT_EQ(call("GET", header(of_globex, "Location")).status, 200);
+  drain();
+  ns_ = "acme";
+  const std::vector<std::string> not_allowed{"account_not_allowed /account"};
+  EXPECT_EQ(violations(call("GET", "/v1/records/k?account=globex")), not_allowed);
+  EXPECT_EQ(violations(call("POST", "/v1/records:get?account=globex", R"({"keys":["k"]})")), not_allowed);
+  EXPECT_EQ(violations(call("DELETE", "/v1/records/k?account=globex")), not_allowed);
+  EXPECT_FALSE(gateway_->answer_at_hand({"GET", "/v1/records/k?account=globex", {}, {}, ns_}));
+  const std::string conditional = R"({"keys":["k"],"id":"i","account":"globex","flow":"f","payload":2})";
+  EXPECT_EQ(violations(set(conditional, {{"If-None-Match", "*"}})), not_allowed) << "which records there are is not told either";
+
+  set_now(R"({"keys":["k"],"account":"acme","flow":"f","payload":3})");
+  EXPECT_EQ(call("GET", "/v1/records/k?account=acme").body.view(), "3");
+  EXPECT_EQ(violations(call("GET", "/v1/records/k")), std::vector<std::string>{"account_missing /account"});
+  ns_ = "globex";
+  EXPECT_EQ(call("GET", "/v1/records/k?account=globex").body.view(), "1");
+}
+
 TEST_F(GatewayRecords, a_stored_type_cannot_forge_a_header) {
   const auto refused = call("POST", "/v1/payloads?account=a&flow=f&key=k", "x", {{"Content-Type", "text/plain\r\nSet-Cookie: a=b"}});
   EXPECT_EQ(refused.status, 422);

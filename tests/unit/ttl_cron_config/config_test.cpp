@@ -297,6 +297,9 @@ TEST(Config, mistakes_name_path_and_line) {
   EXPECT_EQ(refused("[worker]\nthreads = 0").message, "x.toml:2: worker.threads: must be at least 1");
   EXPECT_EQ(refused("[worker]\nlinger = \"never\"").field, "worker.linger");
   EXPECT_EQ(refused("[worker]\nbackoff_base = 9\nbackoff_cap = 1").field, "worker.backoff_cap");
+  for (const std::string key : {"header_timeout", "body_timeout", "idle_timeout", "write_timeout"}) {
+    EXPECT_EQ(refused("[server]\n" + key + " = \"300000d\"").message, "x.toml:2: server." + key + ": must be at most a day");
+  }
   EXPECT_EQ(refused("[queue]\nkind = \"lifo\"").field, "queue.kind");
   EXPECT_EQ(refused("[queue]\nname = \"a/b\"").field, "queue.name");
   EXPECT_EQ(refused("[queue]\nmax_in_flight = 5000000000").field, "queue.max_in_flight");
@@ -312,6 +315,16 @@ TEST(Config, mistakes_name_path_and_line) {
   EXPECT_EQ(refused("[flows.o]\nfoo = 1").message, "x.toml:2: flows.o.foo: unknown key");
   EXPECT_NE(refused("[server\n").message.find("x.toml:1"), std::string::npos);
   EXPECT_EQ(load_config("/nonexistent/setget.toml").error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(OpenStores, a_folder_is_no_file_to_read_from) {
+  const auto config = load_config(".");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(config.error().field(), ".");
+  const auto flows = load_flows(".");
+  ASSERT_FALSE(flows);
+  EXPECT_EQ(flows.error().code(), ErrorCode::kInvalidArgument);
 }
 
 TEST(Config, counts_of_threads_have_a_limit) {
