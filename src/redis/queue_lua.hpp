@@ -58,7 +58,7 @@ local function remember(lane, number, now, answer) call('HSET', K, lane, cmsgpac
 // Stamps of part p of n parts are p modulo n, so that no two parts of the store ever give the same one.
 inline constexpr std::string_view kStamps = R"lua(
 local function next_stamp(now, after, part, parts)
-  local first = math.max(tonumber(call('GET', KEYS[2]) or 0), after) + 1
+  local first = math.max(tonumber(call('GET', KEYS[3]) or 0), after) + 1
   if now > 0 then first = math.max(first, math.min(now * 2048, 9007199254740991)) end
   return first + (part - first) % parts, parts
 end

@@ -172,7 +172,7 @@ for n = 6, #ARGV do
     if restamp then
       if origin == 0 then origin = stamp end
       stamp = next_stamp(now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
-      call('SET', KEYS[2], num(stamp))
+      call('SET', KEYS[3], num(stamp))
       last = stamp
       call('HSET', V, name, struct.pack('>I8', stamp) .. sub(call('HGET', V, name), 9))
     end
