@@ -144,7 +144,8 @@ Result<Stamp> RedisQueues::oldest_above(std::span<const QueuePtr> queues, Stamp 
     const auto& shards = *queues.front()->shards;
     std::vector<Script::Call> calls;
     for (std::uint32_t part = 0; part < shards.count(); ++part) {
-      calls.emplace_back(queue_scripts::raise(), 1).key(shards.name(part, "last")).arg(static_cast<std::int64_t>(last));
+      calls.emplace_back(queue_scripts::raise(), 2).key(shards.name(part, "last")).key(shards.name(part, ""));
+      calls.back().arg(static_cast<std::int64_t>(last));
     }
     for (auto& reply : run_scripts(place_->client(), calls, deadline)) {
       if (!reply) return std::move(reply).error();

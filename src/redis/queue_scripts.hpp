@@ -37,7 +37,7 @@ const Script& find();
 // now.
 const Script& stats();
 const Script& oldest();
-// KEYS[1]: a part's last stamp. stamp. No later stamp of this part will be this one or less.
+// KEYS: a part's last stamp, and a name that is never a key. stamp. No later stamp of this part will be this one or less.
 const Script& raise();
 // limit. Of each message: number, stamp, receives, origin, until when it is leased, and the first of its frame or 0.
 const Script& peek();

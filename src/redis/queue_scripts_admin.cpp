@@ -99,7 +99,9 @@ return {'ok', (oldest_of())}
 
 const Script& raise() {
   static const Script script(R"lua(
-if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 'ok' end
+redis.call('DEL', KEYS[2]) -- as may_write(): the store's floor depends on it
+redis.call('SET', KEYS[1], ARGV[1])
 return 'ok'
 )lua");
   return script;
