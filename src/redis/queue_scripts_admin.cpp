@@ -311,6 +311,7 @@ forget(Q, P)
 -- Lanes of processes that are gone.
 if steps < max and call('HLEN', K) > 256 then
   local found = call('HSCAN', K, call('HGET', M, 'lanes') or '0', 'COUNT', 100)
+  may_write()
   call('HSET', M, 'lanes', found[1])
   for at = 1, #found[2], 2 do
     if steps < max and cmsgpack.unpack(found[2][at + 1])[2] + 86400000 <= now then

@@ -35,6 +35,7 @@ end
 local function header_of(stamp, record) return struct.pack('>I8I4', stamp, (struct.unpack('>I4', record, 2))) end
 -- Stores the messages of a frame one by one, ready or leased as they were.
 local function loosen(frame)
+  may_write()
   local bodies, headers, names = {}, {}, {}
   for k = 1, frame.count do
     names[k] = num(frame.first + k - 1)

@@ -341,7 +341,7 @@ MUTANTS = [
             "sub(head, 1, 16) == token and", "",
             "conformance_redis_queue", REDIS_QUEUES),
     Mutant("redis_lease_end", "a lease that has ended by the clock still decides", 8, LEASE,
-           [("if wake(now, 1000) then return 'again' end\nlocal nows", "local nows"), ("sub(head, 17, 31) > nows then", "true then")],
+           [("if wake(now, 1000) then return 'again' end\nmay_write()\nlocal nows", "local nows"), ("sub(head, 17, 31) > nows then", "true then")],
            "conformance_redis_queue", REDIS_QUEUES),
     in_unit("redis_twice", "a message that a batch names twice is settled twice", 2, LEASE,
             "if held and not (seen and seen[name]) then", "if held then", "conformance_redis_queue", REDIS_QUEUES),
