@@ -59,7 +59,7 @@ for _ = 1, commands do
     redis.call('ZREM', key, ARGV[at + 1])
     if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[tonumber(ARGV[at + 2])], ARGV[at + 3]) end
   elseif name == 'DEALT' then
-    if redis.call('ZSCORE', key, ARGV[at + 1]) == ARGV[at + 2] then redis.call('ZREM', key, ARGV[at + 1]) end
+    if tonumber(redis.call('ZSCORE', key, ARGV[at + 1]) or -1) == tonumber(ARGV[at + 2]) then redis.call('ZREM', key, ARGV[at + 1]) end
   else
     redis.call(name, key, unpack(ARGV, at + 1, at + count))
   end

@@ -78,6 +78,21 @@ std::vector<std::string> texts(const Reply& reply) {
   return out;
 }
 
+// Members with their scores: one behind the other in RESP2, in pairs in RESP3. False where that is not what it is.
+bool scored(const Reply& reply, std::vector<std::string>& members, std::vector<std::string>& scores) {
+  std::vector<std::string_view> flat;
+  for (const auto& element : reply.elements()) {
+    if (!element.is_list()) flat.push_back(element.text());
+    for (const auto& one : element.elements()) flat.push_back(one.text());
+  }
+  for (std::size_t i = 0; i + 1 < flat.size(); i += 2) {
+    if (flat[i].empty()) return false;
+    members.emplace_back(flat[i]);
+    scores.emplace_back(flat[i + 1]);
+  }
+  return !flat.empty() && flat.size() % 2 == 0;
+}
+
 }  // namespace
 
 Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, TimePoint cutoff, Deadline deadline) {
@@ -361,14 +376,10 @@ Result<void> RedisStore::forget_gone(const Reclaim& request, std::uint32_t shard
                                            .idempotent(),
                                        deadline);
     if (!noted) return std::move(noted).error();
-    const auto pairs = texts(*noted);
-    if (pairs.empty()) return {};
+    if (noted->elements().empty()) return {};
     std::vector<std::string> names;
     std::vector<std::string> scores;
-    for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
-      names.push_back(pairs[i]);
-      scores.push_back(pairs[i + 1]);
-    }
+    if (!scored(*noted, names, scores)) return Error(ErrorCode::kCorrupted, fmt::format("a damaged name in {}", shards_->name(shard, "g")));
     auto forgotten = forget_names(names, scores, known->floor, deadline);
     if (!forgotten) return std::move(forgotten).error();
     done.forgotten += *forgotten;
