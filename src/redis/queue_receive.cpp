@@ -58,12 +58,14 @@ class RedisReceiver {
   RedisQueues::Replies ask(const std::vector<Share>& shares, std::size_t room, std::string_view in_flight, Mode mode,
                            std::vector<std::string>& tokens) {
     const auto now = queues_.now();
+    // What Lua's numbers hold exactly; more than that is no limit.
+    const auto bytes = static_cast<std::int64_t>(std::min<std::uint64_t>(room, kMaxVersion));
     for (std::size_t i = 0; i < shares.size(); ++i) tokens.push_back(hex(queues_.place_->random().next()));
     return queues_.run(
         queue_, shares.size(),
         [&](std::size_t i, bool again) {
           auto call = RedisQueues::on_part(queue_scripts::receive(), *queue_, shares[i].part);
-          call.arg(now).arg(tokens[i]).arg(static_cast<std::int64_t>(shares[i].messages)).arg(static_cast<std::int64_t>(room));
+          call.arg(now).arg(tokens[i]).arg(static_cast<std::int64_t>(shares[i].messages)).arg(bytes);
           call.arg(request_.visibility_timeout ? std::to_string(request_.visibility_timeout->count()) : std::string());
           call.arg(in_flight).arg(again ? "1" : "0").arg(mode.dry ? "1" : "0").arg(mode.strict ? "1" : "0");
           return call;
