@@ -45,10 +45,11 @@ Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
       status.stamp = fields[3].integer() != 0 ? static_cast<Stamp>(fields[3].integer()) : name->stamp;
       status.receive_count = static_cast<std::uint32_t>(fields[4].integer());
       status.reasons = decode_reasons(fields[5].text());
-      if (!fields[6].text().empty()) {
+      // Those that are unfinished or dead have one.
+      if (status.outcome == Outcome::kPending || status.outcome == Outcome::kDeadLettered) {
         auto record = decode_record(fields[6].take_payload());
-        if (!record) return std::move(record).error();
-        status.body = std::move(record->body);
+        if (record) status.body = std::move(record->body);
+        if (!record) mark_damaged(status.reasons);
       }
       if (status.outcome != Outcome::kPending || end <= Deadline::Steady::now()) return status;
       queue->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));

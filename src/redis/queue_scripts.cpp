@@ -156,7 +156,7 @@ end
 -- Messages in a row of the batch that the sender has put into one block: they stay together where they are ready at once.
 local function add_block(block, place)
   if fifo or delay ~= '0' then
-    each_record(block, function(k, record) add(record, '', '', '', place + k) end)
+    each_record(block, struct.unpack('>I2', block, 2), function(k, record) add(record, '', '', '', place + k) end)
     return
   end
   local length, size = struct.unpack('>I2I4', block, 2)

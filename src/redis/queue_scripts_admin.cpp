@@ -64,7 +64,7 @@ local frame = framed(number)
 if frame then
   local nth = number - frame.first
   local receives = call('HEXISTS', L, frame.entry)
-  each_record(call('HGET', A, frame.name), function(k, record) if k == nth then rec = record end end)
+  each_record(call('HGET', A, frame.name), frame.count, function(k, record) if k == nth then rec = record end end)
   return {'ok', born, 0, frame.stamp + nth * frame.step, receives, '', rec}
 end
 local chunk = num(floor(number / CHUNK))
