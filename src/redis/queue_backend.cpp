@@ -75,14 +75,15 @@ QueueCapabilities RedisQueues::capabilities() const {
 }
 
 Script::Call RedisQueues::on_part(const Script& script, const KnownQueue& queue, std::uint32_t part) {
-  Script::Call call(script, 1);
-  call.key(queue.shards->name(part, queue.name() + ":"));
+  Script::Call call(script, 2);
+  call.key(queue.shards->name(part, queue.name() + ":")).key(queue.shards->name(part, queue.name() + ":m"));
   return call;
 }
 
 Script::Call RedisQueues::on_part_with_stamps(const Script& script, const KnownQueue& queue, std::uint32_t part) {
-  Script::Call call(script, 2);
-  call.key(queue.shards->name(part, queue.name() + ":")).key(queue.shards->name(part, "last"));
+  Script::Call call(script, 3);
+  call.key(queue.shards->name(part, queue.name() + ":")).key(queue.shards->name(part, queue.name() + ":m"));
+  call.key(queue.shards->name(part, "last"));
   return call;
 }
 

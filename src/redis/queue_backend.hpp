@@ -138,9 +138,9 @@ class RedisQueues final : public QueueBackend {
   Result<void> confirm(const KnownQueue& queue, const Replicas::Seen& before, Deadline deadline);
   // The same script on every part; the first error ends it.
   Result<std::vector<Reply>> on_all_parts(const QueuePtr& queue, const std::function<Script::Call(std::uint32_t)>& make, Deadline deadline);
-  // A call on one part: KEYS[1].
+  // A call on one part: KEYS[1] and KEYS[2] (queue_scripts.hpp).
   static Script::Call on_part(const Script& script, const KnownQueue& queue, std::uint32_t part);
-  // And KEYS[2], the stamp that was given last.
+  // And KEYS[3], the stamp that was given last.
   static Script::Call on_part_with_stamps(const Script& script, const KnownQueue& queue, std::uint32_t part);
   std::int64_t now() const { return place_->now().time_since_epoch().count(); }
 

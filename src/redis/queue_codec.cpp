@@ -113,26 +113,32 @@ std::string encode_block(std::span<const OutgoingMessage> messages) {
   return out;
 }
 
-Result<std::vector<Payload>> records_in(const Payload& block) {
-  const auto damaged = [] { return Error(ErrorCode::kCorrupted, "stored messages are not what was written"); };
+std::vector<Payload> records_in(const Payload& block, std::optional<std::uint64_t> count) {
   Reader in(block.view());
-  if (in.take(1) != "F") return damaged();
-  const auto count = in.number(2);
+  const bool is_block = in.take(1) == "F";
+  const auto said = in.number(2);
+  std::vector<Payload> records(count.value_or(said));
   in.number(4);
-  Reader lengths(in.take(count * 4));
-  if (!in.good()) return damaged();
-  std::vector<Payload> records;
-  records.reserve(count);
+  Reader lengths(in.take(said * 4));
+  if (!is_block || !in.good() || records.size() != said) return records;
   auto at = block.size() - in.size();
-  for (std::uint64_t k = 0; k < count; ++k) {
+  for (auto& record : records) {
     const auto length = lengths.number(4);
     in.take(length);
-    if (!in.good()) return damaged();
-    records.push_back(block.slice(at, length));
+    if (!in.good()) break;
+    record = block.slice(at, length);
     at += length;
   }
-  if (in.size() != 0) return damaged();
   return records;
+}
+
+Reason damaged_reason() {
+  return {.code = "corrupted", .message = "what is stored of the message is damaged and cannot be read", .pointer = {}};
+}
+
+void mark_damaged(std::vector<Reason>& reasons) {
+  auto mark = damaged_reason();
+  if (std::ranges::none_of(reasons, [&](const Reason& known) { return known.code == mark.code; })) reasons.push_back(std::move(mark));
 }
 
 std::optional<Frame> parse_frame(std::string_view entry) {

@@ -29,8 +29,12 @@ Result<Record> decode_record(const Payload& bytes);
 // A block is what several messages of a batch are sent as: 'F', how many (2 bytes), the sum of their bodies' lengths (4), the length of
 // each record (4), the records. Precondition: at most 65 535 messages and 4 GiB.
 std::string encode_block(std::span<const OutgoingMessage> messages);
-// They share the bytes given. kCorrupted: it is no block.
-Result<std::vector<Payload>> records_in(const Payload& block);
+// Its records; they share the bytes given. Of a damaged block those that cannot be told are empty, which no record is. `count`: how many
+// they should be, else as many as the block says.
+std::vector<Payload> records_in(const Payload& block, std::optional<std::uint64_t> count = {});
+// What is said of a message whose record cannot be read, and the same as a mark where it is shown: once.
+Reason damaged_reason();
+void mark_damaged(std::vector<Reason>& reasons);
 // The entry of a frame, "first:count:stamp:step:bytes": messages first, first + 1 … with the stamps stamp, stamp + step …
 struct Frame {
   std::uint64_t first = 0;

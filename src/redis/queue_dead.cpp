@@ -69,7 +69,8 @@ Result<std::vector<RedisQueues::Letter>> RedisQueues::letters(const QueuePtr& qu
   return found;
 }
 
-// Each record in a reply of its own: together they could be larger than any reply may be. Who was redriven or purged meanwhile is left out.
+// Each record in a reply of its own: together they could be larger than any reply may be. Who was redriven or purged meanwhile is left out;
+// whose record is missing or damaged is not.
 Result<std::vector<DeadLetter>> RedisQueues::with_records(const KnownQueue& queue, std::vector<Letter> letters, Deadline deadline) {
   std::vector<RedisCommand> ask;
   ask.reserve(letters.size());
@@ -84,10 +85,19 @@ Result<std::vector<DeadLetter>> RedisQueues::with_records(const KnownQueue& queu
   out.reserve(letters.size());
   for (std::size_t i = 0; i < letters.size(); ++i) {
     if (!replies[i]) return std::move(replies[i]).error();
-    if (replies[i]->is_nil()) continue;
-    auto record = decode_record(replies[i]->take_payload());
-    if (!record) return std::move(record).error();
+    if (replies[i]->is_nil()) {
+      const auto key = queue.shards->name(letters[i].part, queue.name() + ":x");
+      auto dead =
+          place_->client().call(RedisCommand("HEXISTS").key(key).arg(static_cast<std::int64_t>(letters[i].number)).idempotent(), deadline);
+      if (!dead) return std::move(dead).error();
+      if (dead->integer() == 0) continue;
+    }
     auto& letter = out.emplace_back(std::move(letters[i].content));
+    auto record = decode_record(replies[i]->take_payload());
+    if (!record) {
+      mark_damaged(letter.reasons);
+      continue;
+    }
     letter.body = std::move(record->body);
     letter.attributes = std::move(record->attributes);
     letter.group = std::move(record->group);

@@ -45,10 +45,11 @@ Result<MessageStatus> RedisQueues::find(const FindMessage& request) {
       status.stamp = fields[3].integer() != 0 ? static_cast<Stamp>(fields[3].integer()) : name->stamp;
       status.receive_count = static_cast<std::uint32_t>(fields[4].integer());
       status.reasons = decode_reasons(fields[5].text());
-      if (!fields[6].text().empty()) {
+      // Those that are unfinished or dead have one.
+      if (status.outcome == Outcome::kPending || status.outcome == Outcome::kDeadLettered) {
         auto record = decode_record(fields[6].take_payload());
-        if (!record) return std::move(record).error();
-        status.body = std::move(record->body);
+        if (record) status.body = std::move(record->body);
+        if (!record) mark_damaged(status.reasons);
       }
       if (status.outcome != Outcome::kPending || end <= Deadline::Steady::now()) return status;
       queue->bell->wait(seen, std::min(end, Deadline::Steady::now() + wait));
@@ -144,7 +145,8 @@ Result<Stamp> RedisQueues::oldest_above(std::span<const QueuePtr> queues, Stamp 
     const auto& shards = *queues.front()->shards;
     std::vector<Script::Call> calls;
     for (std::uint32_t part = 0; part < shards.count(); ++part) {
-      calls.emplace_back(queue_scripts::raise(), 1).key(shards.name(part, "last")).arg(static_cast<std::int64_t>(last));
+      calls.emplace_back(queue_scripts::raise(), 2).key(shards.name(part, "last")).key(shards.name(part, ""));
+      calls.back().arg(static_cast<std::int64_t>(last));
     }
     for (auto& reply : run_scripts(place_->client(), calls, deadline)) {
       if (!reply) return std::move(reply).error();

@@ -26,6 +26,13 @@ local function num(value) return fmt('%.0f', value) end
 local function all(verb, key, list)
   for from = 1, #list, 4000 do call(verb, key, unpack(list, from, math.min(from + 3999, #list))) end
 end
+-- A server whose memory is full (noeviction) refuses what could need some until a script has written; this is a write, needs none and
+-- changes nothing. What hands out messages or ends them says it before its first write, what sends does not.
+local written = false
+local function may_write()
+  if not written then call('DEL', H) end
+  written = true
+end
 local function stamp_of(name) return (struct.unpack('>I8', call('HGET', V, name))) end
 )lua";
 
@@ -58,7 +65,7 @@ local function remember(lane, number, now, answer) call('HSET', K, lane, cmsgpac
 // Stamps of part p of n parts are p modulo n, so that no two parts of the store ever give the same one.
 inline constexpr std::string_view kStamps = R"lua(
 local function next_stamp(now, after, part, parts)
-  local first = math.max(tonumber(call('GET', KEYS[2]) or 0), after) + 1
+  local first = math.max(tonumber(call('GET', KEYS[3]) or 0), after) + 1
   if now > 0 then first = math.max(first, math.min(now * 2048, 9007199254740991)) end
   return first + (part - first) % parts, parts
 end
@@ -122,6 +129,7 @@ local function mark_row(first, count, outcome, reasons, now)
 end
 -- A message that is nowhere else any more becomes a dead letter.
 local function bury(name, stamp, group, note, reasons, now)
+  may_write()
   call('HSET', X, name, cmsgpack.pack({stamp, now, note[1], reasons, note[2], note[4], group}))
   call('ZADD', Y, num(stamp), name)
   call('HDEL', N, name)
@@ -143,7 +151,10 @@ local function advance_low()
       break
     end
   end
-  if low ~= start then call('HSET', M, 'low', num(low)) end
+  if low ~= start then
+    may_write()
+    call('HSET', M, 'low', num(low))
+  end
   return more, low, last
 end
 )lua";
@@ -289,6 +300,7 @@ local function wake(now, budget)
   while budget > 0 do
     local token = call('ZRANGEBYSCORE', E, '-inf', num(now), 'LIMIT', 0, 1)[1]
     if not token then return false end
+    may_write()
     local first
     for _, name in ipairs(members_of(token) or {}) do
       local lease = call('HGET', L, name)

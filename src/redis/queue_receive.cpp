@@ -24,6 +24,7 @@ class RedisReceiver {
   Result<std::vector<Message>> receive() {
     for (bool first = true; first || (more_ && taken_.empty() && !failed_); first = false) {
       more_ = false;
+      damaged_.clear();
       if (queue_->parts() == 1) {
         take({{0, wanted()}}, {}, room());
       } else if (request_.max_messages <= kExact) {
@@ -31,6 +32,7 @@ class RedisReceiver {
       } else {
         take_many();
       }
+      if (!damaged_.empty()) bury_damaged();
     }
     if (taken_.empty() && failed_) return *std::move(failed_);
     std::sort(taken_.begin(), taken_.end(), [](const Message& a, const Message& b) { return a.stamp < b.stamp; });
@@ -58,12 +60,14 @@ class RedisReceiver {
   RedisQueues::Replies ask(const std::vector<Share>& shares, std::size_t room, std::string_view in_flight, Mode mode,
                            std::vector<std::string>& tokens) {
     const auto now = queues_.now();
+    // What Lua's numbers hold exactly; more than that is no limit.
+    const auto bytes = static_cast<std::int64_t>(std::min<std::uint64_t>(room, kMaxVersion));
     for (std::size_t i = 0; i < shares.size(); ++i) tokens.push_back(hex(queues_.place_->random().next()));
     return queues_.run(
         queue_, shares.size(),
         [&](std::size_t i, bool again) {
           auto call = RedisQueues::on_part(queue_scripts::receive(), *queue_, shares[i].part);
-          call.arg(now).arg(tokens[i]).arg(static_cast<std::int64_t>(shares[i].messages)).arg(static_cast<std::int64_t>(room));
+          call.arg(now).arg(tokens[i]).arg(static_cast<std::int64_t>(shares[i].messages)).arg(bytes);
           call.arg(request_.visibility_timeout ? std::to_string(request_.visibility_timeout->count()) : std::string());
           call.arg(in_flight).arg(again ? "1" : "0").arg(mode.dry ? "1" : "0").arg(mode.strict ? "1" : "0");
           return call;
@@ -214,19 +218,15 @@ class RedisReceiver {
       const auto its = message;
       message += static_cast<std::ptrdiff_t>(some.frames[k].count);
       if (blocks[k].is_nil()) continue;  // its lease was over before we got here
-      auto records = records_in(blocks[k].take_payload());
-      if (!records || records->size() != some.frames[k].count) {
-        failed_ = records ? Error(ErrorCode::kCorrupted, "stored messages are not what was written") : std::move(records).error();
-        continue;
-      }
-      for (std::size_t n = 0; n < records->size(); ++n) add(std::move(its[static_cast<std::ptrdiff_t>(n)]), (*records)[n]);
+      const auto records = records_in(blocks[k].take_payload(), some.frames[k].count);
+      for (std::size_t n = 0; n < records.size(); ++n) add(std::move(its[static_cast<std::ptrdiff_t>(n)]), records[n]);
     }
   }
 
   void add(Message message, const Payload& bytes) {
     auto record = decode_record(bytes);
     if (!record) {
-      failed_ = std::move(record).error();  // after max_receives it is a dead letter
+      damaged_.push_back({.receipt = std::move(message.receipt), .action = SettleAction::kDeadLetter, .reasons = {damaged_reason()}});
       return;
     }
     message.body = std::move(record->body);
@@ -234,6 +234,13 @@ class RedisReceiver {
     message.group = std::move(record->group);
     bytes_ += message.body.size();
     taken_.push_back(std::move(message));
+  }
+
+  // What was leased and could not be read can never be. Where the lease has ended meanwhile, whoever receives it next does the same.
+  void bury_damaged() {
+    auto buried = queues_.settle({.queue = queue_->name(), .settlements = damaged_, .deadline = deadline_});
+    if (!buried) failed_ = std::move(buried).error();
+    more_ = true;  // what they stood before
   }
 
   void take_oldest() {
@@ -301,6 +308,7 @@ class RedisReceiver {
   Deadline deadline_;
   std::vector<Message> taken_;
   std::size_t bytes_ = 0;
+  std::vector<Settlement> damaged_;
   bool more_ = false;  // a part had more to do than one step does
   std::optional<Error> failed_;
 };

@@ -1,5 +1,5 @@
 // What a part of a queue consists of. Messages are called by their number in the part (1, 2, 3 …), which is as dense as an array. H is
-// KEYS[1]:
+// KEYS[1], and never a key itself:
 //
 //   m    hash: options, `id` of the queue, `tag` (id and options in one), `born` (of this part's content), `seq` last number, `low` below
 //        which all is finished or in u, `big` longest record, `o1` … `o6` how many ended so, `fl` by how much more messages are leased than
@@ -156,7 +156,7 @@ end
 -- Messages in a row of the batch that the sender has put into one block: they stay together where they are ready at once.
 local function add_block(block, place)
   if fifo or delay ~= '0' then
-    each_record(block, function(k, record) add(record, '', '', '', place + k) end)
+    each_record(block, struct.unpack('>I2', block, 2), function(k, record) add(record, '', '', '', place + k) end)
     return
   end
   local length, size = struct.unpack('>I2I4', block, 2)
@@ -209,7 +209,7 @@ if seq > sent then
   end
   all('HSET', G, pairs_of)
   for group, waiting in pairs(waits) do all('ZADD', H .. 'w:' .. group, waiting) end
-  call('SET', KEYS[2], num(stamp))
+  call('SET', KEYS[3], num(stamp))
   call('HSET', M, 'seq', num(seq), 'big', num(math.max(longest, tonumber(o[6] or 0))))
 end
 remember(lane, number, now, out)

@@ -5,8 +5,10 @@
 
 namespace setget::inline v0::redis::queue_scripts {
 
-// KEYS[1] of all: the head of the queue's names in the part, "PREFIX:{TAG}:QUEUE:". Those that give stamps also get KEYS[2], the stamp that
-// was given last in this part. `now` is in ms since 1970, numbers are decimal.
+// KEYS[1] of all: the head of the queue's names in the part, "PREFIX:{TAG}:QUEUE:". There is never a key of that name: with it and KEYS[2],
+// the part's `m`, a cluster that is moving the slot refuses the script (TRYAGAIN) on either side until all of the part is in one place,
+// though the script does not declare what else it uses. Those that give stamps also get KEYS[3], the stamp that was given last in this
+// part. `now` is in ms since 1970, numbers are decimal.
 
 // id, id of the queue to replace or "", born, tag, now, kind, visibility, delay, retention, max_receives, dedup_window, outcome_retention,
 // max_in_flight, max_message_bytes. Answers {"other", id} where the part holds a queue that is neither.
@@ -35,7 +37,7 @@ const Script& find();
 // now.
 const Script& stats();
 const Script& oldest();
-// KEYS[1]: a part's last stamp. stamp. No later stamp of this part will be this one or less.
+// KEYS: a part's last stamp, and a name that is never a key. stamp. No later stamp of this part will be this one or less.
 const Script& raise();
 // limit. Of each message: number, stamp, receives, origin, until when it is leased, and the first of its frame or 0.
 const Script& peek();

@@ -64,7 +64,7 @@ local frame = framed(number)
 if frame then
   local nth = number - frame.first
   local receives = call('HEXISTS', L, frame.entry)
-  each_record(call('HGET', A, frame.name), function(k, record) if k == nth then rec = record end end)
+  each_record(call('HGET', A, frame.name), frame.count, function(k, record) if k == nth then rec = record end end)
   return {'ok', born, 0, frame.stamp + nth * frame.step, receives, '', rec}
 end
 local chunk = num(floor(number / CHUNK))
@@ -99,7 +99,9 @@ return {'ok', (oldest_of())}
 
 const Script& raise() {
   static const Script script(R"lua(
-if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 'ok' end
+redis.call('DEL', KEYS[2]) -- as may_write(): the store's floor depends on it
+redis.call('SET', KEYS[1], ARGV[1])
 return 'ok'
 )lua");
   return script;
@@ -172,7 +174,7 @@ for n = 6, #ARGV do
     if restamp then
       if origin == 0 then origin = stamp end
       stamp = next_stamp(now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
-      call('SET', KEYS[2], num(stamp))
+      call('SET', KEYS[3], num(stamp))
       last = stamp
       call('HSET', V, name, struct.pack('>I8', stamp) .. sub(call('HGET', V, name), 9))
     end
@@ -309,6 +311,7 @@ forget(Q, P)
 -- Lanes of processes that are gone.
 if steps < max and call('HLEN', K) > 256 then
   local found = call('HSCAN', K, call('HGET', M, 'lanes') or '0', 'COUNT', 100)
+  may_write()
   call('HSET', M, 'lanes', found[1])
   for at = 1, #found[2], 2 do
     if steps < max and cmsgpack.unpack(found[2][at + 1])[2] + 86400000 <= now then

@@ -21,30 +21,30 @@ local function framed(number)
   local frame = entry and frame_of(entry)
   return frame and number < frame.first + frame.count and frame or nil
 end
--- Calls step(k, record) for the records of a block, k from 0; for none where somebody has taken the block away.
-local function each_record(block, step)
-  if not block then return end
-  local count = struct.unpack('>I2', block, 2)
+-- Calls step(k, record) for the `count` records of a block, k from 0. Where the block is damaged, or somebody has taken it away, those that
+-- cannot be told are empty, which no record is.
+local function each_record(block, count, step)
   local at = 8 + 4 * count
+  local good = block and #block >= at - 1 and sub(block, 1, 1) == 'F' and struct.unpack('>I2', block, 2) == count
   for k = 0, count - 1 do
-    local length = struct.unpack('>I4', block, 8 + 4 * k)
-    step(k, sub(block, at, at + length - 1))
+    local length = good and struct.unpack('>I4', block, 8 + 4 * k) or 0
+    step(k, good and at + length - 1 <= #block and sub(block, at, at + length - 1) or '')
     at = at + length
   end
 end
-local function header_of(stamp, record) return struct.pack('>I8I4', stamp, (struct.unpack('>I4', record, 2))) end
+local function header_of(stamp, record)
+  return struct.pack('>I8I4', stamp, #record > 4 and math.min(struct.unpack('>I4', record, 2), #record) or 0)
+end
 -- Stores the messages of a frame one by one, ready or leased as they were.
 local function loosen(frame)
+  may_write()
   local bodies, headers, names = {}, {}, {}
-  for k = 1, frame.count do
-    names[k] = num(frame.first + k - 1)
-    headers[2 * k - 1], headers[2 * k] = names[k], struct.pack('>I8I4', frame.stamp + (k - 1) * frame.step, 0)
-  end
-  each_record(call('HGET', A, frame.name), function(k, record)
+  each_record(call('HGET', A, frame.name), frame.count, function(k, record)
+    names[k + 1] = num(frame.first + k)
     bodies[2 * k + 1], bodies[2 * k + 2] = names[k + 1], record
-    headers[2 * k + 2] = header_of(frame.stamp + k * frame.step, record)
+    headers[2 * k + 1], headers[2 * k + 2] = names[k + 1], header_of(frame.stamp + k * frame.step, record)
   end)
-  if #bodies > 0 then call('HSET', B, unpack(bodies)) end
+  call('HSET', B, unpack(bodies))
   call('HSET', V, unpack(headers))
   call('HDEL', A, frame.name)
   call('ZREM', W, frame.entry)

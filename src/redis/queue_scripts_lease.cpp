@@ -259,6 +259,7 @@ local kind = call('HGET', M, 'kind')
 local before = answered(lane, number)
 if before then return before end
 if wake(now, 1000) then return 'again' end
+may_write()
 local nows = fmt('%015.0f', now)
 local out = {}
 

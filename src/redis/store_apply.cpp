@@ -44,6 +44,7 @@ Result<RedisStore::Committed> RedisStore::commit(const Overlay& overlay, const P
   call.expect_meta(known.text);
   call.outbox_from(stamp_at(place_->now()));
   if (overlay.bounded()) call.limit_outbox(outbox_limit());
+  if (overlay.frees_memory()) call.even_when_full();
   Counts counts;
   for (const auto& [name, row] : overlay.rows()) {
     call.expect_entry(name, row.stored);
@@ -85,7 +86,9 @@ void RedisStore::saw(const Overlay& overlay, std::size_t commands) noexcept {
 
 Result<RedisStore::Results> RedisStore::apply_chunk(std::span<const ApplyEntry* const> entries, const ApplyCommands& request) {
   const auto names = names_of(entries);
+  const bool only_erases = std::ranges::all_of(entries, [](const auto* entry) { return is_erase(*entry); });
   return step(names, false, request.deadline, [&](Overlay& overlay, Stamp floor) -> Result<Results> {
+    if (only_erases) overlay.free_memory();
     Results out;
     out.reserve(entries.size());
     for (const auto* entry : entries) {
@@ -131,7 +134,8 @@ Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyComman
   std::vector<bool> unsure(count, false);  // a lost reply: whether they were written is for the next look to tell
   if (auto fresh = apply_fresh(request, results, unsure); !fresh) {
     // Nothing was done, and nothing can be done: that is the answer. All else is tried again entry by entry.
-    if (std::ranges::none_of(results, [](const auto& one) { return one.has_value(); }) && std::ranges::find(unsure, true) == unsure.end()) {
+    if (!erases_would_do(fresh.error(), request.entries) &&
+        std::ranges::none_of(results, [](const auto& one) { return one.has_value(); }) && std::ranges::find(unsure, true) == unsure.end()) {
       return std::move(fresh).error();
     }
   }
@@ -156,7 +160,8 @@ Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyComman
     for (std::size_t i = 0; i < chunk.size(); ++i) {
       if (applied) {
         take(left[begin + i], std::move((*applied)[i]));
-      } else if (chunk.size() > 1 && (!applied.error().retryable() || is_outbox_full(applied.error()))) {
+      } else if (chunk.size() > 1 && (!applied.error().retryable() || is_outbox_full(applied.error()) ||
+                                      (is_out_of_memory(applied.error()) && is_erase(*chunk[i])))) {
         // One of them is to blame; the others must not suffer for it.
         auto alone = apply_chunk({&chunk[i], 1}, request);
         take(left[begin + i], alone ? std::move(alone->front()) : Result<ApplyResult>(std::move(alone).error()));
@@ -164,7 +169,8 @@ Result<std::vector<Result<ApplyResult>>> RedisStore::apply_all(const ApplyComman
         results[left[begin + i]] = Result<ApplyResult>(applied.error());
       }
     }
-    if (!applied && begin == 0 && left.size() == count && !maybe_executed(applied.error()) && applied.error().retryable()) {
+    if (!applied && begin == 0 && left.size() == count && !maybe_executed(applied.error()) && applied.error().retryable() &&
+        !erases_would_do(applied.error(), request.entries)) {
       return std::move(applied).error();
     }
   }

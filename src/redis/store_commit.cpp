@@ -59,7 +59,7 @@ for _ = 1, commands do
     redis.call('ZREM', key, ARGV[at + 1])
     if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[tonumber(ARGV[at + 2])], ARGV[at + 3]) end
   elseif name == 'DEALT' then
-    if redis.call('ZSCORE', key, ARGV[at + 1]) == ARGV[at + 2] then redis.call('ZREM', key, ARGV[at + 1]) end
+    if tonumber(redis.call('ZSCORE', key, ARGV[at + 1]) or -1) == tonumber(ARGV[at + 2]) then redis.call('ZREM', key, ARGV[at + 1]) end
   else
     redis.call(name, key, unpack(ARGV, at + 1, at + count))
   end
@@ -216,6 +216,10 @@ Script::Call CommitCall::call() const {
     return op.command == "RPUSH" ? 0 : op.command == "SET" || op.command == "DEL" ? 2 : op.command == "OUTBOX" ? 3 : 1;
   };
   std::ranges::stable_sort(whole.ops_, {}, rank);
+  // A full server refuses what could need memory until a script has written. This is a write, needs none, and changes nothing.
+  if (even_when_full_) {
+    whole.ops_.insert(whole.ops_.begin(), {.command = "HDEL", .key = whole.number_of(shards_->name(shard_, "c")), .arguments = {""}});
+  }
   Script::Call call(commit_script(), whole.keys_.size());
   for (const auto& key : whole.keys_) call.key(key);
   call.arg(static_cast<std::int64_t>(whole.expected_.size()));

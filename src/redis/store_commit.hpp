@@ -31,6 +31,8 @@ class CommitCall {
   void limit_outbox(const OutboxLimit& limit) { outbox_limit_ = limit; }
   // Positions in the outbox are never below this, so that a server that forgot some does not give them again.
   void outbox_from(Stamp now) { outbox_from_ = now; }
+  // Also on a server whose memory is full (noeviction): for what gives memory back.
+  void even_when_full() { even_when_full_ = true; }
   // Leaves a mark by which its author can tell later whether the step was taken.
   void leave_marker(std::string_view marker);
   void op(std::string_view command, std::string key, std::vector<std::string> arguments);
@@ -61,6 +63,7 @@ class CommitCall {
   const Shards* shards_;
   std::uint32_t shard_;
   bool meta_first_ = false;
+  bool even_when_full_ = false;
   std::vector<std::string> keys_;
   std::map<std::string, std::size_t> numbers_;
   std::vector<Expected> expected_;

@@ -11,6 +11,7 @@
 #include "redis/script.hpp"
 #include "redis/store_cursors.hpp"
 #include "redis/store_names.hpp"
+#include "redis/together.hpp"
 
 namespace setget::inline v0::redis {
 namespace {
@@ -25,6 +26,8 @@ if ARGV[3] == '1' and old and tonumber(string.match(old, '^%d+')) > position the
 local index = position - tonumber(redis.call('GET', KEYS[3]) or '0') - 1
 if index < -1 then return 3 end
 if ARGV[4] ~= '' and index >= 0 and redis.call('LINDEX', KEYS[2], index) ~= ARGV[4] then return 2 end
+-- A reader that goes on gives lines back: a write that needs no memory lets it where that is full (store_commit.cpp).
+if old then redis.call('HDEL', KEYS[1], '') end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 )lua");
@@ -72,12 +75,10 @@ void RedisStore::remember_cursor(std::string_view name, std::uint64_t epoch) {
 
 Result<RedisStore::CursorState> RedisStore::cursor_state(std::string_view name, Deadline deadline) {
   if (auto parts = shards(deadline); !parts) return std::move(parts).error();
-  std::vector<RedisCommand> commands;
+  std::vector<Together> asked(shards_->count());
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
-    const RedisCommand asked[] = {RedisCommand("HGET").key(shards_->name(shard, "r")).arg(name),
-                                  RedisCommand("GET").key(shards_->name(shard, "b")), RedisCommand("LLEN").key(shards_->name(shard, "l")),
-                                  RedisCommand("GET").key(shards_->name(shard, "m"))};
-    commands.push_back(RedisCommand::transaction(asked).idempotent());
+    asked[shard].ask("HGET", shards_->name(shard, "r"), {std::string(name)}).ask("GET", shards_->name(shard, "b"));
+    asked[shard].ask("LLEN", shards_->name(shard, "l")).ask("GET", shards_->name(shard, "m"));
   }
   CursorState state;
   for (int attempt = 0;; ++attempt) {
@@ -85,7 +86,7 @@ Result<RedisStore::CursorState> RedisStore::cursor_state(std::string_view name, 
     const auto known = place_->known();
     state.epoch = known ? known->identity.epoch : 0;
     bool current = true;
-    auto replies = place_->client().pipeline(commands, deadline);
+    auto replies = ask_together(place_->client(), asked, deadline);
     for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
       auto& reply = replies[shard];
       if (!reply) return std::move(reply).error();
@@ -164,18 +165,15 @@ Result<bool> RedisStore::write_cursor(std::string_view name, const CursorState& 
 Result<std::optional<std::vector<std::string>>> RedisStore::lines_before(const LogWalk::Place& place, const CursorState& state,
                                                                          Deadline deadline) {
   std::vector<std::string> lines(shards_->count());
-  std::vector<RedisCommand> commands;
+  std::vector<Together> asked;
   std::vector<std::uint32_t> whose;
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
     if (!place.last[shard] || place.positions[shard] <= state.bases[shard]) continue;
-    const RedisCommand asked[] = {RedisCommand("GET").key(shards_->name(shard, "b")),
-                                  RedisCommand("LINDEX")
-                                      .key(shards_->name(shard, "l"))
-                                      .arg(static_cast<std::int64_t>(place.positions[shard] - state.bases[shard]) - 1)};
-    commands.push_back(RedisCommand::transaction(asked).idempotent());
+    const auto last = std::to_string(place.positions[shard] - state.bases[shard] - 1);
+    asked.emplace_back().ask("GET", shards_->name(shard, "b")).ask("LINDEX", shards_->name(shard, "l"), {last});
     whose.push_back(shard);
   }
-  auto replies = place_->client().pipeline(commands, deadline);
+  auto replies = ask_together(place_->client(), asked, deadline);
   for (std::size_t i = 0; i < replies.size(); ++i) {
     if (!replies[i]) return std::move(replies[i]).error();
     const auto answers = replies[i]->elements();

@@ -13,6 +13,7 @@
 #include "redis/store_bodies.hpp"
 #include "redis/store_cursors.hpp"
 #include "redis/store_names.hpp"
+#include "redis/together.hpp"
 
 namespace setget::inline v0::redis {
 namespace {
@@ -72,19 +73,16 @@ struct RedisStore::LogPiece {
 // Of each part, at most `limit` lines. Empty: what the state says of the trimmed counts is no longer so.
 Result<std::optional<std::vector<RedisStore::LogPiece>>> RedisStore::pieces_behind(const LogWalk::Place& place, const CursorState& state,
                                                                                    std::size_t limit, Deadline deadline) {
-  std::vector<RedisCommand> commands;
+  std::vector<Together> asked(shards_->count());
   std::vector<LogPiece> pieces(shards_->count());
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
     const auto first = place.positions[shard] - std::min(place.positions[shard], state.bases[shard]);
     pieces[shard].used = first > 0 && place.last[shard] ? 1 : 0;
-    const RedisCommand asked[] = {RedisCommand("GET").key(shards_->name(shard, "b")),
-                                  RedisCommand("LRANGE")
-                                      .key(shards_->name(shard, "l"))
-                                      .arg(static_cast<std::int64_t>(first - pieces[shard].used))
-                                      .arg(static_cast<std::int64_t>(first + limit) - 1)};
-    commands.push_back(RedisCommand::transaction(asked).idempotent());
+    asked[shard].ask("GET", shards_->name(shard, "b"));
+    asked[shard].ask("LRANGE", shards_->name(shard, "l"),
+                     {std::to_string(first - pieces[shard].used), std::to_string(static_cast<std::int64_t>(first + limit) - 1)});
   }
-  auto replies = place_->client().pipeline(commands, deadline);
+  auto replies = ask_together(place_->client(), asked, deadline);
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
     if (!replies[shard]) return std::move(replies[shard]).error();
     auto& reply = pieces[shard].reply;
@@ -240,13 +238,12 @@ Result<ChangeBatch> RedisStore::changes(const ReadChanges& request) {
 
 Result<std::vector<Position>> RedisStore::ends(Deadline deadline) {
   if (auto parts = shards(deadline); !parts) return std::move(parts).error();
-  std::vector<RedisCommand> commands;
+  std::vector<Together> asked(shards_->count());
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
-    const RedisCommand asked[] = {RedisCommand("GET").key(shards_->name(shard, "b")), RedisCommand("LLEN").key(shards_->name(shard, "l"))};
-    commands.push_back(RedisCommand::transaction(asked).idempotent());
+    asked[shard].ask("GET", shards_->name(shard, "b")).ask("LLEN", shards_->name(shard, "l"));
   }
   std::vector<Position> out;
-  for (auto& reply : place_->client().pipeline(commands, deadline)) {
+  for (auto& reply : ask_together(place_->client(), asked, deadline)) {
     if (!reply) return std::move(reply).error();
     const auto answers = reply->elements();
     if (answers.size() != 2) return Error(ErrorCode::kCorrupted, "a transaction answered something else");

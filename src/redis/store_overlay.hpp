@@ -83,6 +83,9 @@ class Overlay final : public ModelTransaction {
   // do not: housekeeping only carries out what expiry said already. `bounded`: the commit fails where the outbox is full.
   void keep_history(TimePoint at, bool bounded) noexcept { history_at_ = at, bounded_ = bounded; }
   bool bounded() const noexcept { return bounded_; }
+  // The step gives back memory: a full server must not refuse it.
+  void free_memory() noexcept { frees_memory_ = true; }
+  bool frees_memory() const noexcept { return frees_memory_; }
   // See KeyStoreBackend::begin_history().
   Result<bool> begin_history(const BeginHistory& request);
   // Takes entries that are not known for missing, without a look. The commit finds out.
@@ -196,6 +199,7 @@ class Overlay final : public ModelTransaction {
   std::set<std::string> displaced_;
   std::optional<TimePoint> history_at_;
   bool bounded_ = false;
+  bool frees_memory_ = false;
   std::set<std::string> leaving_;  // had history, and are now of a flow without
 };
 

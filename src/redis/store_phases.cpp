@@ -79,6 +79,7 @@ void Phases::prepare_calls(Plan& plan) {
   const auto call_of = [&](std::uint32_t part) -> CommitCall& {
     auto& call = calls.try_emplace(part, *store_.shards_, part).first->second;
     call.outbox_from(outbox_from);
+    if (overlay.frees_memory()) call.even_when_full();
     return call;
   };
   const auto stored = [&](const std::string& name, const Overlay::Row& row) {

@@ -59,6 +59,7 @@ Result<std::vector<Result<ApplyResult>>> Phases::apply(const ApplyCommands& requ
     auto* raw = plan.get();
     plan->work = [&entry, &request, &state, raw](Overlay& overlay, Stamp floor, bool landed) -> Result<void> {
       const auto& command = entry.command;
+      if (is_erase(entry)) overlay.free_memory();
       overlay.keep_history(history_at(entry, request), !request.ignore_floor);
       auto applied = overlay.apply(entry, {.now = request.now, .floor = request.ignore_floor ? 0 : floor});
       if (!applied) return std::move(applied).error();
@@ -179,6 +180,7 @@ std::vector<Result<bool>> Phases::evict(std::span<const std::string> names, Time
     plan->keys_first = true;
     plan->work = [&name = names[i], &out = evicted[i], cutoff](Overlay& overlay, Stamp, bool landed) -> Result<void> {
       if (landed) return {};
+      overlay.free_memory();
       const auto [ns, id] = split_qualified(name);
       auto slot = overlay.load_identity(ns, id);
       if (!slot) return std::move(slot).error();
@@ -210,6 +212,7 @@ std::vector<Result<bool>> Phases::forget(std::span<const std::string> names, std
     plan->names.push_back(names[i]);
     plan->work = [&name = names[i], &score = scores[i], &out = forgotten[i], floor](Overlay& overlay, Stamp, bool landed) -> Result<void> {
       if (landed) return {};
+      overlay.free_memory();
       const auto [ns, bytes] = split_qualified(name);
       auto done = overlay.forget(ns, bytes, floor, score);
       if (!done) return std::move(done).error();

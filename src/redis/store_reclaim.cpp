@@ -55,10 +55,11 @@ return 1
   return script;
 }
 
-// KEYS: meta. ARGV: what it was, what it becomes.
+// KEYS: meta, counters. ARGV: what it was, what it becomes.
 const Script& meta_script() {
   static const Script script(R"lua(
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[2], '') -- a write that needs no memory: what follows is not refused where that is full (store_commit.cpp)
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 )lua");
@@ -75,6 +76,21 @@ std::vector<std::string> texts(const Reply& reply) {
   std::vector<std::string> out;
   for (const auto& element : reply.elements()) out.emplace_back(element.text());
   return out;
+}
+
+// Members with their scores: one behind the other in RESP2, in pairs in RESP3. False where that is not what it is.
+bool scored(const Reply& reply, std::vector<std::string>& members, std::vector<std::string>& scores) {
+  std::vector<std::string_view> flat;
+  for (const auto& element : reply.elements()) {
+    if (!element.is_list()) flat.push_back(element.text());
+    for (const auto& one : element.elements()) flat.push_back(one.text());
+  }
+  for (std::size_t i = 0; i + 1 < flat.size(); i += 2) {
+    if (flat[i].empty()) return false;
+    members.emplace_back(flat[i]);
+    scores.emplace_back(flat[i + 1]);
+  }
+  return !flat.empty() && flat.size() % 2 == 0;
 }
 
 }  // namespace
@@ -95,6 +111,7 @@ Result<std::size_t> RedisStore::evict_names(std::span<const std::string> names, 
     return evicted;
   }
   auto done = step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::size_t> {
+    overlay.free_memory();
     std::size_t count = 0;
     for (const auto& name : names) {
       const auto [ns, id] = split_qualified(name);
@@ -141,6 +158,7 @@ Result<std::size_t> RedisStore::forget_names(std::span<const std::string> names,
     return forgotten;
   }
   auto done = step(names, false, deadline, [&](Overlay& overlay, Stamp) -> Result<std::size_t> {
+    overlay.free_memory();
     std::size_t count = 0;
     for (std::size_t i = 0; i < names.size(); ++i) {
       const auto [ns, bytes] = split_qualified(names[i]);
@@ -328,8 +346,11 @@ Result<void> RedisStore::raise_floor(std::uint32_t shard, Stamp floor, Deadline 
     auto known = meta(shard, deadline);
     if (!known) return std::move(known).error();
     if (known->floor >= floor) return {};
-    Script::Call call(meta_script(), 1);
-    call.key(shards_->name(shard, "m")).arg(known->text).arg(encode_part_meta(known->identity, floor, known->generation));
+    Script::Call call(meta_script(), 2);
+    call.key(shards_->name(shard, "m"))
+        .key(shards_->name(shard, "c"))
+        .arg(known->text)
+        .arg(encode_part_meta(known->identity, floor, known->generation));
     auto raised = run_script(place_->client(), call, deadline);
     if (!raised) return std::move(raised).error();
     forget_meta(shard);
@@ -355,14 +376,10 @@ Result<void> RedisStore::forget_gone(const Reclaim& request, std::uint32_t shard
                                            .idempotent(),
                                        deadline);
     if (!noted) return std::move(noted).error();
-    const auto pairs = texts(*noted);
-    if (pairs.empty()) return {};
+    if (noted->elements().empty()) return {};
     std::vector<std::string> names;
     std::vector<std::string> scores;
-    for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
-      names.push_back(pairs[i]);
-      scores.push_back(pairs[i + 1]);
-    }
+    if (!scored(*noted, names, scores)) return Error(ErrorCode::kCorrupted, fmt::format("a damaged name in {}", shards_->name(shard, "g")));
     auto forgotten = forget_names(names, scores, known->floor, deadline);
     if (!forgotten) return std::move(forgotten).error();
     done.forgotten += *forgotten;
@@ -376,8 +393,12 @@ Result<Reclaimed> RedisStore::reclaim(const Reclaim& request) {
   auto parts = shards(deadline);
   if (!parts) return std::move(parts).error();
   Reclaimed done;
+  // A server that is full beyond what evicting may take has more use than ever for what follows.
+  std::optional<Error> full;
   for (std::uint32_t shard = 0; shard < shards_->count(); ++shard) {
-    if (auto evicted = reclaim_expired(request, shard, done); !evicted) return std::move(evicted).error();
+    auto evicted = reclaim_expired(request, shard, done);
+    if (!evicted && !is_out_of_memory(evicted.error())) return std::move(evicted).error();
+    if (!evicted) full = std::move(evicted).error();
   }
   // Nothing goes that a cursor has yet to read.
   auto names = cursor_names(deadline);
@@ -409,7 +430,8 @@ Result<Reclaimed> RedisStore::reclaim(const Reclaim& request) {
     if (auto raised = raise_floor(shard, floor, deadline); !raised) return std::move(raised).error();
     if (auto forgotten = forget_gone(request, shard, done); !forgotten) return std::move(forgotten).error();
   }
-  if (auto tended = tend_dictionaries(deadline); !tended) return std::move(tended).error();
+  if (full) return *std::move(full);
+  if (auto tended = tend_dictionaries(deadline); !tended && !is_out_of_memory(tended.error())) return std::move(tended).error();
   return done;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "redis/errors.hpp"
@@ -17,6 +18,15 @@ inline Error outbox_full() {
   return Error(ErrorCode::kResourceExhausted, "the outbox for histories is full; it empties when the archiver runs").at_field("history");
 }
 inline bool is_outbox_full(const Error& error) { return error.code() == ErrorCode::kResourceExhausted && error.field() == "history"; }
+
+inline bool is_out_of_memory(const Error& error) { return trouble_of(error) == Trouble::kOutOfMemory; }
+inline bool is_erase(const ApplyEntry& entry) {
+  return entry.command.kind == CommandKind::kErase || entry.command.kind == CommandKind::kEraseKey;
+}
+// Sets are refused where memory is full, and erases are what helps.
+inline bool erases_would_do(const Error& error, std::span<const ApplyEntry> entries) {
+  return is_out_of_memory(error) && std::ranges::any_of(entries, is_erase);
+}
 
 // When what an entry brings about is in force: what is restored is back from now on, whenever it was accepted.
 inline TimePoint history_at(const ApplyEntry& entry, const ApplyCommands& request) {

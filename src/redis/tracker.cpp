@@ -186,8 +186,9 @@ void Tracker::beat(const std::shared_ptr<Pool>& server, const std::vector<std::u
     at->second.beating = true;
     connection = at->second.connection;
   }
+  // Of a name that never is one: a master that is giving the slot away says ASK at once, though it has most of the part still.
   RedisCommands commands;
-  for (const auto part : parts) commands.add("EXISTS", 2).key(shards_.name(part, "m"));
+  for (const auto part : parts) commands.add("EXISTS", 2).key(shards_.name(part, "never"));
   const auto sent = Steady::now();
   // A server that is silent for longer is left, and found again when it is back.
   const auto patience = std::max(place_.client().settings().timeout, place_.options().cache.max_silence);

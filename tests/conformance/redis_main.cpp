@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
   const auto on_watched = [] { return started(watched).uri(); };
   const auto on_cluster = [] { return started(cluster).uri(); };
   register_conformance(redis_backend({.name = "redis", .uri = on_server}));
-  register_conformance(redis_backend({.name = "redis_parts", .uri = on_server, .shards = 16}));
+  const auto with_resp3 = [] { return started(standalone).uri("?protocol=3"); };
+  register_conformance(redis_backend({.name = "redis_parts", .uri = with_resp3, .shards = 16}));
   // Where there is a replica it is waited for.
   register_conformance(redis_backend({.name = "redis_sentinel", .uri = on_watched, .wait_replicas = 1}));
   register_conformance(redis_backend({.name = "redis_cluster", .uri = on_cluster, .shards = 64, .wait_replicas = 1}));

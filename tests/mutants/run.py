@@ -341,7 +341,7 @@ MUTANTS = [
             "sub(head, 1, 16) == token and", "",
             "conformance_redis_queue", REDIS_QUEUES),
     Mutant("redis_lease_end", "a lease that has ended by the clock still decides", 8, LEASE,
-           [("if wake(now, 1000) then return 'again' end\nlocal nows", "local nows"), ("sub(head, 17, 31) > nows then", "true then")],
+           [("if wake(now, 1000) then return 'again' end\nmay_write()\nlocal nows", "local nows"), ("sub(head, 17, 31) > nows then", "true then")],
            "conformance_redis_queue", REDIS_QUEUES),
     in_unit("redis_twice", "a message that a batch names twice is settled twice", 2, LEASE,
             "if held and not (seen and seen[name]) then", "if held then", "conformance_redis_queue", REDIS_QUEUES),
@@ -398,7 +398,7 @@ MUTANTS = [
     in_unit("redis_restamped", "what is sent after a redrive gets a stamp before it", 3, "src/redis/queue_dead.cpp",
             "saw(static_cast<Stamp>(fields[2].integer()));", "", "redis_queue_parts", "*restamps*"),
     in_unit("redis_stamp_back", "stamps fall when the clock steps back", 3, SEND,
-            "  call('SET', KEYS[2], num(stamp))\n", "", "conformance_redis_queue", REDIS_QUEUES),
+            "  call('SET', KEYS[3], num(stamp))\n", "", "conformance_redis_queue", REDIS_QUEUES),
     # The archive on MongoDB
     in_unit("mongo_merge", "an older version overwrites a newer one in the archive", 10, MONGO_DOCUMENT, '.add("$max", raised)',
             '.add("$set", raised)', "mongo_archive", "*mixed_bulk*:*whichever_comes_first*"),

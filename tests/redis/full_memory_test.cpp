@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "redis/opened_store.hpp"
+#include "redis/queue.hpp"
 #include "redis/trial.hpp"
 #include "support/redis_server.hpp"
 
@@ -63,6 +64,62 @@ TEST_F(FullMemory, of_a_master_that_sentinels_watch_is_survived) {
 TEST_F(FullMemory, of_all_masters_of_a_cluster_is_survived) {
   ClusterGroup group;
   fill_the_memory(group.uri(), group.masters(), 16, 43);
+}
+
+// What gives memory back needs a little of it, and must not be refused for that.
+TEST_F(FullMemory, is_emptied_by_what_expires_and_what_is_erased) {
+  constexpr std::uint64_t kRecords = 1000;
+  for (const std::uint32_t parts : {1U, 16U}) {
+    RedisServer server;
+    const auto place = redis::Place::open({.uri = server.uri(), .prefix = "f", .shards = parts, .partitions = parts}).value();
+    const std::shared_ptr<KeyStoreBackend> store = redis::make_key_store(place);
+    // The floor stays below what is in queues: the store asks them.
+    const auto queues = redis::make_queues(place);
+    (void)Queue::open(queues, "q", {.kind = QueueKind::kStandard}).value();
+    const auto now = Messages::now();
+    const auto apply = [&](std::span<const ApplyEntry> entries) { return store->apply({.entries = entries, .now = now}); };
+    std::vector<ApplyEntry> entries;
+    for (std::uint64_t n = 1; n <= kRecords; ++n) {
+      const auto name = "r" + std::to_string(n);
+      entries.push_back(
+          kit::set_entry({.id = name, .keys = {name + ".k"}, .stamp = Messages::base() + n, .expires_at = now + Milliseconds(1000)}));
+    }
+    entries.push_back(kit::set_entry({.id = "erased", .keys = {"e"}, .stamp = Messages::base() + kRecords + 1}));
+    entries.push_back(kit::set_entry({.id = "by key", .keys = {"b"}, .stamp = Messages::base() + kRecords + 2}));
+    for (const auto& result : apply(entries).value()) ASSERT_TRUE(result);
+    store->open_cursor({.name = "reader"}).value();
+    limit_memory({&server}, "1");
+
+    const auto last = Messages::base() + kRecords + 10;
+    const std::vector<ApplyEntry> mixed{kit::set_entry({.id = "refused", .keys = {"n"}, .stamp = last - 3}),
+                                        kit::erase_entry({.id = "erased", .stamp = last - 2}), kit::erase_key_entry("b", last - 1)};
+    const auto refused = apply(std::span(mixed).subspan(0, 1));
+    ASSERT_FALSE(refused && refused->at(0));
+    EXPECT_EQ(refused ? refused->at(0).error().code() : refused.error().code(), ErrorCode::kOutOfSpace);
+    const auto applied = apply(mixed);
+    ASSERT_TRUE(applied) << applied.error().describe();
+    EXPECT_FALSE((*applied)[0]);
+    for (const std::size_t i : {1, 2}) {
+      ASSERT_TRUE((*applied)[i]) << (*applied)[i].error().describe();
+      EXPECT_EQ((*applied)[i]->outcome, Outcome::kApplied);
+    }
+    const auto changes = store->changes({.cursor = "reader", .limit = 3 * kRecords}).value();
+    store->commit_cursor("reader", changes.next).value();
+    Reclaimed all;
+    for (int step = 0; step < 20; ++step) {
+      const auto done = store->reclaim({.now = now + Milliseconds(5000), .floor = last + 1, .max_steps = 3 * kRecords});
+      ASSERT_TRUE(done) << done.error().describe();
+      all.expired += done->expired;
+      all.forgotten += done->forgotten;
+      all.log_trimmed += done->log_trimmed;
+      store->commit_cursor("reader", store->changes({.cursor = "reader", .limit = 3 * kRecords}).value().next).value();
+    }
+    EXPECT_EQ(all.expired, kRecords);
+    EXPECT_GT(all.log_trimmed, kRecords);
+    EXPECT_GT(all.forgotten, kRecords);
+    EXPECT_EQ(store->stats().value().records, 0U);
+    EXPECT_EQ(store->stats().value().tombstones, 0U);
+  }
 }
 
 // Master and replica keep nothing: that is loud, and then everything works again without a restart of the clients.

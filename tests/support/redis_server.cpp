@@ -332,7 +332,7 @@ RedisServer& ClusterGroup::master_of(std::uint32_t slot) {
 
 std::string ClusterGroup::id_of(const RedisServer& node) { return node.cli({"CLUSTER", "MYID"}); }
 
-void ClusterGroup::move_slot(std::uint32_t slot, RedisServer& to, const std::function<void()>& midway) {
+void ClusterGroup::move_slot(std::uint32_t slot, RedisServer& to, const std::function<void()>& midway, std::size_t portion) {
   auto& from = master_of(slot);
   if (&from == &to) return;
   const auto number = std::to_string(slot);
@@ -345,9 +345,10 @@ void ClusterGroup::move_slot(std::uint32_t slot, RedisServer& to, const std::fun
   must(to, {"CLUSTER", "SETSLOT", number, "IMPORTING", from_id});
   must(from, {"CLUSTER", "SETSLOT", number, "MIGRATING", to_id});
   if (midway) midway();
-  for (;;) {
-    const auto keys = from.cli({"CLUSTER", "GETKEYSINSLOT", number, "50"});
+  for (bool first = true;; first = false) {
+    const auto keys = from.cli({"CLUSTER", "GETKEYSINSLOT", number, std::to_string(portion != 0 ? portion : 50)});
     if (keys.empty()) break;
+    if (midway && portion != 0 && !first) midway();
     std::vector<std::string> migrate = {"MIGRATE", "127.0.0.1", std::to_string(to.port()), "", "0", "5000", "KEYS"};
     std::istringstream lines(keys);
     for (std::string key; std::getline(lines, key);) migrate.push_back(key);

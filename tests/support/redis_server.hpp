@@ -131,8 +131,9 @@ class ClusterGroup {
   std::vector<RedisServer*> masters();
   static std::string id_of(const RedisServer& node);
   // Moves a slot with all its keys to another master, a few keys at a time; `midway` is called while the slot is open on both sides: before
-  // the first key has moved, and after the last. What a server refuses is thrown.
-  void move_slot(std::uint32_t slot, RedisServer& to, const std::function<void()>& midway = {});
+  // the first key has moved, and after the last; where `portion` is given, also whenever so many have moved. What a server refuses is
+  // thrown.
+  void move_slot(std::uint32_t slot, RedisServer& to, const std::function<void()>& midway = {}, std::size_t portion = 0);
   // True once all live nodes agree that all slots are served.
   bool healthy();
   // From now on clients (and replicas, of their masters) are told these ports of the nodes, in their order: of proxies before them.

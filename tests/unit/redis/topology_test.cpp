@@ -240,11 +240,34 @@ TEST_F(RedisCluster, serves_a_slot_without_an_error_while_it_is_moved_to_and_fro
   load.finish();
   EXPECT_EQ(load.failed, 0);
   EXPECT_EQ(load.watches_failed, 0);
+  EXPECT_EQ(load.transactions_failed, 0);
   EXPECT_EQ(load.backwards, 0);
   EXPECT_GT(load.rounds, 400);
   for (std::size_t t = 0; t < 4; ++t)
     EXPECT_EQ(client->call(get("{" + tag + "}" + std::to_string(t)), soon()).value().text(), std::to_string(load.acknowledged[t]))
         << "every INCR exactly once";
+}
+
+// ASKING holds until the end of a transaction that follows it.
+TEST_F(RedisCluster, follows_a_key_that_has_moved_before_its_slot_with_a_transaction) {
+  const auto client = client_of(group_->uri());
+  const std::string name = "{transactions}k";
+  const auto slot = key_slot(name);
+  ASSERT_TRUE(client->call(set(name, "before"), soon()).has_value());
+  const auto masters = group_->masters();
+  auto& to = *(masters[0] == &group_->master_of(slot) ? masters[1] : masters[0]);
+  const RedisCommand read[] = {get(name), get(name)};
+  const auto whole = RedisCommand::transaction(read);
+  bool moved = false;
+  group_->move_slot(slot, to, [&] {
+    if (!std::exchange(moved, true)) return;  // its key is at the new master at the second call only
+    std::promise<Result<Reply>> promise;
+    ASSERT_TRUE(client->submit(whole, soon(), [&](Result<Reply> reply) { promise.set_value(std::move(reply)); }));
+    for (const auto& reply : {client->call(whole, soon()), client->pipeline({&whole, 1}, soon()).front(), promise.get_future().get()}) {
+      ASSERT_TRUE(reply) << reply.error().describe();
+      EXPECT_EQ(reply->elements()[1].text(), "before");
+    }
+  });
 }
 
 TEST_F(RedisCluster, heals_after_a_master_was_killed) {

@@ -336,5 +336,38 @@ TEST(ReadCacheOnACluster, follows_slots_that_move) {
   }
 }
 
+// A key that nobody had is made at the new master at once, and the old one has nothing to say of it.
+TEST(ReadCacheOnACluster, believes_no_master_that_is_giving_its_slot_away) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::ClusterGroup group(3, 0);
+  constexpr auto kBound = Milliseconds(500);
+  OpenStore writer(group.uri());
+  OpenStore reader(group.uri(), cache_on(kBound));
+  const Shards shards("setget", 256, 'k');
+  const auto slot = shards.slot(shards.of("", "absent"));
+  ASSERT_TRUE(writer.place().clustered());
+  writer.set("beside", {"beside"}, 1, "so that the part is there");
+  ASSERT_NE(shards.of("", "other"), shards.of("", "absent"));
+  ASSERT_TRUE(reader.warm("absent"));
+  const auto masters = group.masters();
+  auto& to = *(masters[0] == &group.master_of(slot) ? masters[1] : masters[0]);
+  bool set = false;
+  group.move_slot(slot, to, [&] {
+    if (std::exchange(set, true)) return;
+    // What comes last of it has to wait until the slot has moved; the record is there before.
+    (void)writer.try_set("other", {"absent"}, 2, "there");
+    ASSERT_TRUE(eventually([&] { return writer.payload("absent") == "there"; }));
+    const auto changed = Steady::now();
+    for (;;) {
+      const auto begun = Steady::now();
+      if (reader.payload("absent") == "there") break;
+      ASSERT_LT(begun - changed, kBound) << "the old master was believed for too long";
+    }
+  });
+  EXPECT_TRUE(eventually([&] { return writer.try_set("other", {"absent"}, 3, "again").has_value(); }));
+  EXPECT_TRUE(eventually([&] { return reader.payload("absent") == "again"; }));
+  EXPECT_TRUE(reader.warm("absent")) << "it is kept again once the slot has moved";
+}
+
 }  // namespace
 }  // namespace setget::redis

@@ -49,8 +49,9 @@ struct View {
 // One call of a script on the queue's only part as its client makes it, by hand.
 inline redis::Reply call(const View& view, const redis::Script& script, const std::string& queue,
                          const std::vector<std::string>& arguments) {
-  redis::Script::Call one(script, 1);
-  one.key(redis::Shards(view.place->prefix(), 1, 'q').name(0, queue + ":"));
+  const redis::Shards shards(view.place->prefix(), 1, 'q');
+  redis::Script::Call one(script, 2);
+  one.key(shards.name(0, queue + ":")).key(shards.name(0, queue + ":m"));
   for (const auto& argument : arguments) one.arg(argument);
   return redis::run_script(view.place->client(), one, Deadline::in(Milliseconds(30'000))).value();
 }

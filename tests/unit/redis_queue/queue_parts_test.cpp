@@ -35,6 +35,29 @@ void expect_even(const std::vector<std::size_t>& counts, std::size_t total) {
   }
 }
 
+TEST(RedisQueue, A_receive_without_a_limit_of_bytes_is_one_of_many_messages) {
+  constexpr auto kAll = std::numeric_limits<std::size_t>::max();
+  for (const std::uint32_t partitions : {1U, 4U}) {
+    for (const auto kind : {QueueKind::kStandard, QueueKind::kFifo}) {
+      View view(server().uri(), fresh_prefix(), partitions);
+      auto queue = Queue::open(view.queues, "q", {.kind = kind}).value();
+      const auto receive = [&](std::size_t count) {
+        const auto got = view.queues->receive({.queue = "q", .max_messages = count, .max_bytes = kAll});
+        EXPECT_TRUE(got) << got.error().describe();
+        return got ? got->size() : 0;
+      };
+      EXPECT_EQ(receive(10), 0u);
+      for (int i = 0; i < 20; ++i) (void)queue.send(message("m")).value();
+      EXPECT_EQ(receive(10), 10u);
+      EXPECT_EQ(receive(10), 10u);
+      for (int i = 0; i < 4; ++i) (void)queue.send(batch_of(25)).value();
+      std::size_t all = 0;
+      for (int i = 0; i < 4; ++i) all += receive(100);
+      EXPECT_EQ(all, 100u);
+    }
+  }
+}
+
 TEST(RedisQueue, Messages_are_spread_evenly_over_the_masters_of_a_cluster) {
   ClusterGroup cluster;
   const auto cli = [&](std::vector<std::string> words, std::uint32_t slot) { return cluster.master_of(slot).cli(std::move(words)); };

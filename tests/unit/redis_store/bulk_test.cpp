@@ -192,6 +192,24 @@ TEST_P(RedisBulk, A_record_that_is_set_again_and_again_waits_once_for_its_end) {
   EXPECT_EQ(waiting(), "0") << "nothing waits for what is gone";
 }
 
+// RESP3 has scores as numbers, in pairs with their members.
+TEST_P(RedisBulk, What_is_gone_is_forgotten_in_either_protocol) {
+  for (const std::string protocol : {"2", "3"}) {
+    auto store = open("?protocol=" + protocol);
+    fill(*store, 200, 10, now_ + Milliseconds(1000));
+    const auto floor = stamp_at(now_) + stamps_ + 1;
+    const auto evicted = store->reclaim({.now = now_ + Milliseconds(2000), .floor = floor, .max_steps = 5000});
+    ASSERT_TRUE(evicted) << evicted.error().describe();
+    EXPECT_EQ(evicted->expired, 200u);
+    const auto more = store->reclaim({.now = now_ + Milliseconds(2000), .floor = floor, .max_steps = 5000});
+    ASSERT_TRUE(more) << more.error().describe();
+    EXPECT_EQ(evicted->forgotten + more->forgotten, 400u) << "identities and keys";
+    EXPECT_EQ(eval("local n = 0 for _, key in ipairs(redis.call('KEYS', 'app:*:g')) do n = n + redis.call('ZCARD', key) end return n"),
+              "0");
+    EXPECT_EQ(store->stats().value().tombstones, 0u);
+  }
+}
+
 TEST_P(RedisBulk, A_list_holds_no_record_of_another_account_or_flow_whatever_its_index_says) {
   auto store = open();
   auto mine = entry("mine", "{}");
