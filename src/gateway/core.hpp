@@ -54,6 +54,13 @@ struct Attempt {
   bool holds;  // whoever comes again is given it; else it is tried again
 };
 
+// One try at it.
+struct Try {
+  std::string_view dedup{};  // under which the queue deduplicates; empty without a key
+  // One before may have been accepted: what that has done must not be taken for a condition that does not hold.
+  bool repeats = false;
+};
+
 class GatewayCore {
  public:
   explicit GatewayCore(GatewayOptions options);
@@ -83,11 +90,11 @@ class GatewayCore {
   GatewayResponse set_record(const Call& call);
   GatewayResponse set_batch(const Call& call);
   GatewayResponse set_payload(const Call& call);
-  GatewayResponse set_envelope(const Call& call, ParsedEnvelope parsed, std::string_view dedup);
+  GatewayResponse set_envelope(const Call& call, ParsedEnvelope parsed, const Try& attempt);
   Attempt set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup);
-  GatewayResponse set_raw(const Call& call, std::string_view dedup);
-  GatewayResponse send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json);
-  std::optional<GatewayResponse> apply_preconditions(const Call& call, SetRequest& request);
+  GatewayResponse set_raw(const Call& call, const Try& attempt);
+  GatewayResponse send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json, const Try& attempt);
+  std::optional<GatewayResponse> apply_preconditions(const Call& call, SetRequest& request, const Try& attempt);
   std::vector<Reason> all_reasons(ParsedEnvelope& parsed) const;
 
   // routes_hooks.cpp
@@ -129,14 +136,14 @@ class GatewayCore {
   GatewayResponse explain_ttl(const Call& call);
   GatewayResponse run_archive(const Call& call);
 
-  // idempotency.cpp: runs `once` until its answer holds, and not again for the same Idempotency-Key; it gets the id under which the queue
-  // deduplicates, or nothing. `tell` is asked only where a request has such a key.
+  // idempotency.cpp: runs `once` until its answer holds, and not again for the same Idempotency-Key. `tell` is asked only where a request
+  // has such a key.
   struct Meaning {
     std::string ns{};                // where it acts: a key of one namespace is unknown in another
     std::optional<Digest> record{};  // what it asks for beyond its target, body and conditions
   };
   using Tell = std::function<Meaning()>;
-  using Once = std::function<Attempt(std::string_view dedup)>;
+  using Once = std::function<Attempt(const Try& attempt)>;
   GatewayResponse idempotent(const Call& call, std::string_view route, const Tell& tell, const Once& once);
 
   Pipeline& pipeline() const noexcept { return *options_.pipeline; }

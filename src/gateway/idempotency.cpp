@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "gateway/core.hpp"
 #include "gateway/media_type.hpp"
@@ -14,6 +16,8 @@ constexpr std::size_t kMaxKeyBytes = 255;
 constexpr std::chrono::hours kRemembered{24};
 // A process that dies in between must not block its key for a day: an unfinished entry lives only a little longer than a call may take.
 constexpr Milliseconds kGrace{10'000};
+// How long it is known of a try that nobody knows how it ended: as long as queues deduplicate by default, and more.
+constexpr std::chrono::minutes kUnsure{10};
 constexpr char kFormat = '\x01';
 
 // The draft writes the key as a structured-field string, most clients send it bare: both name the same key.
@@ -62,6 +66,18 @@ Result<GatewayResponse> decode_response(const IdempotencyStore::Entry& entry) {
   return response;
 }
 
+// Of a try without an answer: until when somebody is at work on it.
+void set_busy(IdempotencyStore::Entry& entry, TimePoint until) {
+  entry.response = fmt::format("{}", until.time_since_epoch().count());
+  entry.expires_at = until + kUnsure;
+}
+TimePoint busy_until(const IdempotencyStore::Entry& entry) {
+  std::int64_t until = 0;
+  const char* end = entry.response.data() + entry.response.size();
+  const auto [stop, error] = std::from_chars(entry.response.data(), end, until);
+  return error == std::errc() && stop == end ? TimePoint(Milliseconds(until)) : entry.expires_at;
+}
+
 }  // namespace
 
 GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route, const Tell& tell, const Once& once) {
@@ -75,33 +91,48 @@ GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route
   // The names before the key have no such separator in them, so that no key of one scope reads as one of another.
   const std::string scoped = fmt::format("{}{}\x1f{}\x1f{}", kFormat, meaning.ns, route, *key);
   const Digest digest = digest_of_request(call.request, meaning.record);
-  IdempotencyStore::Entry entry{digest, 0, {}, now() + options_.set_deadline + kGrace};
+  IdempotencyStore::Entry entry{digest, 0, {}, {}};
+  set_busy(entry, now() + options_.set_deadline + kGrace);
+  bool repeats = false;
   auto earlier = options_.idempotency->begin(scoped, entry, now());
   if (!earlier) return problem_of(earlier.error());
   if (earlier->has_value()) {
     const IdempotencyStore::Entry& known = **earlier;
     if (known.request != entry.request)
       return problem_of(invalid({{"idempotency_key_reused", "this Idempotency-Key came with another request before", ""}}));
-    if (known.status == 0) return refusal(409, "a request with this Idempotency-Key is being handled");
-    auto response = decode_response(known);
-    return response ? *std::move(response) : problem_of(response.error());
+    if (known.status == 0 && now() < busy_until(known)) return refusal(409, "a request with this Idempotency-Key is being handled");
+    // Two that come again at once are one for the queue.
+    repeats = known.status == 0;
+    if (!repeats) {
+      auto response = decode_response(known);
+      return response ? *std::move(response) : problem_of(response.error());
+    }
   }
 
   // Should the answer be lost although the queue has the message, a retry finds it there by this id.
   const Digest scope = digest_of(scoped);
   const std::string dedup =
       fmt::format("idempotency/{:016x}{:016x}/{:016x}{:016x}", scope.high, scope.low, entry.request.high, entry.request.low);
+  const auto unsure = [&] {
+    set_busy(entry, now());
+    static_cast<void>(options_.idempotency->finish(scoped, entry));
+  };
   Attempt attempt = [&] {
     try {
-      return once(dedup);
+      return once({.dedup = dedup, .repeats = repeats});
     } catch (...) {
-      static_cast<void>(options_.idempotency->abandon(scoped));
+      unsure();
       throw;
     }
   }();
   if (!attempt.holds) {
-    // Not all was accepted, or it is not known: the client may correct the request or try again with the same key.
-    static_cast<void>(options_.idempotency->abandon(scoped));
+    if (attempt.response.status >= 500) {
+      // The queue may have it all the same.
+      unsure();
+    } else {
+      // It was refused, or not all of it was accepted: the client may correct it or try again with the same key.
+      static_cast<void>(options_.idempotency->abandon(scoped));
+    }
     return std::move(attempt.response);
   }
   entry.status = attempt.response.status;

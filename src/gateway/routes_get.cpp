@@ -242,19 +242,20 @@ GatewayResponse GatewayCore::erase_record(const Call& call) {
   auto ns = namespace_of(call);
   if (!ns) return problem_of(ns.error());
   const auto tell = [&] { return Meaning{.ns = *ns}; };
-  return idempotent(call, "erase", tell, [&](std::string_view dedup) {
+  return idempotent(call, "erase", tell, [&](const Try& attempt) {
     if (const std::string if_match = condition_of(call.request, "If-Match"); !if_match.empty()) {
       auto found = pipeline().reader().find(*key, *ns, deadline());
       if (!found) return problem_of(found.error());
       const std::string tag = found->record ? entity_tag(*found->record, Representation::kPayload, found->tier) : std::string();
-      if (!names_tag(if_match, tag, Compare::kStrong))
+      // Where nothing is there any more a try before may have erased it.
+      if (!names_tag(if_match, tag, Compare::kStrong) && !(attempt.repeats && !found->record))
         return refusal(412, "the record under this key is not at the version that If-Match names");
     }
     EraseRequest request{.ns = *ns,
                          .id = {},
                          .key = *key,
                          .version = {},
-                         .dedup_id = std::string(dedup),
+                         .dedup_id = std::string(attempt.dedup),
                          .traceparent = std::string(call.request.header("traceparent"))};
     auto receipt = pipeline().erase(std::move(request), deadline());
     if (!receipt) return problem_of(receipt.error());

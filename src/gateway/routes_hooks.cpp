@@ -95,7 +95,7 @@ GatewayResponse GatewayCore::run_hook(const Call& call, const HookRoute& hook) {
     auto ns = namespace_of_set(call, mapped->request.account);
     return {.ns = std::move(ns), .record = digest_of_record(call, std::move(mapped->request))};
   };
-  return idempotent(call, "hooks/" + hook.name, tell, [&](std::string_view dedup) { return map_and_set(call, hook, dedup); });
+  return idempotent(call, "hooks/" + hook.name, tell, [&](const Try& attempt) { return map_and_set(call, hook, attempt.dedup); });
 }
 
 GatewayResponse GatewayCore::map_and_set(const Call& call, const HookRoute& hook, std::string_view dedup) {

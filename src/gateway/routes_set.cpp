@@ -84,7 +84,7 @@ std::vector<Reason> GatewayCore::all_reasons(ParsedEnvelope& parsed) const {
   return reasons;
 }
 
-std::optional<GatewayResponse> GatewayCore::apply_preconditions(const Call& call, SetRequest& request) {
+std::optional<GatewayResponse> GatewayCore::apply_preconditions(const Call& call, SetRequest& request, const Try& attempt) {
   const std::string if_match = condition_of(call.request, "If-Match");
   const std::string if_none_match = condition_of(call.request, "If-None-Match");
   if (if_match.empty() && if_none_match.empty()) return std::nullopt;
@@ -106,25 +106,27 @@ std::optional<GatewayResponse> GatewayCore::apply_preconditions(const Call& call
     found = *std::move(looked);
   }
   const auto& current = found.record;
+  // Of a request that comes again the queue knows whether it has been accepted. Where it has not, the worker finds that the condition does
+  // not hold.
   if (!if_none_match.empty()) {
-    if (current) return refusal(412, "a record with this id exists");
+    if (current && !attempt.repeats) return refusal(412, "a record with this id exists");
     if (!request.id.empty()) request.expected_version = 0;
   }
   if (!if_match.empty()) {
     const std::string tag = current ? entity_tag(*current, Representation::kPayload, found.tier) : std::string();
     const std::string envelope_tag = current ? entity_tag(*current, Representation::kEnvelope, found.tier) : std::string();
-    if (!names_tag(if_match, tag, Compare::kStrong) && !names_tag(if_match, envelope_tag, Compare::kStrong))
-      return refusal(412, "the record with this id is not at the version that If-Match names");
-    // What only the archive has is none for the store.
-    request.expected_version = found.tier == Tier::kArchive ? 0 : current->version;
+    const bool named = names_tag(if_match, tag, Compare::kStrong) || names_tag(if_match, envelope_tag, Compare::kStrong);
+    if (!named && !attempt.repeats) return refusal(412, "the record with this id is not at the version that If-Match names");
+    // What only the archive has is none for the store; and no record is at the last version that there can be.
+    request.expected_version = !named ? kMaxVersion : found.tier == Tier::kArchive ? 0 : current->version;
   }
   return std::nullopt;
 }
 
-GatewayResponse GatewayCore::send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json) {
+GatewayResponse GatewayCore::send(const Call& call, SetRequest request, std::size_t plain_keys, const Payload& json, const Try& attempt) {
   request.ns = call.request.ns;
   request.traceparent = call.request.header("traceparent");
-  if (auto refused = apply_preconditions(call, request)) return *std::move(refused);
+  if (auto refused = apply_preconditions(call, request, attempt)) return *std::move(refused);
   auto receipt = pipeline().set(std::move(request), deadline());
   if (!receipt) return problem_of(with_key_pointers(located(std::move(receipt).error(), json, 0), plain_keys));
   return accepted(*receipt);
@@ -136,15 +138,15 @@ GatewayResponse GatewayCore::set_record(const Call& call) {
   if (auto unknown = call.query.check({}); !unknown.empty()) return problem_of(invalid(std::move(unknown)));
   auto parsed = parse_envelope_parts(call.request.body, limits(), PayloadCheck::kLater);
   const auto tell = [&] { return Meaning{.ns = namespace_of_set(call, parsed.request.account)}; };
-  return idempotent(call, "records", tell, [&](std::string_view dedup) { return set_envelope(call, std::move(parsed), dedup); });
+  return idempotent(call, "records", tell, [&](const Try& attempt) { return set_envelope(call, std::move(parsed), attempt); });
 }
 
-GatewayResponse GatewayCore::set_envelope(const Call& call, ParsedEnvelope parsed, std::string_view dedup) {
+GatewayResponse GatewayCore::set_envelope(const Call& call, ParsedEnvelope parsed, const Try& attempt) {
   if (parsed.syntax) return problem_of(*parsed.syntax);
   parsed.request.ns = call.request.ns;
   if (!parsed.reasons.empty()) return problem_of(invalid(all_reasons(parsed)));
-  parsed.request.dedup_id = dedup;
-  return send(call, std::move(parsed.request), parsed.plain_keys, call.request.body);
+  parsed.request.dedup_id = attempt.dedup;
+  return send(call, std::move(parsed.request), parsed.plain_keys, call.request.body, attempt);
 }
 
 GatewayResponse GatewayCore::set_batch(const Call& call) {
@@ -160,7 +162,7 @@ GatewayResponse GatewayCore::set_batch(const Call& call) {
   // Its entries may be of several accounts: the listener's namespace is all that they have in common.
   const auto tell = [&] { return Meaning{.ns = call.request.ns}; };
   return idempotent(call, "records:batch", tell,
-                    [&](std::string_view dedup) { return set_envelopes(call, std::move(elements->items), dedup); });
+                    [&](const Try& attempt) { return set_envelopes(call, std::move(elements->items), attempt.dedup); });
 }
 
 Attempt GatewayCore::set_envelopes(const Call& call, std::vector<Element> elements, std::string_view dedup) {
@@ -222,10 +224,10 @@ GatewayResponse GatewayCore::set_payload(const Call& call) {
     const std::string* account = call.query.find("account");
     return Meaning{.ns = namespace_of_set(call, account == nullptr ? std::string_view() : *account)};
   };
-  return idempotent(call, "payloads", tell, [&](std::string_view dedup) { return set_raw(call, dedup); });
+  return idempotent(call, "payloads", tell, [&](const Try& attempt) { return set_raw(call, attempt); });
 }
 
-GatewayResponse GatewayCore::set_raw(const Call& call, std::string_view dedup) {
+GatewayResponse GatewayCore::set_raw(const Call& call, const Try& attempt) {
   ParsedEnvelope parsed;
   parsed.reasons = call.query.check({"account", "flow", "key", "ttl", "id", "owner", "version", "expected_version"}, "key");
   SetRequest& request = parsed.request;
@@ -246,7 +248,7 @@ GatewayResponse GatewayCore::set_raw(const Call& call, std::string_view dedup) {
   request.content_type = type.empty() ? std::string_view("application/octet-stream") : type;
   request.payload = call.request.body;
   request.ns = call.request.ns;
-  request.dedup_id = dedup;
+  request.dedup_id = attempt.dedup;
   if (const std::string* given = call.query.find("ttl")) {
     auto ttl = parse_ttl(*given);
     if (ttl)
@@ -257,7 +259,7 @@ GatewayResponse GatewayCore::set_raw(const Call& call, std::string_view dedup) {
   read_integer(call.query, "version", 1, request.version, parsed.reasons);
   read_integer(call.query, "expected_version", 0, request.expected_version, parsed.reasons);
   if (!parsed.reasons.empty()) return problem_of(invalid(all_reasons(parsed)));
-  return send(call, std::move(request), parsed.plain_keys, call.request.body);
+  return send(call, std::move(request), parsed.plain_keys, call.request.body, attempt);
 }
 
 }  // namespace setget::inline v0::detail

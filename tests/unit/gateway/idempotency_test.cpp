@@ -163,6 +163,117 @@ TEST_F(GatewayIdempotency, a_retry_after_a_lost_answer_finds_the_accepted_messag
   EXPECT_EQ(accepted(), 1u);
 }
 
+// Takes what it is given and loses its answer, as often as it is told.
+class LosingQueue final : public setget::testing::ForwardingQueue {
+ public:
+  LosingQueue(std::shared_ptr<setget::QueueBackend> inner, int& losses, bool& away)
+      : ForwardingQueue(std::move(inner)), losses_(losses), away_(away) {}
+  setget::Result<std::vector<setget::Result<setget::SentMessage>>> send(const setget::SendMessages& request) override {
+    if (away_) return setget::Error(setget::ErrorCode::kUnavailable, "away");
+    auto sent = ForwardingQueue::send(request);
+    if (losses_ == 0) return sent;
+    --losses_;
+    return setget::Error(setget::ErrorCode::kDeadlineExceeded, "no answer in time");
+  }
+
+ private:
+  int& losses_;
+  bool& away_;
+};
+
+class GatewayLostAnswer : public GatewayIdempotency {
+ protected:
+  void SetUp() override {
+    decorate_queue_ = [this](const setget::Queue& plain) {
+      return setget::Queue(std::make_shared<LosingQueue>(plain.backend(), losses_, away_), plain.name());
+    };
+    open({});
+  }
+  setget::GatewayResponse with(const std::string& method, const std::string& target, const std::string& body, const std::string& condition,
+                               const std::string& value) {
+    return call(method, target, body, {{"Content-Type", "application/json"}, {"Idempotency-Key", "k-1"}, {condition, value}});
+  }
+  std::string payload() { return std::string(call("GET", "/v1/records/k").body.view()); }
+  static std::string record(const std::string& payload) {
+    return R"({"id":"r","keys":["k"],"account":"acme","flow":"f","payload":)" + payload + "}";
+  }
+
+  int losses_ = 0;
+  bool away_ = false;
+};
+
+// What the first try did is no reason to refuse the second.
+TEST_F(GatewayLostAnswer, a_condition_that_held_is_not_held_against_the_retry) {
+  losses_ = 1;
+  EXPECT_GE(with("POST", "/v1/records", record("1"), "If-None-Match", "*").status, 500);
+  drain();
+  ASSERT_EQ(payload(), "1");
+  const auto made = with("POST", "/v1/records", record("1"), "If-None-Match", "*");
+  ASSERT_EQ(made.status, 202);
+  EXPECT_TRUE(body_of(made).value("deduplicated", false));
+  EXPECT_EQ(with("POST", "/v1/records", record("1"), "If-None-Match", "*").body.view(), made.body.view()) << "and is remembered";
+
+  const auto tag = header(call("GET", "/v1/records/k"), "ETag");
+  losses_ = 1;
+  const Headers replacing{{"Content-Type", "application/json"}, {"Idempotency-Key", "k-2"}, {"If-Match", tag}};
+  EXPECT_GE(call("POST", "/v1/records", record("2"), replacing).status, 500);
+  drain();
+  ASSERT_EQ(payload(), "2");
+  const auto replaced = call("POST", "/v1/records", record("2"), replacing);
+  ASSERT_EQ(replaced.status, 202);
+  EXPECT_TRUE(body_of(replaced).value("deduplicated", false));
+
+  losses_ = 1;
+  const Headers erasing{{"Idempotency-Key", "k-3"}, {"If-Match", header(call("GET", "/v1/records/k"), "ETag")}};
+  EXPECT_GE(call("DELETE", "/v1/records/k", "", erasing).status, 500);
+  drain();
+  ASSERT_EQ(call("GET", "/v1/records/k").status, 404);
+  EXPECT_EQ(call("DELETE", "/v1/records/k", "", erasing).status, 202);
+  EXPECT_EQ(accepted(), 3u);
+}
+
+// The condition is the worker's then.
+TEST_F(GatewayLostAnswer, a_condition_that_does_not_hold_changes_nothing_by_the_retry_either) {
+  ASSERT_EQ(call("POST", "/v1/records", record("1")).status, 202);
+  drain();
+  const auto tag = header(call("GET", "/v1/records/k"), "ETag");
+  away_ = true;
+  ASSERT_GE(with("POST", "/v1/records", record("2"), "If-Match", tag).status, 500);
+  away_ = false;
+  ASSERT_EQ(call("POST", "/v1/records", record("3")).status, 202);
+  drain();
+  EXPECT_EQ(with("POST", "/v1/records", record("2"), "If-Match", tag).status, 202);
+  drain();
+  EXPECT_EQ(payload(), "3");
+  EXPECT_EQ(with("POST", "/v1/records", record("4"), "If-Match", tag).status, 422) << "another request under the key";
+}
+
+// As a process leaves it that dies in between.
+TEST_F(GatewayLostAnswer, a_try_that_nobody_ended_is_gone_on_with_once_it_must_be_over) {
+  struct Dying final : setget::IdempotencyStore {
+    std::shared_ptr<setget::IdempotencyStore> inner = setget::memory_idempotency_store();
+    bool dies = true;
+    setget::Result<std::optional<Entry>> begin(std::string_view key, const Entry& entry, setget::TimePoint now) override {
+      return inner->begin(key, entry, now);
+    }
+    setget::Result<void> finish(std::string_view key, const Entry& entry) override {
+      return dies ? setget::Result<void>() : inner->finish(key, entry);
+    }
+    setget::Result<void> abandon(std::string_view key) override { return dies ? setget::Result<void>() : inner->abandon(key); }
+  };
+  const auto store = std::make_shared<Dying>();
+  open({.idempotency = store});
+  ASSERT_EQ(with("POST", "/v1/records", record("1"), "If-None-Match", "*").status, 202);
+  store->dies = false;
+  drain();
+  EXPECT_EQ(with("POST", "/v1/records", record("1"), "If-None-Match", "*").status, 409);
+  clock_->advance(setget::Milliseconds(60'000));
+  const auto again = with("POST", "/v1/records", record("1"), "If-None-Match", "*");
+  ASSERT_EQ(again.status, 202);
+  EXPECT_TRUE(body_of(again).value("deduplicated", false));
+  EXPECT_EQ(header(with("POST", "/v1/records", record("1"), "If-None-Match", "*"), "Idempotency-Replayed"), "true");
+}
+
 // Has no room for the last message of its first send.
 class OnceFullQueue final : public setget::testing::ForwardingQueue {
  public:
