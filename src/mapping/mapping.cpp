@@ -7,6 +7,7 @@
 #include <charconv>
 #include <optional>
 
+#include "core/cut_text.hpp"
 #include "core/json_pointer.hpp"
 #include "mapping/arena.hpp"
 #include "mapping/distinct_texts.hpp"
@@ -23,10 +24,8 @@ using jmespath::Value;
 constexpr std::size_t kShownBytes = 120;  // of an expression or a value in a message
 
 std::string shortened(std::string_view text) {
-  if (text.size() <= kShownBytes) return std::string(text);
-  std::size_t end = kShownBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80) --end;
-  return fmt::format("{}… ({} bytes)", text.substr(0, end), text.size());
+  const auto start = detail::cut_text(text, kShownBytes);
+  return start.size() == text.size() ? std::string(text) : fmt::format("{}… ({} bytes)", start, text.size());
 }
 
 std::string shown(const Value& value) {

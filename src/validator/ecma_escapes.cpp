@@ -88,8 +88,15 @@ bool Translator::class_escape(CharSet& set, std::string& properties, bool in_cla
       return ++at_, set.add(digits().complement()), true;
     case 'w':
       return ++at_, set.add(word_characters()), true;
-    case 'W':
-      return ++at_, set.add(word_characters().complement()), true;
+    case 'W': {
+      auto word = word_characters();
+      // Without regard to case these two are an s and a k (ECMA-262, WordCharacters).
+      if (flags_.ignore_case) {
+        word.add(0x17F, 0x17F);
+        word.add(0x212A, 0x212A);
+      }
+      return ++at_, set.add(word.complement()), true;
+    }
     case 's':
       return ++at_, set.add(spaces()), true;
     case 'S':

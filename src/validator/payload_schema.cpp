@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/cut_text.hpp"
 #include "validator/document_impl.hpp"
 #include "validator/uri_reference.hpp"
 
@@ -109,11 +110,8 @@ std::string listed(const std::map<std::string, Validator, std::less<>>& schemas)
 
 // Names come from outside: what is long is cut, not in the middle of a character.
 std::string cut(std::string_view text) {
-  constexpr std::size_t kMost = 64;
-  if (text.size() <= kMost) return std::string(text);
-  std::size_t end = kMost;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "…";
+  const auto shown = detail::cut_text(text, 64);
+  return std::string(shown) + (shown.size() < text.size() ? "…" : "");
 }
 
 Document& kept() {

@@ -166,7 +166,13 @@ bool equal_values(const Tape& a, std::size_t i, const Tape& b, std::size_t j, st
   const auto second = b.words[j];
   const auto type = kTypes.of[tag_of(first)];
   const auto other = kTypes.of[tag_of(second)];
-  if ((type & kNumber) != 0) return (other & kNumber) != 0 && compare(number_at(a, i), number_at(b, j)) == 0;
+  if ((type & kNumber) != 0) {
+    if ((other & kNumber) == 0) return false;
+    const auto number = number_at(a, i);
+    const auto its = number_at(b, j);
+    steps += (number.text.size() + its.text.size()) / 4;
+    return compare(number, its) == 0;
+  }
   if (tag_of(first) != tag_of(second)) return false;
   if (type == kString) {
     const auto text = text_of(a, first);
@@ -237,8 +243,12 @@ std::uint64_t hash_value(const Tape& tape, std::size_t at, Hashed& what) {
     case kFraction:
       what.fractions = true;
       [[fallthrough]];
-    case kInteger:
-      return mix(5, hash_of(number_at(tape, at)));
+    case kInteger: {
+      // One that stands as text is read digit by digit.
+      const auto number = number_at(tape, at);
+      what.bytes += 4 * number.text.size();
+      return mix(5, hash_of(number));
+    }
     case kArray: {
       std::uint64_t hash = 7;
       each_element(tape, at, [&](std::size_t item) { hash = mix(hash, hash_value(tape, item, what)); });

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "core/cut_text.hpp"
+
 namespace setget::inline v0::detail::schema {
 
 void append_location(Text& out, const json_schema::Validator::Program& program, const Node& node) {
@@ -311,7 +313,7 @@ Result<const Regex*> Compiler::regex(std::string_view pattern, std::string_view 
                                              .max_memory = options_.limits.max_pattern_memory,
                                              .max_steps = options_.limits.max_pattern_steps});
     if (!compiled) {
-      auto cause = registry_.error(*place_, keyword, fmt::format("{} in \"{}\"", compiled.error().message(), pattern.substr(0, 200)),
+      auto cause = registry_.error(*place_, keyword, fmt::format("{} in \"{}\"", compiled.error().message(), cut_text(pattern, 200)),
                                    compiled.error().code());
       if (compiled.error().position()) cause.at_position(*compiled.error().position());
       return cause;

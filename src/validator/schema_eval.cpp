@@ -412,7 +412,8 @@ bool Eval::run_sole(std::size_t at, std::uint8_t type) {
     case Sole::kRecord:
       return simple_object<true>(*of.object, at);
     case Sole::kObject:
-      return object<false>(*of.object, at, {});
+      // One that was fused of several has nothing but its names.
+      return of.object->simple ? simple_object<false>(*of.object, at) : object<false>(*of.object, at, {});
     case Sole::kArray:
       return of.array->flat ? flat_array(*of.array, at) : array<false>(*of.array, at, {});
     case Sole::kOp:

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/cut_text.hpp"
 #include "validator/schema_compiler.hpp"
 #include "validator/schema_reporter.hpp"
 #include "validator/uri_reference.hpp"
@@ -119,7 +120,7 @@ std::string_view token_of(const Ledger& kept, std::size_t place, const KeptStep&
 }  // namespace
 
 void write_part(Text& out, const Ledger& kept, const KeptName& name) {
-  out += token_of(kept, name.place, kept.read<KeptStep>(name.place)).substr(0, 100);
+  out += cut_text(token_of(kept, name.place, kept.read<KeptStep>(name.place)), 100);
 }
 
 void write_part(Text& out, const Ledger& kept, const KeptValue& value) {

@@ -1,6 +1,7 @@
 // What each keyword has to say of a value that breaks it.
 #include <optional>
 
+#include "core/cut_text.hpp"
 #include "validator/schema_reporter.hpp"
 
 namespace setget::inline v0::detail::schema {
@@ -30,7 +31,7 @@ void Reporter<kSink>::string(const Node& node, std::size_t at, Where where) {
   if (part.format && !eval_.format_holds(part, text) && !eval_.halted())
     add(node, where, "format", Shown{at}, " is no ", Lasting{part.format_name});
   if (part.pattern && !eval_.pattern(*part.pattern, text) && !eval_.halted())
-    add(node, where, "pattern", Shown{at}, " does not match \"", Lasting{std::string_view(part.pattern_source).substr(0, 200)}, "\"");
+    add(node, where, "pattern", Shown{at}, " does not match \"", Lasting{cut_text(part.pattern_source, 200)}, "\"");
   if (part.has_content && !eval_.content_holds(part, text) && !eval_.halted()) {
     const bool encoding = part.content_encoding == "base64" && !is_base64(text, nullptr);
     add(node, where, encoding ? "contentEncoding" : "contentMediaType", Shown{at}, " is no ",
@@ -93,15 +94,15 @@ void Reporter<kSink>::object(const Node& node, std::size_t at, Where where, cons
   }
   for (std::size_t i = 0; i < part.required.size() && !over(); ++i) {
     if (!is_seen(i))
-      add(node, where, "required", "the name \"", Lasting{part.names.name(part.required[i]).substr(0, 100)}, "\" is missing");
+      add(node, where, "required", "the name \"", Lasting{cut_text(part.names.name(part.required[i]), 100)}, "\" is missing");
   }
   if (part.simple) return many ? eval_.bits().release(seen) : void();
   for (const auto& dependent : part.dependents) {
     if (over() || !is_seen(dependent.trigger)) continue;
     for (std::size_t i = 0; i < dependent.required.size(); ++i) {
       if (!is_seen(dependent.required[i]))
-        add(node, where, dependent.keyword, "the name \"", Lasting{part.names.name(dependent.names[i]).substr(0, 100)},
-            "\" is missing, which \"", Lasting{std::string_view(dependent.name).substr(0, 100)}, "\" needs");
+        add(node, where, dependent.keyword, "the name \"", Lasting{cut_text(part.names.name(dependent.names[i]), 100)},
+            "\" is missing, which \"", Lasting{cut_text(dependent.name, 100)}, "\" needs");
     }
     if (!dependent.has_schema) continue;
     const auto name = Step::of_keyword(where.keyword, dependent.keyword, dependent.name);

@@ -5,6 +5,7 @@
 
 #include <string_view>
 
+#include "core/cut_text.hpp"
 #include "validator/schema_compiler.hpp"
 #include "validator/schema_message.hpp"
 #include "validator/schema_report.hpp"
@@ -177,7 +178,7 @@ class Reporter {
     to_->text += text;
   }
   void write(Shown value) { append_shown(to_->text, tape_, value.at, kMostShown); }
-  void write(Name name) { to_->text += name.step->token.substr(0, 100); }
+  void write(Name name) { to_->text += cut_text(name.step->token, 100); }
   template <class Part>
   void write(const Part& part) {
     write_part(to_->text, keep(part));

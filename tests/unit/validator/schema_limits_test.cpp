@@ -259,6 +259,9 @@ TEST(JsonSchemaLimits, what_reads_a_long_text_is_counted_by_its_length) {
   takes_more_than(1000, R"({"minimum": 1})", digits);
   takes_more_than(1000, R"({"type": "integer", "maxLength": 1})", digits + ".0");
   takes_more_than(1000, R"({"enum": [1.5, 2.5]})", digits);
+  takes_more_than(1000, R"({"uniqueItems": true})", "[[" + digits + "],[1]]");
+  takes_more_than(1000, R"({"const": [)" + digits + "]}", "[" + digits + "]");
+  takes_more_than(1000, R"({"enum": [[1], [)" + digits + "]]}", "[" + digits + "]");
   const auto idn = Validator::compile(R"({"format": "idn-hostname"})", {.assert_formats = true});
   EXPECT_FALSE(*idn->is_valid(in_quotes(repeated(100'000, "\u00e9.") + "a")));
 }
