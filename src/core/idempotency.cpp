@@ -33,14 +33,16 @@ class MemoryIdempotencyStore final : public IdempotencyStore {
 
   Result<void> finish(std::string_view key, const Entry& entry) override {
     const std::lock_guard lock(mutex_);
-    if (const auto found = entries_.find(key); found != entries_.end()) forget(found);
+    const auto found = entries_.find(key);
+    if (found != entries_.end() && found->second.status != 0 && entry.status == 0) return {};
+    if (found != entries_.end()) forget(found);
     remember(key, entry);
     return {};
   }
 
   Result<void> abandon(std::string_view key) override {
     const std::lock_guard lock(mutex_);
-    if (const auto found = entries_.find(key); found != entries_.end()) forget(found);
+    if (const auto found = entries_.find(key); found != entries_.end() && found->second.status == 0) forget(found);
     return {};
   }
 

@@ -92,7 +92,7 @@ GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route
   const std::string scoped = fmt::format("{}{}\x1f{}\x1f{}", kFormat, meaning.ns, route, *key);
   const Digest digest = digest_of_request(call.request, meaning.record);
   IdempotencyStore::Entry entry{digest, 0, {}, {}};
-  set_busy(entry, now() + options_.set_deadline + kGrace);
+  set_busy(entry, now() + 2 * options_.set_deadline + kGrace);  // a look at what is there, and a call
   bool repeats = false;
   auto earlier = options_.idempotency->begin(scoped, entry, now());
   if (!earlier) return problem_of(earlier.error());
@@ -101,12 +101,13 @@ GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route
     if (known.request != entry.request)
       return problem_of(invalid({{"idempotency_key_reused", "this Idempotency-Key came with another request before", ""}}));
     if (known.status == 0 && now() < busy_until(known)) return refusal(409, "a request with this Idempotency-Key is being handled");
-    // Two that come again at once are one for the queue.
-    repeats = known.status == 0;
-    if (!repeats) {
+    if (known.status != 0) {
       auto response = decode_response(known);
       return response ? *std::move(response) : problem_of(response.error());
     }
+    // Others that come now are told to wait. Two that come at once are one for the queue.
+    repeats = true;
+    if (auto busy = options_.idempotency->finish(scoped, entry); !busy) return problem_of(busy.error());
   }
 
   // Should the answer be lost although the queue has the message, a retry finds it there by this id.
@@ -126,8 +127,8 @@ GatewayResponse GatewayCore::idempotent(const Call& call, std::string_view route
     }
   }();
   if (!attempt.holds) {
-    if (attempt.response.status >= 500) {
-      // The queue may have it all the same.
+    if (attempt.response.status >= 500 || (repeats && attempt.response.status == 429)) {
+      // The queue may have it all the same, or have had it before.
       unsure();
     } else {
       // It was refused, or not all of it was accepted: the client may correct it or try again with the same key.

@@ -193,16 +193,21 @@ Result<std::size_t> History::drop_first(mongoc_client_t* client, std::uint64_t m
   std::size_t steps = 0;
   bool sure = false;  // others drop as well: what they have dropped since must not be dropped for a second time
   while (steps < limit) {
-    auto bytes = sure ? bytes_about(client, deadline) : bytes_about(client, deadline, max_bytes);
+    auto bytes = bytes_about(client, deadline);
     if (!bytes) return std::move(bytes).error();
     if (*bytes <= max_bytes) break;
-    sure = true;
     Document before;
     before.add_date("$lt", kForever);
     Document filter;
     filter.add("until", before);
     auto doomed = find_doomed(client, filter, "until", std::min(limit - steps, kTogether), deadline);
     if (!doomed) return std::move(doomed).error();
+    if (doomed->empty()) break;
+    if (!sure) {
+      bytes = bytes_about(client, deadline, max_bytes);
+      if (!bytes) return std::move(bytes).error();
+      sure = true;
+    }
     std::size_t count = 0;
     for (auto left = *bytes; count < doomed->size() && left > max_bytes; ++count) {
       left -= std::min(left, static_cast<std::uint64_t>(std::max<std::int64_t>(0, (*doomed)[count].bytes)));

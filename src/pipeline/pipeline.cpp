@@ -264,14 +264,14 @@ Result<void> Pipeline::flush(Deadline deadline) { return state_->worker->flush(d
 
 Result<StopReport> Pipeline::stop(Deadline deadline) {
   auto& state = *state_;
+  // No job begins from here on: one that did between its cancel and the worker's end would not be cancelled.
+  (void)state.scheduler->stop(Deadline::immediate());
   state.ingress->close();
   {
     const std::lock_guard lock(state.mutex);
     state.stopping = true;
   }
   state.changed.notify_all();
-  // No job begins from here on: one that did between its cancel and the worker's end would not be cancelled.
-  (void)state.scheduler->stop(Deadline::immediate());
   if (state.archiver) state.archiver->cancel();
   auto left = state.worker->stop(deadline);
   if (state.archiver) state.archiver->cancel();  // of a run that was about to begin

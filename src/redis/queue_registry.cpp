@@ -52,6 +52,7 @@ return {parts, entry, redis.call('GET', KEYS[2])}
 const Script& leave_script() {
   static const Script script(R"lua(
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[1], ' ') -- no queue's name; a full server takes what follows a write, and to remove a queue gives memory back
 if entry and string.match(entry, '^%d+ (%S+) ') == ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], '0 ' .. ARGV[2]) end
 return 'ok'
 )lua");

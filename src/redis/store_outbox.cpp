@@ -22,7 +22,8 @@ using setget::detail::put_bytes;
 using setget::detail::put_varint;
 using Kind = HistoryState::Kind;
 
-constexpr char kOutboxFormat = 1;
+constexpr std::uint8_t kOutboxFormat = 1;
+constexpr std::uint8_t kNextFormats = 16;  // of newer versions; anything beyond is damage
 constexpr std::size_t kMostEntries = 128;  // of one step
 constexpr std::size_t kMostElements = 64;  // asked of a part at a time
 
@@ -30,15 +31,25 @@ std::uint64_t ms_of(TimePoint time) { return static_cast<std::uint64_t>(time.tim
 TimePoint time_from(std::uint64_t ms) { return TimePoint(Milliseconds(static_cast<std::int64_t>(ms))); }
 Error damaged() { return {ErrorCode::kCorrupted, "a damaged state in the outbox"}; }
 
-// The head of a list up to a position: an idempotent step.
+// The head of a list up to a position: an idempotent step. One that has no position goes with what is confirmed behind it.
 const Script& confirm_script() {
   static const Script script(R"lua(
 local upto, bytes = tonumber(ARGV[1]), 0
+local function place_of(n)
+  local element = redis.call('LINDEX', KEYS[1], n)
+  if not element then return nil end
+  local cut = string.find(element, ' ', 1, true) or 0
+  return element, cut, tonumber(string.sub(element, 1, cut - 1))
+end
 while true do
-  local head = redis.call('LINDEX', KEYS[1], 0)
-  if not head then break end
-  local cut = string.find(head, ' ', 1, true)
-  if tonumber(string.sub(head, 1, cut - 1)) > upto then break end
+  local head, cut, at = place_of(0)
+  local n, behind = 0, head
+  while behind and not at do
+    n = n + 1
+    local _
+    behind, _, at = place_of(n)
+  end
+  if not at or at > upto then break end
   redis.call('LPOP', KEYS[1])
   bytes = bytes + #head - cut
 end
@@ -51,7 +62,7 @@ return bytes
 }  // namespace
 
 std::string encode_outbox_state(const OutboxState& state, std::string_view body) {
-  std::string out(1, kOutboxFormat);
+  std::string out(1, static_cast<char>(kOutboxFormat));
   out.push_back(static_cast<char>(state.kind));
   out.push_back(static_cast<char>(state.reason));
   put_varint(out, ms_of(state.at));
@@ -75,9 +86,10 @@ Result<HistoryState> decode_outbox_state(std::string_view element) {
   if (failed != std::errc() || end != element.data() + cut) return damaged();
   ByteReader in(element.substr(cut + 1));
   const auto format = in.byte();
-  if (format && *format > static_cast<std::uint8_t>(kOutboxFormat)) {
+  if (format && *format > kOutboxFormat && *format <= kNextFormats) {
     return Error(ErrorCode::kUnsupported, "a state in the outbox was written by a newer version");
   }
+  if (format != kOutboxFormat) return damaged();
   const auto kind = in.byte();
   const auto reason = in.byte();
   const auto at = in.varint();
@@ -159,6 +171,13 @@ Result<HistoryBatch> RedisStore::history(const ReadHistory& request) {
       if (!reply) return std::move(reply).error();
       for (const auto& element : reply->elements()) {
         auto state = decode_outbox_state(element.text());
+        if (!state && state.error().code() == ErrorCode::kCorrupted) {
+          // It must not hold up those behind it, and with a full outbox every set of their flows.
+          if (complaints_.first(digest_of(element.text()).low)) {
+            place_->logger().log(LogLevel::kError, "a state of a history is damaged and lost", {{"key", shards_->name(shard, "o")}});
+          }
+          continue;
+        }
         if (!state) return std::move(state).error();
         if (state->position <= request.after) continue;
         bytes += element.text().size();

@@ -38,8 +38,10 @@ class SqliteIdempotency final : public IdempotencyStore {
 
   Result<void> finish(std::string_view key, const Entry& entry) override {
     return engine_->write([&](WriteTxn& txn) -> Result<void> {
-      txn.db().run("INSERT OR REPLACE INTO idempotency(key, high, low, status, response, expires_at) VALUES(?, ?, ?, ?, ?, ?)", key,
-                   entry.request.high, entry.request.low, entry.status, entry.response, as_column(entry.expires_at));
+      txn.db().run(
+          "INSERT INTO idempotency(key, high, low, status, response, expires_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6) "
+          "ON CONFLICT(key) DO UPDATE SET high=?2, low=?3, status=?4, response=?5, expires_at=?6 WHERE ?4 <> 0 OR status = 0",
+          key, entry.request.high, entry.request.low, entry.status, entry.response, as_column(entry.expires_at));
       return {};
     });
   }

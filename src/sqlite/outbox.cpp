@@ -19,6 +19,7 @@ using detail::put_varint;
 using Kind = HistoryState::Kind;
 
 constexpr char kFormat = 1;
+constexpr char kNextFormats = 16;  // of newer versions; anything beyond is damage
 constexpr std::string_view kWhat = "the outbox";
 
 std::uint64_t ms_of(TimePoint time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
@@ -45,7 +46,11 @@ OutboxState decode(std::string_view bytes) {
     if (!value) throw_damaged(kWhat);
     return *value;
   };
-  if (need(reader.byte()) != kFormat) throw_damaged(kWhat);
+  const auto format = need(reader.byte());
+  if (format > kFormat && format <= kNextFormats) {
+    throw SqlError(Error(ErrorCode::kUnsupported, "a state of a history was written by a newer version of setget"));
+  }
+  if (format != kFormat) throw_damaged(kWhat);
   OutboxState state;
   const auto kind = need(reader.byte());
   if (kind < static_cast<int>(Kind::kRecord) || kind > static_cast<int>(Kind::kNotKept)) throw_damaged(kWhat);
@@ -142,6 +147,8 @@ Result<HistoryBatch> read_outbox(Connection& db, const ReadHistory& request, std
       auto record = unless_damaged([&] { return make_record(checked_body(stored, row.integer(2)), kept->meta); });
       if (record && *record) {
         state.record = **std::move(record);
+      } else if (record && record->error().code() != ErrorCode::kCorrupted) {
+        return std::move(*record).error();
       } else {
         damaged.push_back(state.position);
         state.kind = Kind::kNotKept;

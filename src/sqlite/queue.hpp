@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,20 @@ class SqliteQueues final : public QueueBackend, public setget::detail::DecidesOp
 
  private:
   Result<bool> clear_gone_queues(std::size_t max_steps, std::size_t& steps, Deadline deadline);
+  // Behind this name of a moved message the next maintain() of the queue looks on.
+  std::int64_t moved_place(const std::string& queue) const {
+    const std::lock_guard lock(moved_mutex_);
+    const auto at = moved_places_.find(queue);
+    return at == moved_places_.end() ? 0 : at->second;
+  }
+  void set_moved_place(const std::string& queue, std::int64_t place) {
+    const std::lock_guard lock(moved_mutex_);
+    moved_places_[queue] = place;
+  }
+
   std::shared_ptr<Engine> engine_;
+  mutable std::mutex moved_mutex_;
+  std::map<std::string, std::int64_t> moved_places_;
 };
 
 Error no_such_queue(std::string_view name);
@@ -111,8 +125,6 @@ void wake_up(WriteTxn& txn, const QueueRow& queue);
 
 // The lowest stamp of an unfinished message of the queue.
 std::optional<Stamp> oldest_unfinished_of(Connection& db, std::int64_t queue);
-// Whether anything can be said of the message: it is unfinished, a dead letter, or its outcome is kept still.
-bool is_known(Connection& db, const QueueRow& queue, Stamp stamp, std::int64_t now);
 
 // The leases that settlements of one transaction touch, each read and written once.
 class Leases {

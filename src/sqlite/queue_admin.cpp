@@ -244,17 +244,27 @@ std::size_t bury_outlived(WriteTxn& txn, const QueueRow& queue, std::size_t max_
 }
 
 // Names of messages that were redriven under another stamp, as long as nothing can be said of these any more: a dead letter may be of any
-// age, and what was redriven late has an outcome late.
-void forget_moved(Connection& db, const QueueRow& queue, Stamp old, std::int64_t now, std::int64_t most) {
-  std::vector<Stamp> gone;
+// age, and what was redriven late has an outcome late. Looks at some names behind `from`, and returns where the next call goes on.
+std::int64_t forget_moved(Connection& db, const QueueRow& queue, Stamp old, std::int64_t now, std::int64_t from) {
+  constexpr std::int64_t kLooks = 1024;
+  std::vector<std::int64_t> gone;
+  std::int64_t looked = 0;
   {
-    auto row = db.query("SELECT origin, stamp FROM moved WHERE queue=?1 AND stamp<?2");
-    row.with(queue.id, old);
-    while (static_cast<std::int64_t>(gone.size()) < most && row.step()) {
-      if (!is_known(db, queue, row.number(1), now)) gone.push_back(row.number(0));
+    auto row = db.query(
+        "SELECT origin, queue=?1 AND stamp<?2 AND NOT EXISTS(SELECT 1 FROM dead d WHERE d.queue=?1 AND d.stamp=m.stamp) "
+        "AND NOT EXISTS(SELECT 1 FROM history h WHERE h.stamp=m.stamp) "
+        // Of its neighbours, perhaps: which one it is of stands in the outcomes, and that one is enough to keep the name.
+        "AND NOT EXISTS(SELECT 1 FROM outcome o WHERE o.win=m.stamp>>17 AND o.queue=?1 AND o.at>?3) "
+        "FROM (SELECT origin, stamp, queue FROM moved WHERE origin>?4 ORDER BY origin LIMIT ?5) m");
+    static_assert(outcome_window(Stamp{1} << 17) == 1);
+    row.with(queue.id, old, now - queue.info.options.outcome_retention.count(), from, kLooks);
+    for (; row.step(); ++looked) {
+      from = row.integer(0);
+      if (row.integer(1) != 0) gone.push_back(from);
     }
   }
   for (const auto origin : gone) db.run("DELETE FROM moved WHERE origin=?1", origin);
+  return looked == kLooks ? from : 0;
 }
 
 std::size_t forget_old(WriteTxn& txn, const QueueRow& queue, std::size_t max_steps) {
@@ -265,8 +275,6 @@ std::size_t forget_old(WriteTxn& txn, const QueueRow& queue, std::size_t max_ste
   const auto now = txn.now().time_since_epoch().count();
   db.run("DELETE FROM dedup WHERE (queue, id) IN (SELECT queue, id FROM dedup WHERE queue=?1 AND until<=?2 LIMIT ?3)", queue.id, now,
          left());
-  const auto old = stamp_at(txn.now() - options.retention - options.outcome_retention);
-  forget_moved(db, queue, old, now, left());
   db.run("DELETE FROM outcome WHERE (queue, at, n) IN (SELECT queue, at, n FROM outcome WHERE queue=?1 AND at<=?2 ORDER BY at LIMIT ?3)",
          queue.id, now - options.outcome_retention.count(), left());
   return static_cast<std::size_t>(db.changes() - before);
@@ -280,6 +288,9 @@ Result<std::size_t> SqliteQueues::maintain(const MaintainQueue& request) {
   while (steps < request.max_steps) {
     const auto chunk = std::min(kStepsPerCommit, request.max_steps - steps);
     const bool first = steps == 0;
+    const std::string name(request.queue);
+    const auto moved_from = moved_place(name);
+    auto moved_next = moved_from;
     auto done = engine_->write(
         [&](WriteTxn& txn) -> Result<std::size_t> {
           const auto* queue = txn.book().queue(txn.db(), request.queue);
@@ -288,10 +299,14 @@ Result<std::size_t> SqliteQueues::maintain(const MaintainQueue& request) {
           if (first) freed = free_forsaken_groups(txn, *queue, chunk);
           auto made = (first ? freed : 0) + bury_outlived(txn, *queue, chunk - (first ? freed : 0));
           if (made < chunk) made += forget_old(txn, *queue, chunk - made);
+          const auto& options = queue->info.options;
+          const auto old = stamp_at(txn.now() - options.retention - options.outcome_retention);
+          if (first) moved_next = forget_moved(txn.db(), *queue, old, txn.now().time_since_epoch().count(), moved_from);
           return made;
         },
         request.deadline);
     if (!done) return std::move(done).error();
+    if (first) set_moved_place(name, moved_next);
     steps += *done;
     if (first && freed > 0) {
       engine_->log(LogLevel::kWarning, "FIFO groups that nobody held any more were freed; what waited in them goes on",

@@ -51,38 +51,6 @@ std::optional<std::uint32_t> unfinished(Connection& db, std::int64_t queue, Stam
   return std::nullopt;
 }
 
-// What can be said of a message, but for its name and its body; empty: it was never there, or is forgotten.
-std::optional<MessageStatus> find_status(Connection& db, const QueueRow& queue, Stamp stamp, std::int64_t now) {
-  MessageStatus status;
-  status.stamp = stamp;
-  {
-    auto row = db.query("SELECT receives, reasons FROM dead WHERE queue=?1 AND stamp=?2");
-    if (row.with(queue.id, stamp).step()) {
-      status.outcome = Outcome::kDeadLettered;
-      status.receive_count = static_cast<std::uint32_t>(row.integer(0));
-      status.reasons = decode_reasons(row.blob(1));
-      return status;
-    }
-  }
-  {
-    auto row = db.query("SELECT entries FROM outcome WHERE win=?1 AND queue=?2 AND at>?3 ORDER BY at DESC, n DESC");
-    row.with(outcome_window(stamp), queue.id, now - queue.info.options.outcome_retention.count());
-    while (row.step()) {
-      const auto entries = decode_outcomes(row.blob(0));
-      const auto found = std::find_if(entries.begin(), entries.end(), [&](const OutcomeEntry& entry) { return entry.stamp == stamp; });
-      if (found == entries.end()) continue;
-      status.outcome = found->outcome;
-      status.receive_count = found->receive_count;
-      status.reasons = decode_reasons(found->reasons);
-      return status;
-    }
-  }
-  const auto receives = unfinished(db, queue.id, stamp);
-  if (!receives) return std::nullopt;
-  status.receive_count = *receives;
-  return status;
-}
-
 Result<MessageStatus> status_of(Connection& db, std::string_view message_id, std::int64_t now) {
   const auto name = parse_message_id(message_id);
   if (!name) return no_such_message();
@@ -90,11 +58,38 @@ Result<MessageStatus> status_of(Connection& db, std::string_view message_id, std
   if (!queue) return no_such_message();
   const auto stamp = static_cast<Stamp>(
       db.find_integer("SELECT stamp FROM moved WHERE origin=?1", name->stamp).value_or(static_cast<std::int64_t>(name->stamp)));
-  auto status = find_status(db, *queue, stamp, now);
-  if (!status) return no_such_message();
-  status->message_id = message_id;
-  add_body(db, *status);
-  return *std::move(status);
+  MessageStatus status;
+  status.message_id = message_id;
+  status.stamp = stamp;
+  {
+    auto row = db.query("SELECT receives, reasons FROM dead WHERE queue=?1 AND stamp=?2");
+    if (row.with(queue->id, stamp).step()) {
+      status.outcome = Outcome::kDeadLettered;
+      status.receive_count = static_cast<std::uint32_t>(row.integer(0));
+      status.reasons = decode_reasons(row.blob(1));
+      add_body(db, status);
+      return status;
+    }
+  }
+  {
+    auto row = db.query("SELECT entries FROM outcome WHERE win=?1 AND queue=?2 AND at>?3 ORDER BY at DESC, n DESC");
+    row.with(outcome_window(stamp), queue->id, now - queue->info.options.outcome_retention.count());
+    while (row.step()) {
+      const auto entries = decode_outcomes(row.blob(0));
+      const auto found = std::find_if(entries.begin(), entries.end(), [&](const OutcomeEntry& entry) { return entry.stamp == stamp; });
+      if (found == entries.end()) continue;
+      status.outcome = found->outcome;
+      status.receive_count = found->receive_count;
+      status.reasons = decode_reasons(found->reasons);
+      add_body(db, status);
+      return status;
+    }
+  }
+  const auto receives = unfinished(db, queue->id, stamp);
+  if (!receives) return no_such_message();
+  status.receive_count = *receives;
+  add_body(db, status);
+  return status;
 }
 
 // Those of one receive whose leases are over at `now`: by themselves, or because an earlier message of their group has lost its own.
@@ -110,10 +105,6 @@ std::uint64_t ended_members(const std::vector<LeaseMember>& members, std::int64_
 }
 
 }  // namespace
-
-bool is_known(Connection& db, const QueueRow& queue, Stamp stamp, std::int64_t now) {
-  return find_status(db, queue, stamp, now).has_value();
-}
 
 std::optional<Stamp> oldest_unfinished_of(Connection& db, std::int64_t queue) {
   std::optional<Stamp> oldest;

@@ -127,8 +127,7 @@ Result<HistoryBatch> SqliteStore::history(const ReadHistory& request) {
   auto batch = engine_->read([&](Connection& db) { return read_outbox(db, request, damaged); });
   for (const auto position : damaged) {
     if (outbox_complaints_.first(position)) {
-      engine_->log(LogLevel::kError, "a state of a history is damaged and lost: the archive will say that it does not know it",
-                   {{"position", std::to_string(position)}});
+      engine_->log(LogLevel::kError, "a state of a history is damaged and lost", {{"position", std::to_string(position)}});
     }
   }
   return batch;

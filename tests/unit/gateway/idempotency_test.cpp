@@ -166,10 +166,11 @@ TEST_F(GatewayIdempotency, a_retry_after_a_lost_answer_finds_the_accepted_messag
 // Takes what it is given and loses its answer, as often as it is told.
 class LosingQueue final : public setget::testing::ForwardingQueue {
  public:
-  LosingQueue(std::shared_ptr<setget::QueueBackend> inner, int& losses, bool& away)
-      : ForwardingQueue(std::move(inner)), losses_(losses), away_(away) {}
+  LosingQueue(std::shared_ptr<setget::QueueBackend> inner, int& losses, bool& away, bool& full)
+      : ForwardingQueue(std::move(inner)), losses_(losses), away_(away), full_(full) {}
   setget::Result<std::vector<setget::Result<setget::SentMessage>>> send(const setget::SendMessages& request) override {
     if (away_) return setget::Error(setget::ErrorCode::kUnavailable, "away");
+    if (full_) return setget::Error(setget::ErrorCode::kResourceExhausted, "full");
     auto sent = ForwardingQueue::send(request);
     if (losses_ == 0) return sent;
     --losses_;
@@ -179,13 +180,14 @@ class LosingQueue final : public setget::testing::ForwardingQueue {
  private:
   int& losses_;
   bool& away_;
+  bool& full_;
 };
 
 class GatewayLostAnswer : public GatewayIdempotency {
  protected:
   void SetUp() override {
     decorate_queue_ = [this](const setget::Queue& plain) {
-      return setget::Queue(std::make_shared<LosingQueue>(plain.backend(), losses_, away_), plain.name());
+      return setget::Queue(std::make_shared<LosingQueue>(plain.backend(), losses_, away_, full_), plain.name());
     };
     open({});
   }
@@ -200,6 +202,7 @@ class GatewayLostAnswer : public GatewayIdempotency {
 
   int losses_ = 0;
   bool away_ = false;
+  bool full_ = false;
 };
 
 // What the first try did is no reason to refuse the second.
@@ -248,6 +251,31 @@ TEST_F(GatewayLostAnswer, a_condition_that_does_not_hold_changes_nothing_by_the_
   EXPECT_EQ(with("POST", "/v1/records", record("4"), "If-Match", tag).status, 422) << "another request under the key";
 }
 
+// One that is slower than another, and fails.
+TEST_F(GatewayLostAnswer, an_answer_that_is_remembered_stays) {
+  using Entry = setget::IdempotencyStore::Entry;
+  const auto store = setget::memory_idempotency_store();
+  const auto at = [](int ms) { return setget::TimePoint(setget::Milliseconds(ms)); };
+  const Entry under_way{.request = {.high = 1, .low = 2}, .status = 0, .response = "1", .expires_at = at(1000)};
+  const Entry done{.request = {.high = 1, .low = 2}, .status = 202, .response = "yes", .expires_at = at(2000)};
+  ASSERT_FALSE(store->begin("k", under_way, at(0)).value());
+  ASSERT_TRUE(store->finish("k", under_way));
+  ASSERT_TRUE(store->finish("k", done));
+  ASSERT_TRUE(store->finish("k", under_way));
+  ASSERT_TRUE(store->abandon("k"));
+  EXPECT_EQ(store->begin("k", under_way, at(1500)).value().value().response, "yes");
+}
+
+TEST_F(GatewayLostAnswer, a_retry_that_is_told_to_wait_is_still_one) {
+  losses_ = 1;
+  ASSERT_GE(with("POST", "/v1/records", record("1"), "If-None-Match", "*").status, 500);
+  drain();
+  full_ = true;
+  ASSERT_EQ(with("POST", "/v1/records", record("1"), "If-None-Match", "*").status, 429);
+  full_ = false;
+  EXPECT_EQ(with("POST", "/v1/records", record("1"), "If-None-Match", "*").status, 202);
+}
+
 // As a process leaves it that dies in between.
 TEST_F(GatewayLostAnswer, a_try_that_nobody_ended_is_gone_on_with_once_it_must_be_over) {
   struct Dying final : setget::IdempotencyStore {
@@ -267,7 +295,7 @@ TEST_F(GatewayLostAnswer, a_try_that_nobody_ended_is_gone_on_with_once_it_must_b
   store->dies = false;
   drain();
   EXPECT_EQ(with("POST", "/v1/records", record("1"), "If-None-Match", "*").status, 409);
-  clock_->advance(setget::Milliseconds(60'000));
+  clock_->advance(setget::Milliseconds(80'000));
   const auto again = with("POST", "/v1/records", record("1"), "If-None-Match", "*");
   ASSERT_EQ(again.status, 202);
   EXPECT_TRUE(body_of(again).value("deduplicated", false));

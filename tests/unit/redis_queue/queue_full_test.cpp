@@ -102,5 +102,16 @@ TEST(RedisQueueOfAFullServer, gives_up_what_is_too_old) {
   }
 }
 
+TEST(RedisQueueOfAFullServer, lets_a_queue_go) {
+  SETGET_REQUIRE_REDIS();
+  Full full;
+  auto queue = Queue::open(full.view.queues, "q", {.kind = QueueKind::kStandard}).value();
+  (void)queue.send(batch_of(64)).value();
+  full.limit("1");
+  const auto removed = full.view.queues->remove("q");
+  ASSERT_TRUE(removed) << removed.error().describe();
+  EXPECT_EQ(queue.stats().error().code(), ErrorCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace redis_test

@@ -51,7 +51,7 @@ class RedisDamaged : public ::testing::TestWithParam<std::uint32_t> {
     for (const std::string id : {"a", "b", "c", "d", "e"}) set(id);
   }
 
-  void set(const std::string& id) {
+  void set(const std::string& id, bool history = false) {
     Command command;
     command.kind = CommandKind::kSet;
     command.id = id;
@@ -66,6 +66,7 @@ class RedisDamaged : public ::testing::TestWithParam<std::uint32_t> {
     entry.stamp = stamp_at(now_) + ++stamps_;
     entry.expires_at = ends_;
     entry.listed = true;
+    entry.history = history;
     const auto applied = store_->apply({.entries = {&entry, 1}, .now = now_});
     ASSERT_TRUE(applied) << applied.error().describe();
     ASSERT_TRUE(applied->front()) << applied->front().error().describe();
@@ -117,6 +118,31 @@ TEST_P(RedisDamaged, followers_get_the_others_and_how_many_were_left_out) {
   EXPECT_EQ(damaged, 2u);
   store_->commit_cursor("nightly", at, Deadline::in(Milliseconds(10'000))).value();
   EXPECT_EQ(complaints_->lines(), (std::map<std::string, int>{{"b", 1}, {"d", 1}}));
+}
+
+// The outbox is bounded: what stays there would refuse every set in the end.
+TEST_P(RedisDamaged, states_of_histories_do_not_wait_for_one_that_nobody_can_read) {
+  for (const std::string id : {"h1", "h2", "h3", "h4", "h5", "h6"}) set(id, true);
+  ASSERT_EQ(store_->history({}).value().states.size(), 6u);
+  // In each part the first one, in one of two ways.
+  server_->cli({"EVAL",
+                "for n, key in ipairs(redis.call('KEYS', 'app:*:o')) do redis.call('LSET', key, 0, n % 2 == 0 and 'rubbish' or "
+                "string.match(redis.call('LINDEX', key, 0), '^%d+ ') .. 'x') end",
+                "0"});
+  const auto batch = store_->history({}).value();
+  EXPECT_TRUE(batch.at_end);
+  EXPECT_LT(batch.states.size(), 6u);
+  EXPECT_GE(batch.states.size(), 6u - GetParam());
+  std::vector<OutboxPlace> places;
+  for (const auto& state : batch.states) places.push_back({.part = state.part, .position = state.position});
+  ASSERT_TRUE(store_->confirm_history(places));
+  EXPECT_TRUE(store_->history({}).value().states.empty());
+  for (const std::string id : {"h1", "h2", "h3", "h4", "h5", "h6"}) set(id, true);
+  EXPECT_EQ(store_->history({}).value().states.size(), 6u);
+  if (GetParam() == 1) {
+    server_->cli({"EVAL", "redis.call('LSET', redis.call('KEYS', 'app:*:o')[1], 0, '1 ' .. string.char(2))", "0"});
+    EXPECT_EQ(store_->history({}).error().code(), ErrorCode::kUnsupported) << "what a later version wrote is not lost";
+  }
 }
 
 TEST_P(RedisDamaged, lists_and_scans_hold_the_others) {

@@ -237,6 +237,8 @@ TEST_F(SqliteDamagedRow, of_the_outbox_holds_up_no_other_state) {
   }
   EXPECT_EQ(logger_->count("history is damaged"), 3) << "each once";
   EXPECT_EQ(store_.backend()->history({.after = 0, .limit = 1}).value().states.at(0).id, "a");
+  run_sql(folder_.path(), "UPDATE outbox SET entry = x'02' WHERE position = 2");
+  EXPECT_EQ(store_.backend()->history({}).error().code(), ErrorCode::kUnsupported) << "what a later version wrote is not lost";
   ASSERT_TRUE(store_.backend()->confirm_history(std::array{OutboxPlace{.part = 0, .position = 4}}));
   EXPECT_EQ(store_.backend()->stats().value().outbox, 0u);
 }
