@@ -619,7 +619,7 @@ MUTANTS = [
     in_unit("sqlite_forgettable", "what a cursor has not passed hides what may be forgotten", 10, "src/sqlite/store_reclaim.cpp",
             "        place_ = std::move(one);\n", "", "unit_sqlite", "SqliteLayout.*"),
     in_unit("sqlite_moved", "the name of a message is forgotten before the message", 2, "src/sqlite/queue_admin.cpp",
-            "if (!is_known(", "if (true || !is_known(", "unit_sqlite", "SqliteLayout.*"),
+            "AND NOT EXISTS(SELECT 1 FROM dead d WHERE d.queue=?1 AND d.stamp=m.stamp) ", "", "unit_sqlite", "SqliteLayout.*"),
     in_unit("sqlite_companion", "a full disk at the companion file is reported as something else", 1, "src/sqlite/sidecar.cpp",
             "native = ::posix_fallocate(file, 0, kSidecarBytes);", "native = ::posix_fallocate(file, 0, kSidecarBytes) != 0 ? errno : 0;",
             "unit_sqlite", "SqliteFile.*"),
