@@ -1,10 +1,10 @@
 // The key store backend over an engine; see store_txn.hpp for how the model's slots lie in the file. Thread rule: any thread.
 #pragma once
 
-#include <compare>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,7 +22,10 @@ struct ForgetPlace {
   Stamp stamp = 0;
   int kind = -1;
   std::string name{};
-  friend auto operator<=>(const ForgetPlace&, const ForgetPlace&) = default;
+  friend bool operator==(const ForgetPlace&, const ForgetPlace&) = default;
+  friend bool operator<(const ForgetPlace& a, const ForgetPlace& b) noexcept {
+    return std::tie(a.stamp, a.kind, a.name) < std::tie(b.stamp, b.kind, b.name);
+  }
 };
 
 class SqliteStore final : public KeyStoreBackend, public FusedStore {

@@ -83,7 +83,7 @@ void a_length_beyond_ten_years_is_refused_and_changes_nothing(Trial& t) {
     OutgoingMessage late;
     late.body = Payload("late");
     late.delay = length;
-    EXPECT_EQ(code(queue.send(std::move(late))), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(code(queue.send(late)), ErrorCode::kInvalidArgument);
   }
   const auto got = receive(queue).at(0);
   for (const auto length : {Milliseconds::max(), Milliseconds(-1)}) {
