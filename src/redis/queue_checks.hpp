@@ -6,18 +6,13 @@
 #include <string>
 #include <string_view>
 
-#include <setget/clock.hpp>
+#include "core/check_length.hpp"
+
 #include <setget/error.hpp>
 
 namespace setget::inline v0::redis {
 
-// A lease or a delay. Ten years at most keep sums with a clock far from overflow.
-inline Result<void> check_length(std::string_view field, Milliseconds length, Milliseconds shortest) {
-  constexpr Milliseconds kLongest(std::chrono::hours(24 * 3653));
-  if (length >= shortest && length <= kLongest) return {};
-  return Error(ErrorCode::kInvalidArgument, fmt::format("{} is {} ms, expected {} ms to 10 years", field, length.count(), shortest.count()))
-      .at_field(std::string(field));
-}
+using setget::detail::check_length;
 
 inline Result<void> check_positive(std::string_view field, std::size_t value) {
   if (value > 0) return {};

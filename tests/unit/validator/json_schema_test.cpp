@@ -459,38 +459,6 @@ TEST(JsonSchema, takes_together_what_several_schemas_say_of_one_name) {
   EXPECT_EQ(validator.validate(R"({"a": 0})")->violations.at(0).keyword_location, "/$ref/properties/a/minimum");
 }
 
-// A base and its extension: as many names as one word has bits, and more.
-TEST(JsonSchema, takes_together_names_that_several_schemas_require_however_many) {
-  const auto names = [](char prefix, int count, const char* behind) {
-    std::string all;
-    for (int i = 0; i < count; ++i) all += (i > 0 ? ",\"" : "\"") + std::string(1, prefix) + std::to_string(i) + "\"" + behind;
-    return all;
-  };
-  for (const int more : {0, 1, 31, 32, 33, 40, 200}) {
-    const auto a = R"({"required": [)" + names('a', 32, "") + "]}";
-    const auto b = R"("required": [)" + names('b', more, "") + "]";
-    const auto full = "{" + names('a', 32, ": 1") + (more > 0 ? "," : "") + names('b', more, ": 1") + "}";
-    for (const auto& schema :
-         {R"({"allOf": [)" + a + ", {" + b + "}]}", R"({"type": "object", )" + b + R"(, "allOf": [)" + a + "]}",
-          R"({"$ref": "#/$defs/a", )" + b + R"(, "properties": {"b0": {"type": "integer"}}, "$defs": {"a": )" + a + "}}",
-          R"({"items": {"allOf": [)" + a + ", {" + b + "}]}}"}) {
-      const auto validator = compiled(schema);
-      const bool in_array = schema.starts_with(R"({"items")");
-      const auto agrees = [&](const std::string& object, bool expected) {
-        const auto document = in_array ? "[" + object + "]" : object;
-        EXPECT_EQ(*validator.is_valid(document), expected) << more << document;
-        EXPECT_EQ(validator.validate(document).value().valid, expected) << more << document;
-      };
-      agrees(full, true);
-      agrees(R"({"a0": 1})", false);
-      agrees(R"({"other": 1})", false);
-      agrees("{}", false);
-      agrees("{" + names('a', 31, ": 1") + (more > 0 ? "," : "") + names('b', more, ": 1") + "}", false);
-      if (more > 0) agrees("{" + names('a', 32, ": 1") + "}", false);
-    }
-  }
-}
-
 TEST(JsonSchema, what_a_message_shows_in_part_is_text) {
   const auto name = std::string(99, 'a') + "\u00e9" + std::string(300, 'b');
   const auto shown = std::string(199, 'a') + "\u00e9";
