@@ -28,7 +28,7 @@ std::optional<Identity> identity_in(std::string_view document_id);
 // The same into one that is used again. False: what is in it then is of no use.
 bool take_identity(std::string_view document_id, Identity& into);
 
-// The greatest hash whose identities all sort behind `name`, or 0: with which of the archive's documents any other one is found.
+// The greatest hash whose identities all sort before `name`, or 0: with which of the archive's documents any other one is found.
 std::uint64_t hash_below(std::string_view name);
 
 // A key where queries find it: the namespace as in document_id(), a blank, the key as it is. No two keys of any namespaces have one name.

@@ -1,5 +1,7 @@
 #include "pipeline/archive_quarantine.hpp"
 
+#include <algorithm>
+
 #include "pipeline/metric_names.hpp"
 
 namespace setget::inline v0::detail {
@@ -38,6 +40,10 @@ std::vector<QuarantinedEntry> ArchiveQuarantine::entries() const {
   std::vector<QuarantinedEntry> out;
   for (const auto& [name, entry] : known_) out.push_back(entry);
   return out;
+}
+
+bool ArchiveQuarantine::has_ends() const noexcept {
+  return std::any_of(known_.begin(), known_.end(), [](const auto& one) { return one.second.tombstone; });
 }
 
 Result<void> ArchiveQuarantine::settle(const std::vector<ArchiveEntry>& entries, std::vector<Result<ArchiveWrite>>& results) {
@@ -93,13 +99,17 @@ Result<void> ArchiveQuarantine::keep(const std::vector<ArchiveEntry>& entries, c
   for (const auto i : refused) {
     const auto& entry = entries[i];
     Name name(entry.ns, entry.id);
+    // A life that ended earlier than the archive knows is an end as well: no record of the store tells it again.
+    const bool ends = entry.tombstone || entry.record.expired(now);
     const auto before = known_.find(name);
     QuarantinedEntry kept{.ns = entry.ns,
                           .id = entry.id,
                           .version = entry.version,
                           .revision = entry.revision,
-                          .tombstone = entry.tombstone,
-                          .tombstone_reason = entry.tombstone ? entry.reason : TombstoneReason::kErased,
+                          .tombstone = ends,
+                          .tombstone_reason = !ends             ? TombstoneReason::kErased
+                                              : entry.tombstone ? entry.reason
+                                                                : TombstoneReason::kExpired,
                           .reason = results[i].error().describe(),
                           .attempts = (before == known_.end() ? 0 : before->second.attempts) + kTries,
                           .since = before == known_.end() ? now : before->second.since,

@@ -21,6 +21,8 @@ class ArchiveQuarantine {
   Result<void> load();
   std::vector<QuarantinedEntry> entries() const;
   std::size_t size() const noexcept { return known_.size() + states_; }
+  // Whether an end is in it, which the archive has not heard of: the store must not forget it before.
+  bool has_ends() const noexcept;
 
   // After a write. Refused entries are written again, twice; what is still refused is put into quarantine, and its result stays an error.
   // What was written after all leaves it. An error stops the run: nothing may be kept, there is too much, or the trouble is not an entry's.

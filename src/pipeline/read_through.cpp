@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "pipeline/archive_pages.hpp"
 #include "pipeline/metric_names.hpp"
 #include "pipeline/read_through_parts.hpp"
 
@@ -41,7 +42,7 @@ ReadThrough::ReadThrough(const ReaderOptions& options)
 
 ReadThrough::~ReadThrough() = default;
 
-bool ReadThrough::is_away(const Error& error) noexcept { return error.code() != ErrorCode::kCorrupted; }
+bool ReadThrough::is_away(const Error& error) noexcept { return !detail::is_damage(error); }
 
 Error ReadThrough::could_not_ask(const Error& error) {
   if (error.retryable() || !is_away(error)) return error;

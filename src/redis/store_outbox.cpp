@@ -31,27 +31,27 @@ std::uint64_t ms_of(TimePoint time) { return static_cast<std::uint64_t>(time.tim
 TimePoint time_from(std::uint64_t ms) { return TimePoint(Milliseconds(static_cast<std::int64_t>(ms))); }
 Error damaged() { return {ErrorCode::kCorrupted, "a damaged state in the outbox"}; }
 
-// The head of a list up to a position: an idempotent step. One that has no position goes with what is confirmed behind it.
+// The head of a list up to a position: an idempotent step. Positions rise; one that has none, or a greater one than the next, is damaged
+// and goes with what is confirmed behind it.
 const Script& confirm_script() {
   static const Script script(R"lua(
 local upto, bytes = tonumber(ARGV[1]), 0
-local function place_of(n)
-  local element = redis.call('LINDEX', KEYS[1], n)
-  if not element then return nil end
-  local cut = string.find(element, ' ', 1, true) or 0
-  return element, cut, tonumber(string.sub(element, 1, cut - 1))
-end
+local function place_of(element) return tonumber(string.match(element, '^(%d+) ') or '') end
 while true do
-  local head, cut, at = place_of(0)
-  local n, behind = 0, head
-  while behind and not at do
-    n = n + 1
-    local _
-    behind, _, at = place_of(n)
+  local head = redis.call('LINDEX', KEYS[1], 0)
+  if not head then break end
+  local at = place_of(head)
+  if not at or at > upto then
+    local n, next_at = 0, nil
+    repeat
+      n = n + 1
+      local behind = redis.call('LINDEX', KEYS[1], n)
+      next_at = behind and place_of(behind)
+    until not behind or next_at
+    if not next_at or next_at > upto or at and at < next_at then break end
   end
-  if not at or at > upto then break end
   redis.call('LPOP', KEYS[1])
-  bytes = bytes + #head - cut
+  bytes = bytes + #head - (string.find(head, ' ', 1, true) or 0)
 end
 if bytes > 0 then redis.call('HINCRBY', KEYS[2], 'bytes', -bytes) end
 return bytes
@@ -78,12 +78,31 @@ std::string encode_outbox_state(const OutboxState& state, std::string_view body)
   return out;
 }
 
+namespace {
+
+// Where it stands, and where the blank behind that is.
+struct Place {
+  Position position = 0;
+  std::size_t cut = 0;
+};
+
+std::optional<Place> place_of(std::string_view element) {
+  Place place{.cut = element.find(' ')};
+  if (place.cut == std::string_view::npos) return std::nullopt;
+  const auto* const last = element.data() + place.cut;
+  const auto [end, failed] = std::from_chars(element.data(), last, place.position);
+  if (failed != std::errc() || end != last) return std::nullopt;
+  return place;
+}
+
+}  // namespace
+
 Result<HistoryState> decode_outbox_state(std::string_view element) {
   HistoryState state;
-  const auto cut = element.find(' ');
-  if (cut == std::string_view::npos) return damaged();
-  const auto [end, failed] = std::from_chars(element.data(), element.data() + cut, state.position);
-  if (failed != std::errc() || end != element.data() + cut) return damaged();
+  const auto place = place_of(element);
+  if (!place) return damaged();
+  const auto cut = place->cut;
+  state.position = place->position;
   ByteReader in(element.substr(cut + 1));
   const auto format = in.byte();
   if (format && *format > kOutboxFormat && *format <= kNextFormats) {
@@ -169,8 +188,13 @@ Result<HistoryBatch> RedisStore::history(const ReadHistory& request) {
                                              .idempotent(),
                                          deadline);
       if (!reply) return std::move(reply).error();
-      for (const auto& element : reply->elements()) {
+      const auto elements = reply->elements();
+      for (std::size_t n = 0; n < elements.size(); ++n) {
+        const auto& element = elements[n];
         auto state = decode_outbox_state(element.text());
+        const auto behind = n + 1 < elements.size() ? place_of(elements[n + 1].text()) : std::nullopt;
+        // Confirmed as it says, it would take those behind it along.
+        if (state && behind && behind->position < state->position) state = damaged();
         if (!state && state.error().code() == ErrorCode::kCorrupted) {
           // It must not hold up those behind it, and with a full outbox every set of their flows.
           if (complaints_.first(digest_of(element.text()).low)) {

@@ -100,8 +100,11 @@ Stamp restamp(WriteTxn& txn, std::int64_t queue, Stamp old, MessageHistory& hist
   return fresh;
 }
 
-void redrive_one(WriteTxn& txn, const QueueRow& queue, DeadRow letter, bool with_new_stamp) {
+// Whether it is back. What has lost its row stays where it is: nobody could receive it.
+bool redrive_one(WriteTxn& txn, const QueueRow& queue, DeadRow letter, bool with_new_stamp) {
   auto& db = txn.db();
+  const auto group = find_group(db, letter.stamp);
+  if (!group) return false;
   db.run("DELETE FROM dead WHERE queue=?1 AND stamp=?2", queue.id, letter.stamp);
   --txn.book().counters(db, queue.id).outcomes[static_cast<std::size_t>(Outcome::kDeadLettered)];
   auto history = std::move(letter.history);
@@ -110,12 +113,15 @@ void redrive_one(WriteTxn& txn, const QueueRow& queue, DeadRow letter, bool with
   history.since = txn.now().time_since_epoch().count();  // its retention begins anew, or it would be back at once
   store_history(db, stamp, history);
 
-  const auto group = queue.info.options.kind == QueueKind::kFifo ? group_of(db, stamp) : std::string();
-  if (group.empty()) return make_ready(txn, queue.id, stamp, kHasHistory);
-  join_group(txn, queue.id, group, stamp, kHasHistory, std::nullopt);
+  if (queue.info.options.kind == QueueKind::kFifo && !group->empty()) {
+    join_group(txn, queue.id, *group, stamp, kHasHistory, std::nullopt);
+  } else {
+    make_ready(txn, queue.id, stamp, kHasHistory);
+  }
+  return true;
 }
 
-void purge_one(WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) {
+bool purge_one(WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) {
   auto& db = txn.db();
   db.run("DELETE FROM dead WHERE queue=?1 AND stamp=?2", queue.id, letter.stamp);
   db.run("DELETE FROM log WHERE stamp=?1", letter.stamp);
@@ -125,9 +131,10 @@ void purge_one(WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) {
       db, queue.id,
       {.stamp = letter.stamp, .outcome = Outcome::kPurged, .receive_count = letter.receives, .reasons = encode_reasons(letter.reasons)});
   txn.announce(Topic::kOutcomes);
+  return true;
 }
 
-// Up to `limit` letters that pass the filter, oldest first, in commits of bounded length.
+// Up to `limit` letters that pass the filter and that `step` is done with, oldest first, in commits of bounded length. Returns how many.
 template <class Step>
 Result<std::size_t> for_each_letter(Engine& engine, std::string_view name, const DeadLetterFilter& filter, std::size_t limit,
                                     Deadline deadline, const Step& step) {
@@ -136,23 +143,26 @@ Result<std::size_t> for_each_letter(Engine& engine, std::string_view name, const
   while (total < limit) {
     const auto chunk = std::min(kStepsPerCommit, limit - total);
     Stamp reached = after;
+    bool at_end = false;
     auto done = engine.write(
         [&](WriteTxn& txn) -> Result<std::size_t> {
           const auto* queue = txn.book().queue(txn.db(), name);
           if (queue == nullptr) return no_such_queue(name);
           txn.book().flush_ready(txn.db());
           auto letters = DeadWalk(queue->id, filter).next(txn.db(), after, chunk);
+          at_end = letters.size() < chunk;
+          std::size_t count = 0;
           for (auto& letter : letters) {
             reached = letter.stamp;
-            step(txn, *queue, std::move(letter));
+            if (step(txn, *queue, std::move(letter))) ++count;
           }
-          return letters.size();
+          return count;
         },
         deadline);
     if (!done) return std::move(done).error();
     total += *done;
     after = reached;
-    if (*done < chunk) break;
+    if (at_end) break;
   }
   return total;
 }
@@ -179,12 +189,12 @@ Result<DeadLetterPage> SqliteQueues::dead_letters(const ListDeadLetters& request
 Result<std::size_t> SqliteQueues::redrive(const RedriveDeadLetters& request) {
   return for_each_letter(
       *engine_, request.queue, request.filter, request.limit, request.deadline,
-      [&](WriteTxn& txn, const QueueRow& queue, DeadRow letter) { redrive_one(txn, queue, std::move(letter), request.restamp); });
+      [&](WriteTxn& txn, const QueueRow& queue, DeadRow letter) { return redrive_one(txn, queue, std::move(letter), request.restamp); });
 }
 
 Result<std::size_t> SqliteQueues::purge(const PurgeDeadLetters& request) {
   return for_each_letter(*engine_, request.queue, request.filter, request.limit, request.deadline,
-                         [](WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) { purge_one(txn, queue, letter); });
+                         [](WriteTxn& txn, const QueueRow& queue, const DeadRow& letter) { return purge_one(txn, queue, letter); });
 }
 
 }  // namespace setget::inline v0::sqlite

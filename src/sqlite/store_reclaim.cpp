@@ -99,7 +99,9 @@ class Reclaimer {
       auto row = db_.query(
           "SELECT stamp, kind, name, position FROM gc WHERE stamp<?1 AND (stamp, kind, name) > (?2, ?3, ?4) ORDER BY stamp, kind, name "
           "LIMIT ?5");
-      row.with(floor, place_.stamp, place_.kind, place_.name, static_cast<std::int64_t>(kLooks));
+      // Of its own: SQLite looks at what is bound for each row.
+      const auto from = place_;
+      row.with(floor, from.stamp, from.kind, from.name, static_cast<std::int64_t>(kLooks));
       std::size_t looked = 0;
       while (found.size() < left_ && row.step()) {
         ++looked;

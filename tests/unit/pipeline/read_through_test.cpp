@@ -271,13 +271,14 @@ TEST_F(ReadThroughTest, a_callback_may_close_the_reader) {
   EXPECT_FALSE(reader_);
 }
 
-// An archive in which one document is damaged.
+// An archive in which one document is damaged, and one is of a later version.
 class Damaged final : public setget::testing::ForwardingArchive {
  public:
   using ForwardingArchive::ForwardingArchive;
   Result<std::vector<Lookup>> get(const GetRecords& request) override {
     for (const auto key : request.keys) {
       if (key == "bad") return Error(ErrorCode::kCorrupted, "a byte is wrong");
+      if (key == "new") return Error(ErrorCode::kUnsupported, "a later version wrote it");
     }
     return inner()->get(request);
   }
@@ -292,6 +293,7 @@ TEST_F(ReadThroughTest, a_damaged_document_is_an_error_of_its_key_only) {
   const std::vector<std::string_view> keys{"k", "bad"};
   EXPECT_EQ(reader_->get(keys).error().code(), ErrorCode::kCorrupted);
   EXPECT_EQ(reader_->find("bad").error().code(), ErrorCode::kCorrupted) << "damage is no miss, and no outage";
+  EXPECT_EQ(reader_->find("new").error().code(), ErrorCode::kUnsupported);
   EXPECT_EQ(get("k"), "x");
 }
 

@@ -139,6 +139,22 @@ TEST_P(RedisDamaged, states_of_histories_do_not_wait_for_one_that_nobody_can_rea
   EXPECT_TRUE(store_->history({}).value().states.empty());
   for (const std::string id : {"h1", "h2", "h3", "h4", "h5", "h6"}) set(id, true);
   EXPECT_EQ(store_->history({}).value().states.size(), 6u);
+  // What only looks like a position.
+  for (const std::string head : {"1e300 x", "inf x", "0x10 x", "12345678", "9999999999999999 x"}) {
+    if (GetParam() != 1) break;
+    server_->cli({"EVAL", "redis.call('LSET', redis.call('KEYS', 'app:*:o')[1], 0, ARGV[1])", "0", head});
+    places.clear();
+    for (const auto& state : store_->history({}).value().states) places.push_back({.part = state.part, .position = state.position});
+    ASSERT_EQ(places.size(), 5u) << head;
+    ASSERT_TRUE(store_->confirm_history(places));
+    EXPECT_EQ(server_->cli({"EVAL", "return #redis.call('KEYS', 'app:*:o')", "0"}), "0") << head;
+    for (const std::string id : {"h1", "h2", "h3", "h4", "h5", "h6"}) set(id, true);
+  }
+  if (GetParam() == 1) {
+    server_->cli(
+        {"EVAL", "local key = redis.call('KEYS', 'app:*:o')[1]; redis.call('LSET', key, 0, '9' .. redis.call('LINDEX', key, 0))", "0"});
+    EXPECT_EQ(store_->history({}).value().states.size(), 5u) << "it would be confirmed with all that are behind it";
+  }
   if (GetParam() == 1) {
     server_->cli({"EVAL", "redis.call('LSET', redis.call('KEYS', 'app:*:o')[1], 0, '1 ' .. string.char(2))", "0"});
     EXPECT_EQ(store_->history({}).error().code(), ErrorCode::kUnsupported) << "what a later version wrote is not lost";

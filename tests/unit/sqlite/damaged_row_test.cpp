@@ -210,6 +210,37 @@ TEST_F(SqliteDamagedRow, that_is_lost_while_it_waits_for_its_group_stops_neither
   EXPECT_EQ(queue_.receive().value().size(), 1u) << "its group goes on";
 }
 
+// What has no body any more can be listed and purged, and holds up no other letter.
+TEST_F(SqliteDamagedRow, that_is_lost_stays_a_dead_letter) {
+  auto standard = Queue::open(db_->queues(), "standard", {.kind = QueueKind::kStandard}).value();
+  for (auto* queue : {&queue_, &standard}) {
+    for (const bool restamp : {false, true}) {
+      Stamp lost = 0;
+      for (const auto* body : {"a", "b"}) {
+        queue->send({.body = body, .group = queue == &queue_ ? "g" : ""}).value();
+        auto message = queue->receive().value().at(0);
+        if (lost == 0) lost = message.stamp;
+        queue->dead_letter(message, {{.code = "no", .message = {}, .pointer = {}}}).value();
+      }
+      run_sql(folder_.path(), "DELETE FROM log WHERE stamp = " + std::to_string(lost));
+      auto& backend = *queue->backend();
+      const auto name = queue->name();
+      EXPECT_EQ(backend.redrive({.queue = name, .filter = {}, .limit = 1, .restamp = restamp}).value(), 1u);
+      EXPECT_EQ(backend.redrive({.queue = name, .filter = {}, .restamp = restamp}).value(), 0u);
+      const auto messages = queue->receive(10).value();
+      ASSERT_EQ(messages.size(), 1u);
+      EXPECT_EQ(messages[0].body.view(), "b");
+      queue->ack(messages[0]).value();
+      const auto left = backend.dead_letters({.queue = name}).value().letters;
+      ASSERT_EQ(left.size(), 1u);
+      EXPECT_EQ(left[0].stamp, lost);
+      const auto stats = queue->stats().value();
+      EXPECT_EQ(stats.depth + stats.in_flight + stats.delayed, 0u);
+      EXPECT_EQ(backend.purge({.queue = name, .filter = {}}).value(), 1u);
+    }
+  }
+}
+
 // The state of one is lost, and told; those behind it must not wait, for the outbox is bounded.
 TEST_F(SqliteDamagedRow, of_the_outbox_holds_up_no_other_state) {
   const auto put = [&](const std::string& id, std::uint64_t n) {

@@ -192,6 +192,42 @@ TEST_F(SqliteLayout, what_may_be_forgotten_is_found_behind_much_that_may_not) {
   EXPECT_EQ(count("ident"), 1);
 }
 
+// A walk that ends within the keys of one record goes on behind the last of them, whatever their names are.
+TEST_F(SqliteLayout, keys_of_erased_records_are_forgotten_in_steps_of_any_size) {
+  auto& backend = *store_.backend();
+  for (std::size_t steps = 1; steps <= 12; ++steps) {
+    constexpr int kRecords = 8;
+    for (int i = 0; i < kRecords; ++i) {
+      std::vector<std::string> keys;
+      for (int k = 0; k < 7; ++k) keys.push_back("\x01 a key that is longer than others/" + std::to_string(k) + "/" + std::to_string(i));
+      auto made = command("r" + std::to_string(i), "", "payload");
+      made.keys = KeyList(std::span<const std::string>(keys));
+      for (const auto kind : {CommandKind::kSet, CommandKind::kErase}) {
+        clock_->advance(Milliseconds(1));
+        ApplyEntry entry;
+        entry.command = made;
+        entry.command.kind = kind;
+        if (kind == CommandKind::kErase) entry.command.keys = {};
+        entry.encoded = encode_command(entry.command);
+        entry.stamp = stamp_at(clock_->now());
+        ASSERT_EQ(store_.apply(entry, clock_->now()).value().outcome, Outcome::kApplied);
+      }
+    }
+    clock_->advance(Milliseconds(1));
+    const auto rows = count("gc");
+    EXPECT_EQ(rows, kRecords * 8);
+    const Reclaim request{.now = clock_->now(), .floor = stamp_at(clock_->now()), .max_steps = steps};
+    std::size_t forgotten = 0;
+    for (auto last = steps; last == steps;) {
+      const auto done = backend.reclaim(request).value();
+      last = done.steps;
+      forgotten += done.forgotten;
+    }
+    EXPECT_EQ(forgotten, static_cast<std::size_t>(rows)) << "in steps of " << steps;
+    EXPECT_EQ(count("gc"), 0) << "in steps of " << steps;
+  }
+}
+
 // What was redriven under a new stamp is asked for by its old name, as long as there is anything to say.
 TEST_F(SqliteLayout, the_name_of_a_message_is_known_as_long_as_the_message) {
   QueueOptions options;
