@@ -89,6 +89,7 @@ int run(Context& context, const RunFlags& flags, bool rate_given, bool percent_g
     if (flags.progress || ::isatty(STDERR_FILENO) != 0) options.on_progress = ProgressLine();
     const auto report = archiver.run(options, setget::Deadline::in(std::chrono::hours(12)));
     if (!report) return failed(context.common, report.error());
+    const auto archive_only = report->archive_only ? Json(*report->archive_only) : context.common.json ? Json() : Json("unknown");
     print_counts(context.common, {{"read", report->read},
                                   {"written", report->written},
                                   {"tombstones", report->tombstones},
@@ -98,7 +99,7 @@ int run(Context& context, const RunFlags& flags, bool rate_given, bool percent_g
                                   {"quarantined", report->quarantined},
                                   {"first_run", report->first_run},
                                   {"reconciled", report->reconciled},
-                                  {"archive_only", report->archive_only},
+                                  {"archive_only", archive_only},
                                   {"damaged", report->damaged},
                                   {"position", report->position},
                                   {"bytes", report->bytes},

@@ -74,7 +74,8 @@ struct ArchiveRunReport {
   bool first_run = false;         // no checkpoint: full copy by scan, then the log
   // The log had a gap (cursor lost or dropped, another store adopted): everything was copied again, and compared after that.
   bool reconciled = false;
-  std::uint64_t archive_only = 0;  // reconciled: what only the archive has. It stays: verify with repair and prune removes it
+  // reconciled: what only the archive has, or empty where that could not be found out. It stays: verify with repair and prune removes it.
+  std::optional<std::uint64_t> archive_only = 0;
   Position position = 0;
   std::uint64_t bytes = 0;  // of payloads written
   Milliseconds took{0};

@@ -43,7 +43,8 @@ struct Options {
   // Used at a time, by this object; further calls wait for one until their deadline. 2 to 256: some work needs a second one.
   std::size_t connections = 4;
   // A server that has not accepted a connection, or has not said what it is, within this time counts as down. A call can take this much
-  // longer than its deadline, and no more: everything else ends with the deadline. 10 ms to a minute.
+  // longer than its deadline, and where it connects anew as long as the resolver takes for the server's name; everything else ends with
+  // the deadline. 10 ms to a minute.
   Milliseconds connect_timeout{2000};
   // The deadline of verbs that are given none. 100 ms to an hour.
   Milliseconds timeout{30'000};

@@ -147,7 +147,9 @@ GatewayResponse GatewayCore::run_archive(const Call& call) {
     object.number("read", report->read).number("written", report->written).number("tombstones", report->tombstones);
     object.number("already_there", report->older).number("skipped_short_lived", report->skipped_short_lived);
     object.number("purged", report->purged).number("quarantined", report->quarantined).boolean("first_run", report->first_run);
-    object.boolean("reconciled", report->reconciled).number("archive_only", report->archive_only).number("position", report->position);
+    object.boolean("reconciled", report->reconciled);
+    report->archive_only ? object.number("archive_only", *report->archive_only) : object.null("archive_only");
+    object.number("position", report->position);
   }
   return json_response(200, std::move(body));
 }

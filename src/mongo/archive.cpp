@@ -8,6 +8,7 @@
 
 #include "core/turns.hpp"
 #include "mongo/chunks.hpp"
+#include "mongo/cursors.hpp"
 #include "mongo/history.hpp"
 #include "mongo/names.hpp"
 #include "mongo/reader.hpp"
@@ -207,7 +208,7 @@ class MongoArchive final : public ArchiveBackend {
     Document due;
     due.add_date("$lte", now);
     Document filter;
-    filter.add("record.purge_at", due);
+    filter.add("record.purge_at", due).add("_id", any_text());
     Document fields;
     for (const auto* name : {"record.pieces", "record.mark"}) fields.add(name, std::int32_t{1});
     Document options;
@@ -225,10 +226,9 @@ class MongoArchive final : public ArchiveBackend {
     auto those = one_of(ids);
     those.add("record.purge_at", due);  // one that was rewritten meanwhile stays
     auto erased = erase(client, those, deadline);
-    if (!erased) return erased;
-    if (with_pieces.empty()) return ids.size();
+    if (!erased || with_pieces.empty()) return erased;
     if (auto dropped = drop_pieces(*place_, client, with_pieces, deadline); !dropped) return std::move(dropped).error();
-    return ids.size();
+    return erased;
   }
 
   // Pieces go after their documents: a write that brings the next ones meanwhile keeps them. What a process leaves that dies in between is

@@ -34,6 +34,12 @@ DamagedItem damaged_item(const std::string& name, const Error& error) {
   return item;
 }
 
+Document any_text() {
+  Document out;
+  out.add("$type", std::int32_t{2});
+  return out;
+}
+
 bool is_damage(const Error& error) noexcept { return error.code() == ErrorCode::kCorrupted || error.code() == ErrorCode::kUnsupported; }
 
 }  // namespace setget::inline v0::mongo

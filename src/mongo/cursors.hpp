@@ -6,6 +6,8 @@
 
 #include <setget/archive.hpp>
 
+#include "mongo/mongoc.hpp"
+
 namespace setget::inline v0::mongo {
 
 std::string cursor_behind(const std::string& name);
@@ -13,6 +15,9 @@ std::string cursor_behind(const std::string& name);
 Result<std::string> name_in(const std::string& cursor);
 // A cursor that goes on behind this, at any document.
 std::string cursor_before_all();
+
+// The value of a filter by name: what has another one is not the archive's.
+Document any_text();
 
 // What cannot be read, by the name whose identity it tells where it is one.
 DamagedItem damaged_item(const std::string& name, const Error& error);

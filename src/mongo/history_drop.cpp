@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "mongo/cursors.hpp"
 #include "mongo/errors.hpp"
 #include "mongo/history.hpp"
 #include "mongo/history_codec.hpp"
@@ -169,7 +170,7 @@ Result<std::size_t> History::drop_old(mongoc_client_t* client, TimePoint now, st
     Document due;
     due.add_date("$lte", now);
     Document filter;
-    filter.add("drop_at", due);
+    filter.add("drop_at", due).add("_id", any_text());
     auto doomed = find_doomed(client, filter, "drop_at", most, deadline);
     if (!doomed) return std::move(doomed).error();
     if (doomed->empty()) break;
@@ -199,7 +200,7 @@ Result<std::size_t> History::drop_first(mongoc_client_t* client, std::uint64_t m
     Document before;
     before.add_date("$lt", kForever);
     Document filter;
-    filter.add("until", before);
+    filter.add("until", before).add("_id", any_text());
     auto doomed = find_doomed(client, filter, "until", std::min(limit - steps, kTogether), deadline);
     if (!doomed) return std::move(doomed).error();
     if (doomed->empty()) break;

@@ -89,10 +89,12 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
   Document filter;
   filter.add_utf8("_id", "format");
   std::optional<std::int64_t> min_reader;
+  std::int64_t min_writer = kFormat;
   std::int64_t format = kFormat;
   const auto look = [&]() -> Result<void> {
     return find(client, state_, filter, Document(), false, deadline, [&](const bson_t* found) -> Result<void> {
       min_reader = integer_or(found, "min_reader", kFormat);
+      min_writer = integer_or(found, "min_writer", kFormat);
       format = integer_or(found, "format", kFormat);
       return {};
     });
@@ -109,10 +111,11 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
     }
     return {};
   }
-  if (*min_reader > kFormat) {
+  if (*min_reader > kFormat || min_writer > kFormat) {
     return Error(ErrorCode::kUnsupported,
-                 fmt::format("the archive {} was written by a newer version: it needs readers of format {}, this is {}", documents_,
-                             *min_reader, kFormat));
+                 fmt::format("the archive {} was written by a newer version: it needs readers of format {} and writers of format {}, this "
+                             "is {}",
+                             documents_, *min_reader, min_writer, kFormat));
   }
   if (format < kFormat) {
     return Error(
@@ -168,7 +171,8 @@ Result<void> check_index(const Place& place, const std::string& collection, cons
     if (index.fields != fields_of(wanted)) return wrong_index(place, collection, wanted, fmt::format(", and is on ({})", index.fields));
     if (index.unique) return wrong_index(place, collection, wanted, " and not unique");
     if (index.partial) return wrong_index(place, collection, wanted, " and over all documents");
-    if (index.expires_after && !wanted.expires) return wrong_index(place, collection, wanted, " and drop nothing");
+    if (index.expires_after && !(wanted.expires && place.options().ttl_index))
+      return wrong_index(place, collection, wanted, " and drop nothing");
     if (index.expires_after && *index.expires_after != 0) return wrong_index(place, collection, wanted, " with expireAfterSeconds 0");
     return {};
   }

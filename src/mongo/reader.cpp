@@ -23,11 +23,13 @@ Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stor
     auto complete = read_pieces(*place_, client, stored, anywhere, deadline);
     if (!complete) return std::move(complete).error();
     if (!*complete) {
-      // Pieces are there before their document is: if they are missing and it has not changed since, they are lost.
-      const auto again = load(client, stored.id, anywhere, deadline);
-      if (!again) return again.error();
-      if (*again && (*again)->mark().view() == stored.mark().view()) return damaged(stored, "pieces of its payload are missing");
-      return std::optional<Record>();
+      // Pieces are there before their document is: if they are missing and it has not changed since, they are lost. Another member may be
+      // behind with them only.
+      auto again = load(client, stored.id, false, deadline);
+      if (!again) return std::move(again).error();
+      if (!*again || (*again)->mark().view() != stored.mark().view()) return std::optional<Record>();
+      if (anywhere) return whole(client, **std::move(again), false, deadline);
+      return damaged(stored, "pieces of its payload are missing");
     }
   }
   auto record = record_of(std::move(stored));
@@ -35,10 +37,10 @@ Result<std::optional<Record>> Reader::whole(mongoc_client_t* client, Stored stor
   return std::optional(*std::move(record));
 }
 
-Result<std::optional<Lookup>> Reader::answer(mongoc_client_t* client, Stored stored, TimePoint now, bool anywhere, Deadline deadline) {
+Result<std::optional<Lookup>> Reader::answer(mongoc_client_t* client, Stored stored, TimePoint now, Deadline deadline) {
   const auto expires_at = stored.meta.expires_at;
   if (stored.gone || (expires_at && *expires_at <= now)) return std::optional(Lookup{.status = Lookup::Status::kGone, .record = {}});
-  auto record = whole(client, std::move(stored), anywhere, deadline);
+  auto record = whole(client, std::move(stored), false, deadline);
   if (!record) return std::move(record).error();
   if (!*record) return std::optional<Lookup>();
   return std::optional(Lookup{.status = Lookup::Status::kFound, .record = *std::move(*record)});
@@ -77,7 +79,8 @@ Result<std::optional<Lookup>> Reader::find_by_key(mongoc_client_t* client, const
     bool tied = true;
     holder.reset();
     auto found =
-        place_->find(client, place_->documents(), filter, options, true, request.deadline, [&](const bson_t* document) -> Result<void> {
+        // From the primary: another member may still have what was erased, and the store may have forgotten that.
+        place_->find(client, place_->documents(), filter, options, false, request.deadline, [&](const bson_t* document) -> Result<void> {
           auto stored = read_document(document, Reading::kRecord);
           if (!stored) return std::move(stored).error();
           ++seen;
@@ -90,7 +93,7 @@ Result<std::optional<Lookup>> Reader::find_by_key(mongoc_client_t* client, const
     if (seen < limit || !tied) break;
   }
   if (!holder) return std::optional(Lookup{});
-  auto lookup = answer(client, *std::move(holder), request.now, true, request.deadline);
+  auto lookup = answer(client, *std::move(holder), request.now, request.deadline);
   if (lookup && *lookup && (*lookup)->record) {
     const auto& record = *(*lookup)->record;
     if (record.ns != request.ns || !record.keys.contains(key))
@@ -122,7 +125,7 @@ Result<Lookup> Reader::get_by_id(const GetById& request) {
       if (!stored) return std::move(stored).error();
       if (!*stored) return std::optional(Lookup{});
       const auto held_keys = (*stored)->held_keys;
-      auto lookup = answer(client, *std::move(*stored), request.now, false, request.deadline);
+      auto lookup = answer(client, *std::move(*stored), request.now, request.deadline);
       if (lookup && *lookup && (*lookup)->record && !lead_to(held_keys, *(*lookup)->record)) {
         return corrupted("document \"" + document_id(request.ns, request.id) + "\" does not list the keys of its record");
       }
@@ -167,6 +170,8 @@ constexpr Milliseconds kFarewell{1'000};  // for telling the server that a curso
 constexpr std::size_t kReserved = 1'000;  // lines of a page
 // Documents in one answer of a scan of whole records. It is read ahead, so more than elsewhere; with 1000 the pages come in lumps.
 constexpr std::int64_t kAnswer = 400;
+// A page of whole records ends once it has so many bytes, as those of stores do: who asks knows of no sizes.
+constexpr std::size_t kPageBytes = 16u << 20;
 
 }  // namespace
 
@@ -309,10 +314,13 @@ Result<SummaryPage> Reader::page_of(mongoc_client_t* client, Documents& document
   page.items.reserve(std::min<std::size_t>(limit, kReserved));
   std::vector<std::pair<std::size_t, Stored>> large;
   std::string last;
+  std::size_t bytes = 0;
   auto more = documents.more(request.deadline);
-  for (std::size_t seen = 0; more && *more && seen < limit;) {
+  for (std::size_t seen = 0; more && *more && seen < limit && bytes < kPageBytes;) {
     auto [name, stored] = documents.take();
     const bool in_pieces = request.with_records && stored && !stored->gone && stored->pieces > 0;
+    if (request.with_records && stored) bytes += stored->encoded.size();
+    if (in_pieces) bytes += static_cast<std::size_t>(stored->pieces) * place_->options().max_inline_bytes;
     if (in_pieces) large.emplace_back(page.items.size(), *stored);
     if (auto added = add_line(page.items, std::move(stored), request); !added) {
       if (!passes_over(request, added.error())) return std::move(added).error();

@@ -33,7 +33,7 @@ class Reader {
   Result<std::optional<Lookup>> find_by_key(mongoc_client_t* client, const GetRecords& request, std::string_view key);
   // What a document answers, with its pieces. Empty: it was replaced before these were read.
   Result<std::optional<Record>> whole(mongoc_client_t* client, Stored stored, bool anywhere, Deadline deadline);
-  Result<std::optional<Lookup>> answer(mongoc_client_t* client, Stored stored, TimePoint now, bool anywhere, Deadline deadline);
+  Result<std::optional<Lookup>> answer(mongoc_client_t* client, Stored stored, TimePoint now, Deadline deadline);
   Result<std::optional<Stored>> load(mongoc_client_t* client, const std::string& id, bool anywhere, Deadline deadline);
 
   // The digest's parts that need bytes: of the documents with these _ids, and of one that was read.

@@ -5,6 +5,7 @@
 #include "pipeline/archive_pages.hpp"
 #include "pipeline/archive_quarantine.hpp"
 #include "pipeline/archiver_state.hpp"
+#include "pipeline/caught.hpp"
 #include "pipeline/metric_names.hpp"
 #include "pipeline/page_size.hpp"
 #include "pipeline/read_ahead.hpp"
@@ -27,7 +28,7 @@ class Run {
 
   Result<ArchiveRunReport> go() {
     if (auto ready = prepare(wanted_.adopt); !ready) return std::move(ready).error();
-    auto done = copy_caught();
+    auto done = detail::caught("run", [this] { return copy(); });
     behind_.forget();
     if (ahead_.pace().took >= detail::ReadAhead::kEnough) state_.pace = ahead_.pace();
     report_.quarantined = quarantine_.size();
@@ -86,15 +87,6 @@ class Run {
     checkpoint_.scan_cursor.clear();
     checkpoint_.copy_from.reset();
     checkpoint_.position = 0;
-  }
-
-  // What is thrown (memory that is not to be had) ends a run as any error does.
-  Result<void> copy_caught() {
-    try {
-      return copy();
-    } catch (const std::exception& thrown) {
-      return Error(ErrorCode::kResourceExhausted, fmt::format("an exception ended the run: {}", thrown.what()));
-    }
   }
 
   Result<void> copy() {
@@ -542,7 +534,7 @@ Result<ArchiveRunReport> Archiver::run_within(detail::ArchiveTurn& turn, const A
   if (!report->reconciled) return report;
   // A gap in the log may have held erases. Nothing is erased for being absent; it is said.
   const auto compared = verify_within(turn, {.max_differences = 0});
-  if (compared) report->archive_only = compared->only_in_archive;
+  report->archive_only = compared ? std::optional(compared->only_in_archive) : std::nullopt;
   if (!compared || compared->only_in_archive > 0) {
     options.logger->log(LogLevel::kWarning, "after everything was copied again, the archive may hold records that the store has not",
                         {{"archive_only", compared ? std::to_string(compared->only_in_archive) : compared.error().describe()}});

@@ -4,6 +4,7 @@
 
 #include "pipeline/archive_pages.hpp"
 #include "pipeline/archiver_state.hpp"
+#include "pipeline/caught.hpp"
 #include "pipeline/pages_ahead.hpp"
 #include "pipeline/recalled_entry.hpp"
 
@@ -434,7 +435,7 @@ Result<RestoreReport> Archiver::restore(const RestoreOptions& options, Deadline 
   }
   auto turn = detail::ArchiveTurn::begin(*state_, deadline);
   if (!turn) return std::move(turn).error();
-  return Restoration<State>(*state_, **turn, options).go();
+  return detail::caught("restore", [&] { return Restoration<State>(*state_, **turn, options).go(); });
 }
 
 }  // namespace setget::inline v0

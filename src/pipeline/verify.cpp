@@ -7,6 +7,7 @@
 #include "core/scan_cursor.hpp"
 #include "pipeline/archive_pages.hpp"
 #include "pipeline/archiver_state.hpp"
+#include "pipeline/caught.hpp"
 #include "pipeline/metric_names.hpp"
 #include "pipeline/verify_compare.hpp"
 #include "pipeline/verify_lines.hpp"
@@ -456,7 +457,7 @@ std::string_view to_string(Difference::Kind kind) noexcept {
 }
 
 Result<VerifyReport> Archiver::verify_within(detail::ArchiveTurn& turn, const VerifyOptions& options) {
-  auto report = Verification<State>(*state_, turn, options).go();
+  auto report = detail::caught("verification", [&] { return Verification<State>(*state_, turn, options).go(); });
   if (report) {
     state_->options.metrics->set(detail::metric::kArchiveDifferences, static_cast<double>(report->difference_count), {});
   }

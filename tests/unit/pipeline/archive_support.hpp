@@ -75,12 +75,16 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
     return page;
   }
   // By the scan above.
-  Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override { return ArchiveBackend::digest(request); }
+  Result<std::vector<RangeDigest>> digest(const DigestArchive& request) override {
+    if (!compares) return Error(ErrorCode::kUnavailable, "the archive is away");
+    return ArchiveBackend::digest(request);
+  }
   static Error damaged(std::string_view id) { return {ErrorCode::kCorrupted, "document " + std::string(id) + " is damaged"}; }
 
   std::set<std::string, std::less<>> damaged_records{};  // ids of what cannot be read
   std::set<std::string, std::less<>> damaged_lines{};    // nor its line
   bool tells_damaged = true;                             // scans go on behind them where that is asked for
+  bool compares = true;
   int writes = 0;
   int writes_left = -1;                          // -1 = any number
   int checkpoints_left = -1;                     // the same; a run begins with one

@@ -351,6 +351,17 @@ TEST(Archiver, the_archive_keeps_the_last_runs) {
   EXPECT_EQ(history.back().ended_at, world.clock->now());
 }
 
+TEST(Archiver, after_a_gap_in_the_log_it_does_not_say_none_where_it_could_not_compare) {
+  ArchiveWorld world;
+  world.set_many(20);
+  ASSERT_TRUE(world.archiver->run());
+  ASSERT_TRUE(world.key_store.backend()->drop_cursor("archiver"));
+  world.fragile->compares = false;
+  const auto report = world.archiver->run().value();
+  EXPECT_TRUE(report.reconciled);
+  EXPECT_EQ(report.archive_only, std::nullopt);
+}
+
 TEST(Archiver, after_a_gap_in_the_log_it_says_what_only_the_archive_has_and_leaves_it) {
   ArchiveWorld world;
   world.set_many(20);

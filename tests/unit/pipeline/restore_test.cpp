@@ -259,6 +259,18 @@ TEST(Restore, goes_on_where_an_earlier_one_stopped_also_into_a_store_that_was_em
   EXPECT_EQ(fresh.key_store.get_by_id("r3", fresh.clock->now()).value(), std::nullopt);
 }
 
+TEST(Restore, ends_with_what_its_host_throws) {
+  ArchiveWorld world;
+  world.set_many(3);
+  ASSERT_TRUE(world.archiver->run());
+  Fresh fresh(world);
+  RestoreOptions options;
+  options.on_progress = [](const RestoreProgress&) { throw 42; };
+  EXPECT_EQ(fresh.archiver->restore(options).error().code(), ErrorCode::kInternal);
+  options.on_progress = [](const RestoreProgress&) { throw std::runtime_error("no"); };
+  EXPECT_EQ(fresh.archiver->restore(options).error().code(), ErrorCode::kInternal);
+}
+
 TEST(Restore, counts_once_from_whatever_progress_it_goes_on) {
   ArchiveWorld world;
   world.set_many(40);
