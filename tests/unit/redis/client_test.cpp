@@ -174,9 +174,14 @@ TEST_F(RedisClient, opens_the_breaker_for_a_server_that_accepts_and_says_nothing
   server.pause();
   const auto client = client_of(server.uri("?connect_timeout=1s"));
   EXPECT_EQ(trouble(client->call(get("k"), soon())), Trouble::kDown);
-  const auto begin = Deadline::Steady::now();
-  EXPECT_EQ(client->call(get("k"), soon(1)).error().code(), ErrorCode::kUnavailable);
-  EXPECT_LT(Deadline::Steady::now() - begin, Milliseconds(500));
+  // Who asked the server would wait for `connect_timeout`. The machine may be busy: one of a few is quick.
+  auto quickest = Deadline::Steady::duration::max();
+  for (int i = 0; i < 5 && quickest >= Milliseconds(500); ++i) {
+    const auto begin = Deadline::Steady::now();
+    EXPECT_EQ(client->call(get("k"), soon()).error().code(), ErrorCode::kUnavailable);
+    quickest = std::min(quickest, Deadline::Steady::now() - begin);
+  }
+  EXPECT_LT(quickest, Milliseconds(500));
   server.resume();
   EXPECT_TRUE(eventually([&] { return client->call(get("k"), soon()).has_value(); }));
 }
