@@ -320,14 +320,14 @@ class DeadlinesOf : public ::testing::Test {
 };
 
 TEST_F(DeadlinesOf, a_cluster_hold_while_all_of_it_stands_still) {
-  ClusterGroup cluster;
+  ClusterGroup cluster(6, 1, {}, kNoneDies);
   std::vector<RedisServer*> servers;
   for (auto& node : cluster.nodes()) servers.push_back(node.get());
   hold(cluster.uri(), servers);
 }
 
 TEST_F(DeadlinesOf, a_sentinels_group_hold_while_its_nodes_stand_still) {
-  SentinelGroup group;
+  SentinelGroup group(kNoneDies);
   ASSERT_TRUE(eventually([&] { return group.healthy(); }));
   hold(group.uri(), {&group.master(), &group.replica()});
 }
