@@ -167,7 +167,7 @@ TEST_F(Away, gets_answer_what_was_last_known_marked_stale_where_the_host_wants_t
   config_.redis.cache.enabled = true;
   config_.redis.cache.serve_stale = true;
   config_.redis.cache.max_silence = Milliseconds(200);
-  config_.redis.cache.max_stale = Milliseconds(3000);
+  config_.redis.cache.max_stale = Milliseconds(6'000);
   start(server.uri());
   ASSERT_EQ(pipeline_->wait(set("known", "1"), Deadline::in(Milliseconds(10'000))).value().outcome, Outcome::kApplied);
   ASSERT_EQ(pipeline_->wait(set("unasked", "1"), Deadline::in(Milliseconds(10'000))).value().outcome, Outcome::kApplied);
@@ -184,9 +184,9 @@ TEST_F(Away, gets_answer_what_was_last_known_marked_stale_where_the_host_wants_t
     return gets() == before;
   }));
   EXPECT_EQ(get("known").header("Cache-Status"), "") << "fresh";
-  server.kill();
   const auto killed = Steady::now();
-  ASSERT_TRUE(eventually([&] { return !get("known").header("Cache-Status").empty(); }, Milliseconds(1000)));
+  server.kill();
+  ASSERT_TRUE(eventually([&] { return !get("known").header("Cache-Status").empty(); }, Milliseconds(5'000)));
   // The machine may be busy: one of a few is quick.
   auto took = Milliseconds::max();
   for (int i = 0; i < 5 && took > Milliseconds(50); ++i) {
@@ -199,8 +199,8 @@ TEST_F(Away, gets_answer_what_was_last_known_marked_stale_where_the_host_wants_t
   }
   EXPECT_LE(took, Milliseconds(50));
   EXPECT_EQ(get("unasked").response.status, 503);
-  EXPECT_TRUE(eventually([&] { return get("known").response.status == 503; }, Milliseconds(5000))) << "max_stale";
-  EXPECT_GE(Steady::now() - killed, std::chrono::milliseconds(2700));
+  EXPECT_TRUE(eventually([&] { return get("known").response.status == 503; }, Milliseconds(20'000))) << "max_stale";
+  EXPECT_GE(Steady::now() - killed, std::chrono::milliseconds(3'000)) << "counted from the server's last word, before it was killed";
   set("known", "2");
   server.start();
   EXPECT_TRUE(eventually(
