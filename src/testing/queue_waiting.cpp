@@ -23,8 +23,9 @@ Milliseconds thread_cpu_time() {
   return Milliseconds(time.tv_sec * 1000 + time.tv_nsec / 1'000'000);
 }
 
-// How long the middle one of `rounds` hand-overs between two threads took. A backend that only polls needs its polling interval for each.
-Milliseconds median_handover(Queue there, Queue back, int rounds) {
+// How long the third quickest of `rounds` hand-overs between two threads took: a busy machine slows many. A backend that only polls needs
+// its polling interval for each.
+Milliseconds quick_handover(Queue there, Queue back, int rounds) {
   auto echo = std::async(std::launch::async, [there, back, rounds]() mutable {
     for (int i = 0; i < rounds; ++i) {
       const auto got = there.receive(1, Deadline::in(kLong)).value();
@@ -41,8 +42,8 @@ Milliseconds median_handover(Queue there, Queue back, int rounds) {
     back.ack(got.at(0)).value();
   }
   echo.get();
-  std::nth_element(times.begin(), times.begin() + rounds / 2, times.end());
-  return std::chrono::duration_cast<Milliseconds>(times[static_cast<std::size_t>(rounds) / 2]) / 2;
+  std::ranges::sort(times);
+  return std::chrono::duration_cast<Milliseconds>(times.at(2)) / 2;
 }
 
 void a_receive_without_wait_returns_at_once(Trial& t) {
@@ -64,22 +65,32 @@ void an_empty_wait_ends_at_its_deadline_without_spinning(Trial& t) {
 void a_wait_that_is_longer_than_the_deadline_ends_with_it(Trial& t) {
   auto queue = t.plain_queue();
   const auto start = Steady::now();
-  EXPECT_TRUE(queue.receive(10, Deadline::in(kLong), Deadline::in(Milliseconds(200))).value().empty());
+  // The last look has little time: on a busy machine its answer may be late.
+  const auto got = queue.receive(10, Deadline::in(kLong), Deadline::in(Milliseconds(200)));
+  if (got) {
+    EXPECT_TRUE(got->empty());
+  } else {
+    EXPECT_EQ(got.error().code(), ErrorCode::kDeadlineExceeded);
+  }
   const auto id = send(queue, "m").message_id;
-  const auto status = t.queues().find({.message_id = id, .wait = Deadline::in(kLong), .deadline = Deadline::in(Milliseconds(200))}).value();
-  EXPECT_EQ(status.outcome, Outcome::kPending);
+  const auto status = t.queues().find({.message_id = id, .wait = Deadline::in(kLong), .deadline = Deadline::in(Milliseconds(200))});
+  if (status) {
+    EXPECT_EQ(status->outcome, Outcome::kPending);
+  } else {
+    EXPECT_EQ(status.error().code(), ErrorCode::kDeadlineExceeded);
+  }
   EXPECT_LT(Steady::now() - start, kLong / 2);
 }
 
 void a_send_wakes_a_waiting_receive(Trial& t) {
-  EXPECT_LT(median_handover(t.plain_queue("there"), t.plain_queue("back"), 15), Milliseconds(45)) << "woken, not polled";
+  EXPECT_LT(quick_handover(t.plain_queue("there"), t.plain_queue("back"), 15), Milliseconds(45)) << "woken, not polled";
 }
 
 void a_send_through_another_opening_wakes_a_waiting_receive(Trial& t) {
   t.plain_queue("there");
   auto back = t.plain_queue("back");
   const auto second = t.share();
-  EXPECT_LT(median_handover(Queue(second.queues, "there"), back, 15), Milliseconds(45)) << "woken, not polled";
+  EXPECT_LT(quick_handover(Queue(second.queues, "there"), back, 15), Milliseconds(45)) << "woken, not polled";
 }
 
 void a_release_wakes_a_waiting_receive(Trial& t) {

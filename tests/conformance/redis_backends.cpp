@@ -35,6 +35,7 @@ ConformanceParams redis_backend(RedisBackend backend) {
     options.prefix = *std::static_pointer_cast<std::string>(place);
     options.shards = backend.shards;
     options.wait_replicas = backend.wait_replicas;
+    options.wait_timeout = setget::Milliseconds(4'000);  // a busy machine may halt the replica for longer than the default
     options.codec = backend.codec;
     options.clock = environment.clock;
     options.random = environment.random;

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "conformance/redis_backends.hpp"
 #include "support/redis_server.hpp"
@@ -12,9 +14,9 @@ std::unique_ptr<redis_test::RedisServer> standalone;
 std::unique_ptr<redis_test::SentinelGroup> watched;
 std::unique_ptr<redis_test::ClusterGroup> cluster;
 
-template <class Servers>
-Servers& started(std::unique_ptr<Servers>& servers) {
-  if (servers == nullptr) servers = std::make_unique<Servers>();
+template <class Servers, class... Arguments>
+Servers& started(std::unique_ptr<Servers>& servers, const Arguments&... arguments) {
+  if (servers == nullptr) servers = std::make_unique<Servers>(arguments...);
   return *servers;
 }
 
@@ -30,8 +32,8 @@ int main(int argc, char** argv) {
     return ci != nullptr && std::string(ci) == "true" ? 1 : 77;
   }
   const auto on_server = [] { return started(standalone).uri(); };
-  const auto on_watched = [] { return started(watched).uri(); };
-  const auto on_cluster = [] { return started(cluster).uri(); };
+  const auto on_watched = [] { return started(watched, redis_test::kNoneDies).uri(); };
+  const auto on_cluster = [] { return started(cluster, 6, 1, std::vector<std::string>{}, redis_test::kNoneDies).uri(); };
   register_conformance(redis_backend({.name = "redis", .uri = on_server}));
   const auto with_resp3 = [] { return started(standalone).uri("?protocol=3"); };
   register_conformance(redis_backend({.name = "redis_parts", .uri = with_resp3, .shards = 16}));

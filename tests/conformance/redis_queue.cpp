@@ -28,11 +28,11 @@ redis_test::RedisServer& server() {
   return one;
 }
 redis_test::SentinelGroup& sentinels() {
-  static redis_test::SentinelGroup group;
+  static redis_test::SentinelGroup group(redis_test::kNoneDies);
   return group;
 }
 redis_test::ClusterGroup& cluster() {
-  static redis_test::ClusterGroup group;
+  static redis_test::ClusterGroup group(6, 1, {}, redis_test::kNoneDies);
   return group;
 }
 
@@ -46,6 +46,7 @@ Result<Stores> open(const Environment& environment, std::string uri, std::uint32
   options.clock = environment.clock;
   // Not the environment's: two openings must not draw the same tokens.
   options.wait_replicas = replicas;
+  options.wait_timeout = setget::Milliseconds(4'000);  // a busy machine may halt the replica for longer than the default
   auto database = setget::redis::open(std::move(options));
   if (!database) return std::move(database).error();
   Stores stores;

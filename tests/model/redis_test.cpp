@@ -27,11 +27,11 @@ redis_test::RedisServer& server() {
   return one;
 }
 redis_test::SentinelGroup& sentinels() {
-  static redis_test::SentinelGroup group;
+  static redis_test::SentinelGroup group(redis_test::kNoneDies);
   return group;
 }
 redis_test::ClusterGroup& cluster() {
-  static redis_test::ClusterGroup group;
+  static redis_test::ClusterGroup group(6, 1, {}, redis_test::kNoneDies);
   return group;
 }
 

@@ -53,7 +53,7 @@ struct Pair {
   }
 };
 
-redis::Options options(const std::string& uri, std::uint32_t replicas, std::int64_t timeout = 300) {
+redis::Options options(const std::string& uri, std::uint32_t replicas, std::int64_t timeout = 4'000) {
   static std::atomic<int> count{0};
   redis::Options out;
   out.uri = uri;
@@ -137,7 +137,7 @@ TEST(RedisReplicas, fewer_replicas_than_asked_for_are_refused_at_open) {
 TEST(RedisReplicas, what_a_hanging_replica_does_not_confirm_is_not_acknowledged_and_may_be_tried_again) {
   SETGET_REQUIRE_REDIS();
   Pair pair;
-  auto db = redis::open(options(pair.master.uri(), 1)).value();
+  auto db = redis::open(options(pair.master.uri(), 1, 2'000)).value();
   auto queue = db.queue("q", {.max_receives = 0}).value();
   (void)queue.send(message("before")).value();
   ASSERT_TRUE(set(db, 1).value().reasons.empty());
@@ -148,8 +148,8 @@ TEST(RedisReplicas, what_a_hanging_replica_does_not_confirm_is_not_acknowledged_
     const auto start = Steady::now();
     auto result = work();
     const auto took = Steady::now() - start;
-    EXPECT_GE(took, Milliseconds(300));
-    EXPECT_LT(took, Milliseconds(3000));
+    EXPECT_GE(took, Milliseconds(2'000));
+    EXPECT_LT(took, Milliseconds(9'000));
     return result;
   };
   auto sent = timed([&] { return queue.send(message("m", "once")); });
@@ -167,10 +167,13 @@ TEST(RedisReplicas, what_a_hanging_replica_does_not_confirm_is_not_acknowledged_
   expect_unconfirmed(applied.error());
   // Readers do not wait behind it.
   {
-    std::jthread writer([&] { (void)set(db, 3); });
-    const auto start = Steady::now();
+    std::atomic<bool> over{false};
+    const std::jthread writer([&] {
+      (void)set(db, 3);
+      over = true;
+    });
     int gets = 0;
-    for (; Steady::now() - start < Milliseconds(200); ++gets) EXPECT_TRUE(has(db, 1));
+    for (; !over; ++gets) EXPECT_TRUE(has(db, 1));
     EXPECT_GT(gets, 20);
   }
 
@@ -185,7 +188,7 @@ TEST(RedisReplicas, what_a_hanging_replica_does_not_confirm_is_not_acknowledged_
 TEST(RedisReplicas, callers_share_a_barrier) {
   SETGET_REQUIRE_REDIS();
   Pair pair;
-  auto db = redis::open(options(pair.master.uri(), 1, 4000)).value();
+  auto db = redis::open(options(pair.master.uri(), 1)).value();
   auto queue = db.queue("q").value();
   pair.master.cli({"CONFIG", "RESETSTAT"});
   constexpr int kThreads = 16;
@@ -209,7 +212,7 @@ TEST(RedisReplicas, callers_share_a_barrier) {
 TEST(RedisReplicas, a_master_that_forgot_the_batch_cannot_confirm_it) {
   SETGET_REQUIRE_REDIS();
   Pair pair;
-  auto place = redis::Place::open(options(pair.master.uri(), 1, 2000)).value();
+  auto place = redis::Place::open(options(pair.master.uri(), 1)).value();
   const redis::Shards parts(place->prefix(), 1, 'k');
   const std::vector<std::string_view> heads{parts.head(0)};
   const auto before = place->began();
@@ -298,19 +301,21 @@ TEST(RedisReplicas, a_failover_loses_nothing_that_was_acknowledged_and_would_wit
     EXPECT_EQ(waited.lost, 0u) << round;
   }
   // The control: the same without waiting does lose something, so the test can tell.
-  EXPECT_GT(after_a_failover(0).lost, 0u);
+  std::size_t lost = 0;
+  for (int tries = 0; tries < 3 && lost == 0; ++tries) lost = after_a_failover(0).lost;
+  EXPECT_GT(lost, 0u);
 }
 
 TEST(RedisReplicas, sentinels_promote_what_was_acknowledged_and_writing_goes_on_with_a_replica_again) {
   SETGET_REQUIRE_REDIS();
   SentinelGroup group;
-  auto db = redis::open(options(group.uri(), 1, 1000)).value();
+  auto db = redis::open(options(group.uri(), 1)).value();
   auto queue = db.queue("q", {.max_receives = 0}).value();
   std::set<std::uint64_t> acknowledged;
   std::uint64_t next = 0;
   const auto write = [&] {
     const auto number = ++next;
-    if (queue.send(message("m" + std::to_string(number)), soon(2000)) && set(db, number, soon(2000))) acknowledged.insert(number);
+    if (queue.send(message("m" + std::to_string(number)), soon()) && set(db, number)) acknowledged.insert(number);
   };
   for (int i = 0; i < 50; ++i) write();
   EXPECT_EQ(acknowledged.size(), 50u);
@@ -344,7 +349,7 @@ TEST(RedisReplicas, sentinels_promote_what_was_acknowledged_and_writing_goes_on_
 TEST(RedisReplicas, each_master_of_a_cluster_waits_for_its_own_replica) {
   SETGET_REQUIRE_REDIS();
   ClusterGroup group;
-  auto db = redis::open(options(group.uri(), 1, 500)).value();
+  auto db = redis::open(options(group.uri(), 1, 2'000)).value();
   auto queue = db.queue("q", {.max_receives = 0}).value();
   EXPECT_EQ(db.key_store().backend()->capabilities().durability, Durability::kReplica);
   std::set<std::uint64_t> acknowledged;
@@ -352,9 +357,9 @@ TEST(RedisReplicas, each_master_of_a_cluster_waits_for_its_own_replica) {
   std::uint64_t next = 0;
   const auto write = [&] {
     const auto number = ++next;
-    const bool accepted = queue.send(message("m" + std::to_string(number)), soon(2000)).has_value();
+    const bool accepted = queue.send(message("m" + std::to_string(number)), soon()).has_value();
     if (accepted) sent.insert("m" + std::to_string(number));
-    if (set(db, number, soon(2000))) acknowledged.insert(number);
+    if (set(db, number)) acknowledged.insert(number);
     return accepted;
   };
   for (int i = 0; i < 32; ++i) EXPECT_TRUE(write());
@@ -386,11 +391,11 @@ TEST(RedisReplicas, each_master_of_a_cluster_waits_for_its_own_replica) {
   // A master dies, its replica takes over: all is there. Its slots have no replica then, and nothing is acknowledged in them.
   auto& dead = group.master_of(redis::Shards("x", 16, 'q').slot(0));
   dead.kill();
-  ASSERT_TRUE(eventually([&] { return group.masters().size() == 3 && group.healthy(); }, Milliseconds(30'000)));
+  ASSERT_TRUE(eventually([&] { return group.masters().size() == 3 && group.healthy(); }));
   EXPECT_FALSE(set(db, ++next, soon(2000)).has_value());
   for (const auto number : acknowledged) EXPECT_TRUE(has(db, number)) << number;
   dead.start();
-  ASSERT_TRUE(eventually([&] { return set(db, next, soon(2000)).has_value(); }, Milliseconds(30'000)));
+  ASSERT_TRUE(eventually([&] { return set(db, next, soon(5'000)).has_value(); }));
   std::set<std::string> there;
   for (auto got = queue.receive(1000).value(); !got.empty(); got = queue.receive(1000).value()) {
     for (const auto& one : got) there.insert(one.body.str());

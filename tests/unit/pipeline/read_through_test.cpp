@@ -93,7 +93,7 @@ TEST_F(ReadThroughTest, an_archive_that_is_too_slow_ends_in_an_error_that_may_be
 
 TEST_F(ReadThroughTest, a_late_archive_may_count_as_a_miss) {
   archive("x", {"k"});
-  through_.timeout = Milliseconds(30);
+  through_.timeout = Milliseconds(1'000);
   through_.miss_when_away = true;
   through_.failures = 1;
   open();

@@ -425,7 +425,7 @@ TEST(Worker, stop_gives_untried_messages_back_without_burning_their_receives) {
   ASSERT_TRUE(gate->wait_for_callers(1, patience()));
   while (world.stats().in_flight < 2) std::this_thread::yield();
   // The store hangs: stop is over at its deadline and says what it had to leave.
-  EXPECT_EQ(worker->stop(Deadline::in(Milliseconds(50))).value(), 1u);
+  EXPECT_EQ(worker->stop(Deadline::in(Milliseconds(3'000))).value(), 1u);
   gate->open();
   EXPECT_EQ(worker->stop(patience()).value(), 0u);
   EXPECT_TRUE(world.get("a"));

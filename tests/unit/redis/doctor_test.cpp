@@ -256,7 +256,7 @@ TEST(RedisDoctor, notices_on_a_real_master_that_the_replica_it_waits_for_is_gone
   redis_test::RedisServer replica({.arguments = {"--replicaof", "127.0.0.1", std::to_string(master.port())}});
   const auto online = [&] { return master.cli({"INFO", "replication"}).find("state=online") != std::string::npos; };
   ASSERT_TRUE(redis_test::eventually(online));
-  auto database = open({.uri = master.uri(), .wait_replicas = 1});
+  auto database = open({.uri = master.uri(), .wait_replicas = 1, .wait_timeout = Milliseconds(4'000)});
   ASSERT_TRUE(database) << database.error().describe();
   EXPECT_FINDS(database->doctor().value(), kOk, "waits for 1 of 1 replicas");
   replica.stop();
@@ -379,7 +379,7 @@ TEST(RedisDoctor, a_server_that_is_away_is_a_failure_not_a_clean_bill) {
 
 TEST(RedisDoctor, examines_every_master_of_a_cluster) {
   SETGET_REQUIRE_REDIS();
-  redis_test::ClusterGroup cluster;
+  redis_test::ClusterGroup cluster(6, 1, {}, redis_test::kNoneDies);
   ASSERT_TRUE(redis_test::eventually([&] { return cluster.healthy(); }));
   auto database = open({.uri = cluster.uri()});
   ASSERT_TRUE(database) << database.error().describe();

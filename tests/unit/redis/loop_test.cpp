@@ -223,7 +223,7 @@ TEST_F(RedisLoop, a_server_that_says_nothing_holds_nobody_beyond_the_deadline) {
   const auto [reply, here] = ask(*client, get("k"), soon(300));
   ASSERT_FALSE(reply.has_value());
   EXPECT_EQ(reply.error().code(), ErrorCode::kDeadlineExceeded);
-  EXPECT_LT(Steady::now() - start, std::chrono::milliseconds(300 + 1'000));
+  EXPECT_LT(Steady::now() - start, std::chrono::milliseconds(300 + 4'000));
   proxy->heal();
 }
 

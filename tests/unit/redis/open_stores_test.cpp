@@ -122,7 +122,11 @@ std::set<std::string> told(const std::string& uri) {
     }
     return found;
   };
-  EXPECT_TRUE(redis_test::eventually([&] { return names().contains("setget_store_records") && names().contains("setget_queue_depth"); }));
+  // The last of each.
+  EXPECT_TRUE(redis_test::eventually([&] {
+    const auto found = names();
+    return found.contains("setget_store_floor_timestamp_seconds") && found.contains("setget_queue_oldest_age_seconds");
+  }));
   return names();
 }
 

@@ -60,6 +60,7 @@ TEST(Resolve, leaves_a_lookup_that_hangs_and_shares_it) {
       });
     }
     EXPECT_TRUE(resolve("slow.example", 1, soon(20), &hang).late);
+    EXPECT_TRUE(hanging.wait_for_callers(1, soon()));
     EXPECT_EQ(lookups, 1);
     hanging.open();
   }

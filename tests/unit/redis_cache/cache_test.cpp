@@ -55,11 +55,11 @@ TEST_F(ReadCache, a_second_get_asks_nobody) {
 
 TEST_F(ReadCache, absence_is_kept_until_somebody_sets_the_key) {
   OpenStore writer(uri());
-  OpenStore reader(uri(), cache_on());
+  OpenStore reader(uri(), cache_on(Milliseconds(60'000)));
   ASSERT_TRUE(reader.warm("key"));
   EXPECT_EQ(reader.look("key")->status, Status::kUnknown);
   writer.set("id", {"key"}, 1, "one");
-  EXPECT_TRUE(eventually([&] { return reader.payload("key") == "one"; }, Milliseconds(500)));
+  EXPECT_TRUE(eventually([&] { return reader.payload("key") == "one"; }, Milliseconds(20'000)));
 }
 
 TEST_F(ReadCache, what_another_program_has_put_there_is_an_error_of_every_get_and_costs_no_other_answer) {
@@ -97,7 +97,7 @@ TEST_F(ReadCache, changes_of_others_arrive_long_before_the_bound) {
     const auto text = std::to_string(n);
     writer.set("id", {"k1", "k2"}, n, text);
     const auto since = Steady::now();
-    while (reader.payload("k1") != text) ASSERT_LT(Steady::now() - since, std::chrono::seconds(2)) << n;
+    while (reader.payload("k1") != text) ASSERT_LT(Steady::now() - since, std::chrono::seconds(10)) << n;
     ASSERT_TRUE(reader.warm("k1"));
   }
   EXPECT_GE(reader.counts().invalidations, 49U);
@@ -123,7 +123,7 @@ TEST_F(ReadCache, a_store_sees_its_own_changes_at_once) {
 
 TEST_F(ReadCache, never_answers_beyond_expiry) {
   OpenStore store(uri(), cache_on());
-  const auto end = OpenStore::now() + Milliseconds(300);
+  const auto end = OpenStore::now() + Milliseconds(2'000);
   store.set("id", {"key"}, 1, "one", end);
   ASSERT_TRUE(store.warm("key"));
   for (;;) {
@@ -141,7 +141,7 @@ TEST_F(ReadCache, a_flush_empties_it) {
   store.set("id", {"key"}, 1, "one");
   ASSERT_TRUE(store.warm("key"));
   server_->cli({"FLUSHALL"});
-  EXPECT_TRUE(eventually([&] { return store.look("key")->status == Status::kUnknown; }, Milliseconds(2000)));
+  EXPECT_TRUE(eventually([&] { return store.look("key")->status == Status::kUnknown; }, Milliseconds(20'000)));
 }
 
 TEST_F(ReadCache, a_lost_connection_empties_it_and_it_works_again_on_the_next) {
@@ -154,7 +154,7 @@ TEST_F(ReadCache, a_lost_connection_empties_it_and_it_works_again_on_the_next) {
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(store.warm("id" + std::to_string(i)));
     ASSERT_GE(store.counts().entries, 20U);
     server_->cli({"CLIENT", "KILL", "TYPE", "normal"});
-    EXPECT_TRUE(eventually([&] { return store.counts().entries == 0; }, Milliseconds(2000)));
+    EXPECT_TRUE(eventually([&] { return store.counts().entries == 0; }, Milliseconds(20'000)));
   }
 }
 
@@ -168,10 +168,11 @@ TEST_F(ReadCache, a_server_that_does_not_track_is_used_without_the_cache) {
 }
 
 TEST_F(ReadCache, a_silent_server_is_not_answered_for_longer_than_the_bound) {
-  constexpr auto kBound = Milliseconds(300);
+  constexpr auto kBound = Milliseconds(2'000);
   const auto proxy = TcpProxy::start("127.0.0.1", server_->port()).value();
   OpenStore writer(uri());
   OpenStore reader("redis://127.0.0.1:" + std::to_string(proxy->port()), cache_on(kBound));
+  bool answered_old = false;
   for (std::uint64_t n = 1; n <= 3; ++n) {
     const auto text = std::to_string(n);
     writer.set("id", {"key"}, 2 * n, text);
@@ -180,7 +181,6 @@ TEST_F(ReadCache, a_silent_server_is_not_answered_for_longer_than_the_bound) {
     proxy->stall(TcpProxy::Way::kToClient, true);  // no invalidation comes through, and nothing closes
     writer.set("id", {"key"}, 2 * n + 1, text + "'");
     const auto changed = Steady::now();
-    bool answered_old = false;
     for (;;) {
       const auto begun = Steady::now();
       const auto found = reader.look("key", Milliseconds(50));
@@ -189,7 +189,6 @@ TEST_F(ReadCache, a_silent_server_is_not_answered_for_longer_than_the_bound) {
       answered_old = true;
       ASSERT_LT(begun - changed, kBound) << "an old answer was given after the bound";
     }
-    EXPECT_TRUE(answered_old) << "the test must meet the cache";
     EXPECT_GT(Steady::now() - changed, std::chrono::milliseconds(50));
     proxy->stall(TcpProxy::Way::kToClient, false);
     EXPECT_TRUE(eventually([&] {
@@ -197,6 +196,7 @@ TEST_F(ReadCache, a_silent_server_is_not_answered_for_longer_than_the_bound) {
       return found && found->record && found->record->payload.view() == text + "'";
     }));
   }
+  EXPECT_TRUE(answered_old) << "the test must meet the cache";
 }
 
 TEST_F(ReadCache, keys_of_one_request_are_of_one_moment) {
@@ -268,13 +268,16 @@ TEST_F(ReadCache, metrics_say_what_it_does) {
 
 TEST(ReadCacheOnSentinels, a_failover_ends_what_the_old_master_said) {
   SETGET_REQUIRE_REDIS();
-  redis_test::SentinelGroup group;
+  redis_test::SentinelGroup group(redis_test::kNoneDies);
   ASSERT_TRUE(eventually([&] { return group.healthy(); }, Milliseconds(30'000)));
   OpenStore writer(group.uri());
   OpenStore reader(group.uri(), cache_on());
   writer.set("id", {"key"}, 1, "1");
   ASSERT_TRUE(reader.warm("key"));
+  const auto* old = &group.master();
   ASSERT_TRUE(eventually([&] { return group.fail_over(); }, Milliseconds(30'000)));
+  // What the old master took before it is a replica would be lost.
+  ASSERT_TRUE(eventually([&] { return &group.master() != old && group.healthy(); }));
   std::uint64_t n = 1;
   ASSERT_TRUE(eventually([&] { return writer.try_set("id", {"key"}, ++n, "after").has_value(); }, Milliseconds(30'000)));
   EXPECT_TRUE(eventually([&] {
@@ -296,7 +299,7 @@ TEST_F(ReadCache, closes_while_its_connections_are_lost) {
 
 TEST(ReadCacheOnACluster, follows_slots_that_move) {
   SETGET_REQUIRE_REDIS();
-  redis_test::ClusterGroup group;
+  redis_test::ClusterGroup group(6, 1, {}, redis_test::kNoneDies);
   constexpr auto kBound = Milliseconds(500);
   OpenStore writer(group.uri());
   OpenStore reader(group.uri(), cache_on(kBound));
@@ -339,7 +342,7 @@ TEST(ReadCacheOnACluster, follows_slots_that_move) {
 // A key that nobody had is made at the new master at once, and the old one has nothing to say of it.
 TEST(ReadCacheOnACluster, believes_no_master_that_is_giving_its_slot_away) {
   SETGET_REQUIRE_REDIS();
-  redis_test::ClusterGroup group(3, 0);
+  redis_test::ClusterGroup group(3, 0, {}, redis_test::kNoneDies);
   constexpr auto kBound = Milliseconds(500);
   OpenStore writer(group.uri());
   OpenStore reader(group.uri(), cache_on(kBound));

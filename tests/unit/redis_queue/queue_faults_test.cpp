@@ -85,7 +85,7 @@ TEST(RedisQueue, Records_that_somebody_took_away_hold_up_no_others) {
   const auto prefix = fresh_prefix();
   View view(server().uri(), prefix);
   auto queue =
-      Queue::open(view.queues, "q", {.kind = QueueKind::kStandard, .visibility_timeout = Milliseconds(50), .max_receives = 1}).value();
+      Queue::open(view.queues, "q", {.kind = QueueKind::kStandard, .visibility_timeout = Milliseconds(3'000), .max_receives = 1}).value();
   (void)queue.send(batch_of(5)).value();
   (void)queue.send(batch_of(3, "whole")).value();
   ASSERT_EQ(server().cli({"HDEL", prefix + ":{q0}:q:a", "1"}), "1");
@@ -93,7 +93,7 @@ TEST(RedisQueue, Records_that_somebody_took_away_hold_up_no_others) {
   ASSERT_TRUE(view.queues->peek({.queue = "q", .limit = 10}));
   // Those that are gone are received too, and end as what nobody could finish.
   std::size_t finished = 0;
-  const auto until = Deadline::in(Milliseconds(20'000));
+  const auto until = Deadline::in(Milliseconds(60'000));
   while (queue.stats().value().dead_letters + finished < 8 && !until.passed()) {
     for (const auto& one : queue.receive(2, Deadline::in(Milliseconds(100))).value()) {
       EXPECT_EQ(one.body.str().substr(0, 5), "whole");

@@ -12,7 +12,7 @@ namespace {
 
 TEST(RedisQueueOnACluster, is_whole_while_a_slot_with_messages_moves) {
   SETGET_REQUIRE_REDIS();
-  ClusterGroup group(3, 0);
+  ClusterGroup group(3, 0, {}, kNoneDies);
   const auto prefix = fresh_prefix();
   View view(group.uri(), prefix, 16);
   auto queue = Queue::open(view.queues, "q", {.kind = QueueKind::kStandard}).value();

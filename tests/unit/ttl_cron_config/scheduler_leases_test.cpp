@@ -128,14 +128,14 @@ TEST(Scheduler, a_lease_is_renewed_while_its_job_runs) {
     }
     return {};
   });
-  options.lease = Milliseconds(90);
+  options.lease = Milliseconds(3'000);
   auto first = scheduler();
   auto second = scheduler();
   ASSERT_TRUE(first->add(options).has_value());
   ASSERT_TRUE(second->add(options).has_value());
   ASSERT_TRUE(first->start().has_value());
   ASSERT_TRUE(started.wait());
-  const auto until = Deadline::in(Milliseconds(600));
+  const auto until = Deadline::in(Milliseconds(4'000));
   while (!until.passed()) ASSERT_EQ(*second->run_once(), 0U);
   EXPECT_EQ(runs, 1);
   finish.open();
