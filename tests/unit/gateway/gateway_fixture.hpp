@@ -33,6 +33,7 @@ class GatewayTest : public ::testing::Test {
     parts.key_store = decorate_ ? decorate_(database->key_store()) : database->key_store();
     parts.archive = decorate_archive_ ? decorate_archive_(database->archive()) : database->archive();
     parts.read_through = decorate_archive_ != nullptr;
+    parts.through.timeout = setget::Milliseconds(60'000);
     parts.durability = setget::Durability::kMemory;
     parts.flows = std::move(flows);
     parts.limits = limits;

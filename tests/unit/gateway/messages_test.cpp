@@ -40,12 +40,12 @@ TEST_F(GatewayMessages, a_wait_ends_with_its_time) {
 }
 
 TEST_F(GatewayMessages, waits_are_bounded_in_length_and_number) {
-  open({.max_wait = setget::Milliseconds(1000), .max_waiters = 0});
+  open({.max_wait = setget::Milliseconds(60'000), .max_waiters = 0});
   const std::string target = header(set(envelope(R"("payload":1)")), "Location");
-  for (const std::string bad : {"2s", "never", "soon", "-1"}) EXPECT_EQ(call("GET", target + "?wait=" + bad).status, 422) << bad;
+  for (const std::string bad : {"61s", "never", "soon", "-1"}) EXPECT_EQ(call("GET", target + "?wait=" + bad).status, 422) << bad;
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(body_of(call("GET", target + "?wait=1s")).at("outcome"), "pending");
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(900));
+  EXPECT_EQ(body_of(call("GET", target + "?wait=60s")).at("outcome"), "pending");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
 TEST_F(GatewayMessages, a_draining_gateway_ends_waits) {

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "support/allocations.hpp"
+#include "support/sanitized.hpp"
 
 namespace {
 
@@ -132,7 +133,7 @@ TEST(JsonSchemaLimits, a_text_is_found_to_be_a_pattern_or_none_in_time_linear_in
   for (std::size_t i = 0; i < kMany; ++i) named += "(?<a" + std::to_string(i) + ">)\\\\k<a" + std::to_string(i) + ">";
   EXPECT_TRUE(*validator->is_valid(in_quotes(named)));
   EXPECT_FALSE(*validator->is_valid(in_quotes(named + "(?<a7>)")));
-  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(20));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(setget_test::kSanitized ? 120 : 20));
   if (!allocated_bytes()) return;
   const auto compiled = Validator::compile(R"({"pattern": ")" + repeated(1000, "((a{60000}){60000})") + "\"}");
   ASSERT_FALSE(compiled);
@@ -221,7 +222,7 @@ TEST(JsonSchemaLimits, long_division_is_counted_before_it_is_done) {
   ASSERT_FALSE(verdict);
   EXPECT_EQ(verdict.error().code(), ErrorCode::kTooLarge);
   EXPECT_FALSE(*validator->is_valid(digits(199'999))) << "less than its divisor";
-  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30));
   const auto small = Validator::compile(R"({"multipleOf": )" + digits(30) + "}");
   EXPECT_TRUE(*small->is_valid(digits(30) + "e1000"));
   EXPECT_FALSE(*small->is_valid(digits(60)));
