@@ -61,7 +61,7 @@ void every_state_is_in_the_outbox_in_order(Trial& t) {
   t.apply(erase("a", ms(t, 4)));
   t.apply(kept(set("a", {"k"}, ms(t, 5), "again")));
   t.apply(erase_key("k", ms(t, 6)));
-  const auto batch = outbox(t);
+  const auto batch = outbox(t, 0, kAll);
   EXPECT_EQ(names(batch), (Names{named(t, "a", 1) + "/one", named(t, "a", 2) + "/two", named(t, "a", 2) + "/two", "-" + named(t, "a", 4),
                                  named(t, "a", 5) + "/again", "-" + named(t, "a", 5)}));
   EXPECT_TRUE(batch.at_end);

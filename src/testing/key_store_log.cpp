@@ -114,6 +114,12 @@ void pages_join_without_gap_or_repetition(Trial& t) {
     }
     EXPECT_EQ(seen, all) << "limit " << limit;
   }
+  const auto first = t.store().changes({.cursor = "c", .after = 0, .limit = 7}).value();
+  for (const auto after : {Position{0}, first.next}) {
+    const auto rest = t.store().changes({.cursor = "c", .after = after, .limit = kAll}).value();
+    EXPECT_EQ(names(rest.changes), Names(all.begin() + (after == 0 ? 0 : 7), all.end()));
+    EXPECT_TRUE(rest.at_end);
+  }
   const auto small = t.store().changes({.cursor = "c", .after = 0, .limit = 100, .max_bytes = 1}).value();
   EXPECT_GE(small.changes.size(), 1u) << "a limit in bytes still gives one";
   EXPECT_LT(small.changes.size(), 40u);

@@ -279,6 +279,7 @@ void peek_shows_unfinished_messages_without_leasing_them(Trial& t) {
   EXPECT_EQ(bodies(seen), (Bodies{"a", "b"}));
   for (const auto& message : seen) EXPECT_TRUE(message.receipt.empty());
   EXPECT_EQ(seen.at(1).receive_count, 0u);
+  EXPECT_EQ(bodies(t.queues().peek({.queue = "plain", .limit = kAll}).value()), (Bodies{"a", "b", "c"}));
   EXPECT_EQ(receive_bodies(queue), (Bodies{"b", "c"}));
 }
 

@@ -98,6 +98,20 @@ void dead_letters_are_listed_in_pages_oldest_first(Trial& t) {
   }
 }
 
+void all_dead_letters_can_be_asked_for(Trial& t) {
+  auto queue = t.plain_queue();
+  for (int i = 0; i < 5; ++i) bury(queue, "m" + std::to_string(i));
+  const auto page = [&](std::string_view cursor, std::size_t limit) {
+    return t.queues().dead_letters({.queue = "plain", .filter = {}, .cursor = std::string(cursor), .limit = limit}).value();
+  };
+  EXPECT_EQ(bodies_of(page({}, kAll).letters), (Bodies{"m0", "m1", "m2", "m3", "m4"}));
+  EXPECT_EQ(page({}, kAll).next, "");
+  EXPECT_EQ(bodies_of(page(page({}, 2).next, kAll).letters), (Bodies{"m2", "m3", "m4"}));
+  EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = by_ids({list(t)[1].message_id}), .limit = kAll}).value(), 1u);
+  EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = {}, .limit = kAll}).value(), 4u);
+  EXPECT_EQ(receive_bodies(queue), Bodies{"m1"});
+}
+
 void a_filter_picks_by_id_reason_and_time(Trial& t) {
   auto queue = t.plain_queue();
   const auto start = t.now();
@@ -252,6 +266,7 @@ void reopening_keeps_dead_letters(Trial& t) {
 const std::array kCases{
     SETGET_CASE(a_dead_letter_keeps_everything),
     SETGET_CASE(dead_letters_are_listed_in_pages_oldest_first),
+    SETGET_CASE(all_dead_letters_can_be_asked_for),
     SETGET_CASE(a_filter_picks_by_id_reason_and_time),
     SETGET_CASE(a_redriven_message_starts_again),
     SETGET_CASE(redrive_is_bounded_oldest_first_and_by_filter),

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +13,9 @@
 #include <setget/testing/conformance.hpp>
 
 namespace setget::inline v0::testing::detail {
+
+// What a caller gives who wants all there is; nothing may be added to it.
+inline constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 class Trial {
  public:
