@@ -133,8 +133,10 @@ void another_body_than_the_messages_is_stored_as_given(Trial& t) {
   EXPECT_EQ(t.apply(transformed).outcome, Outcome::kDuplicate);
 }
 
-#define SETGET_CASE(name) \
-  Case { "fused_" #name, name, &Deviations::fused }
+#define SETGET_CASE(name)                        \
+  Case {                                         \
+    "fused_" #name, name, { &Deviations::fused } \
+  }
 const std::array kCases{
     SETGET_CASE(applies_and_acks_in_one_step),
     SETGET_CASE(a_lost_lease_applies_nothing),
@@ -142,7 +144,7 @@ const std::array kCases{
     SETGET_CASE(another_body_than_the_messages_is_stored_as_given),
 };
 #undef SETGET_CASE
-const std::array kDeviationCases{Case{"lacks_fused", lacks_fused, &Deviations::fused}};
+const std::array kDeviationCases{Case{"lacks_fused", lacks_fused, {&Deviations::fused}}};
 
 }  // namespace
 

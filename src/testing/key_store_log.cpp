@@ -272,8 +272,10 @@ void reopening_keeps_cursors(Trial& t) {
   EXPECT_EQ(names(read_all(t, "c")), (Names{"2@2", "3@3", "4@4"}));
 }
 
-#define SETGET_CASE(name) \
-  Case { #name, name, &Deviations::change_log }
+#define SETGET_CASE(name)                    \
+  Case {                                     \
+#name, name, { &Deviations::change_log } \
+  }
 const std::array kCases{
     SETGET_CASE(changes_come_in_order),
     SETGET_CASE(an_entry_whose_record_changed_again_is_left_out),
@@ -289,7 +291,7 @@ const std::array kCases{
     SETGET_CASE(a_version_that_was_evicted_before_it_was_read_is_reported_as_over),
     SETGET_CASE(waiting_for_changes_ends_with_the_first_one),
     SETGET_CASE(a_wait_for_changes_that_is_longer_than_the_deadline_ends_with_it),
-    Case{"reopening_keeps_cursors", reopening_keeps_cursors, &Deviations::change_log, Needs::kReopen},
+    Case{"reopening_keeps_cursors", reopening_keeps_cursors, {&Deviations::change_log}, Needs::kReopen},
 };
 #undef SETGET_CASE
 

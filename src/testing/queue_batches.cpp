@@ -263,20 +263,23 @@ void a_batch_that_is_delayed_comes_later(Trial& t) {
 }
 
 const std::array kCases{
-    Case{"a_batch_is_received_in_its_order_however_little_at_a_time", a_batch_is_received_in_its_order_however_little_at_a_time,
-         &Deviations::ledger},
-    Case{"some_of_a_batch_are_acknowledged_and_the_others_come_again", some_of_a_batch_are_acknowledged_and_the_others_come_again,
-         &Deviations::ledger},
-    Case{"batches_are_acknowledged_whole_and_once", batches_are_acknowledged_whole_and_once, &Deviations::oldest_unfinished},
-    Case{"any_number_of_messages_is_acknowledged_at_once", any_number_of_messages_is_acknowledged_at_once, &Deviations::ledger},
-    Case{"acknowledgements_in_another_order_are_of_the_same_messages", acknowledgements_in_another_order_are_of_the_same_messages,
-         &Deviations::ledger},
-    Case{"each_of_a_batch_is_settled_in_its_own_way", each_of_a_batch_is_settled_in_its_own_way, &Deviations::ledger},
-    Case{"one_of_a_batch_is_found_wherever_it_is", one_of_a_batch_is_found_wherever_it_is, &Deviations::ledger},
-    Case{"a_limit_of_messages_in_flight_divides_a_batch", a_limit_of_messages_in_flight_divides_a_batch, &Deviations::ledger},
-    Case{"a_limit_of_bytes_divides_a_batch", a_limit_of_bytes_divides_a_batch, &Deviations::ledger},
-    Case{"a_batch_is_outlived_one_by_one", a_batch_is_outlived_one_by_one, &Deviations::ledger},
-    Case{"a_batch_that_is_delayed_comes_later", a_batch_that_is_delayed_comes_later, &Deviations::ledger},
+    Case{"a_batch_is_received_in_its_order_however_little_at_a_time",
+         a_batch_is_received_in_its_order_however_little_at_a_time,
+         {&Deviations::ledger}},
+    Case{"some_of_a_batch_are_acknowledged_and_the_others_come_again",
+         some_of_a_batch_are_acknowledged_and_the_others_come_again,
+         {&Deviations::ledger}},
+    Case{"batches_are_acknowledged_whole_and_once", batches_are_acknowledged_whole_and_once, {&Deviations::oldest_unfinished}},
+    Case{"any_number_of_messages_is_acknowledged_at_once", any_number_of_messages_is_acknowledged_at_once, {&Deviations::ledger}},
+    Case{"acknowledgements_in_another_order_are_of_the_same_messages",
+         acknowledgements_in_another_order_are_of_the_same_messages,
+         {&Deviations::ledger}},
+    Case{"each_of_a_batch_is_settled_in_its_own_way", each_of_a_batch_is_settled_in_its_own_way, {&Deviations::ledger}},
+    Case{"one_of_a_batch_is_found_wherever_it_is", one_of_a_batch_is_found_wherever_it_is, {&Deviations::ledger}},
+    Case{"a_limit_of_messages_in_flight_divides_a_batch", a_limit_of_messages_in_flight_divides_a_batch, {&Deviations::ledger}},
+    Case{"a_limit_of_bytes_divides_a_batch", a_limit_of_bytes_divides_a_batch, {&Deviations::ledger}},
+    Case{"a_batch_is_outlived_one_by_one", a_batch_is_outlived_one_by_one, {&Deviations::ledger}},
+    Case{"a_batch_that_is_delayed_comes_later", a_batch_that_is_delayed_comes_later, {&Deviations::ledger}},
 };
 
 }  // namespace

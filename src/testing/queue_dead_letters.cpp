@@ -261,8 +261,10 @@ void reopening_keeps_dead_letters(Trial& t) {
   EXPECT_EQ(receive_bodies(queue), Bodies{"m"});
 }
 
-#define SETGET_CASE(name) \
-  Case { #name, name, &Deviations::dead_letters }
+#define SETGET_CASE(name)                      \
+  Case {                                       \
+#name, name, { &Deviations::dead_letters } \
+  }
 const std::array kCases{
     SETGET_CASE(a_dead_letter_keeps_everything),
     SETGET_CASE(dead_letters_are_listed_in_pages_oldest_first),
@@ -275,7 +277,7 @@ const std::array kCases{
     SETGET_CASE(purging_removes_for_good),
     SETGET_CASE(a_message_past_retention_becomes_a_dead_letter_at_receive),
     SETGET_CASE(a_message_past_retention_becomes_a_dead_letter_by_maintenance),
-    Case{"reopening_keeps_dead_letters", reopening_keeps_dead_letters, &Deviations::dead_letters, Needs::kReopen},
+    Case{"reopening_keeps_dead_letters", reopening_keeps_dead_letters, {&Deviations::dead_letters}, Needs::kReopen},
 };
 #undef SETGET_CASE
 

@@ -382,8 +382,10 @@ void each_group_is_finished_in_order_whatever_happens(Trial& t) {
   expect_ledger_adds_up(queue);
 }
 
-#define SETGET_FIFO_CASE(name) \
-  Case { #name, name, &Deviations::fifo }
+#define SETGET_FIFO_CASE(name)         \
+  Case {                               \
+#name, name, { &Deviations::fifo } \
+  }
 const std::array kCases{
     SETGET_FIFO_CASE(a_group_is_delivered_in_order_with_one_batch_in_flight),
     SETGET_FIFO_CASE(groups_take_turns_by_age),
@@ -411,7 +413,7 @@ const std::array kCases{
     SETGET_FIFO_CASE(a_delayed_message_is_not_overtaken_by_its_group),
     SETGET_FIFO_CASE(group_names_are_any_bytes),
     SETGET_FIFO_CASE(a_long_group_does_not_block_the_others),
-    Case{"reopening_keeps_groups_blocked_and_in_order", reopening_keeps_groups_blocked_and_in_order, &Deviations::fifo, Needs::kReopen},
+    Case{"reopening_keeps_groups_blocked_and_in_order", reopening_keeps_groups_blocked_and_in_order, {&Deviations::fifo}, Needs::kReopen},
     SETGET_FIFO_CASE(each_group_is_finished_in_order_whatever_happens),
 };
 #undef SETGET_FIFO_CASE

@@ -298,7 +298,7 @@ const std::array kCases{
     Case{"no_more_than_max_in_flight_are_leased", no_more_than_max_in_flight_are_leased},
     Case{"poison_is_counted_at_receive", poison_is_counted_at_receive},
     Case{"poison_does_not_hold_up_what_is_behind_it", poison_does_not_hold_up_what_is_behind_it},
-    Case{"the_count_of_receives_survives_reopening", the_count_of_receives_survives_reopening, nullptr, Needs::kReopen},
+    Case{"the_count_of_receives_survives_reopening", the_count_of_receives_survives_reopening, {}, Needs::kReopen},
 };
 
 }  // namespace

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <limits>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <setget/testing/commands.hpp>
@@ -27,6 +29,8 @@ class Trial {
   }
 
   const ConformanceParams& params() const { return params_; }
+  // Of a capability: `&Deviations::ledger`.
+  bool has(std::string Deviations::*capability) const { return (params_.deviations.*capability).empty(); }
   const Environment& environment() const { return environment_; }
   SimulatedClock& clock() { return *environment_.clock; }
   TimePoint now() { return clock().now(); }
@@ -79,12 +83,32 @@ class Trial {
   Stamp first_stamp_ = 0;
 };
 
+// Threads of a case. What one throws is a failure of the case: out of a thread it would end the host's program. Joins at its end.
+class Threads {
+ public:
+  template <class Body>
+  void run(Body body) {
+    threads_.emplace_back([body = std::move(body)]() mutable {
+      try {
+        body();
+      } catch (const std::exception& problem) {
+        ADD_FAILURE() << "in a thread of the case: " << problem.what();
+      }
+    });
+  }
+  // One of them, or the case, has failed: there is nothing to wait for.
+  static bool failed() { return ::testing::Test::HasFailure(); }
+
+ private:
+  std::vector<std::jthread> threads_;
+};
+
 enum class Needs : std::uint8_t { kNothing, kReopen, kShare };
 
 struct Case {
   const char* name;
   void (*run)(Trial&);
-  std::string Deviations::*capability = nullptr;  // registered only if the backend has it
+  std::vector<std::string Deviations::*> capabilities{};  // registered only if the backend has all of them
   Needs needs = Needs::kNothing;
 };
 using Cases = std::span<const Case>;
