@@ -510,10 +510,8 @@ const std::array kStoreCases{
     Case{"reopening_keeps_the_outbox", reopening_keeps_the_outbox, {&Deviations::outbox}, Needs::kReopen},
 };
 
-#define SETGET_CASE(function)                     \
-  Case {                                          \
-#function, function, { &Deviations::history } \
-  }
+#define SETGET_CASE(function) \
+  Case { #function, function, needing(&Deviations::history) }
 const std::array kArchiveCases{
     SETGET_CASE(a_state_is_found_from_its_first_millisecond_to_its_last),
     SETGET_CASE(of_states_in_one_millisecond_the_last_counts),

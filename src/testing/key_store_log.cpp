@@ -272,10 +272,8 @@ void reopening_keeps_cursors(Trial& t) {
   EXPECT_EQ(names(read_all(t, "c")), (Names{"2@2", "3@3", "4@4"}));
 }
 
-#define SETGET_CASE(name)                    \
-  Case {                                     \
-#name, name, { &Deviations::change_log } \
-  }
+#define SETGET_CASE(name) \
+  Case { #name, name, needing(&Deviations::change_log) }
 const std::array kCases{
     SETGET_CASE(changes_come_in_order),
     SETGET_CASE(an_entry_whose_record_changed_again_is_left_out),

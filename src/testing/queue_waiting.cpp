@@ -66,8 +66,10 @@ void a_wait_that_is_longer_than_the_deadline_ends_with_it(Trial& t) {
   const auto start = Steady::now();
   EXPECT_TRUE(queue.receive(10, Deadline::in(kLong), Deadline::in(Milliseconds(200))).value().empty());
   const auto id = send(queue, "m").message_id;
-  const auto status = t.queues().find({.message_id = id, .wait = Deadline::in(kLong), .deadline = Deadline::in(Milliseconds(200))}).value();
-  EXPECT_EQ(status.outcome, Outcome::kPending);
+  if (t.has(&Deviations::ledger)) {
+    const auto status = t.queues().find({.message_id = id, .wait = Deadline::in(kLong), .deadline = Deadline::in(Milliseconds(200))});
+    EXPECT_EQ(status.value().outcome, Outcome::kPending);
+  }
   EXPECT_LT(Steady::now() - start, kLong / 2);
 }
 

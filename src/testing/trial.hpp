@@ -105,13 +105,20 @@ class Threads {
 
 enum class Needs : std::uint8_t { kNothing, kReopen, kShare };
 
+using Capabilities = std::vector<std::string Deviations::*>;
 struct Case {
   const char* name;
   void (*run)(Trial&);
-  std::vector<std::string Deviations::*> capabilities{};  // registered only if the backend has all of them
+  Capabilities capabilities{};  // registered only if the backend has all of them
   Needs needs = Needs::kNothing;
 };
 using Cases = std::span<const Case>;
+
+// A list without braces, which a macro's own would hide.
+template <class... Each>
+Capabilities needing(Each... capabilities) {
+  return {capabilities...};
+}
 
 // The suites. Each is a table in a file of its own.
 Cases queue_basic_cases();
