@@ -225,7 +225,7 @@ void producers_and_consumers_at_once_lose_and_repeat_nothing(Trial& t) {
   }
   EXPECT_EQ(seen.size(), static_cast<std::size_t>(kProducers * kEach));
   EXPECT_EQ(std::set<std::string>(seen.begin(), seen.end()).size(), seen.size());
-  expect_count(queue, Outcome::kApplied, static_cast<std::uint64_t>(kProducers * kEach));
+  expect_count(queue, Outcome::kApplied, seen.size());
   expect_ledger_adds_up(queue);
 }
 

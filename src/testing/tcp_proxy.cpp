@@ -176,7 +176,7 @@ void TcpProxy::State::accept_one() {
 void TcpProxy::State::receive(Link& link, std::size_t way) {
   auto& flow = link.flows[way];
   if (flow.ended || flow.held >= kMostHeld) return;
-  std::string bytes(64 * 1024, '\0');
+  std::string bytes(std::size_t{64} * 1024, '\0');
   const auto got = ::recv(link.ends[way].get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got < 0) {
