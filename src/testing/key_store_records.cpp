@@ -371,7 +371,7 @@ void readers_never_see_a_part_of_a_version(Trial& t) {
     }
     // A lock that is not fair may keep the readers out for a while: the writer goes on until they have looked often enough.
     const auto give_up = Deadline::in(std::chrono::seconds(20));
-    for (int v = 3; v < kVersions || (reads.load() <= 2 && !give_up.passed() && !Threads::failed()); ++v) {
+    for (int v = 3; v < kVersions || (reads.load() <= 2 && !give_up.passed() && !readers.failed()); ++v) {
       t.apply(set_version("a", {"always", v % 2 == 0 ? "even" : "odd"}, t.stamp(static_cast<std::uint64_t>(v)), static_cast<Version>(v),
                           std::to_string(v)));
     }

@@ -210,7 +210,7 @@ void producers_and_consumers_at_once_lose_and_repeat_nothing(Trial& t) {
     for (int c = 0; c < 3; ++c) {
       threads.run([&] {
         Queue mine = queue;
-        while (finished.load() < kProducers * kEach && !until.passed() && !Threads::failed()) {
+        while (finished.load() < kProducers * kEach && !until.passed() && !threads.failed()) {
           for (const auto& message : mine.receive(5, Deadline::in(Milliseconds(20))).value()) {
             {
               const std::lock_guard lock(mutex);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <exception>
 #include <limits>
 #include <optional>
@@ -88,18 +89,20 @@ class Threads {
  public:
   template <class Body>
   void run(Body body) {
-    threads_.emplace_back([body = std::move(body)]() mutable {
+    threads_.emplace_back([this, body = std::move(body)]() mutable {
       try {
         body();
       } catch (const std::exception& problem) {
         ADD_FAILURE() << "in a thread of the case: " << problem.what();
+        failed_ = true;
       }
     });
   }
-  // One of them, or the case, has failed: there is nothing to wait for.
-  static bool failed() { return ::testing::Test::HasFailure(); }
+  // One of them has: there is nothing to wait for. GoogleTest's own answer is not for several threads.
+  bool failed() const { return failed_; }
 
  private:
+  std::atomic<bool> failed_{false};
   std::vector<std::jthread> threads_;
 };
 
