@@ -45,27 +45,26 @@ void print_report(const setget::redis::MemoryReport& report) {
               report.sampled ? "\nscaled up from a sample; --names N looks at more" : "");
 }
 
-setget::Result<setget::redis::Database> open_store(Context& context) {
-  auto config = resolve_config(context.common);
-  if (!config) return config.error();
-  if (!is_redis(config->store)) {
-    return setget::Error(setget::ErrorCode::kInvalidArgument, "the store is " + setget::shown_uri(config->store) + ", not on Redis")
+setget::Result<setget::redis::Database> open_store(const setget::Config& config) {
+  if (!is_redis(config.store)) {
+    return setget::Error(setget::ErrorCode::kInvalidArgument, "the store is " + setget::shown_uri(config.store) + ", not on Redis")
         .at_field("store");
   }
-  return open_redis(*config, config->store);
+  return open_redis(config, config.store);
 }
 
-// What a family of records is called.
+// What a family of records is called, within the namespace that the common flags or the file name.
 struct Family {
-  std::string ns{};
   std::string account{};
   std::string flow{};
 };
 
 int retrain(Context& context, const Family& family) {
-  auto database = open_store(context);
+  const auto config = resolve_config(context.common);
+  if (!config) return failed(context.common, config.error());
+  auto database = open_store(*config);
   if (!database) return failed(context.common, database.error());
-  const auto done = database->retrain(family.ns, family.account, family.flow);
+  const auto done = database->retrain(config->ns, family.account, family.flow);
   if (!done) return failed(context.common, done.error());
   if (context.common.json) {
     print({{"samples", done->samples},
@@ -102,7 +101,7 @@ int drop(Context& context, const Drop& asked) {
     return refuse("prefix", "the store's prefix is \"" + config->redis.prefix + "\", not \"" + asked.prefix + "\"");
   }
   if (!asked.sure) return refuse("yes", "everything under \"" + asked.prefix + "\" would be removed for good; --yes says that it is meant");
-  auto database = open_store(context);
+  auto database = open_store(*config);
   if (!database) return failed(context.common, database.error());
   const auto dropped = database->drop();
   if (!dropped) return failed(context.common, dropped.error());
@@ -115,7 +114,9 @@ int drop(Context& context, const Drop& asked) {
 }
 
 int stats(Context& context, std::size_t names) {
-  auto database = open_store(context);
+  const auto config = resolve_config(context.common);
+  if (!config) return failed(context.common, config.error());
+  auto database = open_store(*config);
   if (!database) return failed(context.common, database.error());
   const auto report = database->memory(names);
   if (!report) return failed(context.common, report.error());
@@ -151,7 +152,6 @@ void add_redis(CLI::App& app, Context& context) {
   auto* train = redis->add_subcommand("retrain", "train the codec's dictionary anew, and drop the older ones with the text they hold");
   train->add_option("account", family->account, "account of the records")->required();
   train->add_option("flow", family->flow, "flow of the records")->required();
-  train->add_option("--namespace", family->ns, "namespace of the records")->capture_default_str();
   train->callback([&context, family] { context.chosen = [&context, family] { return retrain(context, *family); }; });
   auto asked = std::make_shared<Drop>();
   auto* gone = redis->add_subcommand("drop", "remove a store for good: records, queues, everything under its prefix");

@@ -221,7 +221,8 @@ Result<std::vector<std::uint32_t>> Dictionaries::old_ones(const std::string& fam
     cursor = std::string(parts[0].text());
     const auto fields = parts[1].elements();
     for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
-      if (fields[i + 1].text() == family) out.push_back(static_cast<std::uint32_t>(number(fields[i].text().substr(2))));
+      const auto field = fields[i].text();
+      if (field.starts_with("o:") && fields[i + 1].text() == family) out.push_back(static_cast<std::uint32_t>(number(field.substr(2))));
     }
   } while (cursor != "0");
   return out;

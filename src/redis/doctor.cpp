@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "redis/client.hpp"
@@ -57,10 +58,11 @@ bool is_forbidden(const Reply& reply) {
   return trouble == Trouble::kNoPermission || (trouble == Trouble::kExecAborted && reply.text().find("NOPERM") != std::string_view::npos);
 }
 
-std::int64_t digits(const Reply& reply) {
-  std::int64_t value = 0;
+std::optional<std::int64_t> digits(const Reply& reply, std::int64_t most) {
+  std::int64_t value = -1;
   const auto text = reply.text();
-  std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || value < 0 || value > most) return std::nullopt;
   return value;
 }
 
@@ -71,8 +73,11 @@ void ask_time(Exclusive& connection, ServerReport& report, Deadline deadline) {
   const auto reply = connection.call(RedisCommand::of("TIME"), deadline);
   const auto took = std::chrono::duration_cast<Milliseconds>(Deadline::Steady::now() - began);
   if (!reply || reply->elements().size() != 2) return;
-  const auto parts = reply->elements();
-  const TimePoint theirs{Milliseconds(digits(parts[0]) * 1000 + digits(parts[1]) / 1000)};
+  constexpr std::int64_t kLastSecond = 253'402'300'799;  // of the year 9999
+  const auto seconds = digits(reply->elements()[0], kLastSecond);
+  const auto microseconds = digits(reply->elements()[1], 999'999);
+  if (!seconds || !microseconds) return;
+  const TimePoint theirs{Milliseconds(*seconds * 1000 + *microseconds / 1000)};
   report.round_trip = took;
   report.clock_ahead = std::chrono::duration_cast<Milliseconds>(theirs - (before + took / 2));
 }

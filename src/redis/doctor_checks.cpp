@@ -221,8 +221,10 @@ void check_replication(const ServerReport& server, const StoreReport& store, Fin
   const auto replicas = number(server.info, "connected_slaves").value_or(0);
   std::int64_t behind = 0;
   std::int64_t good = 0;
-  for (std::int64_t i = 0; i < replicas; ++i) {
-    const auto line = text(server.info, fmt::format("slave{}", i));
+  std::int64_t told = 0;
+  for (; told < replicas; ++told) {
+    const auto line = text(server.info, fmt::format("slave{}", told));
+    if (line.empty()) break;
     const auto state = part(line, "state");
     if (state != "online") {
       found.warn(fmt::format("replication: replica {}:{} is in state \"{}\"", part(line, "ip"), part(line, "port"), state),
@@ -231,6 +233,10 @@ void check_replication(const ServerReport& server, const StoreReport& store, Fin
     }
     ++good;
     behind = std::max(behind, number_in(part(line, "lag")).value_or(0));
+  }
+  if (told < replicas) {
+    found.warn(fmt::format("replication: {} replicas are connected, and the server tells of {}", replicas, told),
+               "look at INFO replication on the server; what is between it and here may cut its answers short");
   }
   if (behind > 10) {
     found.warn(fmt::format("replication: a replica was last heard {} s ago", behind),

@@ -121,7 +121,8 @@ Result<DeadLetterPage> RedisQueues::dead_letters(const ListDeadLetters& request)
     std::vector<Letter> chosen;
     bool more = true;
     for (auto from = after; more && page.next.empty();) {
-      const auto portion = std::min(kPortion, request.limit - chosen.size() + 1);
+      // One more than is wanted tells whether there is a next page.
+      const auto portion = std::min(kPortion - 1, request.limit - chosen.size()) + 1;
       auto found = letters(queue, from, portion, deadline);
       if (!found) return std::move(found).error();
       more = found->size() == portion;

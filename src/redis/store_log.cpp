@@ -22,6 +22,7 @@ using State = IdentitySlot::State;
 
 constexpr std::size_t kLongestWalk = 1'000'000;
 constexpr std::size_t kMostWalks = 8;
+constexpr std::size_t kMostLines = 100'000;  // of a part in one reply, whatever a caller asks for; the next read goes on behind them
 
 }  // namespace
 
@@ -176,6 +177,7 @@ Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& r
   auto turn = take_turn(walking_, deadline);
   if (!turn) return std::move(turn).error();
   const auto start = total(state.positions);
+  const auto limit = std::min(request.limit, kMostLines);
   ChangeBatch batch;
   batch.next = std::max(request.after, start);
   auto* walk = &walk_through(state.positions);
@@ -184,7 +186,7 @@ Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& r
   std::vector<LogPiece> pieces;
   for (;;) {
     const auto place = walk->at(batch.next);
-    auto read = pieces_behind(place, state, request.limit, deadline);
+    auto read = pieces_behind(place, state, limit, deadline);
     if (!read) return std::move(read).error();
     if (!*read) return std::optional<ChangeBatch>();
     pieces = **std::move(read);
@@ -197,7 +199,7 @@ Result<std::optional<ChangeBatch>> RedisStore::read_changes(const ReadChanges& r
     walk = &walk_through(state.positions);
     batch.next = start;
   }
-  auto picked = pick(*walk, batch.next, pieces, request.limit);
+  auto picked = pick(*walk, batch.next, pieces, limit);
   if (!picked) return std::move(picked).error();
   auto read = entries_of(*picked, request.max_bytes, deadline);
   if (!read) return std::move(read).error();

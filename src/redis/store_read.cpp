@@ -289,7 +289,7 @@ Result<SummaryPage> RedisStore::scan(const ScanRecords& request) {
     auto at = after ? window_.behind(*after) : 0;
     const auto full = [&] { return page.items.size() + page.damaged.size() >= request.limit; };
     while (at < window_.size() && !full()) {
-      const auto end = std::min(window_.size(), at + request.limit);
+      const auto end = at + std::min(window_.size() - at, request.limit);
       std::vector<std::string> names;
       for (auto one = at; one != end; ++one) names.push_back(qualified(window_.at(one).ns, window_.at(one).id));
       auto entries = decoded_entries(names, request.deadline);

@@ -116,7 +116,8 @@ class TlsTransport final : public Transport {
 
  private:
   Error refused(const std::string& host) const {
-    const auto verdict = SSL_get_verify_result(session_.get());
+    // There is a verdict also where nobody asked for one, and then it is not what ended the handshake.
+    const auto verdict = SSL_get_verify_mode(session_.get()) == SSL_VERIFY_NONE ? X509_V_OK : SSL_get_verify_result(session_.get());
     if (verdict == X509_V_OK)
       return connection_error(ErrorCode::kUnavailable, Trouble::kNotSent, "the TLS handshake with " + host + " failed", openssl_words());
     ERR_clear_error();

@@ -1,6 +1,7 @@
 #include "redis/uri.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -81,6 +82,15 @@ std::optional<std::uint64_t> measure(std::string_view text,
 constexpr std::array<std::pair<std::string_view, std::uint64_t>, 3> kTimes{{{"ms", 1}, {"s", 1000}, {"", 1}}};
 constexpr std::array<std::pair<std::string_view, std::uint64_t>, 4> kSizes{{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"", 1}}};
 
+constexpr std::array<std::string_view, 15> kOptions{
+    "client_name", "pool", "exclusive", "connect_timeout", "timeout",  "protocol",      "max_reply",        "db",
+    "ca",          "cert", "key",       "server_name",     "insecure", "sentinel_user", "sentinel_password"};
+
+// What an error calls an option. A name that is none may be what follows a question mark in a password.
+std::string_view field_of(std::string_view name) {
+  return std::ranges::find(kOptions, name) != kOptions.end() ? name : std::string_view("options");
+}
+
 // One option into the settings; the value is decoded already.
 class Options {
  public:
@@ -104,13 +114,11 @@ class Options {
     if (name == "key") return tls(settings_.tls.key, std::move(value));
     if (name == "server_name") return tls(settings_.tls.server_name, std::move(value));
     if (name == "insecure") return insecure(value);
-    return bad(
-        "unknown option; known are client_name, pool, exclusive, connect_timeout, timeout, protocol, max_reply, db, ca, cert, key, "
-        "server_name, insecure, sentinel_user, sentinel_password");
+    return bad(fmt::format("unknown option; known are {}", fmt::join(kOptions, ", ")));
   }
 
  private:
-  Error bad(std::string message) const { return wrong(name_, at_, std::move(message)); }
+  Error bad(std::string message) const { return wrong(field_of(name_), at_, std::move(message)); }
 
   Result<void> client_name(std::string value) {
     for (const char c : value) {
@@ -286,12 +294,12 @@ class Parser {
       next = cut(value, '&');
       auto name = value;
       const auto after = cut(name, '=');
-      if (!after) return wrong(name.text, name.at, "an option needs a value: name=value");
+      if (!after) return wrong(field_of(name.text), name.at, "an option needs a value: name=value");
       for (const auto other : seen) {
-        if (other == name.text) return wrong(name.text, name.at, "given twice");
+        if (other == name.text) return wrong(field_of(name.text), name.at, "given twice");
       }
       seen.push_back(name.text);
-      auto decoded = decode(name.text, *after);
+      auto decoded = decode(field_of(name.text), *after);
       if (!decoded) return std::move(decoded).error();
       if (auto set = known.set(name.text, *std::move(decoded), name.at); !set) return set;
     }

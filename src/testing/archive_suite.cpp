@@ -555,7 +555,7 @@ const std::array kCases{
     SETGET_CASE(a_tombstone_erases_by_the_same_guard),
     SETGET_CASE(every_order_of_writes_leads_to_the_same),
     SETGET_CASE(a_batch_answers_per_entry),
-    Case{"a_record_is_found_by_every_key_it_has_not_lost", a_record_is_found_by_every_key_it_has_not_lost, &Deviations::read_by_key},
+    Case{"a_record_is_found_by_every_key_it_has_not_lost", a_record_is_found_by_every_key_it_has_not_lost, {&Deviations::read_by_key}},
     SETGET_CASE(expired_is_gone_by_the_readers_time),
     SETGET_CASE(what_is_to_be_purged_goes_in_bounded_steps),
     SETGET_CASE(a_rewritten_document_is_purged_at_its_new_time),
@@ -567,9 +567,10 @@ const std::array kCases{
     SETGET_CASE(removes_what_has_its_tag_still_and_nothing_that_came_after),
     SETGET_CASE(the_checkpoint_is_kept),
     SETGET_CASE(a_checkpoint_is_replaced_by_its_runner_or_a_greater_fence_only),
-    Case{"what_was_refused_is_in_quarantine_until_it_is_released", what_was_refused_is_in_quarantine_until_it_is_released,
-         &Deviations::quarantine},
-    Case{"reopening_keeps_documents_and_checkpoint", reopening_keeps_documents_and_checkpoint, nullptr, Needs::kReopen},
+    Case{"what_was_refused_is_in_quarantine_until_it_is_released",
+         what_was_refused_is_in_quarantine_until_it_is_released,
+         {&Deviations::quarantine}},
+    Case{"reopening_keeps_documents_and_checkpoint", reopening_keeps_documents_and_checkpoint, {}, Needs::kReopen},
 };
 #undef SETGET_CASE
 
@@ -596,8 +597,8 @@ void lacks_a_quarantine(Trial& t) {
 
 const std::array kDeviationCases{
     Case{"declares_what_it_can_do", declares_what_it_can_do},
-    Case{"lacks_read_by_key", lacks_read_by_key, &Deviations::read_by_key},
-    Case{"lacks_a_quarantine", lacks_a_quarantine, &Deviations::quarantine},
+    Case{"lacks_read_by_key", lacks_read_by_key, {&Deviations::read_by_key}},
+    Case{"lacks_a_quarantine", lacks_a_quarantine, {&Deviations::quarantine}},
 };
 
 }  // namespace

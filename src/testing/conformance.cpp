@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -32,10 +33,14 @@ void register_case(const Shared& params, const std::string& suite, const Case& c
                           [params, &c]() -> ConformanceTest* { return new ConformanceTest(params, c); });
 }
 
-// A case of a capability that the backend has; cases of lacking ones are replaced by those of register_deviations().
+bool lacks_any(const ConformanceParams& params, const Case& c) {
+  return std::ranges::any_of(c.capabilities, [&](const auto capability) { return !(params.deviations.*capability).empty(); });
+}
+
+// A case of capabilities that the backend has; cases of lacking ones are replaced by those of register_deviations().
 void register_cases(const Shared& params, const std::string& suite, Cases cases) {
   for (const auto& c : cases) {
-    if (c.capability != nullptr && !(params->deviations.*c.capability).empty()) continue;
+    if (lacks_any(*params, c)) continue;
     if (c.needs == Needs::kReopen && !params->reopen) continue;
     if (c.needs == Needs::kShare && !params->share) continue;
     register_case(params, suite, c);
@@ -44,7 +49,7 @@ void register_cases(const Shared& params, const std::string& suite, Cases cases)
 
 void register_deviations(const Shared& params, const std::string& suite, Cases cases) {
   for (const auto& c : cases) {
-    if (c.capability == nullptr || !(params->deviations.*c.capability).empty()) register_case(params, suite, c);
+    if (c.capabilities.empty() || lacks_any(*params, c)) register_case(params, suite, c);
   }
 }
 

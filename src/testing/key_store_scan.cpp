@@ -64,7 +64,8 @@ void lists_in_the_order_of_identities_without_gap_or_repetition(Trial& t) {
   }
   std::sort(expected.begin(), expected.end(),
             [](const auto& a, const auto& b) { return std::tuple(identity_hash({}, a), a) < std::tuple(identity_hash({}, b), b); });
-  for (const std::size_t limit : {1u, 7u, 40u, 100u}) EXPECT_EQ(listed(t, "acme", "orders", "", limit), expected) << limit;
+  for (const std::size_t limit : {std::size_t{1}, std::size_t{7}, std::size_t{40}, std::size_t{100}, kAll})
+    EXPECT_EQ(listed(t, "acme", "orders", "", limit), expected) << limit;
 }
 
 void lists_only_what_is_live_and_as_it_is_now(Trial& t) {
@@ -159,6 +160,18 @@ void a_scan_gives_every_record_and_tombstone_in_order(Trial& t) {
       EXPECT_FALSE(pages[i].record);
     }
   }
+}
+
+void all_that_is_there_can_be_scanned_at_once(Trial& t) {
+  for (std::uint64_t i = 0; i < 30; ++i) t.apply(set("r" + std::to_string(i), {"k" + std::to_string(i)}, t.stamp(i + 1)));
+  const auto all = t.store().scan({.cursor = {}, .limit = kAll}).value();
+  EXPECT_EQ(all.items.size(), 30u);
+  EXPECT_EQ(all.next, "");
+  const auto first = t.store().scan({.cursor = {}, .limit = 7}).value();
+  const auto rest = t.store().scan({.cursor = first.next, .limit = kAll}).value();
+  ASSERT_EQ(rest.items.size(), 23u);
+  for (std::size_t i = 0; i < rest.items.size(); ++i) EXPECT_EQ(rest.items[i].id, all.items[7 + i].id);
+  EXPECT_EQ(rest.next, "");
 }
 
 void a_page_of_nothing_is_refused(Trial& t) {
@@ -288,15 +301,17 @@ void statistics_count_what_is_there(Trial& t) {
 }
 
 const std::array kCases{
-    Case{"lists_by_account_flow_and_owner", lists_by_account_flow_and_owner, &Deviations::listing},
-    Case{"lists_in_the_order_of_identities_without_gap_or_repetition", lists_in_the_order_of_identities_without_gap_or_repetition,
-         &Deviations::listing},
-    Case{"lists_only_what_is_live_and_as_it_is_now", lists_only_what_is_live_and_as_it_is_now, &Deviations::listing},
-    Case{"a_listing_is_stable_under_change", a_listing_is_stable_under_change, &Deviations::listing},
-    Case{"a_scan_gives_every_record_and_tombstone_in_order", a_scan_gives_every_record_and_tombstone_in_order, &Deviations::scan},
-    Case{"a_page_of_nothing_is_refused", a_page_of_nothing_is_refused, &Deviations::scan},
-    Case{"the_content_digest_depends_on_content_only", the_content_digest_depends_on_content_only, &Deviations::scan},
-    Case{"digests_are_those_of_the_lines_of_a_scan", digests_are_those_of_the_lines_of_a_scan, &Deviations::scan},
+    Case{"lists_by_account_flow_and_owner", lists_by_account_flow_and_owner, {&Deviations::listing}},
+    Case{"lists_in_the_order_of_identities_without_gap_or_repetition",
+         lists_in_the_order_of_identities_without_gap_or_repetition,
+         {&Deviations::listing}},
+    Case{"lists_only_what_is_live_and_as_it_is_now", lists_only_what_is_live_and_as_it_is_now, {&Deviations::listing}},
+    Case{"a_listing_is_stable_under_change", a_listing_is_stable_under_change, {&Deviations::listing}},
+    Case{"a_scan_gives_every_record_and_tombstone_in_order", a_scan_gives_every_record_and_tombstone_in_order, {&Deviations::scan}},
+    Case{"all_that_is_there_can_be_scanned_at_once", all_that_is_there_can_be_scanned_at_once, {&Deviations::scan}},
+    Case{"a_page_of_nothing_is_refused", a_page_of_nothing_is_refused, {&Deviations::scan}},
+    Case{"the_content_digest_depends_on_content_only", the_content_digest_depends_on_content_only, {&Deviations::scan}},
+    Case{"digests_are_those_of_the_lines_of_a_scan", digests_are_those_of_the_lines_of_a_scan, {&Deviations::scan}},
     Case{"several_identities_are_looked_up_at_once", several_identities_are_looked_up_at_once},
     Case{"statistics_count_what_is_there", statistics_count_what_is_there},
 };
@@ -330,9 +345,9 @@ void lacks_scan(Trial& t) { expect_unsupported(t.store().scan({.cursor = {}})); 
 
 const std::array kDeviationCases{
     Case{"declares_what_it_can_do", declares_what_it_can_do},
-    Case{"lacks_listing", lacks_listing, &Deviations::listing},
-    Case{"lacks_change_log", lacks_change_log, &Deviations::change_log},
-    Case{"lacks_scan", lacks_scan, &Deviations::scan},
+    Case{"lacks_listing", lacks_listing, {&Deviations::listing}},
+    Case{"lacks_change_log", lacks_change_log, {&Deviations::change_log}},
+    Case{"lacks_scan", lacks_scan, {&Deviations::scan}},
 };
 
 }  // namespace

@@ -70,9 +70,10 @@ void a_dead_letter_keeps_everything(Trial& t) {
   EXPECT_EQ(letter.receive_count, 3u);
   EXPECT_EQ(letter.sent_at, sent_at);
   EXPECT_EQ(letter.dead_at, t.now());
-  const auto status = find(t, sent.message_id);
-  EXPECT_EQ(status.outcome, Outcome::kDeadLettered);
-  EXPECT_EQ(status.reasons, letter.reasons);
+  expect_outcome(t, sent.message_id, Outcome::kDeadLettered);
+  if (t.has(&Deviations::ledger)) {
+    EXPECT_EQ(find(t, sent.message_id).reasons, letter.reasons);
+  }
   t.clock().advance(Milliseconds(3'600'000));
   EXPECT_EQ(receive_bodies(queue), Bodies{});
   expect_ledger_adds_up(queue);
@@ -98,6 +99,20 @@ void dead_letters_are_listed_in_pages_oldest_first(Trial& t) {
   }
 }
 
+void all_dead_letters_can_be_asked_for(Trial& t) {
+  auto queue = t.plain_queue();
+  for (int i = 0; i < 5; ++i) bury(queue, "m" + std::to_string(i));
+  const auto page = [&](std::string_view cursor, std::size_t limit) {
+    return t.queues().dead_letters({.queue = "plain", .filter = {}, .cursor = std::string(cursor), .limit = limit}).value();
+  };
+  EXPECT_EQ(bodies_of(page({}, kAll).letters), (Bodies{"m0", "m1", "m2", "m3", "m4"}));
+  EXPECT_EQ(page({}, kAll).next, "");
+  EXPECT_EQ(bodies_of(page(page({}, 2).next, kAll).letters), (Bodies{"m2", "m3", "m4"}));
+  EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = by_ids({list(t)[1].message_id}), .limit = kAll}).value(), 1u);
+  EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = {}, .limit = kAll}).value(), 4u);
+  EXPECT_EQ(receive_bodies(queue), Bodies{"m1"});
+}
+
 void a_filter_picks_by_id_reason_and_time(Trial& t) {
   auto queue = t.plain_queue();
   const auto start = t.now();
@@ -120,7 +135,7 @@ void a_redriven_message_starts_again(Trial& t) {
   auto queue = t.plain_queue();
   const auto sent = bury(queue, "m");
   EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = {}}).value(), 1u);
-  EXPECT_EQ(find(t, sent.message_id).outcome, Outcome::kPending);
+  expect_outcome(t, sent.message_id, Outcome::kPending);
   EXPECT_TRUE(list(t).empty());
   expect_ledger_adds_up(queue);
   const auto got = receive(queue);
@@ -130,11 +145,10 @@ void a_redriven_message_starts_again(Trial& t) {
   EXPECT_EQ(got[0].receive_count, 1u);
   EXPECT_EQ(got[0].body.str(), "m");
   queue.ack(got[0]).value();
-  EXPECT_EQ(find(t, sent.message_id).outcome, Outcome::kApplied);
-  const auto stats = queue.stats().value();
-  EXPECT_EQ(stats.accepted, 1u);
-  EXPECT_EQ(count(stats, Outcome::kDeadLettered), 0u);
-  EXPECT_EQ(count(stats, Outcome::kApplied), 1u);
+  expect_outcome(t, sent.message_id, Outcome::kApplied);
+  expect_accepted(queue, 1);
+  expect_count(queue, Outcome::kDeadLettered, 0);
+  expect_count(queue, Outcome::kApplied, 1);
 }
 
 void redrive_is_bounded_oldest_first_and_by_filter(Trial& t) {
@@ -163,10 +177,12 @@ void redrive_can_give_fresh_stamps(Trial& t) {
   EXPECT_GT(got.at(2).stamp, got.at(1).stamp);
   EXPECT_EQ(got.at(1).receive_count, 1u);
   for (const auto& message : got) queue.ack(message).value();
-  EXPECT_EQ(find(t, got.at(1).message_id).outcome, Outcome::kApplied);
-  EXPECT_EQ(find(t, got.at(1).message_id).stamp, got.at(1).stamp);
+  expect_outcome(t, got.at(1).message_id, Outcome::kApplied);
+  if (t.has(&Deviations::ledger)) {
+    EXPECT_EQ(find(t, got.at(1).message_id).stamp, got.at(1).stamp);
+  }
   EXPECT_GT(send(queue, "next").stamp, got.at(2).stamp);
-  EXPECT_EQ(queue.stats().value().accepted, 4u) << "a redrive accepts nothing anew";
+  expect_accepted(queue, 4);  // a redrive accepts nothing anew
   expect_ledger_adds_up(queue);
 }
 
@@ -193,13 +209,12 @@ void purging_removes_for_good(Trial& t) {
   bury(queue, "c", "invalid");
   EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = by_reason("invalid"), .limit = 1}).value(), 1u);
   EXPECT_EQ(bodies_of(list(t)), (Bodies{"b", "c"}));
-  EXPECT_EQ(find(t, a.message_id).outcome, Outcome::kPurged);
+  expect_outcome(t, a.message_id, Outcome::kPurged);
   EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = {}}).value(), 2u);
   EXPECT_TRUE(list(t).empty());
   EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = {}}).value(), 0u);
-  const auto stats = queue.stats().value();
-  EXPECT_EQ(count(stats, Outcome::kPurged), 3u);
-  EXPECT_EQ(stats.dead_letters, 0u);
+  expect_count(queue, Outcome::kPurged, 3);
+  expect_dead_letters(queue, 0);
   expect_ledger_adds_up(queue);
 }
 
@@ -248,19 +263,20 @@ void reopening_keeps_dead_letters(Trial& t) {
 }
 
 #define SETGET_CASE(name) \
-  Case { #name, name, &Deviations::dead_letters }
+  Case { #name, name, needing(&Deviations::dead_letters) }
 const std::array kCases{
     SETGET_CASE(a_dead_letter_keeps_everything),
     SETGET_CASE(dead_letters_are_listed_in_pages_oldest_first),
+    SETGET_CASE(all_dead_letters_can_be_asked_for),
     SETGET_CASE(a_filter_picks_by_id_reason_and_time),
     SETGET_CASE(a_redriven_message_starts_again),
     SETGET_CASE(redrive_is_bounded_oldest_first_and_by_filter),
-    SETGET_CASE(redrive_can_give_fresh_stamps),
+    Case{"redrive_can_give_fresh_stamps", redrive_can_give_fresh_stamps, {&Deviations::dead_letters, &Deviations::stamps}},
     SETGET_CASE(a_redriven_message_may_become_a_dead_letter_again),
     SETGET_CASE(purging_removes_for_good),
     SETGET_CASE(a_message_past_retention_becomes_a_dead_letter_at_receive),
     SETGET_CASE(a_message_past_retention_becomes_a_dead_letter_by_maintenance),
-    Case{"reopening_keeps_dead_letters", reopening_keeps_dead_letters, &Deviations::dead_letters, Needs::kReopen},
+    Case{"reopening_keeps_dead_letters", reopening_keeps_dead_letters, {&Deviations::dead_letters}, Needs::kReopen},
 };
 #undef SETGET_CASE
 

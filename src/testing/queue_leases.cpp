@@ -35,7 +35,7 @@ void a_lost_lease_decides_nothing(Trial& t) {
   EXPECT_EQ(refusal(queue.extend(first, Milliseconds(1))), ErrorCode::kLeaseLost);
   EXPECT_EQ(refusal(queue.dead_letter(first, {{.code = "late", .message = {}, .pointer = {}}})), ErrorCode::kLeaseLost);
   EXPECT_EQ(queue.stats().value().in_flight, 1u) << "the later holder is untouched";
-  EXPECT_EQ(queue.stats().value().dead_letters, 0u);
+  expect_dead_letters(queue, 0);
   queue.ack(second).value();
   EXPECT_EQ(queue.stats().value().in_flight, 0u);
 }
@@ -57,7 +57,7 @@ void an_ack_is_final_and_happens_once(Trial& t) {
   EXPECT_EQ(refusal(queue.ack(got)), ErrorCode::kLeaseLost);
   t.clock().advance(kVisibility * 2);
   EXPECT_EQ(receive_bodies(queue), Bodies{});
-  EXPECT_EQ(count(queue.stats().value(), Outcome::kApplied), 1u);
+  expect_count(queue, Outcome::kApplied, 1);
 }
 
 void a_visibility_timeout_of_a_receive_replaces_the_queues(Trial& t) {
@@ -83,7 +83,7 @@ void a_length_beyond_ten_years_is_refused_and_changes_nothing(Trial& t) {
     OutgoingMessage late;
     late.body = Payload("late");
     late.delay = length;
-    EXPECT_EQ(code(queue.send(late)), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(code(queue.send(late)), t.has(&Deviations::delay) ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported);
   }
   const auto got = receive(queue).at(0);
   for (const auto length : {Milliseconds::max(), Milliseconds(-1)}) {
@@ -91,7 +91,7 @@ void a_length_beyond_ten_years_is_refused_and_changes_nothing(Trial& t) {
     EXPECT_EQ(refusal(queue.extend(got, length)), ErrorCode::kInvalidArgument);
   }
   queue.ack(got).value();
-  EXPECT_EQ(queue.stats().value().accepted, 1u);
+  expect_accepted(queue, 1);
 }
 
 void an_extension_moves_the_end_of_the_lease(Trial& t) {
@@ -200,7 +200,7 @@ void a_batch_that_names_a_message_twice_settles_it_once(Trial& t) {
       EXPECT_EQ(refusal(results[i]), ErrorCode::kLeaseLost) << i;
     }
   }
-  EXPECT_EQ(count(queue.stats().value(), Outcome::kApplied), 4u);
+  expect_count(queue, Outcome::kApplied, 4);
   EXPECT_EQ(queue.stats().value().in_flight, 1u);
   t.clock().advance(kVisibility);
   EXPECT_EQ(receive_bodies(queue), Bodies{"e"});
@@ -240,9 +240,9 @@ void poison_is_counted_at_receive(Trial& t) {
     if (i != 2) t.clock().advance(kVisibility);
   }
   EXPECT_EQ(receive_bodies(queue), Bodies{});
-  const auto stats = queue.stats().value();
-  EXPECT_EQ(stats.dead_letters, 1u);
-  EXPECT_EQ(stats.depth, 0u);
+  expect_dead_letters(queue, 1);
+  EXPECT_EQ(queue.stats().value().depth, 0u);
+  if (!t.has(&Deviations::ledger)) return;
   const auto status = find(t, sent.message_id);
   EXPECT_EQ(status.outcome, Outcome::kDeadLettered);
   ASSERT_FALSE(status.reasons.empty());
@@ -258,7 +258,7 @@ void poison_does_not_hold_up_what_is_behind_it(Trial& t) {
   t.clock().advance(kVisibility);
   send(queue, "good");
   EXPECT_EQ(receive_bodies(queue, 1), Bodies{"good"});
-  EXPECT_EQ(queue.stats().value().dead_letters, 20u);
+  expect_dead_letters(queue, 20);
 }
 
 void the_count_of_receives_survives_reopening(Trial& t) {
@@ -277,7 +277,7 @@ void the_count_of_receives_survives_reopening(Trial& t) {
   t.reopen();
   Queue queue(t.stores().queues, "q");
   EXPECT_EQ(receive_bodies(queue), Bodies{});
-  EXPECT_EQ(queue.stats().value().dead_letters, 1u);
+  expect_dead_letters(queue, 1);
 }
 
 const std::array kCases{
@@ -298,7 +298,7 @@ const std::array kCases{
     Case{"no_more_than_max_in_flight_are_leased", no_more_than_max_in_flight_are_leased},
     Case{"poison_is_counted_at_receive", poison_is_counted_at_receive},
     Case{"poison_does_not_hold_up_what_is_behind_it", poison_does_not_hold_up_what_is_behind_it},
-    Case{"the_count_of_receives_survives_reopening", the_count_of_receives_survives_reopening, nullptr, Needs::kReopen},
+    Case{"the_count_of_receives_survives_reopening", the_count_of_receives_survives_reopening, {}, Needs::kReopen},
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 // Schedule suite: a state per job, changed by compare and exchange.
 #include <array>
 #include <atomic>
-#include <thread>
 
 #include "testing/trial.hpp"
 
@@ -61,9 +60,9 @@ void of_many_runners_one_wins(Trial& t) {
     const auto job = "job" + std::to_string(round);
     std::atomic<int> won{0};
     {
-      std::vector<std::jthread> runners;
+      Threads runners;
       for (int r = 0; r < 4; ++r) {
-        runners.emplace_back([&, r] {
+        runners.run([&, r] {
           auto mine = example(t);
           mine.holder = "runner-" + std::to_string(r);
           if (t.schedules().exchange(job, {}, mine).value()) ++won;
@@ -95,8 +94,8 @@ const std::array kCases{
     Case{"an_exchange_needs_the_state_that_is_there", an_exchange_needs_the_state_that_is_there},
     Case{"every_field_counts_in_the_comparison", every_field_counts_in_the_comparison},
     Case{"of_many_runners_one_wins", of_many_runners_one_wins},
-    Case{"reopening_keeps_the_states", reopening_keeps_the_states, nullptr, Needs::kReopen},
-    Case{"a_second_opening_sees_who_holds_the_lease", a_second_opening_sees_who_holds_the_lease, nullptr, Needs::kShare},
+    Case{"reopening_keeps_the_states", reopening_keeps_the_states, {}, Needs::kReopen},
+    Case{"a_second_opening_sees_who_holds_the_lease", a_second_opening_sees_who_holds_the_lease, {}, Needs::kShare},
 };
 
 }  // namespace

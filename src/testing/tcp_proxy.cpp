@@ -176,7 +176,7 @@ void TcpProxy::State::accept_one() {
 void TcpProxy::State::receive(Link& link, std::size_t way) {
   auto& flow = link.flows[way];
   if (flow.ended || flow.held >= kMostHeld) return;
-  std::string bytes(64 * 1024, '\0');
+  std::string bytes(std::size_t{64} * 1024, '\0');
   const auto got = ::recv(link.ends[way].get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got < 0) {
@@ -247,11 +247,14 @@ void TcpProxy::State::send(Link& link, std::size_t way, Steady::time_point now) 
 int TcpProxy::State::poll_time(Steady::time_point now) const {
   auto next = Steady::time_point::max();
   for (const auto& link : links) {
-    for (const auto& flow : link.flows) {
-      if (!flow.chunks.empty()) next = std::min(next, std::max(flow.chunks.front().due, flow.free_at));
+    for (std::size_t way = 0; way < 2; ++way) {
+      const auto& flow = link.flows[way];
+      if (flow.chunks.empty() || faults[way].stalled) continue;
+      const auto due = std::max(flow.chunks.front().due, flow.free_at);
+      if (due > now) next = std::min(next, due);  // else it waits for its socket
     }
   }
-  if (next == Steady::time_point::max() || next <= now) return -1;
+  if (next == Steady::time_point::max()) return -1;
   return static_cast<int>(std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(next - now).count(), 1, 10'000));
 }
 

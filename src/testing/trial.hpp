@@ -3,15 +3,22 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <exception>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <setget/testing/commands.hpp>
 #include <setget/testing/conformance.hpp>
 
 namespace setget::inline v0::testing::detail {
+
+// What a caller gives who wants all there is; nothing may be added to it.
+inline constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 class Trial {
  public:
@@ -23,6 +30,8 @@ class Trial {
   }
 
   const ConformanceParams& params() const { return params_; }
+  // Of a capability: `&Deviations::ledger`.
+  bool has(std::string Deviations::*capability) const { return (params_.deviations.*capability).empty(); }
   const Environment& environment() const { return environment_; }
   SimulatedClock& clock() { return *environment_.clock; }
   TimePoint now() { return clock().now(); }
@@ -75,15 +84,44 @@ class Trial {
   Stamp first_stamp_ = 0;
 };
 
+// Threads of a case. What one throws is a failure of the case: out of a thread it would end the host's program. Joins at its end.
+class Threads {
+ public:
+  template <class Body>
+  void run(Body body) {
+    threads_.emplace_back([this, body = std::move(body)]() mutable {
+      try {
+        body();
+      } catch (const std::exception& problem) {
+        ADD_FAILURE() << "in a thread of the case: " << problem.what();
+        failed_ = true;
+      }
+    });
+  }
+  // One of them has: there is nothing to wait for. GoogleTest's own answer is not for several threads.
+  bool failed() const { return failed_; }
+
+ private:
+  std::atomic<bool> failed_{false};
+  std::vector<std::jthread> threads_;
+};
+
 enum class Needs : std::uint8_t { kNothing, kReopen, kShare };
 
+using Capabilities = std::vector<std::string Deviations::*>;
 struct Case {
   const char* name;
   void (*run)(Trial&);
-  std::string Deviations::*capability = nullptr;  // registered only if the backend has it
+  Capabilities capabilities{};  // registered only if the backend has all of them
   Needs needs = Needs::kNothing;
 };
 using Cases = std::span<const Case>;
+
+// A list without braces, which a macro's own would hide.
+template <class... Each>
+Capabilities needing(Each... capabilities) {
+  return {capabilities...};
+}
 
 // The suites. Each is a table in a file of its own.
 Cases queue_basic_cases();

@@ -17,7 +17,7 @@ class OnRedis : public Command {
     if (!folder.empty()) Command::TearDown();
   }
   // So many records of one flow that look alike.
-  void load(const std::string& uri, int count) {
+  void load(const std::string& uri, int count, const std::vector<std::string>& more = {}) {
     std::string lines;
     for (int i = 0; i < count; ++i) {
       const auto number = std::to_string(i);
@@ -25,7 +25,9 @@ class OnRedis : public Command {
                R"("street":"Main Street )" + number + R"(","country":"Freedonia","article":"socks, grey, large"}})" + "\n";
     }
     write("records.ndjson", lines);
-    const Ran ran = run({"load", "--json", "records.ndjson", "--store", uri, "--config", "codec.toml"});
+    std::vector<std::string> words = {"load", "--json", "records.ndjson", "--store", uri, "--config", "codec.toml"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = run(words);
     ASSERT_EQ(ran.code, 0) << ran.out << ran.err;
   }
 };
@@ -141,6 +143,29 @@ TEST_F(OnRedis, retrain_leaves_one_dictionary_made_of_what_is_there) {
   EXPECT_EQ(run({"redis", "retrain", "acme", "orders"}).code, 1) << "a file";
   EXPECT_NE(run({"redis", "retrain", "acme", "--store", uri}).code, 0) << "no flow";
 }
+
+#ifdef SETGET_WITH_ZSTD
+TEST_F(OnRedis, retrain_is_of_the_namespace_that_the_common_flag_or_the_file_names) {
+  redis_test::RedisServer server;
+  const auto uri = server.uri();
+  const std::string codec = "[redis]\ncodec = \"zstd\"\ncodec_min_bytes = 16\ndictionary_bytes = \"4KiB\"\n";
+  write("codec.toml", codec);
+  write("prod.toml", "[server]\nnamespace = \"prod\"\n" + codec);
+  load(uri, 200, {"--namespace", "prod"});
+  const std::vector<std::vector<std::string>> ways = {
+      {"--namespace", "prod", "redis", "retrain", "acme", "orders", "--json", "--store", uri, "--config", "codec.toml"},
+      {"redis", "retrain", "acme", "orders", "--json", "--store", uri, "--config", "codec.toml", "--namespace", "prod"},
+      {"redis", "retrain", "acme", "orders", "--json", "--store", uri, "--config", "prod.toml"}};
+  for (const auto& words : ways) {
+    const Ran ran = run(words);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.json()["samples"], 200) << words.front();
+  }
+  const Ran nobody = run({"redis", "retrain", "acme", "orders", "--json", "--store", uri, "--config", "codec.toml"});
+  ASSERT_EQ(nobody.code, 0) << nobody.err;
+  EXPECT_EQ(nobody.json()["samples"], 0);
+}
+#endif
 
 TEST_F(OnRedis, drop_removes_the_store_that_is_named_and_nothing_else) {
   redis_test::RedisServer server;

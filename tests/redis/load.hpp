@@ -61,7 +61,7 @@ inline void watch(KeyStoreBackend& store, const Messages& messages, const std::s
 inline void expect_reference(KeyStoreBackend& store, const Messages& messages, const std::string& ns, std::uint64_t count) {
   Reference reference;
   for (std::uint64_t n = 1; n <= count; ++n) reference.apply(messages.at(n, ns));
-  EXPECT_EQ(state_of(store, messages, ns), state_of(reference.store(), messages, ns)) << ns;
+  EXPECT_EQ(state_when_back(store, messages, ns), state_of(reference.store(), messages, ns)) << ns;
 }
 
 }  // namespace redis_test

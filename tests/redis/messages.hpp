@@ -2,10 +2,12 @@
 // is whole. None of the model's exceptions to order are among them, so that the state follows from the set of them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <setget/key_store.hpp>
@@ -201,6 +203,32 @@ class Reference {
 
 inline std::string state_of(KeyStoreBackend& store, const Messages& messages, const std::string& ns, TimePoint at = Messages::now()) {
   return kit::describe_state(store, ns, messages.keys(), messages.ids(), at);
+}
+
+// Until a message must have been acknowledged, the servers' own vote included: go_on() measures what is ours.
+inline constexpr Milliseconds kRecovery{120'000};
+
+// Asks again while the servers cannot be reached: after a fault each client finds out for itself, and a server that refused a connection
+// is left alone for a moment even when it is back.
+template <class Ask>
+auto answer_of(const Ask& ask) {
+  for (const auto until = Deadline::in(kRecovery);;) {
+    auto answer = ask();
+    if (answer || !answer.error().retryable() || until.passed()) return answer;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+// As state_of(), of a store on servers that something happened to.
+inline std::string state_when_back(KeyStoreBackend& store, const Messages& messages, const std::string& ns) {
+  for (const auto until = Deadline::in(kRecovery);;) {
+    try {
+      return state_of(store, messages, ns);
+    } catch (const BadResult&) {
+      if (until.passed()) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
 }
 
 }  // namespace redis_test

@@ -62,7 +62,7 @@ void forget_connections_and_scripts(const std::vector<RedisServer*>& servers, ki
 
 // The content is thrown away under load: a new epoch, and the reader of the change log is told.
 void flush(Clients& clients, Trial& trial, const std::vector<RedisServer*>& masters) {
-  const auto before = clients.keeper->identity().value();
+  const auto before = answer_of([&] { return clients.keeper->identity(); }).value();
   trial.losses_begin();
   for (auto* master : masters) ASSERT_EQ(master->cli({"FLUSHALL"}), "OK");
   trial.thrown_away();
@@ -74,7 +74,8 @@ void flush(Clients& clients, Trial& trial, const std::vector<RedisServer*>& mast
   }));
   EXPECT_EQ(after.uuid, before.uuid);
   EXPECT_TRUE(eventually([&] { return trial.told(); })) << "the change log's reader was not told";
-  EXPECT_EQ(open_store(clients.uri, clients.prefix, clients.parts)->identity().value(), after);
+  const auto fresh = open_store(clients.uri, clients.prefix, clients.parts);
+  EXPECT_EQ(answer_of([&] { return fresh->identity(); }).value(), after);
 }
 
 // Asserts after each trial, and says what it was about.

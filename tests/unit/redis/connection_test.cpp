@@ -154,6 +154,17 @@ TEST_F(RedisConnection, checks_the_certificate_and_its_name) {
   EXPECT_FALSE(Transport::connect(settings.endpoints[0], TlsContext::create(settings.tls).value(), soon(2000)).has_value());
 }
 
+TEST_F(RedisConnection, tells_why_a_handshake_failed_where_certificates_are_not_looked_at) {
+  // Of TLS 1.2, where a server says within the handshake that it wants a certificate of the client's.
+  RedisServer server({.arguments = {"--tls-auth-clients", "yes", "--tls-protocols", "TLSv1.2"}, .tls = true});
+  const auto settings = parse_uri("rediss://" + server.address() + "?insecure=true").value();
+  const auto refused = Transport::connect(settings.endpoints[0], TlsContext::create(settings.tls).value(), soon());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnavailable) << refused.error().describe();
+  EXPECT_NE(refused.error().native_text().find("handshake failure"), std::string::npos) << refused.error().describe();
+  EXPECT_EQ(refused.error().message().find("trusted"), std::string::npos) << refused.error().describe();
+}
+
 TEST_F(RedisConnection, whose_server_is_killed_raises_no_signal_and_answers_everybody) {
   for (const bool tls : {false, true}) {
     RedisServer server({.tls = tls});

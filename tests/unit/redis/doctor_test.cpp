@@ -146,6 +146,15 @@ TEST(RedisDoctor, looks_at_the_replicas) {
   EXPECT_FINDS(judge(report), kWarning, "nobody to take over");
 }
 
+TEST(RedisDoctor, believes_no_number_of_replicas_that_it_is_not_told_of) {
+  for (const char* many : {"2", "9000000000000000000"}) {
+    const auto findings = with_info("connected_slaves", many);
+    EXPECT_FINDS(findings, kWarning, std::string(many) + " replicas are connected, and the server tells of 1");
+    EXPECT_FINDS(findings, kOk, std::string("1 of ") + many + " replicas follow");
+    EXPECT_EQ(std::ranges::count(findings, Level::kWarning, &Finding::level), 1);
+  }
+}
+
 TEST(RedisDoctor, holds_wait_replicas_against_the_replicas_that_are_online) {
   auto report = sound();
   const auto says = [&](std::string_view what) { return listed(judge(report)).find(what) != std::string::npos; };

@@ -152,6 +152,24 @@ TEST_F(TcpProxyTest, delays_limits_swallows_and_injects) {
   EXPECT_EQ(client.receive(7), "garbage");
 }
 
+TEST_F(TcpProxyTest, delays_one_way_while_the_other_is_stalled) {
+  Client client(proxy_->port());
+  client.send("a");
+  ASSERT_EQ(client.receive(1), "a");
+  proxy_->delay(Way::kToServer, Milliseconds(100));
+  proxy_->delay(Way::kToClient, Milliseconds(300));
+  client.send("b");
+  proxy_->delay(Way::kToServer, Milliseconds(200));
+  client.send("c");
+  ASSERT_TRUE(proxy_->wait_for(Way::kToServer, 2, Deadline::in(Milliseconds(5000))));
+  // "b" is on its way back; "c" would be due before it, and is held.
+  proxy_->stall(Way::kToServer, true);
+  EXPECT_TRUE(proxy_->wait_for(Way::kToClient, 2, Deadline::in(Milliseconds(5000))));
+  EXPECT_EQ(client.receive(1), "b");
+  proxy_->stall(Way::kToServer, false);
+  EXPECT_EQ(client.receive(1), "c");
+}
+
 TEST_F(TcpProxyTest, refuses_resets_closes_and_leads_elsewhere) {
   proxy_->refuse(true);
   Client refused(proxy_->port());

@@ -74,7 +74,7 @@ TEST(RedisUri, names_the_field_and_the_place_of_what_is_wrong) {
       {"redis://a/x", "uri.db", 10},
       {"redis://a?pool=0", "uri.pool", 10},
       {"redis://a?pool=1&pool=2", "uri.pool", 17},
-      {"redis://a?color=red", "uri.color", 10},
+      {"redis://a?color=red", "uri.options", 10},
       {"redis://a?pool", "uri.pool", 10},
       {"redis://a?timeout=0", "uri.timeout", 10},
       {"redis://a?timeout=5h", "uri.timeout", 10},
@@ -104,8 +104,12 @@ TEST(RedisUri, never_shows_a_password) {
     const auto text = describe(parse_uri(uri).value());
     EXPECT_EQ(text.find("hunter2"), std::string::npos) << text;
   }
-  for (const char* uri : {"redis://u:hunter2@h:x", "redis://u:hunter2%@h", "redis://u:hunter2@h?password=hunter2", "redis://u:hunter2@",
-                          "http://u:hunter2@h"}) {
+  for (const char* uri :
+       {"redis://u:hunter2@h:x", "redis://u:hunter2%@h", "redis://u:hunter2@h?password=hunter2", "redis://u:hunter2@", "http://u:hunter2@h",
+        // With a question mark that should have been %3F what follows is an option, as far as anyone can tell.
+        "redis://u:6379?hunter2@h", "redis://u:6379?hunter2=@h", "redis://u:6379?a=b&hunter2=c@h", "redis://u:6379?hunter2=%zz@h",
+        "redis://u:6379?hunter2=1&hunter2=1@h", "redis://u:6379?db=hunter2@h", "redis://u:6379?pool=hunter2@h",
+        "redis://u:6379?timeout=hunter2@h", "redis://u:6379?client_name=hunter2 @h"}) {
     const auto text = parse_uri(uri).error().describe();
     EXPECT_EQ(text.find("hunter2"), std::string::npos) << text;
   }
