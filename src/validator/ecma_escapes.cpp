@@ -193,7 +193,8 @@ bool Translator::property(CharSet& set, std::string& properties, bool negated) {
   const auto equals = name.find('=');
   const auto key = equals == std::string_view::npos ? std::string_view() : name.substr(0, equals);
   const auto value = equals == std::string_view::npos ? name : name.substr(equals + 1);
-  if (value.empty() || !std::ranges::all_of(value, plain) || !std::ranges::all_of(key, plain)) return fail("not a property of Unicode");
+  if (value.empty() || equals == 0 || !std::ranges::all_of(value, plain) || !std::ranges::all_of(key, plain))
+    return fail("not a property of Unicode");
   std::string written;
   if (key.empty() && (value == "Any" || value == "ASCII")) {
     CharSet all;
