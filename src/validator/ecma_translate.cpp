@@ -21,8 +21,8 @@ Result<Translated> Translator::run() {
   if (engine_ == Engine::kPcre2 && !references_hold()) return error();
   out_.can_be_apart = out_.can_be_apart && !(has_references_ && has_groups_apart_);
   out_.pattern = std::move(text);
-  out_.is_one_way = out_.at_start && choices_ <= 1;
-  out_.positions = out_.at_start && !is_endless_ ? 0 : extent_.positions;
+  out_.is_one_way = is_anchored_ && choices_ <= 1;
+  out_.positions = is_anchored_ && !is_endless_ ? 0 : extent_.positions;
   return std::move(out_);
 }
 
@@ -43,6 +43,7 @@ bool Translator::disjunction(std::string& text, std::size_t depth) {
     out_.is_plain = false;
   }
   const bool is_only = here_ == first;
+  if (depth == 0) is_anchored_ = is_only && in_.starts_with('^') && !flags_.multiline;
   // Where there is no other way, what is in it is on each way through what it stands in.
   for (auto group = groups + 1; group <= opened_ && is_only; ++group) {
     if (captures_[group].home == here_) captures_[group].home = outer;

@@ -115,6 +115,7 @@ class Translator {
   Extent extent_{};           // of the innermost disjunction so far
   std::size_t choices_ = 0;   // how often something is repeated, which alternative is taken
   bool is_endless_ = false;   // something is repeated without end
+  bool is_anchored_ = false;  // whichever way is taken, it begins with ^
   bool has_references_ = false;
   bool has_groups_apart_ = false;
   std::size_t at_ = 0;
