@@ -16,7 +16,7 @@ bool Translator::back_reference(Atom& atom, std::uint64_t which) {
   references_.push_back(
       {.group = which, .at = at_, .is_early = !group.is_closed, .is_sure = group.is_closed && is_within(here_, group.home)});
   atom.text = fmt::format("\\g{{{}}}", which);
-  if (engine_ == Engine::kPcre2) atom.text = "(?:" + atom.text + ")";
+  if (engine_ == Engine::kPcre2) atom.text = fmt::format("(?:(?C\"{}{}\"){})", flags_.ignore_case ? 'R' : 'r', which, atom.text);
   return true;
 }
 
