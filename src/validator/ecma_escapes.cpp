@@ -16,7 +16,7 @@ bool Translator::back_reference(Atom& atom, std::uint64_t which) {
   references_.push_back(
       {.group = which, .at = at_, .is_early = !group.is_closed, .is_sure = group.is_closed && is_within(here_, group.home)});
   atom.text = fmt::format("\\g{{{}}}", which);
-  if (engine_ == Engine::kPcre2) atom.text = "(?:" + atom.text + ")";
+  if (engine_ == Engine::kPcre2) atom.text = fmt::format("(?:(?C\"{}{}\"){})", flags_.ignore_case ? 'R' : 'r', which, atom.text);
   return true;
 }
 
@@ -193,7 +193,8 @@ bool Translator::property(CharSet& set, std::string& properties, bool negated) {
   const auto equals = name.find('=');
   const auto key = equals == std::string_view::npos ? std::string_view() : name.substr(0, equals);
   const auto value = equals == std::string_view::npos ? name : name.substr(equals + 1);
-  if (value.empty() || !std::ranges::all_of(value, plain) || !std::ranges::all_of(key, plain)) return fail("not a property of Unicode");
+  if (value.empty() || equals == 0 || !std::ranges::all_of(value, plain) || !std::ranges::all_of(key, plain))
+    return fail("not a property of Unicode");
   std::string written;
   if (key.empty() && (value == "Any" || value == "ASCII")) {
     CharSet all;

@@ -61,21 +61,22 @@ bool Translator::references_hold() {
 bool Translator::group(Atom& atom, std::size_t depth) {
   out_.is_plain = false;
   const auto saved = flags_;
+  enum class Looks : std::uint8_t { kNot, kAhead, kBehind } looks = Looks::kNot;
   std::string opening = "(?:";
   std::string closing = ")";
   bool captures = false;
   ++at_;
   if (take("?:")) {
   } else if (take("?=")) {
-    opening = "(?=", out_.needs_backtracking = true, atom.can_repeat = false;
+    opening = "(?=", looks = Looks::kAhead, out_.needs_backtracking = true, atom.can_repeat = false;
   } else if (take("?!")) {
-    opening = "(?!", out_.needs_backtracking = true, atom.can_repeat = false;
+    opening = "(?!", looks = Looks::kAhead, out_.needs_backtracking = true, atom.can_repeat = false;
   } else if (take("?<=")) {
     if (behind_apart_) return look_behind_apart(atom, false, depth);
-    opening = "(?<=", out_.needs_backtracking = true, atom.can_repeat = false;
+    opening = "(?<=", looks = Looks::kBehind, out_.needs_backtracking = true, atom.can_repeat = false;
   } else if (take("?<!")) {
     if (behind_apart_) return look_behind_apart(atom, true, depth);
-    opening = "(?<!", out_.needs_backtracking = true, atom.can_repeat = false;
+    opening = "(?<!", looks = Looks::kBehind, out_.needs_backtracking = true, atom.can_repeat = false;
   } else if (take("?<")) {
     std::string name;
     if (!group_name(name)) return false;
@@ -89,6 +90,8 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   if (captures && engine_ == Engine::kPcre2) opening = "(";
   const auto number = captures ? ++opened_ : 0;
   std::string inner;
+  const auto runs = runs_;
+  const auto alternatives = alternatives_.size();
   const auto outer = std::exchange(extent_, Extent{});
   if (!disjunction(inner, depth + 1)) return false;
   if (!more() || peek() != ')') return fail("unterminated group");
@@ -96,12 +99,20 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   flags_ = saved;
   atom.extent = std::exchange(extent_, outer);
   if (captures) captures_[number] = {.home = here_, .is_closed = true};
+  // What matches within it is not tried again if what follows fails: it gives nothing back, and pays at its end.
+  if (engine_ == Engine::kPcre2 && looks != Looks::kNot) {
+    const auto branches = alternatives_.size() - alternatives;
+    if (looks == Looks::kAhead && runs_ > runs)
+      inner = fmt::format("(?C{}){}(?C{})", Callout::kBegin, branches > 1 ? "(?:" + inner + ")" : inner, Callout::kEnd);
+    if (looks == Looks::kBehind && atom.extent.positions > kFew)
+      opening = fmt::format("(?C\"b{},{}\"){}", atom.extent.positions, branches, opening);
+    runs_ = runs;
+  }
   atom.text = opening + inner + closing;
   return true;
 }
 
 bool Translator::look_behind_apart(Atom& atom, bool negative, std::size_t depth) {
-  constexpr std::size_t kMostCallouts = 255;  // PCRE2's
   const auto saved = flags_;
   const auto from = at_;
   std::string inner;
@@ -114,7 +125,7 @@ bool Translator::look_behind_apart(Atom& atom, bool negative, std::size_t depth)
   atom.can_repeat = false;
   // What is not a pattern by itself refers to groups outside of it.
   auto translated = within.run();
-  if (!translated || translated->needs_backtracking || out_.behind.size() == kMostCallouts) {
+  if (!translated || translated->needs_backtracking || out_.behind.size() == Callout::kMostBehind) {
     out_.can_be_apart = false;
     return true;
   }

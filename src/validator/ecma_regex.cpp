@@ -110,12 +110,12 @@ Result<std::unique_ptr<const Regex>> Regex::compile(std::string_view pattern, co
   }
   const auto bounded = translate(pattern, Engine::kPcre2);
   if (!bounded) return bounded.error();
-  auto regex = make_pcre2(bounded->pattern, {}, limits);
+  auto regex = make_pcre2(*bounded, limits);
   if (regex || regex.error().code() != ErrorCode::kUnsupported) return regex;
   // PCRE2 knows no look-behind of varying length.
   const auto apart = translate(pattern, Engine::kPcre2, true);
   if (!apart || apart->behind.empty() || !apart->can_be_apart) return regex;
-  auto with_callouts = make_pcre2(apart->pattern, apart->behind, limits);
+  auto with_callouts = make_pcre2(*apart, limits);
   return with_callouts ? std::move(with_callouts) : std::move(regex);
 }
 

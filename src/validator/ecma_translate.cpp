@@ -1,5 +1,6 @@
 // Terms and their quantifiers.
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "validator/ecma_translator.hpp"
@@ -21,8 +22,8 @@ Result<Translated> Translator::run() {
   if (engine_ == Engine::kPcre2 && !references_hold()) return error();
   out_.can_be_apart = out_.can_be_apart && !(has_references_ && has_groups_apart_);
   out_.pattern = std::move(text);
-  out_.is_one_way = out_.at_start && choices_ <= 1;
-  out_.positions = out_.at_start && !is_endless_ ? 0 : extent_.positions;
+  out_.is_one_way = is_anchored_ && choices_ <= 1;
+  out_.positions = is_anchored_ && !is_endless_ ? 0 : extent_.positions;
   return std::move(out_);
 }
 
@@ -32,10 +33,14 @@ bool Translator::disjunction(std::string& text, std::size_t depth) {
   const auto number = disjunctions_++;
   const auto groups = opened_;
   const auto first = alternatives_.size();
+  const auto unpaid = unpaid_;
+  auto most_unpaid = unpaid;
   while (true) {
     here_ = alternatives_.size();
+    unpaid_ = unpaid;
     alternatives_.push_back({.outer = outer, .disjunction = number, .depth = depth});
     if (!alternative(text, depth)) return false;
+    most_unpaid = std::max(most_unpaid, unpaid_);
     if (peek() != '|' || !more()) break;
     ++at_;
     ++choices_;
@@ -43,11 +48,13 @@ bool Translator::disjunction(std::string& text, std::size_t depth) {
     out_.is_plain = false;
   }
   const bool is_only = here_ == first;
+  if (depth == 0) is_anchored_ = is_only && in_.starts_with('^') && !flags_.multiline;
   // Where there is no other way, what is in it is on each way through what it stands in.
   for (auto group = groups + 1; group <= opened_ && is_only; ++group) {
     if (captures_[group].home == here_) captures_[group].home = outer;
   }
   here_ = outer;
+  unpaid_ = most_unpaid;
   return true;
 }
 
@@ -58,10 +65,14 @@ bool Translator::alternative(std::string& text, std::size_t depth) {
     const auto before = choices_;
     const auto groups = opened_;
     const auto references = references_.size();
+    const auto unpaid = ++unpaid_;
+    const auto payments = payments_;
     if (!term(atom, depth)) return false;
+    atom.reads = payments_ == payments ? unpaid_ - unpaid + 1 : unpaid_;
     const auto within = choices_ - before;
     PlainItem item;
     if (!quantifier(atom, item)) return false;
+    if (item.min == 0) unpaid_ = std::max(unpaid_, unpaid);
     // Repeated, what is chosen within it is chosen each time.
     if (item.max > 1) choices_ += within;
     repeat_captures(groups, references, atom, item);
@@ -70,6 +81,7 @@ bool Translator::alternative(std::string& text, std::size_t depth) {
     extent_.positions = std::min(extent_.positions + atom.extent.positions, kMostPositions);
     // Without an engine nothing is gathered: each group would be copied once for each that it stands in.
     if (engine_ != Engine::kNone) text += atom.text;
+    if (engine_ == Engine::kPcre2 && unpaid_ >= kFew) text += pay(std::exchange(unpaid_, 0));
     if (out_.is_plain && atom.is_set) {
       item.set = atom.set;
       if (out_.at_end) out_.is_plain = false;
@@ -205,31 +217,81 @@ void Translator::repeat(Atom& atom, std::uint64_t least, std::uint64_t most, boo
   auto& extent = atom.extent;
   const auto once = std::max<std::uint64_t>(1, 1000 / extent.repeats);
   constexpr std::uint64_t kLargest = 60'000;
-  const auto counted = [&](std::uint64_t from, std::uint64_t to) {
-    auto quantity = to == UINT64_MAX ? fmt::format("{{{},}}", from) : fmt::format("{{{},{}}}", from, to);
-    if (from == 0 && to == UINT64_MAX) quantity = "*";
-    if (from == 1 && to == UINT64_MAX) quantity = "+";
-    if (from == 0 && to == 1) quantity = "?";
-    return (is_one(text) ? text : "(?:" + text + ")") + quantity + (lazy ? "?" : "");
-  };
   const auto top = most == UINT64_MAX ? least : most;
   const auto longer = top <= kLargest ? text.size() * (top / once) : 0;
   extent.positions = std::min(extent.positions * std::clamp<std::uint64_t>(top, 1, kLargest), kMostPositions);
   extent.repeats *= std::clamp<std::uint64_t>(top, 1, once);
   if (engine_ == Engine::kRe2) expanded_ += longer;
-  if (engine_ == Engine::kPcre2 || top <= once || top > kLargest || longer > (1U << 16) || expanded_ > (1U << 20)) {
+  if (engine_ == Engine::kPcre2) return repeat_in_steps(atom, least, most, lazy);
+  if (top <= once || top > kLargest || longer > (1U << 16) || expanded_ > (1U << 20)) {
     out_.is_long = out_.is_long || top > once;
-    text = counted(least, most);
+    text = counted(text, least, most, lazy);
     return;
   }
   std::string all = "(?:";
-  for (auto left = least; left > 0; left -= std::min(left, once)) all += counted(std::min(left, once), std::min(left, once));
+  for (auto left = least; left > 0; left -= std::min(left, once)) all += counted(text, std::min(left, once), std::min(left, once), lazy);
   if (most == UINT64_MAX) {
-    all += counted(0, UINT64_MAX);
+    all += counted(text, 0, UINT64_MAX, lazy);
   } else {
-    for (auto left = most - least; left > 0; left -= std::min(left, once)) all += counted(0, std::min(left, once));
+    for (auto left = most - least; left > 0; left -= std::min(left, once)) all += counted(text, 0, std::min(left, once), lazy);
   }
   text = all + ")";
+}
+
+std::string Translator::counted(const std::string& text, std::uint64_t from, std::uint64_t to, bool lazy) {
+  auto quantity = to == UINT64_MAX ? fmt::format("{{{},}}", from) : fmt::format("{{{},{}}}", from, to);
+  if (from == 0 && to == UINT64_MAX) quantity = "*";
+  if (from == 1 && to == UINT64_MAX) quantity = "+";
+  if (from == 0 && to == 1) quantity = "?";
+  return (is_one(text) || text.starts_with("(?:") ? text : "(?:" + text + ")") + quantity + (lazy ? "?" : "");
+}
+
+void Translator::repeat_in_steps(Atom& atom, std::uint64_t least, std::uint64_t most, bool lazy) {
+  constexpr std::uint64_t kLargest = 65'535;  // that PCRE2 takes
+  constexpr auto kFirst = 4 * kFew;           // of one set: no more than that is read quickly
+  const bool is_set = is_one(atom.text);
+  const auto rest = most == UINT64_MAX ? most : most - least;
+  // Behind what is repeated so or so often it would be paid anew at each way.
+  const auto before = unpaid_ - atom.reads + (is_set ? std::min(least, kFirst) : 0);
+  std::string paid;
+  if (rest > 0 && before >= kFew / 2) {
+    paid = pay(before);
+    unpaid_ = atom.reads;
+  } else if (is_set) {
+    unpaid_ = before + 1;
+  }
+  std::string all;
+  if (!is_set) {
+    if (least > kFew || (least > 1 && least * atom.reads > kFew)) {
+      const auto open = atom.text.starts_with("(?:") ? atom.text.substr(0, atom.text.size() - 1) : "(?:" + atom.text;
+      atom.text = open + pay(atom.reads) + ")";
+      unpaid_ -= atom.reads;
+    } else if (least > 1) {
+      unpaid_ += (least - 1) * atom.reads;
+    }
+  } else {
+    constexpr std::uint64_t kShortRun = 8;
+    if (rest > kShortRun) {
+      ++runs_;
+    } else {
+      unpaid_ += rest;
+    }
+    // In parts that are as long as all before them: where one does not match, no more has been read for nothing than was paid for.
+    for (auto left = least; least > kFirst && (most <= kLargest || most == UINT64_MAX) && left > 0;) {
+      const auto part = std::min(std::max(kFirst, least - left), left);
+      all += counted(atom.text, part, part, lazy) + pay(part);
+      left -= part;
+    }
+    if (!all.empty()) least = 0, most = rest, unpaid_ = atom.reads;
+  }
+  atom.text = paid + all + (most > 0 || all.empty() ? counted(atom.text, least, most, lazy) : "");
+}
+
+std::string Translator::pay(std::uint64_t reads) {
+  out_.reads_much = true;
+  ++payments_;
+  const auto number = Callout::kReads + static_cast<std::uint32_t>(std::bit_width(reads - 1));
+  return fmt::format("(?C{})", number);
 }
 
 bool Translator::is_one(const std::string& text) {

@@ -22,6 +22,17 @@ struct PlainItem {
   std::uint64_t max = 1;
 };
 
+// Callouts of a pattern for PCRE2, by number. From 1 on: look-behinds that stand apart. PCRE2 counts a step where it makes a choice, so a
+// callout says what is read without one: kReads + n of them up to 2^n characters, since a step or a callout; kEnd all from kBegin to there.
+// Those with a text: "rN" that group N is compared with what comes, "RN" without regard to case, "bN,M" that N characters before are looked
+// at in all, from one place M times.
+struct Callout {
+  static constexpr std::uint32_t kMostBehind = 200;
+  static constexpr std::uint32_t kReads = 201;
+  static constexpr std::uint32_t kBegin = 254;
+  static constexpr std::uint32_t kEnd = 255;
+};
+
 // A look-behind that stands in the pattern as the callout (?Cn) only, n from 1.
 struct LookBehind {
   std::string pattern{};  // in the words of RE2
@@ -39,6 +50,7 @@ struct Translated {
   bool at_end = false;
   std::vector<PlainItem> items{};
   std::vector<LookBehind> behind{};
+  bool reads_much = false;   // for PCRE2: in one step, be the text as short as it may
   bool can_be_apart = true;  // every look-behind can stand apart: RE2 takes it, and no reference counts its groups
 };
 

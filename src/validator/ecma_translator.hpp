@@ -39,6 +39,7 @@ struct Atom {
   bool is_set = false;  // `set` says all
   bool can_repeat = true;
   Extent extent{.positions = 1};
+  std::uint64_t reads = 1;  // at most, that no callout says
 };
 
 class Translator {
@@ -83,6 +84,11 @@ class Translator {
   void repeat(Atom& atom, std::uint64_t least, std::uint64_t most, bool lazy);
   // Whether a quantifier after it concerns all of it.
   static bool is_one(const std::string& text);
+  static std::string counted(const std::string& text, std::uint64_t from, std::uint64_t to, bool lazy);
+  // PCRE2 counts no step for what must be there: a callout says how much has been read, wherever that may be more than kFew.
+  void repeat_in_steps(Atom& atom, std::uint64_t least, std::uint64_t most, bool lazy);
+  // A callout for so many characters.
+  std::string pay(std::uint64_t reads);
   bool group(Atom& atom, std::size_t depth);
   // A look-behind whose opening has been read, as a callout.
   bool look_behind_apart(Atom& atom, bool negative, std::size_t depth);
@@ -111,10 +117,15 @@ class Translator {
   std::string_view in_;
   Engine engine_;
   bool behind_apart_;
-  std::size_t expanded_ = 0;  // bytes that repetitions were written out as
-  Extent extent_{};           // of the innermost disjunction so far
-  std::size_t choices_ = 0;   // how often something is repeated, which alternative is taken
-  bool is_endless_ = false;   // something is repeated without end
+  std::size_t expanded_ = 0;                 // bytes that repetitions were written out as
+  Extent extent_{};                          // of the innermost disjunction so far
+  std::size_t choices_ = 0;                  // how often something is repeated, which alternative is taken
+  bool is_endless_ = false;                  // something is repeated without end
+  bool is_anchored_ = false;                 // whichever way is taken, it begins with ^
+  static constexpr std::uint64_t kFew = 64;  // characters that a step may read without a callout
+  std::uint64_t unpaid_ = 0;                 // the most that may have been read since there was one
+  std::size_t payments_ = 0;
+  std::size_t runs_ = 0;  // repetitions that read on to their end in one step, and pay as they give back
   bool has_references_ = false;
   bool has_groups_apart_ = false;
   std::size_t at_ = 0;

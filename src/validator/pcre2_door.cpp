@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <new>
 #include <utility>
 #include <vector>
@@ -30,22 +31,54 @@ struct Behind {
 struct Search {
   std::string_view text;
   const std::vector<Behind>& behind;
-  std::uint64_t left;  // bytes that look-behinds may read
+  std::uint64_t left;    // bytes that may be read without a step
+  std::size_t from = 0;  // where the last Callout::kBegin or kEnd was
 };
 
+// What is read for a callout with a text.
+std::uint64_t reads(const pcre2_callout_block& block, std::string_view text) {
+  const std::string_view what(reinterpret_cast<const char*>(block.callout_string), block.callout_string_length);
+  std::uint64_t number = 0;
+  std::uint64_t times = 1;
+  const auto read = std::from_chars(what.data() + 1, what.data() + what.size(), number);
+  if (what[0] == 'b') {
+    std::from_chars(read.ptr + 1, what.data() + what.size(), times);
+    return std::min<std::uint64_t>(number, block.current_position * times);
+  }
+  if (number >= block.capture_top || block.offset_vector[2 * number] == PCRE2_UNSET) return 0;
+  const auto* const group = block.offset_vector + 2 * number;
+  const auto was = text.substr(group[0], std::min(group[1] - group[0], text.size() - block.current_position));
+  if (what[0] == 'R') return was.size();
+  const auto is = text.substr(block.current_position, was.size());
+  return static_cast<std::uint64_t>(std::ranges::mismatch(was, is).in1 - was.begin());
+}
+
 // As pcre2callout(3): 0 goes on, 1 fails here and tries what else there is, a negative number ends the search.
-int look_behind(pcre2_callout_block* block, void* data) {
+int called_out(pcre2_callout_block* block, void* data) {
   auto& search = *static_cast<Search*>(data);
-  if (block->current_position >= search.left) return PCRE2_ERROR_CALLOUT;
-  search.left -= block->current_position + 1;
-  const auto& behind = search.behind[block->callout_number - 1];
-  return behind.end->is_at(search.text, block->current_position) == behind.negative ? 1 : 0;
+  const auto at = block->current_position;
+  const auto number = block->callout_number;
+  const bool is_behind = number > 0 && number <= Callout::kMostBehind;
+  std::uint64_t cost = at;
+  if (number == 0) {
+    cost = reads(*block, search.text);
+  } else if (number == Callout::kBegin || number == Callout::kEnd) {
+    const auto from = std::exchange(search.from, at);
+    cost = at > from ? at - from : 0;
+  } else if (!is_behind) {
+    cost = std::uint64_t{1} << (number - Callout::kReads);
+  }
+  if (cost >= search.left) return PCRE2_ERROR_CALLOUT;
+  search.left -= cost + 1;
+  if (!is_behind) return 0;
+  const auto& behind = search.behind[number - 1];
+  return behind.end->is_at(search.text, at) == behind.negative ? 1 : 0;
 }
 
 class Pcre2Regex final : public Regex {
  public:
-  Pcre2Regex(pcre2_code* code, std::vector<Behind> behind, const RegexLimits& limits)
-      : Regex(limits.max_steps), code_(code), behind_(std::move(behind)), limits_(limits) {}
+  Pcre2Regex(pcre2_code* code, std::vector<Behind> behind, bool reads_much, const RegexLimits& limits)
+      : Regex(limits.max_steps), code_(code), behind_(std::move(behind)), calls_always_(reads_much || !behind_.empty()), limits_(limits) {}
   RegexMatch look(std::string_view text, bool with_all) const override {
     thread_local const std::unique_ptr<pcre2_match_data, FreePcre2> data(pcre2_match_data_create(1, nullptr));
     thread_local const std::unique_ptr<pcre2_match_context, FreePcre2> context(pcre2_match_context_create(nullptr));
@@ -59,7 +92,9 @@ class Pcre2Regex final : public Regex {
     pcre2_set_heap_limit(context.get(), static_cast<std::uint32_t>(limits_.max_memory / 1024));
     // A byte costs RE2 a tenth of what a step costs PCRE2.
     Search search{.text = text, .behind = behind_, .left = std::uint64_t{10} * steps};
-    pcre2_set_callout(context.get(), behind_.empty() ? nullptr : look_behind, &search);
+    // Of a short text a step cannot read much.
+    constexpr std::size_t kShort = 256;
+    pcre2_set_callout(context.get(), calls_always_ || text.size() > kShort ? called_out : nullptr, &search);
     const auto result =
         pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, data.get(), context.get());
     if (result >= 0) return RegexMatch::kYes;
@@ -69,6 +104,7 @@ class Pcre2Regex final : public Regex {
  private:
   std::unique_ptr<pcre2_code, FreePcre2> code_;
   std::vector<Behind> behind_;
+  bool calls_always_;
   RegexLimits limits_;
 };
 
@@ -83,10 +119,10 @@ pcre2_code* compile(const std::string& pattern, bool has_callouts, pcre2_compile
 
 }  // namespace
 
-Result<std::unique_ptr<const Regex>> make_pcre2(const std::string& pattern, const std::vector<LookBehind>& behind,
-                                                const RegexLimits& limits) {
+Result<std::unique_ptr<const Regex>> make_pcre2(const Translated& from, const RegexLimits& limits) {
+  const auto& pattern = from.pattern;
   std::vector<Behind> ends;
-  for (const auto& one : behind) {
+  for (const auto& one : from.behind) {
     ends.push_back({.end = make_re2_end(one.pattern, limits), .negative = one.negative});
     if (!ends.back().end) return Error(ErrorCode::kUnsupported, "regular expression: a look-behind that RE2 does not take");
   }
@@ -101,7 +137,8 @@ Result<std::unique_ptr<const Regex>> make_pcre2(const std::string& pattern, cons
     // PCRE2 counts steps anew from every place where a match may begin: written as one match from the start, all of them count together.
     if ((found & PCRE2_ANCHORED) == 0) compiled.reset(compile("\\A(?s:.*?)(?:" + pattern + ")", !ends.empty(), context.get(), code));
   }
-  if (compiled) return std::unique_ptr<const Regex>(std::make_unique<Pcre2Regex>(compiled.release(), std::move(ends), limits));
+  if (compiled)
+    return std::unique_ptr<const Regex>(std::make_unique<Pcre2Regex>(compiled.release(), std::move(ends), from.reads_much, limits));
   std::array<PCRE2_UCHAR, 200> text{};
   pcre2_get_error_message(code, text.data(), text.size());
   const std::string message(reinterpret_cast<const char*>(text.data()));

@@ -25,8 +25,7 @@ class RegexEnd {
 // Null where RE2 does not take the pattern.
 std::unique_ptr<const RegexEnd> make_re2_end(const std::string& pattern, const RegexLimits& limits);
 
-// Within limits.max_steps per search. `behind`: what its callouts stand for. Errors: kTooLarge, kUnsupported.
-Result<std::unique_ptr<const Regex>> make_pcre2(const std::string& pattern, const std::vector<LookBehind>& behind,
-                                                const RegexLimits& limits);
+// Within limits.max_steps per search. Errors: kTooLarge, kUnsupported.
+Result<std::unique_ptr<const Regex>> make_pcre2(const Translated& from, const RegexLimits& limits);
 
 }  // namespace setget::inline v0::detail::schema

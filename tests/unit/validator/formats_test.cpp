@@ -279,8 +279,9 @@ TEST(JsonSchemaFormats, know_properties_of_unicode_by_the_names_that_ecma_262_ha
     EXPECT_TRUE(holds("regex", R"j("\\p{)j" + std::string(property) + "}\"")) << property;
     EXPECT_TRUE(holds("regex", R"j("[^\\P{)j" + std::string(property) + "}]\"")) << property;
   }
-  for (const auto* property : {"Foo", "letter", "Greek", "IsGreek", "alphabetic", "gc=Foo", "Script=Foo", "Script=greek", "sc=", "scx=Foo",
-                               "Block=Greek", "Alphabetic=Yes", "L&", "Katakana_Or_Hiragana"}) {
+  for (const auto* property :
+       {"Foo", "letter", "Greek", "IsGreek", "alphabetic", "gc=Foo", "Script=Foo", "Script=greek", "sc=", "scx=Foo", "=L", "=Any",
+        "=Assigned", "=Alphabetic", "=", "Block=Greek", "Alphabetic=Yes", "L&", "Katakana_Or_Hiragana"}) {
     EXPECT_FALSE(holds("regex", R"j("\\p{)j" + std::string(property) + "}\"")) << property;
     EXPECT_FALSE(Validator::compile(R"j({"pattern": "\\p{)j" + std::string(property) + "}\"}")) << property;
   }

@@ -152,6 +152,7 @@ TEST(JsonSchemaLimits, a_pattern_too_large_for_re2_is_refused_by_name) {
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message().find("8388608 bytes (max_pattern_memory)"), std::string::npos);
   EXPECT_TRUE(Validator::compile(large, {.limits = {.max_pattern_memory = 64u << 20}}));
+  is_too_large(R"j({"pattern": "^x|[\\p{L}\\p{N}]{1000}y"})j", "#/pattern");
   const auto one_way = Validator::compile(R"j({"pattern": "^[\\p{L}\\p{N}]{1,1000}$"})j");
   ASSERT_TRUE(one_way) << "here PCRE2 has no choice but of one number";
   EXPECT_TRUE(*one_way->is_valid(in_quotes(repeated(1000, "a"))));
@@ -181,6 +182,11 @@ TEST(JsonSchemaLimits, a_search_is_counted_by_what_it_may_have_to_look_at) {
   const auto many = verdict_of("(?:a|b)*a(?:a|b){1000}c");
   ASSERT_FALSE(many);
   EXPECT_EQ(many.error().code(), ErrorCode::kTooLarge);
+  for (const auto* pattern : {"(^|,)a(?:a|b){1000}c", "^x|a(?:a|b){1000}c"}) {
+    const auto anywhere = verdict_of(pattern);
+    ASSERT_FALSE(anywhere) << pattern << " can begin anywhere";
+    EXPECT_EQ(anywhere.error().code(), ErrorCode::kTooLarge);
+  }
   const auto few = verdict_of("^(?:a+|b+)*$");
   ASSERT_TRUE(few) << few.error().describe();
   EXPECT_TRUE(*few);

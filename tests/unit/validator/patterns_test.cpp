@@ -1,0 +1,82 @@
+// What a search by backtracking may read: each of its steps stands for no more than a step may cost, whichever part of a pattern reads.
+#include <setget/json_schema.hpp>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace setget::json_schema;
+using setget::ErrorCode;
+
+std::string text_of(std::size_t size, char filler) { return '"' + std::string(size, filler) + '"'; }
+bool matches(const std::string& pattern, const std::string& text) {
+  const auto validator = Validator::compile(R"({"pattern": ")" + pattern + "\"}");
+  EXPECT_TRUE(validator) << pattern << ": " << validator.error().describe();
+  const auto verdict = validator->is_valid(text);
+  EXPECT_TRUE(verdict) << pattern << ": " << verdict.error().describe();
+  return verdict && *verdict;
+}
+void budget_ends_in(const std::string& pattern, const std::string& text) {
+  const auto validator = Validator::compile(R"({"pattern": ")" + pattern + "\"}");
+  ASSERT_TRUE(validator) << pattern << ": " << validator.error().describe();
+  const auto began = std::chrono::steady_clock::now();
+  const auto verdict = validator->is_valid(text);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5)) << pattern.substr(0, 100);
+  ASSERT_FALSE(verdict) << pattern.substr(0, 100);
+  EXPECT_EQ(verdict.error().code(), ErrorCode::kTooLarge);
+}
+
+// Once from each place where a match may begin, and each time to the end: that is a step for each character, whoever counts them.
+TEST(JsonSchema, a_pattern_that_looks_at_everything_from_everywhere_ends_by_its_budget) {
+  const auto budget_ends = [&](const std::string& pattern, char filler) { budget_ends_in(pattern, text_of(200'000, filler)); };
+  budget_ends("\\\\s+x(?=y)", ' ');
+  budget_ends("\\\\p{Alphabetic}+:", 'a');
+  budget_ends("(?!a*$)", 'a');
+  budget_ends("(?!\\\\d*$)", '7');
+  budget_ends("(?=[a-z]*)\\\\d", 'a');
+  budget_ends("(?=[ab]{50000})c", 'a');
+  budget_ends("(a+)\\\\1b", 'a');
+  EXPECT_TRUE(matches("^\\\\p{Alphabetic}+$", text_of(100'000, 'a'))) << "one look is none too many";
+}
+
+TEST(JsonSchema, what_a_pattern_reads_without_a_choice_is_counted_wherever_it_stands) {
+  const auto budget_ends = [&](const std::string& pattern) { budget_ends_in(pattern, text_of(1'000'000, 'a')); };
+  const auto times = [](int count, const std::string& part) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += part;
+    return all;
+  };
+  budget_ends("(?=a)" + times(20'000, "a") + "[bc]");
+  budget_ends("(?=a)(?:aa){3000}b");
+  budget_ends("(?=a)(?:(a)a){2000}b");
+  budget_ends("(?<=a{60000})[bc]a");
+  budget_ends("(?<!a{60000}|b{50000})[bc]a");
+  budget_ends("(?=\\\\w{1,60000})c");
+  budget_ends("(?=(?:[ab]{1000}(?=x)|[ab]{1000}(?=y)|[ab]*))c");
+  budget_ends("(?i:(a+)\\\\1b)");
+  budget_ends("(?=(?<x>a*))\\\\k<x>c");
+  // However short the text is, where there are many ways to come to the same place.
+  budget_ends_in("^(?:a|a)*(?=a|!)" + times(15'000, "\\\\b") + "[xy]", '"' + std::string(30, 'a') + "!\"");
+}
+
+TEST(JsonSchema, what_counts_what_a_pattern_reads_changes_no_verdict) {
+  for (const auto size : {255, 256, 257, 299, 300, 301, 512, 513, 1000, 1300, 1301}) {
+    const auto text = text_of(static_cast<std::size_t>(size), 'a');
+    EXPECT_EQ(matches("^(?!b)a{300}$", text), size == 300) << size;
+    EXPECT_EQ(matches("^(?!b)(?:a){300}$", text), size == 300) << size;
+    EXPECT_EQ(matches("^(?!b)a{300,1300}$", text), size >= 300 && size <= 1300) << size;
+    EXPECT_EQ(matches("^(?!b)a{300,1300}?$", text), size >= 300 && size <= 1300) << size;
+    EXPECT_EQ(matches("^(?!b)a{513,}$", text), size >= 513) << size;
+    EXPECT_EQ(matches("(?<=^a{300})$", text), size == 300) << size;
+    EXPECT_EQ(matches("^(?=a{100,}(?:$|b))(a{200})\\\\1?a*$", text), true) << size;
+    EXPECT_EQ(matches("^(?:(a)(?:a|b)){256}(?=a?$)", text), size == 512 || size == 513) << size;
+  }
+  EXPECT_TRUE(matches("^(?!.*foo)(?=.*bar)(?=.*[0-9]$).+$", '"' + std::string(50'000, 'x') + "bar" + std::string(50'000, 'y') + "7\""));
+  EXPECT_TRUE(matches("(['!])[^'!]*\\\\1", '"' + std::string(100'000, 'x') + "'" + std::string(100'000, 'y') + "'\""));
+}
+
+}  // namespace
