@@ -249,42 +249,38 @@ std::string Translator::counted(const std::string& text, std::uint64_t from, std
 void Translator::repeat_in_steps(Atom& atom, std::uint64_t least, std::uint64_t most, bool lazy) {
   constexpr std::uint64_t kLargest = 65'535;  // that PCRE2 takes
   constexpr auto kFirst = 4 * kFew;           // of one set: no more than that is read quickly
-  const bool is_set = is_one(atom.text);
   const auto rest = most == UINT64_MAX ? most : most - least;
-  // Behind what is repeated so or so often it would be paid anew at each way.
-  const auto before = unpaid_ - atom.reads + (is_set ? std::min(least, kFirst) : 0);
+  auto before = unpaid_ - atom.reads;
+  auto& text = atom.text;
   std::string paid;
-  if (rest > 0 && before >= kFew / 2) {
-    paid = pay(before);
-    unpaid_ = atom.reads;
-  } else if (is_set) {
-    unpaid_ = before + 1;
-  }
-  std::string all;
-  if (!is_set) {
+  // What stands before what is repeated so or so often is paid there: behind it, it would be anew at each way.
+  if (!is_one(text)) {
+    if (rest > 0 && before >= kFew / 2) paid = pay(std::exchange(before, 0));
     if (least > kFew || (least > 1 && least * atom.reads > kFew)) {
-      const auto open = atom.text.starts_with("(?:") ? atom.text.substr(0, atom.text.size() - 1) : "(?:" + atom.text;
-      atom.text = open + pay(atom.reads) + ")";
-      unpaid_ -= atom.reads;
-    } else if (least > 1) {
-      unpaid_ += (least - 1) * atom.reads;
-    }
-  } else {
-    constexpr std::uint64_t kShortRun = 8;
-    if (rest > kShortRun) {
-      ++runs_;
+      text = (text.starts_with("(?:") ? text.substr(0, text.size() - 1) : "(?:" + text) + pay(atom.reads) + ")";
+      unpaid_ = before;
     } else {
-      unpaid_ += rest;
+      unpaid_ = before + std::max<std::uint64_t>(least, 1) * atom.reads;
     }
-    // In parts that are as long as all before them: where one does not match, no more has been read for nothing than was paid for.
-    for (auto left = least; least > kFirst && (most <= kLargest || most == UINT64_MAX) && left > 0;) {
-      const auto part = std::min(std::max(kFirst, least - left), left);
-      all += counted(atom.text, part, part, lazy) + pay(part);
-      left -= part;
-    }
-    if (!all.empty()) least = 0, most = rest, unpaid_ = atom.reads;
+    text = paid + counted(text, least, most, lazy);
+    return;
   }
-  atom.text = paid + all + (most > 0 || all.empty() ? counted(atom.text, least, most, lazy) : "");
+  constexpr std::uint64_t kShortRun = 8;
+  const bool is_long = rest > kShortRun;
+  if (is_long) ++runs_;
+  const bool in_parts = least > kFirst || (rest > 0 && before + least >= kFew / 2);
+  if (in_parts && (most <= kLargest || most == UINT64_MAX)) {
+    // Each part is as long as all before it: where one does not match, no more has been read for nothing than was paid for.
+    if (least == 0) paid = pay(std::exchange(before, 0));
+    for (auto left = least; left > 0;) {
+      const auto part = std::min(std::max(kFirst, least - left), left);
+      left -= part;
+      paid += counted(text, part, part, lazy) + pay(part + std::exchange(before, 0));
+    }
+    least = 0, most = rest;
+  }
+  unpaid_ = before + 1 + least + (is_long ? 0 : rest);
+  text = most > 0 ? paid + counted(text, least, most, lazy) : paid;
 }
 
 std::string Translator::pay(std::uint64_t reads) {

@@ -75,6 +75,7 @@ TEST(JsonSchema, what_counts_what_a_pattern_reads_changes_no_verdict) {
     EXPECT_EQ(matches("^(?=a{100,}(?:$|b))(a{200})\\\\1?a*$", text), true) << size;
     EXPECT_EQ(matches("^(?:(a)(?:a|b)){256}(?=a?$)", text), size == 512 || size == 513) << size;
   }
+  EXPECT_FALSE(matches("(?<![a-z])[A-Z0-9]{100,300}(?![a-z])", text_of(1'000'000, 'a'))) << "what is not read is not paid for";
   EXPECT_TRUE(matches("^(?!.*foo)(?=.*bar)(?=.*[0-9]$).+$", '"' + std::string(50'000, 'x') + "bar" + std::string(50'000, 'y') + "7\""));
   EXPECT_TRUE(matches("(['!])[^'!]*\\\\1", '"' + std::string(100'000, 'x') + "'" + std::string(100'000, 'y') + "'\""));
 }
