@@ -57,8 +57,7 @@ Result<void> Server::open_gateways(const setget::Config& config, std::shared_ptr
   if (!hooks) return std::move(hooks).error();
   options.hooks = *std::move(hooks);
   // Who waits for an outcome holds a thread: half of them are left for those who do not.
-  const std::size_t threads = config.http.threads == 0 ? kDefaultThreads : config.http.threads;
-  options.max_waiters = std::clamp<std::size_t>(threads / 2, 1, kMostWaiters);
+  options.max_waiters = std::min(kMostWaiters, (config.http.threads == 0 ? kDefaultThreads : config.http.threads) / 2);
   auto gateway = setget::Gateway::create(options);
   if (!gateway) return std::move(gateway).error();
   public_ = *std::move(gateway);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/whole_archive.hpp"
 #include "mongo/codec.hpp"
 #include "mongo/errors.hpp"
 
@@ -115,14 +116,16 @@ Result<void> Place::check_format(mongoc_client_t* client, Deadline deadline) con
     return Error(ErrorCode::kUnsupported,
                  fmt::format("the archive {} was written by a newer version: it needs readers of format {} and writers of format {}, this "
                              "is {}",
-                             documents_, *min_reader, min_writer, kFormat));
+                             documents_, *min_reader, min_writer, kFormat))
+        .at_field(detail::kWholeArchive);
   }
   if (format < kFormat) {
     return Error(
-        ErrorCode::kUnsupported,
-        fmt::format("the archive {} has documents of format {}, from before the first release; this version has format {}: archive "
-                    "into another collection, and drop this one",
-                    documents_, format, kFormat));
+               ErrorCode::kUnsupported,
+               fmt::format("the archive {} has documents of format {}, from before the first release; this version has format {}: archive "
+                           "into another collection, and drop this one",
+                           documents_, format, kFormat))
+        .at_field(detail::kWholeArchive);
   }
   return {};
 }
@@ -200,7 +203,7 @@ Result<std::vector<IndexInfo>> list_indexes(const Place& place, mongoc_client_t*
   std::vector<IndexInfo> out;
   const auto cursor = find(reply.raw(), "cursor");
   const auto batch = cursor ? cursor->find("firstBatch") : std::nullopt;
-  if (!batch) return Error(ErrorCode::kUnsupported, "the server cannot list indexes");
+  if (!batch) return Error(ErrorCode::kUnsupported, "the server cannot list indexes").at_field(detail::kWholeArchive);
   batch->each([&](const Value& index) {
     IndexInfo info;
     index.each([&](const Value& part) {

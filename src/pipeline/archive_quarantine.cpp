@@ -1,7 +1,6 @@
 #include "pipeline/archive_quarantine.hpp"
 
-#include <algorithm>
-
+#include "pipeline/archive_pages.hpp"
 #include "pipeline/metric_names.hpp"
 
 namespace setget::inline v0::detail {
@@ -40,10 +39,6 @@ std::vector<QuarantinedEntry> ArchiveQuarantine::entries() const {
   std::vector<QuarantinedEntry> out;
   for (const auto& [name, entry] : known_) out.push_back(entry);
   return out;
-}
-
-bool ArchiveQuarantine::has_ends() const noexcept {
-  return std::any_of(known_.begin(), known_.end(), [](const auto& one) { return one.second.tombstone; });
 }
 
 Result<void> ArchiveQuarantine::settle(const std::vector<ArchiveEntry>& entries, std::vector<Result<ArchiveWrite>>& results) {
@@ -131,7 +126,26 @@ Result<void> ArchiveQuarantine::keep(const std::vector<ArchiveEntry>& entries, c
   options_.logger->log(LogLevel::kError, "the archive refuses changes; they are kept in its quarantine",
                        {{"count", std::to_string(list.size())}, {"reason", first.message()}});
   for (auto& [name, entry] : all) known_.insert_or_assign(name, std::move(entry));
+  for (const auto i : refused) {
+    if (!entries[i].tombstone) continue;
+    if (auto gone = take_away(entries[i]); !gone) return gone;
+  }
   return {};
+}
+
+Result<void> ArchiveQuarantine::take_away(const ArchiveEntry& tombstone) {
+  auto& archive = *options_.archive;
+  const GetById asked{.ns = tombstone.ns, .id = tombstone.id, .now = TimePoint{}, .deadline = turn_.soon()};
+  const auto tag = archive.tag(asked);
+  if (!tag) return tag.error();
+  const auto there = archive.get_by_id(asked);
+  if (!there) return is_damage(there.error()) ? Result<void>() : there.error();  // that is found by nobody
+  if (!there->record || std::pair(there->record->version, there->record->revision) > std::pair(tombstone.version, tombstone.revision)) {
+    return {};
+  }
+  const TaggedDocument document{.ns = tombstone.ns, .id = tombstone.id, .tag = *tag};
+  const auto removed = archive.remove_tagged({.documents = std::span(&document, 1), .deadline = turn_.soon()});
+  return removed ? Result<void>() : removed.error();
 }
 
 Result<void> ArchiveQuarantine::release(const std::vector<ArchiveId>& ids) {

@@ -21,8 +21,6 @@ class ArchiveQuarantine {
   Result<void> load();
   std::vector<QuarantinedEntry> entries() const;
   std::size_t size() const noexcept { return known_.size() + states_; }
-  // Whether an end is in it, which the archive has not heard of: the store must not forget it before.
-  bool has_ends() const noexcept;
 
   // After a write. Refused entries are written again, twice; what is still refused is put into quarantine, and its result stays an error.
   // What was written after all leaves it. An error stops the run: nothing may be kept, there is too much, or the trouble is not an entry's.
@@ -37,6 +35,8 @@ class ArchiveQuarantine {
   Result<void> keep(const std::vector<ArchiveEntry>& entries, const std::vector<Result<ArchiveWrite>>& results,
                     const std::vector<std::size_t>& refused);
   Result<void> release(const std::vector<ArchiveId>& ids);
+  // A tombstone that the archive does not take still ends what it has: the store forgets it, and whoever asked would find the record alive.
+  Result<void> take_away(const ArchiveEntry& tombstone);
 
   const ArchiverOptions& options_;
   ArchiveTurn& turn_;

@@ -356,7 +356,6 @@ class Run {
       auto& written = *done.written;
       if (!written) return std::move(written).error();
       if (auto settled = quarantine_.settle(batch.entries, *written); !settled) return settled;
-      ledger_.hold_cursor(quarantine_.has_ends());
       count(batch.entries, *written);
     }
     if (batch.scanned_to) {
@@ -447,7 +446,6 @@ class Run {
   // What earlier runs could not write, as the store has it now.
   Result<void> try_quarantined() {
     if (auto loaded = quarantine_.load(); !loaded) return loaded;
-    ledger_.hold_cursor(quarantine_.has_ends());
     for (auto& entry : quarantine_.entries()) {
       if (auto on = go_on(); !on) return on;
       auto current = turn_.busy_with(
@@ -471,7 +469,6 @@ class Run {
       }
       if (!added) return added;
       if (entries_.size() == before) added = quarantine_.release(entry.ns, entry.id);
-      ledger_.hold_cursor(quarantine_.has_ends());
       // One by one: these are few, and one of them may be what makes a batch fail.
       if (added) added = write({});
       if (added) added = settle_all();

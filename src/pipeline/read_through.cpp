@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/whole_archive.hpp"
 #include "pipeline/archive_pages.hpp"
 #include "pipeline/metric_names.hpp"
 #include "pipeline/read_through_parts.hpp"
@@ -42,7 +43,8 @@ ReadThrough::ReadThrough(const ReaderOptions& options)
 
 ReadThrough::~ReadThrough() = default;
 
-bool ReadThrough::is_away(const Error& error) noexcept { return !detail::is_damage(error); }
+// An archive all of which is of a later version is none that can be asked, and no damage to one of its documents.
+bool ReadThrough::is_away(const Error& error) noexcept { return !detail::is_damage(error) || error.field() == detail::kWholeArchive; }
 
 Error ReadThrough::could_not_ask(const Error& error) {
   if (error.retryable() || !is_away(error)) return error;

@@ -1,7 +1,3 @@
-#include <algorithm>
-#include <map>
-#include <utility>
-
 #include "pipeline/archive_pages.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/caught.hpp"
@@ -26,7 +22,6 @@ class Restoration {
   Result<RestoreReport> go() {
     if (auto ready = look_at_history(); !ready) return std::move(ready).error();
     if (auto ready = look_at_store(); !ready) return std::move(ready).error();
-    if (auto ready = look_at_quarantine(); !ready) return std::move(ready).error();
     auto& cursor = progress_.cursor;
     // Before anything is done: what the store was like must not be forgotten.
     if (auto told = tell(); !told) return std::move(told).error();
@@ -55,41 +50,6 @@ class Restoration {
         state_.archive(), {.cursor = cursor, .limit = limit, .with_records = true, .records_later = true, .deadline = turn_.deadline()});
   }
 
-  // What the archive refuses to hear of: records that it has, and that are no more.
-  Result<void> look_at_quarantine() {
-    if (options_.at || !state_.archive().capabilities().quarantine) return {};
-    std::string cursor;
-    do {
-      auto page = state_.archive().quarantined({.cursor = cursor, .limit = 500, .deadline = turn_.soon()});
-      if (!page) return std::move(page).error();
-      for (auto& entry : page->entries) {
-        if (!entry.tombstone || entry.state_at) continue;
-        auto name = std::pair(entry.ns, entry.id);
-        ends_.insert_or_assign(std::move(name), std::move(entry));
-      }
-      cursor = std::move(page->next);
-    } while (!cursor.empty());
-    return {};
-  }
-
-  // As the archive would have it.
-  void end(Summary& item) const {
-    if (ends_.empty() || !item.record) return;
-    const auto found = ends_.find(std::pair(item.record->ns, item.record->id));
-    if (found == ends_.end()) return;
-    const auto& ended = found->second;
-    if (std::pair(item.record->version, item.record->revision) > std::pair(ended.version, ended.revision)) return;
-    if (ended.tombstone_reason == TombstoneReason::kExpired && item.record->version == ended.version) {
-      item.record->expires_at = std::min(item.record->expires_at.value_or(now_), now_);
-      return;
-    }
-    item.record.reset();
-    item.tombstone = true;
-    item.version = ended.version;
-    item.revision = ended.revision;
-    item.reason = ended.tombstone_reason;
-  }
-
   // Makes what the archive left to be made; a record that cannot be is damaged, as if the scan had found it.
   static Result<void> finish(SummaryPage& page) {
     bool damaged = false;
@@ -112,7 +72,6 @@ class Restoration {
   // What the store knows of a page's records is asked at once, and what is to be put back goes to it at once.
   Result<void> restore(SummaryPage& page) {
     if (auto finished = finish(page); !finished) return finished;
-    for (auto& item : page.items) end(item);
     std::vector<Summary*> wanted;
     wanted.reserve(page.items.size());
     for (auto& item : page.items) {
@@ -419,7 +378,6 @@ class Restoration {
   const TimePoint now_;
   Stamp first_stamp_ = 0;
   Stamp last_stamp_ = 0;
-  std::map<std::pair<std::string, std::string>, QuarantinedEntry> ends_;
   std::vector<ApplyEntry> kept_;
   std::vector<ApplyEntry> fresh_;
   std::vector<Replaced> replaced_;  // one for each

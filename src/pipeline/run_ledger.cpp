@@ -52,7 +52,7 @@ Result<void> RunLedger::confirm_now_and_then() {
 }
 
 Result<void> RunLedger::commit(Deadline deadline) {
-  if (committed_ != checkpoint.position && !checkpoint.full_copy && !held_) {
+  if (committed_ != checkpoint.position && !checkpoint.full_copy) {
     auto done =
         turn_.busy_with([&] { return options_.key_store.backend()->commit_cursor(options_.cursor, checkpoint.position, deadline); });
     if (!done) return done;

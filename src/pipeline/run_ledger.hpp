@@ -31,8 +31,6 @@ class RunLedger {
   // Something was written, and the checkpoint says it.
   void note_written() noexcept { unconfirmed_ = true; }
   Result<void> confirm_now_and_then();
-  // Whether the store's cursor stays where it is, and the store remembers what lies behind it.
-  void hold_cursor(bool held) noexcept { held_ = held; }
   // Where the store's cursor stands.
   void found_cursor_at(Position position) noexcept { committed_ = position; }
 
@@ -58,7 +56,6 @@ class RunLedger {
   Deadline::Steady::time_point progress_confirmed_at_ = Deadline::Steady::now();
   bool unconfirmed_ = false;  // something that was written
   Position committed_ = 0;    // to the store, as far as this run knows
-  bool held_ = false;
   bool finished_ = false;
 };
 

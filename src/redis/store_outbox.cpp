@@ -48,7 +48,7 @@ while true do
       local behind = redis.call('LINDEX', KEYS[1], n)
       next_at = behind and place_of(behind)
     until not behind or next_at
-    if not next_at or next_at > upto or at and at < next_at then break end
+    if not next_at or next_at > upto then break end
   end
   redis.call('LPOP', KEYS[1])
   bytes = bytes + #head - (string.find(head, ' ', 1, true) or 0)
@@ -176,6 +176,7 @@ Result<HistoryBatch> RedisStore::history(const ReadHistory& request) {
     if (!waiting[shard]) return std::move(waiting[shard]).error();
     if (waiting[shard]->is_error()) return server_error(waiting[shard]->text());
     const auto length = static_cast<std::size_t>(std::max<std::int64_t>(0, waiting[shard]->integer()));
+    Position last = 0;
     for (std::size_t from = 0; from < length; from += kMostElements) {
       if (batch.states.size() >= request.limit) {
         batch.at_end = false;
@@ -184,17 +185,19 @@ Result<HistoryBatch> RedisStore::history(const ReadHistory& request) {
       auto reply = place_->client().call(RedisCommand("LRANGE")
                                              .key(shards_->name(shard, "o"))
                                              .arg(static_cast<std::int64_t>(from))
-                                             .arg(static_cast<std::int64_t>(from + kMostElements) - 1)
+                                             .arg(static_cast<std::int64_t>(from + kMostElements))
                                              .idempotent(),
                                          deadline);
       if (!reply) return std::move(reply).error();
       const auto elements = reply->elements();
-      for (std::size_t n = 0; n < elements.size(); ++n) {
+      for (std::size_t n = 0; n < std::min(elements.size(), kMostElements); ++n) {
         const auto& element = elements[n];
         auto state = decode_outbox_state(element.text());
+        // Positions rise. Confirmed as it says, one that stands too high would take those behind it along.
         const auto behind = n + 1 < elements.size() ? place_of(elements[n + 1].text()) : std::nullopt;
-        // Confirmed as it says, it would take those behind it along.
-        if (state && behind && behind->position < state->position) state = damaged();
+        const bool too_high = state && behind && behind->position < state->position && behind->position > last;
+        if (state && (state->position <= last || too_high)) state = damaged();
+        if (state) last = state->position;
         if (!state && state.error().code() == ErrorCode::kCorrupted) {
           // It must not hold up those behind it, and with a full outbox every set of their flows.
           if (complaints_.first(digest_of(element.text()).low)) {

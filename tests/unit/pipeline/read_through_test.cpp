@@ -284,6 +284,26 @@ class Damaged final : public setget::testing::ForwardingArchive {
   }
 };
 
+// An archive of a later version, that was away when it was opened.
+class Newer final : public setget::testing::ForwardingArchive {
+ public:
+  using ForwardingArchive::ForwardingArchive;
+  Result<std::vector<Lookup>> get(const GetRecords&) override {
+    ++asked;
+    return Error(ErrorCode::kUnsupported, "written by a newer version").at_field("archive");
+  }
+  int asked = 0;
+};
+
+TEST_F(ReadThroughTest, an_archive_that_cannot_be_read_at_all_is_away) {
+  const auto newer = std::make_shared<Newer>(world_.archive);
+  archive_ = newer;
+  through_.failures = 2;
+  open();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(reader_->find("k").error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(newer->asked, 2) << "and is left alone";
+}
+
 TEST_F(ReadThroughTest, a_damaged_document_is_an_error_of_its_key_only) {
   archive("x", {"k"});
   archive_ = std::make_shared<Damaged>(world_.archive);
