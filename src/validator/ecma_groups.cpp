@@ -102,8 +102,11 @@ bool Translator::group(Atom& atom, std::size_t depth) {
   // What matches within it is not tried again if what follows fails: it gives nothing back, and pays at its end.
   if (engine_ == Engine::kPcre2 && looks != Looks::kNot) {
     const auto branches = alternatives_.size() - alternatives;
-    if (looks == Looks::kAhead && runs_ > runs)
+    if (looks == Looks::kAhead && runs_ > runs) {
       inner = fmt::format("(?C{}){}(?C{})", Callout::kBegin, branches > 1 ? "(?:" + inner + ")" : inner, Callout::kEnd);
+      // Back where it stands: another one around it reads on from there.
+      closing += fmt::format("(?C{})", Callout::kBegin);
+    }
     if (looks == Looks::kBehind && atom.extent.positions > kFew)
       opening = fmt::format("(?C\"b{},{}\"){}", atom.extent.positions, branches, opening);
     runs_ = runs;

@@ -72,7 +72,7 @@ bool Translator::alternative(std::string& text, std::size_t depth) {
     const auto within = choices_ - before;
     PlainItem item;
     if (!quantifier(atom, item)) return false;
-    if (item.min == 0) unpaid_ = std::max(unpaid_, unpaid);
+    if (item.min == 0) unpaid_ = std::max(unpaid_, atom.is_paid ? 1 : unpaid);
     // Repeated, what is chosen within it is chosen each time.
     if (item.max > 1) choices_ += within;
     repeat_captures(groups, references, atom, item);
@@ -255,7 +255,8 @@ void Translator::repeat_in_steps(Atom& atom, std::uint64_t least, std::uint64_t 
   std::string paid;
   // What stands before what is repeated so or so often is paid there: behind it, it would be anew at each way.
   if (!is_one(text)) {
-    if (rest > 0 && before >= kFew / 2) paid = pay(std::exchange(before, 0));
+    atom.is_paid = rest > 0 && before >= kFew / 2;
+    if (atom.is_paid) paid = pay(std::exchange(before, 0));
     if (least > kFew || (least > 1 && least * atom.reads > kFew)) {
       text = (text.starts_with("(?:") ? text.substr(0, text.size() - 1) : "(?:" + text) + pay(atom.reads) + ")";
       unpaid_ = before;
@@ -271,7 +272,8 @@ void Translator::repeat_in_steps(Atom& atom, std::uint64_t least, std::uint64_t 
   const bool in_parts = least > kFirst || (rest > 0 && before + least >= kFew / 2);
   if (in_parts && (most <= kLargest || most == UINT64_MAX)) {
     // Each part is as long as all before it: where one does not match, no more has been read for nothing than was paid for.
-    if (least == 0) paid = pay(std::exchange(before, 0));
+    atom.is_paid = least == 0;
+    if (atom.is_paid) paid = pay(std::exchange(before, 0));
     for (auto left = least; left > 0;) {
       const auto part = std::min(std::max(kFirst, least - left), left);
       left -= part;

@@ -40,6 +40,7 @@ struct Atom {
   bool can_repeat = true;
   Extent extent{.positions = 1};
   std::uint64_t reads = 1;  // at most, that no callout says
+  bool is_paid = false;     // a callout stands before it, for all that was read before
 };
 
 class Translator {

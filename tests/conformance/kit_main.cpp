@@ -166,7 +166,8 @@ ConformanceParams failing(const std::string& verb, std::size_t after) {
 // What this program ends with when it runs these tests in a process of its own; 124: it had to be stopped.
 int exit_of(const std::string& tests) {
   const auto self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const auto command = "exec timeout 60 '" + self + "' --gtest_brief=1 --gtest_filter=" + tests + " >/dev/null 2>&1";
+  const auto command =
+      "ASAN_OPTIONS=exitcode=99 exec timeout 60 '" + self + "' --gtest_brief=1 --gtest_filter=" + tests + " >/dev/null 2>&1";
   const int status = std::system(command.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
