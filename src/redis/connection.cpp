@@ -67,6 +67,7 @@ void Connection::enqueue(Owed owed, std::string_view wire) {
 
 Result<void> Connection::start(Request& request, std::string_view wire, std::size_t replies, Deadline deadline) {
   Lock lock(mutex_);
+  bool had_roles = false;
   while (!closed_ && full(wire.size())) {
     const auto now = Deadline::Steady::now();
     if (stalled(now)) {
@@ -79,6 +80,7 @@ Result<void> Connection::start(Request& request, std::string_view wire, std::siz
     }
     // There may be nobody else who reads: what is under way may belong to callers who left.
     if (const auto roles = take_roles(); roles.any()) {
+      had_roles = true;
       round(lock, roles, deadline, -1);
     } else {
       ++waiting_for_room_;
@@ -91,6 +93,8 @@ Result<void> Connection::start(Request& request, std::string_view wire, std::siz
   enqueue({.request = &request, .replies = replies}, wire);
   // Whoever writes goes on until nothing is left, so it takes this along.
   if (!writing_) write_some(lock);
+  // This caller may start more elsewhere before it waits here.
+  if (had_roles) hand_over();
   return {};
 }
 

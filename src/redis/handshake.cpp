@@ -40,7 +40,9 @@ Result<void> shake_hands(Connection& connection, const Settings& settings, Deadl
   for (std::size_t i = 0; i < replies->size(); ++i) {
     const auto& reply = (*replies)[i];
     if (!reply.is_error()) continue;
-    auto error = server_error(reply.text());
+    // A server that does not know the command repeats what stands behind it: the password.
+    const auto text = reply.text();
+    auto error = server_error(text.substr(0, text.find(", with args beginning with")));
     // A name is a courtesy: a user who may not set it, or a server that knows none, is as good.
     const auto trouble = trouble_of(error);
     if (i + 1 == naming && (trouble == Trouble::kNoPermission || trouble == Trouble::kUnknownCommand)) continue;

@@ -10,6 +10,7 @@
 #include "redis/scan.hpp"
 #include "redis/store_bodies.hpp"
 #include "redis/store_names.hpp"
+#include "redis/turns.hpp"
 
 namespace setget::inline v0::redis {
 namespace {
@@ -71,6 +72,12 @@ Result<std::vector<RangeDigest>> RedisStore::digest(const DigestRecords& request
   if (auto parts = shards(request.deadline); !parts) return std::move(parts).error();
   auto sums = setget::detail::RangeSums::of(request);
   if (!sums) return std::move(sums).error();
+  {
+    // Who asks for digests looks behind them into what differs. What an older walk had found must not be taken for all there is.
+    auto turn = take_turn(scanning_, request.deadline);
+    if (!turn) return std::move(turn).error();
+    window_from_.reset();
+  }
   Gathering gathering(*std::move(sums));
   std::vector<std::string> whole;
   const auto add = [&](const PlaceView& place, const IdentityPart& identity, const Digest& content) {

@@ -59,6 +59,18 @@ TEST_F(RedisClient, says_what_is_wrong_with_the_credentials) {
   EXPECT_EQ(trouble(client_of(open.uri("", ":secret@"))->call(get("k"), soon())), Trouble::kWrongPassword);
 }
 
+// Redis repeats what it was asked, and an error goes into logs.
+TEST_F(RedisClient, tells_nobody_a_password_that_the_server_repeats) {
+  RedisServer server({.arguments = {"--rename-command", "HELLO", "none", "--rename-command", "AUTH", "nothing"}});
+  for (const char* protocol : {"2", "3"}) {
+    const auto refused = client_of(server.uri("/0?protocol=" + std::string(protocol), "ann:s3cret@"))->call(get("k"), soon());
+    ASSERT_FALSE(refused);
+    const auto told = refused.error().describe();
+    EXPECT_EQ(told.find("s3cret"), std::string::npos) << told;
+    EXPECT_NE(told.find("unknown command"), std::string::npos) << told;
+  }
+}
+
 TEST_F(RedisClient, knows_the_errors_that_a_server_can_be_brought_to) {
   RedisServer server;
   const auto client = client_of(server.uri());

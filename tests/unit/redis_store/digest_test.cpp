@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "core/scan_cursor.hpp"
 #include "redis/scan_window.hpp"
 #include "redis/store_entry.hpp"
 #include "support/redis_server.hpp"
@@ -111,6 +112,37 @@ TEST(StoredDigest, of_records_that_have_none_is_made_of_their_bytes) {
   server.cli({"EVAL", "return redis.call('SET', KEYS[1], '" + in_lua + "')", "1", name});
   EXPECT_EQ(store.backend()->digest({.now = now}).value(), before);
   EXPECT_EQ(store.backend()->digest({.now = now, .deep = {.of = 1}}).value(), before);
+}
+
+// Whoever compares ranges looks into those that differ, from their beginning: what the digest saw must be there.
+TEST(StoredDigest, is_of_nothing_that_a_walk_behind_it_does_not_give) {
+  SETGET_REQUIRE_REDIS();
+  redis_test::RedisServer server;
+  auto store = redis::open({.uri = server.uri(), .prefix = "app"}).value().key_store();
+  const auto now = system_clock()->now();
+  const auto put = [&](const std::string& id) {
+    ApplyEntry entry;
+    entry.command.id = id;
+    entry.command.keys = KeyList({id});
+    entry.encoded = encode_command(entry.command);
+    entry.stamp = stamp_at(now);
+    ASSERT_EQ(store.apply(entry, now).value().outcome, Outcome::kApplied);
+  };
+  const auto walked = [&] {
+    std::set<std::string> ids;
+    for (std::string cursor = detail::cursor_before(0); !cursor.empty();) {
+      auto page = store.backend()->scan({.cursor = cursor, .limit = 7}).value();
+      for (const auto& item : page.items) ids.insert(item.id);
+      cursor = std::move(page.next);
+    }
+    return ids.size();
+  };
+  std::size_t count = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 20; ++i) put("r" + std::to_string(count++));
+    ASSERT_EQ(store.backend()->digest({.now = now}).value().at(0).count, count);
+    EXPECT_EQ(walked(), count);
+  }
 }
 
 }  // namespace
