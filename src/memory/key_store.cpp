@@ -305,6 +305,7 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
       ++done.steps;
       ++done.expired;
     }
+    if (done.expired > 0) after_changes();
     // What waits in the queues of this database counts, also where the floor that is asked for comes from a queue elsewhere.
     auto floor = request.floor;
     for (const auto& [name, queue] : state_->queues) floor = std::min(floor, queue->oldest_unfinished().value_or(floor));

@@ -377,7 +377,7 @@ Result<ReapplyReport> Pipeline::reapply_ttl(Deadline deadline) {
     if (!changes.empty()) {
       // It may have ended since the page was read.
       for (auto& change : changes) change.now = state.options.clock->now();
-      auto done = store.set_expiry(changes);
+      auto done = store.set_expiry(changes, deadline);
       if (!done) return std::move(done).error();
       for (auto& one : *done) {
         if (!one) return std::move(one).error();

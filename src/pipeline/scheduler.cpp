@@ -303,6 +303,10 @@ Result<std::size_t> Scheduler::State::work(Job& job) {
     next.last_due = plan.due;
     const bool rewind = plan.action == SchedulePlan::Action::kRewind;
     const bool runs = plan.action == SchedulePlan::Action::kRun || plan.action == SchedulePlan::Action::kResume;
+    if (rewind) {
+      next.holder.clear();
+      next.lease_until = {};
+    }
     if (runs) {
       next.last_started = now;
       next.holder = options.runner;

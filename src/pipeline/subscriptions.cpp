@@ -32,26 +32,25 @@ Subscriptions::~Subscriptions() {
 
 Result<void> Subscriptions::add(std::string cursor, OnChanges on_changes, std::uint64_t max_lag) {
   if (!on_changes) return Error(ErrorCode::kInvalidArgument, "a subscription needs a callback").at_field("on_changes");
-  std::vector<std::shared_ptr<One>> known;
+  // Asked once more when the cursor is open: others subscribe and stop meanwhile.
+  const auto check = [&]() -> Result<void> {
+    if (stopping_) return Error(ErrorCode::kCancelled, "the pipeline is stopping");
+    if (std::ranges::any_of(all_, [&](const auto& one) { return one->cursor == cursor && !one->dropped; }))
+      return Error(ErrorCode::kAlreadyExists, fmt::format("cursor \"{}\" is subscribed already", cursor)).at_field("cursor");
+    return {};
+  };
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_) return Error(ErrorCode::kCancelled, "the pipeline is stopping");
-    known = all_;
-  }
-  for (const auto& one : known) {
-    if (one->cursor != cursor) continue;
-    const std::lock_guard busy(one->busy);
-    if (!one->dropped) {
-      return Error(ErrorCode::kAlreadyExists, fmt::format("cursor \"{}\" is subscribed already", cursor)).at_field("cursor");
-    }
+    if (auto may = check(); !may) return may;
   }
   auto opened = store_.backend()->open_cursor({.name = cursor, .from_now = false, .max_lag = max_lag});
   if (!opened) return std::move(opened).error();
   auto one = std::make_shared<One>();
-  one->cursor = std::move(cursor);
+  one->cursor = cursor;
   one->on_changes = std::move(on_changes);
   one->position = opened->position;
   const std::lock_guard lock(mutex_);
+  if (auto may = check(); !may) return may;
   if (started_) {
     if (auto spawned = spawn(one); !spawned) return spawned;
   }
@@ -95,6 +94,10 @@ Result<void> Subscriptions::spawn(std::shared_ptr<One> one) {
 void Subscriptions::loop(One& one) {
   const auto is_stopping = [this] { return stopping_; };
   while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+    }
     Milliseconds pause{0};
     bool ended = false;
     {

@@ -40,8 +40,8 @@ class Subscriptions {
     Position position = 0;
     std::uint32_t failures = 0;
     TimePoint not_before{};  // after a failure, in run_once()
-    bool dropped = false;    // guarded by `busy`
-    std::mutex busy;         // one delivery at a time
+    std::atomic<bool> dropped{false};
+    std::mutex busy;  // one delivery at a time
   };
   enum class Step : std::uint8_t { kNothing, kDelivered, kFailed, kDropped };
 

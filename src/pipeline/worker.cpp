@@ -392,10 +392,9 @@ Result<std::size_t> Worker::stop(Deadline deadline) {
   }
   state.changed.notify_all();
   // One after the other from the latest: what is behind in a group goes back first.
+  const auto latest = Deadline::at(std::max(deadline.time(), Deadline::in(kPollSlice).time()));
   // NOLINTNEXTLINE(modernize-loop-convert): clang 14 cannot compile the views of libstdc++ 12
-  for (auto batch = untried.rbegin(); batch != untried.rend(); ++batch) {
-    state.give_back(*batch, Deadline::at(std::max(deadline.time(), Deadline::in(kPollSlice).time())));
-  }
+  for (auto batch = untried.rbegin(); batch != untried.rend(); ++batch) state.give_back(*batch, latest);
   std::unique_lock lock(state.mutex);
   const bool quiet = state.changed.wait_until(lock, deadline.time(),
                                               [&state] { return state.running == 0 && state.working == 0 && state.receiving.empty(); });

@@ -121,6 +121,8 @@ Decision decide(const Message& message, const DecisionContext& context, FlowMemo
   if (!violations->empty()) return dead(std::move(*violations));
 
   const auto& command = entry.command;
+  // The door gives every set an id; "" is nobody's.
+  if (command.kind == CommandKind::kSet && command.id.empty()) return dead("id_missing", "a set in the queue must have an id");
   if (command.kind == CommandKind::kSet) {
     auto broken = schema_violations(memory.schema(command.account, command.flow), command, context.max_reasons);
     if (!broken.empty()) return dead(std::move(broken));

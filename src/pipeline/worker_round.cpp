@@ -1,5 +1,7 @@
 #include "pipeline/worker_round.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <string_view>
@@ -166,7 +168,16 @@ void WorkerRound::decide_all(Work& work, bool extend) {
 
 Result<void> WorkerRound::recall(const Command& erase, TimePoint now) const {
   const auto deadline = Deadline::in(kCallDeadline);
-  auto archived = options_.only_archived(erase.keys.front(), erase.ns, deadline);
+  const auto ask = [&]() -> Result<std::optional<Record>> {
+    try {
+      return options_.only_archived(erase.keys.front(), erase.ns, deadline);
+    } catch (const std::exception& thrown) {
+      return Error(ErrorCode::kInternal, fmt::format("only_archived threw: {}", thrown.what())).from(ErrorSource::kHost, 0, thrown.what());
+    } catch (...) {
+      return Error(ErrorCode::kInternal, "only_archived threw").from(ErrorSource::kHost, 0, "unknown exception");
+    }
+  };
+  auto archived = ask();
   if (!archived) return std::move(archived).error();
   if (!*archived) return {};
   const std::vector<ApplyEntry> entries{recalled_entry(std::move(**archived), *options_.policy->flows())};
@@ -359,7 +370,9 @@ std::size_t WorkerRound::give_back(HeldBatch& batch, Deadline deadline) {
   }
   if (releases.empty()) return 0;
   auto settled = options_.queue.backend()->settle({.queue = options_.queue.name(), .settlements = releases, .deadline = deadline});
-  return settled ? 0 : releases.size();
+  if (!settled) return releases.size();
+  const auto stayed = [](const Result<void>& one) { return !one && one.error().code() != ErrorCode::kLeaseLost; };
+  return static_cast<std::size_t>(std::count_if(settled->begin(), settled->end(), stayed));
 }
 
 void WorkerRound::count_received(std::size_t messages) {

@@ -21,6 +21,27 @@ TEST_F(MemoryWaiting, a_receive_ends_when_its_queue_is_removed) {
   EXPECT_EQ(received.error().code(), ErrorCode::kNotFound);
 }
 
+TEST_F(MemoryWaiting, a_reader_of_changes_is_told_of_what_expired) {
+  auto store = db_.key_store();
+  ApplyEntry entry;
+  entry.command.id = "a";
+  entry.command.keys = KeyList({"a"});
+  entry.encoded = encode_command(entry.command);
+  entry.stamp = stamp_at(clock_->now());
+  entry.expires_at = clock_->now() + Milliseconds(1000);
+  ASSERT_EQ(store.apply(entry, clock_->now()).value().outcome, Outcome::kApplied);
+  ASSERT_TRUE(store.backend()->open_cursor({.name = "c"}));
+  const auto end = store.backend()->changes({.cursor = "c"}).value().next;
+  const auto began = std::chrono::steady_clock::now();
+  auto waiting =
+      std::async(std::launch::async, [&] { return store.backend()->wait_for_changes(end, Deadline::in(Milliseconds(120'000))).value(); });
+  clock_->advance(Milliseconds(2000));
+  // Whichever is first: the wait, or what it waits for.
+  EXPECT_EQ(store.backend()->reclaim({.now = clock_->now()}).value().expired, 1u);
+  EXPECT_TRUE(waiting.get());
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60));
+}
+
 TEST_F(MemoryWaiting, a_find_ends_when_its_queue_is_removed) {
   const auto sent = queue_.send(message("m")).value();
   auto waiting =

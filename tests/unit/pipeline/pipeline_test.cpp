@@ -246,6 +246,44 @@ TEST(Pipeline, subscribers_get_every_change_in_order_and_again_after_a_failure) 
   EXPECT_EQ(seen, (std::vector<std::string>{"+a", "+b", "-a"}));
 }
 
+// What somebody else does while the cursor is being opened.
+class SlowCursors final : public setget::testing::ForwardingKeyStore {
+ public:
+  using ForwardingKeyStore::ForwardingKeyStore;
+  Result<CursorInfo> open_cursor(const OpenCursor& request) override {
+    auto opened = ForwardingKeyStore::open_cursor(request);
+    if (meanwhile) std::exchange(meanwhile, nullptr)();
+    return opened;
+  }
+  std::function<void()> meanwhile;
+};
+
+TEST(Pipeline, a_subscription_that_comes_too_late_is_none) {
+  for (const bool stops : {false, true}) {
+    World world;
+    const auto slow = std::make_shared<SlowCursors>(world.key_store.backend());
+    world.key_store = KeyStore(slow);
+    auto pipeline = world.pipeline();
+    std::atomic<int> first{0};
+    std::atomic<int> second{0};
+    ASSERT_TRUE(pipeline->set(request("a", {"a"})));
+    ASSERT_TRUE(pipeline->start());
+    const auto counting = [](std::atomic<int>& count) { return [&count](const ChangeBatch&) { return ++count, Result<void>(); }; };
+    slow->meanwhile = [&] {
+      if (stops) {
+        EXPECT_TRUE(pipeline->stop(Deadline::in(Milliseconds(20'000))));
+      } else {
+        EXPECT_TRUE(pipeline->subscribe("feed", counting(first)));
+      }
+    };
+    const auto late = pipeline->subscribe("feed", counting(second));
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code(), stops ? ErrorCode::kCancelled : ErrorCode::kAlreadyExists);
+    EXPECT_TRUE(pipeline->stop(Deadline::in(Milliseconds(20'000))));
+    EXPECT_EQ(second, 0);
+  }
+}
+
 TEST(Pipeline, subscribers_on_threads_are_told_too_and_none_is_called_after_stop) {
   World world;
   auto pipeline = world.pipeline();

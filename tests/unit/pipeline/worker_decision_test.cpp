@@ -61,6 +61,10 @@ TEST_F(WorkerDecision, sends_damaged_and_invalid_messages_straight_to_the_dead_l
   keyless.keys = {};
   EXPECT_EQ(decide(message_of(keyless)).verdict, Verdict::kDeadLetter);
   EXPECT_EQ(decide(message_of(keyless)).reasons.at(0).code, "keys_missing");
+  auto nobody = order();
+  nobody.id = {};
+  EXPECT_EQ(decide(message_of(nobody)).verdict, Verdict::kDeadLetter);
+  EXPECT_EQ(decide(message_of(nobody)).reasons.at(0).code, "id_missing");
 }
 
 TEST_F(WorkerDecision, leaves_a_newer_format_to_a_newer_worker) {

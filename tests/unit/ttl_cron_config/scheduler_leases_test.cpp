@@ -69,6 +69,27 @@ TEST(Scheduler, another_runner_takes_over_when_the_lease_of_a_dead_one_ends) {
   EXPECT_FALSE(scheduler->jobs()->front().running);
 }
 
+// The night after would be the first in a month.
+TEST(Scheduler, a_lease_that_a_clock_far_ahead_wrote_holds_up_nobody) {
+  World world;
+  Runs runs;
+  auto options = job("@hourly", runs.noting());
+  options.lease = minutes(10);
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  const auto before = world.store->load("job").value();
+  ScheduleState ahead = *before;
+  ahead.last_due = ahead.last_started = kStart + hours(24 * 30);
+  ahead.holder = "killed";
+  ahead.lease_until = kStart + hours(24 * 30) + minutes(10);
+  ASSERT_TRUE(*world.store->exchange("job", before, ahead));
+  ASSERT_TRUE(scheduler->run_once().has_value());
+  EXPECT_FALSE(scheduler->jobs()->front().running);
+  world.clock->advance(hours(1));
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_EQ(runs.seen.size(), 1u);
+}
+
 TEST(Scheduler, a_try_that_waits_is_not_made_by_another_runner) {
   World world;
   Runs a;

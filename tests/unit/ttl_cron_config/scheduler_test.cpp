@@ -76,6 +76,28 @@ TEST(Scheduler, gives_up_at_once_what_is_not_worth_another_try_and_survives_a_ho
   EXPECT_FALSE(scheduler->jobs().value().at(0).last_ok);
 }
 
+TEST(Scheduler, counts_the_tries_where_the_hook_that_says_what_is_worth_one_throws) {
+  World world;
+  int tried = 0;
+  auto options = job("@daily", [&](const JobContext&) -> Result<void> {
+    ++tried;
+    return Error(ErrorCode::kUnavailable, "away");
+  });
+  options.retry_after = minutes(1);
+  options.retry_cap = minutes(1);
+  options.max_attempts = 3;
+  options.worth_retrying = [](const Error&) -> bool { throw std::runtime_error("the hook is broken"); };
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(24));
+  for (int minute = 0; minute < 10; ++minute) {
+    ASSERT_TRUE(scheduler->run_once().has_value());
+    world.clock->advance(minutes(1));
+  }
+  EXPECT_EQ(tried, 3);
+  EXPECT_TRUE(scheduler->stop(Deadline::in(seconds(20))));
+}
+
 TEST(Scheduler, a_window_counts_from_the_first_try_also_where_the_run_was_late) {
   World world;
   Runs runs;
