@@ -197,7 +197,7 @@ MUTANTS = [
             "const bool quiet = state.changed.wait_until(lock, deadline.time(),",
             "const bool quiet = state.changed.wait_until(lock, Deadline::in(std::chrono::hours(1)).time(),", "unit_pipeline", "Worker.stop*"),
     in_unit("stop_keeps", "what was received and not tried is not given back", 14, "src/pipeline/worker.cpp",
-            "for (auto batch = untried.rbegin(); batch != untried.rend(); ++batch) {", "for (auto batch = untried.rend(); batch != untried.rend(); ++batch) {",
+            "for (auto batch = untried.rbegin(); batch != untried.rend(); ++batch) ", "for (auto batch = untried.rend(); batch != untried.rend(); ++batch) ",
             "unit_pipeline", "Worker.*"),
     in_unit("stop_door", "stop leaves those waiting who want to set", 14, PIPELINE, "state.ingress->close();", "", "unit_pipeline", "Pipeline.*"),
     in_unit("stop_subscriptions", "callbacks of subscriptions go on after stop", 14, PIPELINE,
