@@ -25,7 +25,7 @@ struct ReadThroughOptions {
   Milliseconds timeout{500};
   // What a get answers where the archive fails, is too slow, or is not asked because it failed or too many wait. false: an error, which is
   // retryable (kUnavailable; kResourceExhausted where too many wait): whether there is a record could not be found out. true: no record, as
-  // the store alone would. Damage (kCorrupted) is an error either way.
+  // the store alone would. Damage (kCorrupted, kUnsupported of one record) is an error either way.
   bool miss_when_away = false;
   std::size_t threads = 4;         // questions at a time; 1 to 64
   std::size_t max_waiting = 4096;  // keys that callers wait for at a time; one call is always let in. > 0

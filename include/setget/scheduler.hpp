@@ -48,7 +48,7 @@ struct JobOptions {
   Milliseconds retry_after{30'000};  // before the second attempt
   Milliseconds retry_cap{0};         // the wait doubles with each attempt, up to this; 0 = it stays as it is
   Milliseconds retry_window{0};      // no attempt begins later than so long after the first; 0 = as many as max_attempts says
-  std::function<bool(const Error&)> worth_retrying{};    // false: given up at once; empty: every error is
+  std::function<bool(const Error&)> worth_retrying{};    // false: given up at once; empty, or it throws: every error is
   std::function<void(const JobFailure&)> on_given_up{};  // called on the thread that ran it; an exception is caught and logged
 };
 
