@@ -18,12 +18,16 @@ using detail::put_bytes;
 using detail::put_varint;
 using Kind = HistoryState::Kind;
 
-constexpr char kFormat = 1;
-constexpr char kNextFormats = 16;  // of newer versions; anything beyond is damage
+constexpr char kFormat = 2;
+constexpr char kUncheckedFormat = 1;  // the same without a checksum
+constexpr char kNextFormats = 16;     // of newer versions; anything beyond is damage
 constexpr std::string_view kWhat = "the outbox";
 
 std::uint64_t ms_of(TimePoint time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
 TimePoint time_from(std::uint64_t ms) { return TimePoint(Milliseconds(static_cast<std::int64_t>(ms))); }
+
+// Of an entry's bytes so far: the body has a checksum beside it, and says nothing of when it was and what followed.
+std::uint64_t entry_checksum(std::string_view entry) noexcept { return static_cast<std::uint64_t>(checksum_of(entry)); }
 
 std::string encode(const OutboxState& state) {
   std::string out(1, kFormat);
@@ -37,6 +41,7 @@ std::string encode(const OutboxState& state) {
   put_varint(out, state.meta.expires_at ? ms_of(*state.meta.expires_at) + 1 : 0);  // 0 = never
   out.push_back(static_cast<char>(state.meta.ttl_rule));
   put_bytes(out, state.meta.lost_keys.packed().view());
+  put_varint(out, entry_checksum(out));
   return out;
 }
 
@@ -50,7 +55,7 @@ OutboxState decode(std::string_view bytes) {
   if (format > kFormat && format <= kNextFormats) {
     throw SqlError(Error(ErrorCode::kUnsupported, "a state of a history was written by a newer version of setget"));
   }
-  if (format != kFormat) throw_damaged(kWhat);
+  if (format != kFormat && format != kUncheckedFormat) throw_damaged(kWhat);
   OutboxState state;
   const auto kind = need(reader.byte());
   if (kind < static_cast<int>(Kind::kRecord) || kind > static_cast<int>(Kind::kNotKept)) throw_damaged(kWhat);
@@ -58,12 +63,17 @@ OutboxState decode(std::string_view bytes) {
   state.reason = static_cast<TombstoneReason>(need(reader.byte()));
   state.at = time_from(need(reader.varint()));
   state.name = std::string(need(reader.sized_bytes()));
+  (void)split_qualified(state.name);  // or it is damaged
   state.meta.version = need(reader.varint());
   state.meta.revision = need(reader.varint());
   state.meta.stamp = need(reader.varint());
   if (const auto expires = need(reader.varint()); expires != 0) state.meta.expires_at = time_from(expires - 1);
   state.meta.ttl_rule = static_cast<TtlRule>(need(reader.byte()));
   auto lost = unpack_keys(need(reader.sized_bytes()));
+  if (format == kFormat) {
+    const auto checked = bytes.substr(0, reader.position());
+    if (need(reader.varint()) != entry_checksum(checked)) throw_damaged(kWhat);
+  }
   if (!lost || reader.left() != 0) throw_damaged(kWhat);
   state.meta.lost_keys = *std::move(lost);
   return state;

@@ -23,6 +23,7 @@ namespace {
 
 using namespace setget;
 using setget::testing::SimulatedClock;
+using sqlite_test::ask_sql;
 using sqlite_test::run_sql;
 using sqlite_test::TemporaryFolder;
 
@@ -268,10 +269,59 @@ TEST_F(SqliteDamagedRow, of_the_outbox_holds_up_no_other_state) {
   }
   EXPECT_EQ(logger_->count("history is damaged"), 3) << "each once";
   EXPECT_EQ(store_.backend()->history({.after = 0, .limit = 1}).value().states.at(0).id, "a");
-  run_sql(folder_.path(), "UPDATE outbox SET entry = x'02' WHERE position = 2");
+  run_sql(folder_.path(), "UPDATE outbox SET entry = x'03' WHERE position = 2");
   EXPECT_EQ(store_.backend()->history({}).error().code(), ErrorCode::kUnsupported) << "what a later version wrote is not lost";
   ASSERT_TRUE(store_.backend()->confirm_history(std::array{OutboxPlace{.part = 0, .position = 4}}));
   EXPECT_EQ(store_.backend()->stats().value().outbox, 0u);
+}
+
+// Not its record alone: when it was, which version, what became of it. Whatever byte is another one, nobody is told what was not.
+TEST_F(SqliteDamagedRow, of_the_outbox_is_noticed_at_each_byte) {
+  auto made = entry(CommandKind::kSet, "a", {"k/a"}, "payload", stamp(1));
+  made.history = true;
+  ASSERT_EQ(store_.apply(made, clock_->now()).value().outcome, Outcome::kApplied);
+  const auto whole = store_.backend()->history({}).value();
+  ASSERT_EQ(whole.states.size(), 1u);
+  run_sql(folder_.path(), "CREATE TABLE kept AS SELECT entry FROM outbox");
+  const auto size = static_cast<std::size_t>(std::stoul(ask_sql(folder_.path(), "SELECT LENGTH(entry) FROM outbox")));
+  ASSERT_GT(size, 20u);
+  for (std::size_t i = 1; i < size; ++i) {  // the first says how it is written
+    const auto place = std::to_string(i + 1);
+    for (const auto* other : {"'00'", "'01'", "'7f'", "'80'", "'ff'"}) {
+      run_sql(folder_.path(), "UPDATE outbox SET entry = (SELECT CAST(substr(entry, 1, " + std::to_string(i) + ") || x" + other +
+                                  " || substr(entry, " + std::to_string(i + 2) + ") AS BLOB) FROM kept)");
+      if (ask_sql(folder_.path(), "SELECT entry = (SELECT entry FROM kept) FROM outbox") == "1") continue;
+      const auto batch = store_.backend()->history({});
+      ASSERT_TRUE(batch) << batch.error().describe();
+      EXPECT_TRUE(batch->states.empty()) << "byte " << place << " is " << other;
+    }
+  }
+  run_sql(folder_.path(), "UPDATE outbox SET entry = (SELECT entry FROM kept)");
+  EXPECT_EQ(store_.backend()->history({}).value().states.size(), 1u);
+}
+
+// What was written before entries had a checksum is read as it was.
+TEST_F(SqliteDamagedRow, of_the_outbox_is_not_one_that_has_no_checksum) {
+  auto made = entry(CommandKind::kSet, "a", {"k/a"}, "payload", stamp(1));
+  made.history = true;
+  ASSERT_EQ(store_.apply(made, clock_->now()).value().outcome, Outcome::kApplied);
+  const auto size = std::stoul(ask_sql(folder_.path(), "SELECT LENGTH(entry) FROM outbox"));
+  // A checksum is the last, and seven bits of it stand in each byte: all but the last of these have the eighth.
+  std::size_t sum = 1;
+  while (std::stoul(ask_sql(folder_.path(), "SELECT hex(substr(entry, " + std::to_string(size - sum) + ", 1)) FROM outbox"), nullptr, 16) >=
+         128)
+    ++sum;
+  run_sql(folder_.path(), "UPDATE outbox SET entry = CAST(x'01' || substr(entry, 2, " + std::to_string(size - 1 - sum) + ") AS BLOB)");
+  const auto batch = store_.backend()->history({}).value();
+  ASSERT_EQ(batch.states.size(), 1u);
+  EXPECT_EQ(batch.states[0].record->payload.view(), "payload");
+  // A name that does not say where its namespace ends holds up no other.
+  run_sql(folder_.path(),
+          "UPDATE outbox SET entry = CAST(substr(entry, 1, instr(entry, x'1f61') - 1) || x'2e' || substr(entry, instr(entry, x'1f61') + 1) "
+          "AS BLOB)");
+  const auto nameless = store_.backend()->history({});
+  ASSERT_TRUE(nameless) << nameless.error().describe();
+  EXPECT_TRUE(nameless->states.empty() && nameless->at_end);
 }
 
 TEST_F(SqliteDamagedRow, of_a_record_does_not_stop_reclaiming) {
