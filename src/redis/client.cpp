@@ -232,7 +232,7 @@ bool Client::may_do_anew(const Error& error, unsigned tries, Deadline deadline) 
 }
 
 Result<std::vector<std::shared_ptr<Pool>>> Client::servers(Deadline deadline) {
-  if (auto any = router_->route(std::nullopt, deadline); !any) return std::move(any).error();
+  if (auto looked = router_->look_again(deadline); !looked) return std::move(looked).error();
   return router_->servers();
 }
 

@@ -63,6 +63,13 @@ class ClusterRouter final : public Router {
         break;
     }
   }
+  Result<void> look_again(Deadline deadline) override {
+    flight_.run(deadline, [&] { read_map(deadline); });
+    const std::scoped_lock lock(mutex_);
+    if (stopped_) return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the Redis client is closing");
+    if (read_) return {};
+    return connection_error(ErrorCode::kUnavailable, Trouble::kDown, "no node of the Redis cluster can be reached", why_);
+  }
   bool routed() const noexcept override { return true; }
   std::vector<std::shared_ptr<Pool>> servers() override {
     const std::scoped_lock lock(mutex_);
@@ -119,6 +126,7 @@ class ClusterRouter final : public Router {
       std::stable_partition(order.begin(), order.end(), [](const auto& pool) { return !pool->down(); });
     }
     std::string why;
+    bool read = false;
     ask_in_turn(order, common_->settings.connect_timeout, deadline, [&](const std::shared_ptr<Pool>& pool, Milliseconds patience) {
       auto map = ask(*pool, within(patience, deadline));
       if (!map) {
@@ -126,9 +134,10 @@ class ClusterRouter final : public Router {
         return false;
       }
       use(*std::move(map));
-      return true;
+      return read = true;
     });
     const std::scoped_lock lock(mutex_);
+    read_ = read;
     why_ = std::move(why);
   }
 
@@ -179,7 +188,8 @@ class ClusterRouter final : public Router {
   bool doubted_ = false;            // the map is read again before it is used
   std::vector<Endpoint> suspects_;  // or only where it leads to one of these
   bool stopped_ = false;
-  std::string why_;  // no node could be asked
+  bool read_ = false;  // the last reading found a node that knew it
+  std::string why_;    // no node could be asked
 };
 
 }  // namespace

@@ -17,6 +17,7 @@ class SingleServer final : public Router {
     return connection_error(ErrorCode::kFailedPrecondition, Trouble::kRefused, "the server belongs to a cluster; use redis+cluster://");
   }
   void learn(const Error&, const std::shared_ptr<Pool>&) override {}
+  Result<void> look_again(Deadline) override { return {}; }
   bool routed() const noexcept override { return false; }
   std::vector<std::shared_ptr<Pool>> servers() override { return {pool_}; }
   void stop() override { pool_->stop(); }

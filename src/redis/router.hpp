@@ -32,6 +32,8 @@ class Router {
   virtual Result<std::shared_ptr<Pool>> asked(const Redirect& redirect, const Pool& from) = 0;
   // A server gave this error.
   virtual void learn(const Error& error, const std::shared_ptr<Pool>& from) = 0;
+  // Asks where things are though nothing went wrong: a client that was idle knows nothing of masters that joined, or took over.
+  virtual Result<void> look_again(Deadline deadline) = 0;
   // True where another server may answer next time.
   virtual bool routed() const noexcept = 0;
   // The servers in use: all masters of a cluster.

@@ -1,5 +1,6 @@
 // The router of redis+sentinel://: asks the sentinels in turn who the master is, believes it only when that server says so itself (ROLE),
-// and asks again when the master refuses writes or its connection is lost.
+// and asks again when the master refuses writes, its connection is lost, or it did not answer in time. In the last case it stays the master
+// where no sentinel names one: it may be slow, and the sentinels away.
 #include <algorithm>
 
 #include "redis/errors.hpp"
@@ -17,16 +18,15 @@ class SentinelRouter final : public Router {
 
   Result<std::shared_ptr<Pool>> route(std::optional<std::uint32_t> slot, Deadline deadline) override {
     if (auto master = known(slot)) return master;
-    flight_.run(deadline, [&] { find_master(deadline); });
-    const std::scoped_lock lock(mutex_);
-    if (stopped_) return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the Redis client is closing");
-    if (master_ != nullptr && !doubted_) return master_;
-    return connection_error(ErrorCode::kUnavailable, Trouble::kDown,
-                            "the sentinels name no master \"" + common_->settings.master + "\" that is one", why_);
+    return ask_all(deadline);
+  }
+  Result<void> look_again(Deadline deadline) override {
+    if (auto master = ask_all(deadline); !master) return std::move(master).error();
+    return {};
   }
   std::shared_ptr<Pool> known(std::optional<std::uint32_t>) override {
     const std::scoped_lock lock(mutex_);
-    return doubted_ || stopped_ ? nullptr : master_;
+    return doubt_ != Doubt::kNone || stopped_ ? nullptr : master_;
   }
   Result<std::shared_ptr<Pool>> asked(const Redirect&, const Pool&) override {
     return connection_error(ErrorCode::kFailedPrecondition, Trouble::kRefused, "the master belongs to a cluster; use redis+cluster://");
@@ -38,8 +38,9 @@ class SentinelRouter final : public Router {
       case Trouble::kDown:
       case Trouble::kNotSent:
       case Trouble::kMaybeExecuted: {
+        const auto doubt = error.code() == ErrorCode::kDeadlineExceeded ? Doubt::kLate : Doubt::kLost;
         const std::scoped_lock lock(mutex_);
-        if (from == master_) doubted_ = true;
+        if (from == master_) doubt_ = std::max(doubt_, doubt);
         break;
       }
       default:
@@ -63,6 +64,18 @@ class SentinelRouter final : public Router {
   }
 
  private:
+  // Whether the sentinels are to be asked before the master is used again, and whether one of them must name it first.
+  enum class Doubt : std::uint8_t { kNone, kLate, kLost };
+
+  Result<std::shared_ptr<Pool>> ask_all(Deadline deadline) {
+    flight_.run(deadline, [&] { find_master(deadline); });
+    const std::scoped_lock lock(mutex_);
+    if (stopped_) return connection_error(ErrorCode::kCancelled, Trouble::kNotSent, "the Redis client is closing");
+    if (master_ != nullptr && doubt_ != Doubt::kLost) return master_;
+    return connection_error(ErrorCode::kUnavailable, Trouble::kDown,
+                            "the sentinels name no master \"" + common_->settings.master + "\" that is one", why_);
+  }
+
   // Every sentinel in turn, the one that answered last first.
   void find_master(Deadline deadline) {
     std::vector<Endpoint> order;
@@ -71,25 +84,30 @@ class SentinelRouter final : public Router {
       order = sentinels_;
     }
     std::string why = "no sentinel answers";
+    bool named_one = false;
     ask_in_turn(order, common_->settings.connect_timeout, deadline, [&](const Endpoint& sentinel, Milliseconds patience) {
       auto named = ask_sentinel(sentinel, within(patience, deadline));
       if (!named) {
         why = named.error().describe();
         return false;
       }
+      named_one = true;
       auto pool = verified(*named, within(patience, deadline));
+      const std::scoped_lock lock(mutex_);
       if (!pool) {
         why = pool.error().describe();
+        if (master_ != nullptr && master_->endpoint() != *named) doubt_ = Doubt::kLost;
         return false;
       }
-      const std::scoped_lock lock(mutex_);
       std::rotate(sentinels_.begin(), std::ranges::find(sentinels_, sentinel), sentinels_.end());
       master_ = *std::move(pool);
-      doubted_ = false;
+      doubt_ = Doubt::kNone;
       return true;
     });
     const std::scoped_lock lock(mutex_);
     why_ = std::move(why);
+    // Nobody knows better, and asking again before each call would take the time of the call.
+    if (!named_one && doubt_ == Doubt::kLate) doubt_ = Doubt::kNone;
   }
 
   Result<Endpoint> ask_sentinel(const Endpoint& sentinel, Deadline deadline) {
@@ -146,7 +164,7 @@ class SentinelRouter final : public Router {
   std::vector<Endpoint> sentinels_;
   std::shared_ptr<Pool> master_;
   std::vector<std::shared_ptr<Pool>> pools_;  // of all servers that were ever named; few
-  bool doubted_ = false;
+  Doubt doubt_ = Doubt::kNone;
   bool stopped_ = false;
   std::string why_;
 };

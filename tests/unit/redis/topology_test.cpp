@@ -4,9 +4,11 @@
 #include <atomic>
 #include <future>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "client_fixture.hpp"
+#include "redis/scan.hpp"
 
 namespace {
 
@@ -57,6 +59,49 @@ TEST(RedisSentinel, leaves_a_master_that_was_made_a_replica) {
   stop = true;
   writer.join();
   EXPECT_EQ(group.master().cli({"GET", "k"}), "new");
+}
+
+// One call that was not answered in time is no reason to be without a server until the sentinels are back.
+TEST(RedisSentinel, stays_with_a_master_that_was_slow_while_no_sentinel_answers) {
+  SETGET_REQUIRE_REDIS();
+  SentinelGroup group(kNoneDies);
+  const auto client = client_of(group.uri());
+  ASSERT_TRUE(client->call(set("k", "v"), soon()).has_value());
+  auto& master = group.master();
+  for (const auto& sentinel : group.sentinels()) sentinel->kill();
+  for (int i = 0; i < 2; ++i) {
+    master.pause();
+    const auto late = client->call(get("k"), Deadline::in(Milliseconds(50)));
+    master.resume();
+    ASSERT_FALSE(late.has_value());
+    ASSERT_EQ(late.error().code(), ErrorCode::kDeadlineExceeded);
+    const auto found = client->call(get("k"), soon());
+    ASSERT_TRUE(found.has_value()) << found.error().describe();
+    EXPECT_EQ(found->text(), "v");
+  }
+  // What takes no answers any more is another matter: which server the master is now, only a sentinel can tell.
+  master.kill();
+  EXPECT_FALSE(client->call(get("k"), soon(500)).has_value());
+  master.start();
+  EXPECT_FALSE(client->call(get("k"), soon(500)).has_value());
+  for (const auto& sentinel : group.sentinels()) sentinel->start();
+  EXPECT_TRUE(eventually([&] { return client->call(get("k"), soon(3000)).has_value(); }));
+}
+
+// Silent sentinels take the time of one call, not of all.
+TEST(RedisSentinel, asks_silent_sentinels_once_about_a_slow_master) {
+  SETGET_REQUIRE_REDIS();
+  SentinelGroup group(kNoneDies);
+  const auto client = client_of(group.uri());
+  ASSERT_TRUE(client->call(set("k", "v"), soon()).has_value());
+  auto& master = group.master();
+  for (const auto& sentinel : group.sentinels()) sentinel->pause();
+  master.pause();
+  EXPECT_FALSE(client->call(get("k"), Deadline::in(Milliseconds(50))).has_value());
+  master.resume();
+  EXPECT_TRUE(eventually([&] { return client->call(get("k"), Deadline::in(Milliseconds(400))).has_value(); }, Milliseconds(10'000)))
+      << "each call has less time than a sentinel is waited for";
+  for (const auto& sentinel : group.sentinels()) sentinel->resume();
 }
 
 TEST(RedisSentinel, says_clearly_that_nobody_answers_or_knows_the_master) {
@@ -288,6 +333,45 @@ TEST_F(RedisCluster, heals_after_a_master_was_killed) {
   EXPECT_TRUE(eventually([&] { return group_->healthy(); }));
   const auto servers = client->servers(soon()).value();
   EXPECT_EQ(servers.size(), 3U) << "the dead node is dropped";
+}
+
+// A client that was idle meanwhile knows of no change; who walks over all servers must not miss one, nor end with one that is none any
+// more.
+TEST_F(RedisCluster, walks_over_all_masters_of_now) {
+  const auto client = client_of(group_->uri());
+  std::set<std::string> wanted;
+  for (int i = 0; i < 100; ++i) {
+    const auto name = "walk:" + std::to_string(i);
+    ASSERT_TRUE(client->call(set(name, "v"), soon()).has_value());
+    wanted.insert(name);
+  }
+  ASSERT_EQ(client->servers(soon()).value().size(), 3U);
+  auto& old = group_->master_of(key_slot("walk:0"));
+  RedisServer* heir = nullptr;
+  for (const auto& node : group_->nodes()) {
+    if (node->cli({"ROLE"}).starts_with("slave\n127.0.0.1\n" + std::to_string(old.port()) + "\n")) heir = node.get();
+  }
+  ASSERT_NE(heir, nullptr);
+  ASSERT_EQ(heir->cli({"CLUSTER", "FAILOVER"}), "OK");
+  ASSERT_TRUE(eventually([&] { return heir->cli({"ROLE"}).starts_with("master") && old.cli({"ROLE"}).starts_with("slave"); }));
+  const auto all_know = [&] {
+    return std::ranges::all_of(group_->nodes(), [&](const auto& node) {
+      const auto all = node->cli({"CLUSTER", "NODES"});
+      const auto line = all.substr(std::min(all.size(), all.find(":" + std::to_string(heir->port()) + "@")));
+      return line.substr(0, line.find('\n')).find("master") != std::string::npos;
+    });
+  };
+  ASSERT_TRUE(eventually([&] { return group_->healthy() && all_know(); }));
+  old.kill();
+  std::set<std::string> found;
+  const auto walked = scan_names(*client, {.pattern = "walk:*"}, soon(20'000), [&](std::span<const Reply> names) -> Result<bool> {
+    for (const auto& name : names) found.emplace(name.text());
+    return true;
+  });
+  EXPECT_TRUE(walked.has_value()) << walked.error().describe();
+  EXPECT_EQ(found, wanted);
+  old.start();
+  EXPECT_TRUE(eventually([&] { return group_->healthy(); }));
 }
 
 TEST_F(RedisCluster, comes_back_after_all_its_nodes_were_restarted) {
