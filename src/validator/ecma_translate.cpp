@@ -22,6 +22,10 @@ Result<Translated> Translator::run() {
   if (engine_ == Engine::kPcre2 && !references_hold()) return error();
   out_.can_be_apart = out_.can_be_apart && !(has_references_ && has_groups_apart_);
   out_.pattern = std::move(text);
+  // So many ranges, and groups, take about as long as a step does without them.
+  constexpr std::size_t kRanges = 16;
+  constexpr std::size_t kGroups = 64;
+  out_.weight = static_cast<std::uint32_t>(1 + most_ranges_ / kRanges + groups_ / kGroups);
   out_.is_one_way = is_anchored_ && choices_ <= 1;
   out_.positions = is_anchored_ && !is_endless_ ? 0 : extent_.positions;
   return std::move(out_);

@@ -50,7 +50,10 @@ struct Translated {
   bool at_end = false;
   std::vector<PlainItem> items{};
   std::vector<LookBehind> behind{};
-  bool reads_much = false;   // for PCRE2: in one step, be the text as short as it may
+  bool reads_much = false;  // for PCRE2: in one step, be the text as short as it may
+  // For PCRE2: how many times as long as usual a step, or a character that is read, may take. It goes through all ranges of a class, and
+  // keeps all groups at each choice.
+  std::uint32_t weight = 1;
   bool can_be_apart = true;  // every look-behind can stand apart: RE2 takes it, and no reference counts its groups
 };
 

@@ -77,7 +77,7 @@ class Translator {
   void single(Atom& atom, std::uint32_t code);
   void set_atom(Atom& atom, const CharSet& set);
   static std::string escaped(std::uint32_t code);
-  std::string shown(const CharSet& set, const std::string& properties, bool negated) const;
+  std::string shown(const CharSet& set, const std::string& properties, bool negated);
   bool number(std::uint64_t& value);
   bool braces(std::uint64_t& least, std::uint64_t& most);
   bool quantifier(Atom& atom, PlainItem& item);
@@ -126,7 +126,8 @@ class Translator {
   static constexpr std::uint64_t kFew = 64;  // characters that a step may read without a callout
   std::uint64_t unpaid_ = 0;                 // the most that may have been read since there was one
   std::size_t payments_ = 0;
-  std::size_t runs_ = 0;  // repetitions that read on to their end in one step, and pay as they give back
+  std::size_t most_ranges_ = 0;  // of a class
+  std::size_t runs_ = 0;         // repetitions that read on to their end in one step, and pay as they give back
   bool has_references_ = false;
   bool has_groups_apart_ = false;
   std::size_t at_ = 0;

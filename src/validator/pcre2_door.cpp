@@ -77,15 +77,21 @@ int called_out(pcre2_callout_block* block, void* data) {
 
 class Pcre2Regex final : public Regex {
  public:
-  Pcre2Regex(pcre2_code* code, std::vector<Behind> behind, bool reads_much, const RegexLimits& limits)
-      : Regex(limits.max_steps), code_(code), behind_(std::move(behind)), calls_always_(reads_much || !behind_.empty()), limits_(limits) {}
+  Pcre2Regex(pcre2_code* code, std::vector<Behind> behind, const Translated& from, const RegexLimits& limits)
+      : Regex(limits.max_steps),
+        code_(code),
+        behind_(std::move(behind)),
+        calls_always_(from.reads_much || !behind_.empty()),
+        weight_(from.weight),
+        limits_(limits) {}
   RegexMatch look(std::string_view text, bool with_all) const override {
     thread_local const std::unique_ptr<pcre2_match_data, FreePcre2> data(pcre2_match_data_create(1, nullptr));
     thread_local const std::unique_ptr<pcre2_match_context, FreePcre2> context(pcre2_match_context_create(nullptr));
     if (!data || !context) throw std::bad_alloc();
     constexpr std::uint32_t kFew = 2000;
-    const auto steps = (with_all ? limits_.max_steps : std::min(limits_.max_steps, kFew)) +
+    const auto light = (with_all ? limits_.max_steps : std::min(limits_.max_steps, kFew)) +
                        static_cast<std::uint32_t>(std::min<std::size_t>(text.size() * 8, 1U << 30));
+    const auto steps = std::max(light / weight_, 1U);
     pcre2_set_match_limit(context.get(), steps);
     pcre2_set_depth_limit(context.get(), steps);
     // Kibibytes of the backtracking stack, which is on the heap.
@@ -105,6 +111,7 @@ class Pcre2Regex final : public Regex {
   std::unique_ptr<pcre2_code, FreePcre2> code_;
   std::vector<Behind> behind_;
   bool calls_always_;
+  std::uint32_t weight_;
   RegexLimits limits_;
 };
 
@@ -137,8 +144,7 @@ Result<std::unique_ptr<const Regex>> make_pcre2(const Translated& from, const Re
     // PCRE2 counts steps anew from every place where a match may begin: written as one match from the start, all of them count together.
     if ((found & PCRE2_ANCHORED) == 0) compiled.reset(compile("\\A(?s:.*?)(?:" + pattern + ")", !ends.empty(), context.get(), code));
   }
-  if (compiled)
-    return std::unique_ptr<const Regex>(std::make_unique<Pcre2Regex>(compiled.release(), std::move(ends), from.reads_much, limits));
+  if (compiled) return std::unique_ptr<const Regex>(std::make_unique<Pcre2Regex>(compiled.release(), std::move(ends), from, limits));
   std::array<PCRE2_UCHAR, 200> text{};
   pcre2_get_error_message(code, text.data(), text.size());
   const std::string message(reinterpret_cast<const char*>(text.data()));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "support/sanitized.hpp"
@@ -64,6 +65,23 @@ TEST(JsonSchema, what_a_pattern_reads_without_a_choice_is_counted_wherever_it_st
   budget_ends(times(60, "(?=") + "a*" + times(60, ")a*") + "[bc]");
   // However short the text is, where there are many ways to come to the same place.
   budget_ends_in("^(?:a|a)*(?=a|!)" + times(15'000, "\\\\b") + "[xy]", '"' + std::string(30, 'a') + "!\"");
+}
+
+// PCRE2 goes through all ranges of a class for each character, and keeps all groups at each choice.
+TEST(JsonSchema, a_step_of_a_pattern_with_large_classes_or_many_groups_counts_as_several) {
+  const auto ranges = [](unsigned count) {
+    std::string all;
+    for (unsigned i = 0; i < count; ++i) all += fmt::format("\\u{:04x}-\\u{:04x}", 0x3400 + 3 * i, 0x3401 + 3 * i);
+    return all;
+  };
+  std::string last;  // the last of them, which is found after all others
+  for (int i = 0; i < 60'000; ++i) last += "\u6E95";
+  budget_ends_in("(?!b)[" + ranges(5'000) + "]*$", '"' + last + "!\"");
+  std::string groups;
+  for (int i = 0; i < 3'000; ++i) groups += "(a)?";
+  budget_ends_in("^(?=.)(?:" + groups + "b)*$", '"' + std::string(1'000'000, 'b') + "!\"");
+  // Of ordinary size they are what they were.
+  EXPECT_TRUE(matches("^(?!b)[" + ranges(100) + "x]*$", text_of(50'000, 'x')));
 }
 
 TEST(JsonSchema, what_counts_what_a_pattern_reads_changes_no_verdict) {
