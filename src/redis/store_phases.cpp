@@ -250,6 +250,14 @@ bool Phases::advance(Plan& plan) {
   return plan.open();
 }
 
+// Whatever became of the writes: this process is not to hear of them later than its caller.
+void Phases::forget_answers(const Plan& plan) {
+  if (plan.overlay == nullptr) return;
+  for (const auto& [name, row] : plan.overlay->rows()) {
+    if (row.changed) store_.forget_answers({&name, 1});
+  }
+}
+
 void Phases::take_reply(Plan& plan, std::size_t number, Result<Reply> reply) {
   auto& call = plan.calls[number];
   ++plan.answered;
@@ -323,6 +331,9 @@ void Phases::run(Plans& plans) {
     }
     if (calls.empty()) continue;
     auto replies = run_scripts(store_.place_->client(), calls, deadline_);
+    for (const auto* plan : turn) {
+      if (!plan->calls.empty()) forget_answers(*plan);
+    }
     for (std::size_t i = 0; i < replies.size(); ++i) take_reply(*whose[i].first, whose[i].second, std::move(replies[i]));
   }
 }

@@ -41,6 +41,7 @@ class Phases {
   bool advance(Plan& plan);
   void prepare_calls(Plan& plan);
   void take_reply(Plan& plan, std::size_t call, Result<Reply> reply);
+  void forget_answers(const Plan& plan);
   void end(Plan& plan, std::optional<Error> failed);
 
   RedisStore& store_;

@@ -314,6 +314,8 @@ MUTANTS = [
             "redis_cache", "Cache.*:ReadCache*"),
     in_unit("cache_silence", "a server that is silent is answered for", 6, CACHE,
             "if (now >= part.lease_end.load(std::memory_order_acquire)) return false;", "", "redis_cache", "Cache.*:ReadCache.*"),
+    in_unit("cache_parts", "what a change of this process ended is answered by its other keys, with several parts", 3, "src/redis/store_phases.cpp",
+            "if (!plan->calls.empty()) forget_answers(*plan);", "(void)plan;", "redis_cache", "ReadCache.a_store*"),
     in_unit("cache_changed", "what has changed is answered", 3, CACHE, "if (!unchanged(seen)) return false;", "", "redis_cache", "Cache.*:ReadCache.*"),
     in_unit("cache_raced", "what changed while it was read is kept", 3, CACHE,
             "if (!unchanged(seen) || (seen.generation & 1) != 0 ||", "if ((seen.generation & 1) != 0 ||", "redis_cache", "Cache.*:ReadCache.*"),

@@ -121,6 +121,23 @@ TEST_F(ReadCache, a_store_sees_its_own_changes_at_once) {
   }
 }
 
+// Also what a command does not name: which other keys the record has that goes with this one.
+TEST_F(ReadCache, a_store_sees_at_once_whatever_its_own_change_has_ended) {
+  for (const std::uint32_t shards : {1U, 16U}) {
+    server_->cli({"FLUSHALL"});
+    OpenStore store(uri(), cache_on(Milliseconds(30'000)), nullptr, shards);
+    for (std::uint64_t n = 1; n <= 100; ++n) {
+      const auto key = "key/" + std::to_string(n);
+      const auto other = "other/" + std::to_string(n);
+      store.set("id/" + std::to_string(n), {key, other}, 2 * n, "v");
+      ASSERT_TRUE(store.warm(other));
+      const auto erase = testing::erase_key_entry(key, Stamp{2 * n + 1} << 20);
+      ASSERT_TRUE(store.store().apply({.entries = {&erase, 1}, .now = OpenStore::now()}).value().front());
+      ASSERT_EQ(store.look(other)->status, Status::kGone) << n << " of " << shards << " parts";
+    }
+  }
+}
+
 TEST_F(ReadCache, never_answers_beyond_expiry) {
   OpenStore store(uri(), cache_on());
   const auto end = OpenStore::now() + Milliseconds(2'000);
