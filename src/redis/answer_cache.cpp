@@ -43,12 +43,9 @@ void prefetch(std::string_view bytes) {
 AnswerCache::AnswerCache(const CacheOptions& options, std::uint32_t parts)
     : options_(options), mask_(bucket_count(options.max_entries) - 1), changes_(mask_ + 1), parts_(parts) {}
 
-AnswerCache::Seen AnswerCache::look_at(std::uint32_t part, std::uint64_t hash) const noexcept {
+AnswerCache::Seen AnswerCache::look_at(std::uint32_t part, std::uint64_t hash, std::uint64_t generation) const noexcept {
   const auto bucket = static_cast<std::uint32_t>(hash & mask_);
-  return {.part = part,
-          .bucket = bucket,
-          .changes = changes_[bucket].load(std::memory_order_acquire),
-          .generation = parts_[part].generation.load(std::memory_order_acquire)};
+  return {.part = part, .bucket = bucket, .changes = changes_[bucket].load(std::memory_order_acquire), .generation = generation};
 }
 
 bool AnswerCache::unchanged(const Seen& seen) const noexcept {

@@ -44,8 +44,9 @@ class AnswerCache {
     std::uint64_t changes = 0;
     std::uint64_t generation = 0;
   };
-  // Before the entry is asked for, on the connection of its part.
-  Seen look_at(std::uint32_t part, std::uint64_t hash) const noexcept;
+  // Before the entry is asked for, on the connection of its part that began this generation: what another one said of it since does not
+  // make its answer one of that.
+  Seen look_at(std::uint32_t part, std::uint64_t hash, std::uint64_t generation) const noexcept;
   static constexpr std::size_t kMostSeen = 3;
   struct Sources {
     std::array<Seen, kMostSeen> seen{};

@@ -126,7 +126,8 @@ void RedisStore::ask_tracked(std::shared_ptr<CachedGet> get) {
     return shards_->of(ns, bytes);
   };
   const auto part = part_of(names.front());
-  const auto connection = tracker_->connection(part, Steady::now());
+  const auto heard = tracker_->connection(part, Steady::now());
+  const auto& connection = heard.connection;
   if (connection == nullptr) return ask_without(get);
   RedisCommands commands;
   commands.add(names.size() == 1 ? "GET" : "MGET", 1 + names.size());
@@ -134,7 +135,7 @@ void RedisStore::ask_tracked(std::shared_ptr<CachedGet> get) {
     if (part_of(name) != part) return ask_without(get);
     // How it was when it was first asked for: what changed since makes the answer one that is not kept.
     const auto [ns, bytes] = split_qualified(name);
-    if (get->seen_of(name) == nullptr) get->seen.emplace_back(name, cache_->look_at(part, key_hash(ns, bytes)));
+    if (get->seen_of(name) == nullptr) get->seen.emplace_back(name, cache_->look_at(part, key_hash(ns, bytes), heard.generation));
     commands.arg({shards_->head(part), "e:", name});
   }
   auto submitted = connection->submit(commands.wire(), 1, get->deadline, [get, part, connection](Result<Replies> replies) mutable {

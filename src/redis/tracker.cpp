@@ -47,10 +47,10 @@ Tracker::~Tracker() {
   }
 }
 
-std::shared_ptr<Connection> Tracker::connection(std::uint32_t part, AnswerCache::Time at) {
-  if (!cache_.leased(part, at)) return nullptr;
+Tracker::Heard Tracker::connection(std::uint32_t part, AnswerCache::Time at) {
+  if (!cache_.leased(part, at)) return {};
   const std::scoped_lock lock(mutex_);
-  return sources_[part].connection;
+  return {.connection = sources_[part].connection, .generation = sources_[part].generation};
 }
 
 void Tracker::refused(std::uint32_t part, const std::shared_ptr<Connection>& on, const Error& error) {

@@ -26,8 +26,12 @@ class Tracker {
   Tracker(const Tracker&) = delete;
   Tracker& operator=(const Tracker&) = delete;
 
-  // Where entries of this part are read for the cache; nullptr while there is no such connection that has been heard of lately.
-  std::shared_ptr<Connection> connection(std::uint32_t part, AnswerCache::Time at);
+  struct Heard {
+    std::shared_ptr<Connection> connection;
+    std::uint64_t generation = 0;  // of the cache, that this connection began
+  };
+  // Where entries of this part are read for the cache; no connection while there is none that has been heard of lately.
+  Heard connection(std::uint32_t part, AnswerCache::Time at);
   // A read on that connection was refused by the server.
   void refused(std::uint32_t part, const std::shared_ptr<Connection>& on, const Error& error);
 

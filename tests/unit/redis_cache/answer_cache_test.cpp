@@ -24,12 +24,17 @@ class Cache : public ::testing::Test {
   }
   void make(const CacheOptions& options, std::uint32_t parts = 1) {
     cache_ = std::make_unique<AnswerCache>(options, parts);
-    for (std::uint32_t part = 0; part < parts; ++part) cache_->confirm(part, cache_->begin(part), start_);
+    generations_.resize(parts);
+    for (std::uint32_t part = 0; part < parts; ++part) connect(part);
+  }
+  void connect(std::uint32_t part) {
+    generations_[part] = cache_->begin(part);
+    cache_->confirm(part, generations_[part], start_);
   }
   static std::uint64_t hash(const std::string& key) { return key_hash("", key); }
   AnswerCache::Sources seen(const std::string& name, std::uint32_t part = 0) const {
     AnswerCache::Sources sources;
-    sources.add(cache_->look_at(part, hash(name)));
+    sources.add(cache_->look_at(part, hash(name), generations_[part]));
     return sources;
   }
   static Lookup record(std::size_t bytes = 10) {
@@ -50,13 +55,14 @@ class Cache : public ::testing::Test {
   const AnswerCache::Time start_ = std::chrono::steady_clock::now();
   TimePoint now_ = TimePoint(Milliseconds(1'000'000));
   std::unique_ptr<AnswerCache> cache_;
+  std::vector<std::uint64_t> generations_;  // of each part's connection
   Milliseconds age_{0};
 };
 
 TEST_F(Cache, answers_again_until_an_entry_changes_that_the_answer_came_from) {
   make(small());
   auto sources = seen("key");
-  sources.add(cache_->look_at(0, hash("record")));
+  sources.add(cache_->look_at(0, hash("record"), generations_[0]));
   keep("key", sources);
   EXPECT_TRUE(has("key"));
   EXPECT_FALSE(has("another"));
@@ -81,8 +87,7 @@ TEST_F(Cache, answers_no_longer_than_the_server_was_heard_of) {
   EXPECT_TRUE(has("key", Milliseconds(999)));
   EXPECT_FALSE(has("key", Milliseconds(1000)));
   EXPECT_FALSE(cache_->leased(0, start_ + milliseconds(1000)));
-  const auto generation = cache_->look_at(0, 0).generation;
-  cache_->confirm(0, generation, start_ + milliseconds(900));
+  cache_->confirm(0, generations_[0], start_ + milliseconds(900));
   EXPECT_TRUE(has("key", Milliseconds(1899))) << "one heartbeat later it is as good as before";
   EXPECT_FALSE(has("key", Milliseconds(1900)));
 }
@@ -92,13 +97,13 @@ TEST_F(Cache, a_lost_connection_ends_what_came_over_it_and_no_late_reply_brings_
   keep("a", seen("a", 0));
   keep("b", seen("b", 1));
   const auto on_its_way = seen("c", 0);
-  const auto before = cache_->look_at(0, 0).generation;
+  const auto before = generations_[0];
   cache_->lost(0);
   EXPECT_FALSE(has("a"));
   EXPECT_TRUE(has("b")) << "another server's";
   cache_->confirm(0, before, start_);
   EXPECT_FALSE(has("a"));
-  cache_->confirm(0, cache_->begin(0), start_);
+  connect(0);
   keep("c", on_its_way);
   EXPECT_FALSE(has("a"));
   EXPECT_FALSE(has("c"));
@@ -106,6 +111,20 @@ TEST_F(Cache, a_lost_connection_ends_what_came_over_it_and_no_late_reply_brings_
   EXPECT_EQ(cache_->counts().entries, 1U);
   keep("d", seen("d", 0));
   EXPECT_TRUE(has("d"));
+}
+
+// Between taking the connection and looking at the entry another one may have taken its place.
+TEST_F(Cache, keeps_nothing_that_is_read_on_a_connection_which_is_not_the_present_one) {
+  make(small());
+  const auto old = generations_[0];
+  cache_->lost(0);
+  connect(0);
+  AnswerCache::Sources sources;
+  sources.add(cache_->look_at(0, hash("key"), old));
+  keep("key", sources);
+  EXPECT_FALSE(has("key")) << "no invalidation of it comes on the present one";
+  keep("key", seen("key"));
+  EXPECT_TRUE(has("key"));
 }
 
 TEST_F(Cache, never_answers_beyond_a_records_expiry_nor_with_what_a_later_clock_saw) {
@@ -187,7 +206,7 @@ TEST_F(Cache, serves_stale_what_was_confirmed_lately_and_is_not_known_to_have_ch
   EXPECT_FALSE(has_stale("a", Milliseconds(5001)));
   EXPECT_FALSE(has_stale("changed"));
   EXPECT_FALSE(has_stale("absent")) << "absence is not worth telling";
-  cache_->confirm(0, cache_->begin(0), start_);
+  connect(0);
   EXPECT_FALSE(has_stale("a")) << "the server is back and can be asked";
 }
 
