@@ -32,8 +32,8 @@ struct Backoff {
 };
 
 // Changes a command before it is validated and stored. Must be pure: a message may be delivered more than once. May change everything but
-// kind, ns, id and version. An error that is retryable() leads to a retry, any other straight to the dead letters; an exception is
-// caught and counts as not retryable.
+// kind, ns, id and version. An error that is retryable() leads to a retry that counts, kCancelled (the host stops) to one that does not,
+// any other straight to the dead letters; an exception is caught and counts as not retryable.
 using Transform = std::function<Result<Command>(Command command, const Message& message)>;
 
 struct WorkerOptions {
