@@ -107,7 +107,7 @@ void Subscriptions::loop(One& one) {
         case Step::kDelivered:
           break;
         case Step::kFailed:
-          pause = std::max(one.not_before - clock_->now(), Milliseconds(1));
+          pause = std::clamp(one.not_before - clock_->now(), Milliseconds(1), std::max(backoff_.cap, Milliseconds(1)));
           break;
         case Step::kDropped:
           ended = true;
@@ -119,7 +119,7 @@ void Subscriptions::loop(One& one) {
     if (stopping_) return;
     if (pause > Milliseconds(0)) {
       // Real time: a callback's other side recovers in it, whatever the clock says.
-      if (changed_.wait_for(lock, std::min(pause, backoff_.cap), is_stopping)) return;
+      if (changed_.wait_for(lock, pause, is_stopping)) return;
       continue;
     }
     lock.unlock();
@@ -194,7 +194,8 @@ Result<void> Subscriptions::deliver(One& one, const ChangeBatch& batch) {
 Milliseconds Subscriptions::failed(One& one, const Error& error) {
   metrics_->add(metric::kSubscriptionErrors, 1, {{"cursor", one.cursor}});
   logger_->log(LogLevel::kWarning, "changes could not be delivered and come again", {{"cursor", one.cursor}, {"error", error.describe()}});
-  return backoff_.wait(one.failures++, *random_);
+  // A callback that fails without a wait would keep a core busy.
+  return std::max(backoff_.wait(one.failures++, *random_), Milliseconds(1));
 }
 
 bool Subscriptions::stop(Deadline deadline) {
