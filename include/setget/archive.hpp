@@ -145,7 +145,8 @@ struct ReclaimArchive {
   std::uint64_t max_history_bytes = 0;
   Deadline deadline = Deadline::in(Milliseconds(30'000));
 };
-// A state and how long it is kept once another one is in force, or it has expired; a tombstone from its beginning. Empty = for ever.
+// A state and how long it is kept once another one is in force, or it has expired; a tombstone from its beginning. Empty = for ever;
+// however long it is, it must not overflow.
 struct ArchivedState {
   HistoryState state{};
   std::optional<Milliseconds> keep{};

@@ -34,7 +34,7 @@ struct ArchiverOptions {
   // A run that finds more than so many stops: then something else is wrong. 0 = stop at the first.
   std::size_t max_quarantined = 1000;
   // One run at a time among all processes: one that has not confirmed anything for so long, by `clock`, may be taken over by another. One
-  // of a process of this host that has ended is taken over at once. > 0
+  // of a process of this host that has ended is taken over at once. In (0, 10 years]
   Milliseconds lease{60'000};
   // Histories of all flows together: beyond it the states that ended first go before their age. 0 = no limit.
   std::uint64_t history_bytes = std::uint64_t{1} << 30;

@@ -69,7 +69,7 @@ struct PipelineOptions {
   CatchUp archive_catch_up = CatchUp::kOnce;
   Milliseconds archive_jitter{0};
   // A run that fails is tried again after so long, then after twice as long and so on up to the cap, as long as that is within the window
-  // after it began. A window of 0: it is not tried again. > 0, the first two
+  // after it began. A window of 0: it is not tried again. The first two in (0, 10 years]
   Milliseconds archive_retry_after{60'000};
   Milliseconds archive_retry_cap{900'000};
   Milliseconds archive_retry_window{14'400'000};
@@ -79,7 +79,7 @@ struct PipelineOptions {
   // Called on the thread that runs the job, at least once for each night that ends so. An exception is caught and logged.
   std::function<void(const ArchiveNotice& notice)> on_archive_notice{};
   std::shared_ptr<ScheduleStore> schedule_store{};  // empty: in memory
-  Milliseconds maintenance_interval{1'000};         // reclaim and queue housekeeping; > 0
+  Milliseconds maintenance_interval{1'000};         // reclaim and queue housekeeping; in (0, 10 years]
   Milliseconds expiry_grace{0};                     // payloads are evicted this long after they expired
 
   std::shared_ptr<const Clock> clock{};  // empty: system_clock()

@@ -37,6 +37,7 @@ struct JobFailure {
   Error error;                 // of the last one
 };
 
+// Lengths of time are at most 10 years, but for the window.
 struct JobOptions {
   std::string name{};  // [A-Za-z0-9._-]{1,64}
   Cron schedule;

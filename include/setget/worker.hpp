@@ -21,7 +21,7 @@
 namespace setget::inline v0 {
 
 // Exponential backoff with full jitter: a uniformly random wait in [0, min(cap, base * 2^attempt)]
-// (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+// (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). Worker and Pipeline take 0 to 10 years for each of them.
 struct Backoff {
   Milliseconds base{200};
   Milliseconds cap{60'000};
@@ -32,8 +32,8 @@ struct Backoff {
 };
 
 // Changes a command before it is validated and stored. Must be pure: a message may be delivered more than once. May change everything but
-// kind, ns, id and version. An error that is retryable() leads to a retry, any other straight to the dead letters; an exception is
-// caught and counts as not retryable.
+// kind, ns, id and version. An error that is retryable() leads to a retry that counts, kCancelled (the host stops) to one that does not,
+// any other straight to the dead letters; an exception is caught and counts as not retryable.
 using Transform = std::function<Result<Command>(Command command, const Message& message)>;
 
 struct WorkerOptions {
@@ -51,7 +51,7 @@ struct WorkerOptions {
   std::size_t batch_bytes = 8u << 20;                // of bodies; at least one message is always taken
   std::size_t prefetch_batches = 1;                  // received ahead of what is being applied; 0 = none
   Milliseconds linger{2};                            // how long a batch waits for more that is less than 7/8 full; 0 = not at all
-  std::optional<Milliseconds> visibility_timeout{};  // empty: the queue's
+  std::optional<Milliseconds> visibility_timeout{};  // in (0, 10 years]; empty: the queue's
   Backoff backoff{};
   bool require_durable_store = true;  // refuse a store weaker than the queue at start
   MetricAllowList metric_labels{};    // accounts and flows that metrics may name

@@ -11,6 +11,7 @@
 #include <setget/validator.hpp>
 
 #include "config/routes.hpp"
+#include "core/check_length.hpp"
 #include "core/thread_limit.hpp"
 #include "pipeline/schema_toml.hpp"
 #include "pipeline/toml_reader.hpp"
@@ -26,6 +27,12 @@ constexpr std::size_t kMessageOverhead = 1u << 20;
 
 void limit_threads(const TomlReader& section, std::string_view key, std::size_t threads, std::size_t most = detail::kMostThreads) {
   if (threads > most) section.problem(key, fmt::format("must be at most {}, not {}", most, threads));
+}
+
+// A length of time that is added to moments.
+void read_length(TomlReader& section, std::string_view key, Milliseconds& out, Milliseconds shortest = Milliseconds(1)) {
+  section.read(key, out, shortest);
+  if (out > detail::kLongestLength) section.problem(key, "must be at most 10 years");
 }
 
 // What depends on other settings unless it is said.
@@ -56,7 +63,7 @@ void read_server(TomlReader& section, Config& out, Said& said) {
 
 void read_store(TomlReader& section, Config& out) {
   section.read("uri", out.store);
-  section.read("maintenance_interval", out.pipeline.maintenance_interval, Milliseconds(1));
+  read_length(section, "maintenance_interval", out.pipeline.maintenance_interval);
   section.read("expiry_grace", out.pipeline.expiry_grace);
   section.read<std::size_t>("outbox_states", out.outbox_states, 1);
   section.read_bytes("outbox_bytes", out.outbox_bytes, 1);
@@ -164,9 +171,9 @@ void read_archive(TomlReader& section, Config& out) {
   if (through.timeout > Milliseconds(60'000)) section.problem("read_timeout", "must be at most a minute");
   section.read_choice("catch_up", out.pipeline.archive_catch_up,
                       {{"skip", CatchUp::kSkip}, {"once", CatchUp::kOnce}, {"all", CatchUp::kAll}});
-  section.read("jitter", out.pipeline.archive_jitter);
-  section.read("retry_after", out.pipeline.archive_retry_after, Milliseconds(1));
-  section.read("retry_cap", out.pipeline.archive_retry_cap, Milliseconds(1));
+  read_length(section, "jitter", out.pipeline.archive_jitter, Milliseconds(0));
+  read_length(section, "retry_after", out.pipeline.archive_retry_after);
+  read_length(section, "retry_cap", out.pipeline.archive_retry_cap);
   section.read("retry_window", out.pipeline.archive_retry_window);
   if (out.pipeline.archive_retry_cap < out.pipeline.archive_retry_after) section.problem("retry_cap", "must be at least retry_after");
   section.read("verify_sample", out.pipeline.archive_verify_sample);
@@ -211,9 +218,9 @@ void read_worker(TomlReader& section, PipelineOptions& out) {
   section.read_bytes("batch_bytes", out.worker_batch_bytes, 1);
   section.read("prefetch", out.prefetch_batches);
   section.read("linger", out.linger);
-  section.read("backoff_base", out.backoff.base, Milliseconds(1));
-  section.read("backoff_cap", out.backoff.cap, Milliseconds(1));
-  section.read("outage_cap", out.backoff.outage_cap, Milliseconds(1));
+  read_length(section, "backoff_base", out.backoff.base);
+  read_length(section, "backoff_cap", out.backoff.cap);
+  read_length(section, "outage_cap", out.backoff.outage_cap);
   if (out.backoff.cap < out.backoff.base) section.problem("backoff_cap", "must be at least backoff_base");
 }
 

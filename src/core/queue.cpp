@@ -4,6 +4,8 @@
 
 #include <setget/queue.hpp>
 
+#include "core/check_length.hpp"
+
 namespace setget::inline v0 {
 
 QueueBackend::~QueueBackend() = default;
@@ -44,8 +46,7 @@ Result<void> QueueOptions::validate() const {
   const auto bad = [](std::string_view field, std::string_view rule) {
     return Error(ErrorCode::kInvalidArgument, fmt::format("queue option {} must be {}", field, rule)).at_field(std::string(field));
   };
-  // The longest time that any option may name: ten years keeps every sum with a clock far from overflow.
-  constexpr Milliseconds kLongest(std::chrono::hours(24 * 3653));
+  constexpr auto kLongest = detail::kLongestLength;
   if (visibility_timeout <= Milliseconds(0) || visibility_timeout > kLongest) return bad("visibility_timeout", "in (0, 10 years]");
   if (delay < Milliseconds(0) || delay > kLongest) return bad("delay", "in [0, 10 years]");
   if (retention <= Milliseconds(0) || retention > kLongest) return bad("retention", "in (0, 10 years]");

@@ -1,6 +1,9 @@
 // Routes over dead letters: list, show, redrive, purge.
 #include <fmt/format.h>
 
+#include <set>
+#include <string>
+
 #include <nlohmann/json.hpp>
 
 #include "core/json_pointer.hpp"
@@ -134,7 +137,15 @@ Result<Selection> selection_of(const Payload& body, bool may_restamp) {
   Selection selection;
   if (body.empty()) return selection;
   if (auto syntax = find_syntax_error(body.view())) return *std::move(syntax);
-  const auto json = nlohmann::json::parse(body.view(), nullptr, false);
+  // The parser keeps the last of two fields of one name: who wrote both meant one of them, and what is purged does not come back.
+  std::set<std::string> names;
+  const auto once = [&](int depth, nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
+    if (depth != 1 || event != nlohmann::json::parse_event_t::key) return true;
+    const auto& name = parsed.get_ref<const std::string&>();
+    if (!names.insert(name).second) selection.refuse(name.substr(0, 64), "duplicate_name", "the name appears twice");
+    return true;
+  };
+  const auto json = nlohmann::json::parse(body.view(), once, false);
   if (!json.is_object()) return invalid({{"wrong_type", "expected an object such as {\"limit\":100}", ""}});
   for (const auto& [name, value] : json.items()) read_field(selection, name, value, may_restamp);
   if (!selection.reasons.empty()) return invalid(std::move(selection.reasons));

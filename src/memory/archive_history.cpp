@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/check_length.hpp"
 #include "core/past_holder.hpp"
 
 namespace setget::inline v0::memory::detail {
@@ -45,7 +46,13 @@ void ArchiveHistory::add(const ArchivedState& given) {
   const IdentityName name(IdentityView(given.state.ns, given.state.id));
   const auto history = histories_.try_emplace(name).first;
   auto& states = history->second;
-  State state{.state = given.state, .keep = given.keep, .from = given.state.at, .until = {}, .keys = {}, .stamp = 0, .drop_at = {}};
+  State state{.state = given.state,
+              .keep = setget::detail::bounded_age(given.keep),
+              .from = given.state.at,
+              .until = {},
+              .keys = {},
+              .stamp = 0,
+              .drop_at = {}};
   // Ends what was in force then, or would have been later: what was accepted later and applied before never was.
   for (auto at = states.end(); at != states.begin();) {
     auto& one = (--at)->second;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/check_length.hpp"
 #include "mongo/codec.hpp"
 #include "mongo/errors.hpp"
 #include "mongo/fields.hpp"
@@ -52,7 +53,7 @@ void add_frame(Document& document, const PlannedState& planned, Kind kind, std::
   for (std::size_t i = 0; i < keys.size(); ++i) list.push_text(i, keys[i]);
   document.add_array("keys", list).add("stamp", planned.link.stamp);
   if (keys.size() == 1 && keys.front() == kAnyKey) document.add("any_key", true);
-  if (planned.given->keep) document.add("keep", static_cast<std::int64_t>(planned.given->keep->count()));
+  if (planned.link.keep) document.add("keep", static_cast<std::int64_t>(planned.link.keep->count()));
   if (planned.drop_at) document.add_date("drop_at", *planned.drop_at).add_date("purge_at", *planned.drop_at + kGrace);
 }
 
@@ -72,7 +73,7 @@ PlannedState plan_state(const ArchivedState& given, std::string name, const Link
   auto& link = out.link;
   link.document = std::move(name);
   link.since = state.at;
-  link.keep = given.keep;
+  link.keep = detail::bounded_age(given.keep);
   if (before != nullptr) {
     link.stamp = before->stamp;
     if (state.kind == Kind::kTombstone) link.keys = before->keys;
@@ -84,10 +85,10 @@ PlannedState plan_state(const ArchivedState& given, std::string name, const Link
     out.live_until = state.record->expires_at.value_or(kForever);
   }
   // A tombstone is only the memory of an end; a record that expires ends by itself.
-  if (given.keep && state.kind == Kind::kTombstone) {
-    out.drop_at = link.since + *given.keep;
-  } else if (given.keep && out.live_until != kForever) {
-    out.drop_at = std::max(out.live_until, link.since) + *given.keep;
+  if (link.keep && state.kind == Kind::kTombstone) {
+    out.drop_at = link.since + *link.keep;
+  } else if (link.keep && out.live_until != kForever) {
+    out.drop_at = std::max(out.live_until, link.since) + *link.keep;
   }
   add_frame(out.whole, out, state.kind, link.keys);
   out.bytes = static_cast<std::int64_t>(state.ns.size() + state.id.size());
@@ -172,7 +173,7 @@ Link link_of(StoredState&& state) {
           .until = state.until,
           .keys = std::move(state.keys),
           .stamp = state.meta.stamp,
-          .keep = state.keep,
+          .keep = detail::bounded_age(state.keep),
           .pieces = state.pieces};
 }
 
@@ -184,7 +185,7 @@ Link link_of_damaged(const bson_t* document) {
   Link link{.document = text_or_empty(document, "_id"), .since = time("since", TimePoint{}), .until = time("until", kForever)};
   link.stamp = static_cast<Stamp>(integer_or(document, "stamp", 0));
   link.pieces = integer_or(document, "pieces", 0);
-  if (const auto keep = find(document, "keep"); keep && keep->integer()) link.keep = Milliseconds(*keep->integer());
+  if (const auto keep = find(document, "keep"); keep && keep->integer()) link.keep = detail::bounded_age(Milliseconds(*keep->integer()));
   if (const auto keys = find(document, "keys")) (void)take_keys(*keys, link.keys);
   return link;
 }

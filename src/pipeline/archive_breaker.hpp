@@ -15,7 +15,7 @@ class ArchiveBreaker {
   // Whether a question may be asked; then its end is to be reported. `now` may step backwards: a pause is over then.
   bool admit(TimePoint now) noexcept {
     if (!open()) return true;
-    if (trying_ || (now >= since_ && now < since_ + pause_)) return false;
+    if (trying_ || (now >= since_ && now - since_ < pause_)) return false;
     trying_ = true;
     return true;
   }

@@ -14,7 +14,7 @@ constexpr Ttl kDefaultRetention{.length = std::chrono::hours(24 * 30)};
 
 bool ArchiveRules::short_lived(std::string_view account, std::string_view flow, const std::optional<TimePoint>& expires_at,
                                TimePoint now) const {
-  if (!expires_at || *expires_at >= now + next_run_in_) return false;
+  if (!expires_at || *expires_at - now >= next_run_in_) return false;
   return flows_->effective(account, flow).archive.value_or(ArchiveMode::kSkip) == ArchiveMode::kSkip;
 }
 

@@ -287,9 +287,7 @@ class Run {
       auto known = archived(record.ns, record.id);
       if (!known) return std::move(known).error();
       if (known->status == Lookup::Status::kUnknown) {
-        ++report_.skipped_short_lived;
-        ++checkpoint_.skipped_short_lived;
-        state_.options.metrics->add(metric::kArchiveSkipped, 1, {});
+        ++skipped_;
         return {};
       }
     }
@@ -323,6 +321,7 @@ class Run {
   // Begins to write what was added. Where batches are left under way this thread reads the next one meanwhile.
   Result<void> write(detail::ArchiveBatch batch) {
     batch.entries = std::exchange(entries_, {});
+    batch.skipped = std::exchange(skipped_, 0);
     while (behind_.full() || !behind_.goes_with_others(batch)) {
       if (auto settled = settle_first(); !settled) return settled;
     }
@@ -357,6 +356,12 @@ class Run {
       if (!written) return std::move(written).error();
       if (auto settled = quarantine_.settle(batch.entries, *written); !settled) return settled;
       count(batch.entries, *written);
+    }
+    // Not before: where the batch comes again, so do they.
+    if (batch.skipped > 0) {
+      report_.skipped_short_lived += batch.skipped;
+      checkpoint_.skipped_short_lived += batch.skipped;
+      state_.options.metrics->add(metric::kArchiveSkipped, static_cast<double>(batch.skipped), {});
     }
     if (batch.scanned_to) {
       if (batch.scanned_to->empty()) {
@@ -508,6 +513,7 @@ class Run {
   ArchiveRunReport report_;
   ArchiveProgress progress_;
   std::vector<ArchiveEntry> entries_;
+  std::size_t skipped_ = 0;  // beside them
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <setget/archiver.hpp>
 #include <setget/validator.hpp>
 
+#include "core/check_length.hpp"
 #include "pipeline/archiver_state.hpp"
 #include "pipeline/metric_names.hpp"
 
@@ -36,7 +37,7 @@ Result<void> ArchiverOptions::validate() const {
   if (batch_bytes == 0) return bad("batch_bytes", "must be > 0");
   if (max_records_per_second < 0) return bad("max_records_per_second", "must not be negative");
   if (!(max_share > 0)) return bad("max_share", "must be above 0");
-  if (lease <= Milliseconds(0)) return bad("lease", "must be > 0");
+  if (lease <= Milliseconds(0) || lease > detail::kLongestLength) return bad("lease", "must be in (0, 10 years]");
   if (next_run_in < Milliseconds(0)) return bad("next_run_in", "must not be negative");
   const auto capabilities = key_store.backend()->capabilities();
   if (!capabilities.change_log || !capabilities.scan) return bad("key_store", "must have a change log and scans to be archived");

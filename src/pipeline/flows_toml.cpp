@@ -1,5 +1,6 @@
 #include <setget/ttl.hpp>
 
+#include "pipeline/flows_check.hpp"
 #include "pipeline/schema_toml.hpp"
 #include "pipeline/toml_reader.hpp"
 
@@ -63,17 +64,20 @@ Result<Flows> parse_flows(std::string_view toml, std::string_view source_name) {
   TomlReader root(*document, "", problems);
   Flows flows;
   const auto folder = detail::folder_of(source_name);
+  detail::BoundNames names;
   root.read_choice("isolation", flows.isolate_accounts, {{"none", false}, {"account", true}});
   if (auto section = root.section("ttl")) {
     section->read("default", flows.default_ttl);
     read_bound(*section, "min", "min_ttl", flows.min_ttl);
     read_bound(*section, "max", "max_ttl", flows.max_ttl);
+    if (section->has("min")) names.min = "min";
+    if (section->has("max")) names.max = "max";
     section->refuse_unknown();
   }
   if (auto section = root.section("accounts")) read_accounts(*section, folder, flows.accounts);
   if (auto section = root.section("flows")) read_flows(*section, folder, flows.flows);
   if (auto read = problems.result(); !read) return std::move(read).error();
-  if (auto valid = flows.validate(); !valid) {
+  if (auto valid = detail::check_flows(flows, names); !valid) {
     const auto& error = valid.error();
     const auto line = detail::line_of(*document, error.field());
     return Error(error.code(), fmt::format("{}:{}: {}: {}", source_name, line, error.field(), error.message())).at_field(error.field());

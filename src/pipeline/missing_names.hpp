@@ -27,7 +27,7 @@ class MissingNames {
     const auto found = places_.find(name);
     if (found == places_.end()) return false;
     const auto since = found->second->since;
-    if (since <= now && now < since + age_) return true;
+    if (since <= now && now - since < age_) return true;
     erase(name);
     return false;
   }

@@ -203,7 +203,7 @@ struct Pipeline::State {
       maintenance->tick();
       lock.lock();
       // Real time: housekeeping follows the work that is done, not the time that records live by.
-      changed.wait_for(lock, options.maintenance_interval, [this] { return stopping; });
+      changed.wait_until(lock, Deadline::in(options.maintenance_interval).time(), [this] { return stopping; });
     }
     maintaining = false;
     lock.unlock();

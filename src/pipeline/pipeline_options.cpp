@@ -2,6 +2,7 @@
 
 #include <setget/pipeline.hpp>
 
+#include "core/check_length.hpp"
 #include "core/thread_limit.hpp"
 
 namespace setget::inline v0 {
@@ -42,11 +43,15 @@ Result<void> PipelineOptions::validate() const {
   if (worker_batch_bytes == 0) return bad("worker_batch_bytes", "must be > 0");
   if (linger < Milliseconds(0)) return bad("linger", "must not be negative");
   if (max_waiting == 0) return bad("max_waiting", "must be > 0");
-  if (maintenance_interval <= Milliseconds(0)) return bad("maintenance_interval", "must be > 0");
+  const auto too_long = [](Milliseconds length) { return length > detail::kLongestLength; };
+  if (maintenance_interval <= Milliseconds(0) || too_long(maintenance_interval))
+    return bad("maintenance_interval", "must be in (0, 10 years]");
   if (expiry_grace < Milliseconds(0)) return bad("expiry_grace", "must not be negative");
-  if (archive_jitter < Milliseconds(0)) return bad("archive_jitter", "must not be negative");
-  if (archive_retry_after <= Milliseconds(0)) return bad("archive_retry_after", "must be > 0");
-  if (archive_retry_cap < archive_retry_after) return bad("archive_retry_cap", "must be at least archive_retry_after");
+  if (archive_jitter < Milliseconds(0) || too_long(archive_jitter)) return bad("archive_jitter", "must be in [0, 10 years]");
+  if (archive_retry_after <= Milliseconds(0) || too_long(archive_retry_after))
+    return bad("archive_retry_after", "must be in (0, 10 years]");
+  if (archive_retry_cap < archive_retry_after || too_long(archive_retry_cap))
+    return bad("archive_retry_cap", "must be at least archive_retry_after and at most 10 years");
   if (archive_retry_window < Milliseconds(0)) return bad("archive_retry_window", "must not be negative");
   if (!(archive_max_records_per_second >= 0)) return bad("archive_max_records_per_second", "must not be negative");
   if (!(archive_max_share > 0)) return bad("archive_max_share", "must be above 0");

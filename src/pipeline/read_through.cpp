@@ -79,7 +79,7 @@ void ReadThrough::ask(Misses&& misses, Deadline deadline, Done done) {
     end(call, std::move(*refused), ended);
   } else if (call->open == 0) {
     end(call, std::move(call->found), ended);
-  } else if (deadline.time() < Deadline::Steady::now() + limits_.timeout) {
+  } else if (deadline.time() < Deadline::in(limits_.timeout).time()) {
     call->timer = timers_.emplace(deadline.time(), Timer{.call = call, .job = nullptr});
     timers_changed_.notify_all();
   }
@@ -138,7 +138,7 @@ std::optional<Error> ReadThrough::take(Misses&& misses, const std::shared_ptr<Ca
       job = std::make_shared<Job>();
       job->by_id = misses.by_id;
       job->ns = misses.ns;
-      job->limit = Deadline::Steady::now() + limits_.timeout;
+      job->limit = Deadline::in(limits_.timeout).time();
       job->timer = timers_.emplace(job->limit, Timer{.call = nullptr, .job = job});
       jobs_.push_back(job);
       work_there_.notify_one();
@@ -174,7 +174,7 @@ Result<std::optional<Record>> ReadThrough::only_archived(std::string_view key, s
     const std::lock_guard lock(mutex_);
     if (!breaker_.admit(clock_->now())) return left_alone();
   }
-  const auto limit = std::min(deadline.time(), Deadline::Steady::now() + limits_.timeout);
+  const auto limit = std::min(deadline.time(), Deadline::in(limits_.timeout).time());
   const Job job{.ns = std::string(ns), .limit = limit};
   auto found = look_up(job, std::string(key));
   {

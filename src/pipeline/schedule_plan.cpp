@@ -77,7 +77,7 @@ std::optional<TimePoint> plan_retry(const JobOptions& job, TimePoint began, Time
   auto wait = job.retry_after;
   for (std::uint32_t i = 0; i < attempt && wait > Milliseconds(0) && wait < job.retry_cap; ++i) wait = std::min(2 * wait, job.retry_cap);
   const auto at = now + wait;
-  if (job.retry_window > Milliseconds(0) && at > began + job.retry_window) return std::nullopt;
+  if (job.retry_window > Milliseconds(0) && at - began > job.retry_window) return std::nullopt;
   return at;
 }
 

@@ -14,6 +14,7 @@
 #include <setget/record.hpp>
 #include <setget/validator.hpp>
 
+#include "core/check_length.hpp"
 #include "pipeline/schedule_lease.hpp"
 #include "pipeline/schedule_plan.hpp"
 
@@ -61,11 +62,13 @@ Error invalid(std::string field, std::string what) {
 Result<void> check(const JobOptions& job) {
   if (!is_name(job.name)) return invalid("name", fmt::format("\"{}\": a job's name is 1 to 64 of [A-Za-z0-9._-]", job.name));
   if (!job.run) return invalid("run", "a job needs something to run");
-  if (job.jitter < Milliseconds(0)) return invalid("jitter", "must not be negative");
-  if (job.lease < Milliseconds(3)) return invalid("lease", "must be at least 3 ms: it is renewed every third of it");
+  const auto too_long = [](Milliseconds length) { return length > detail::kLongestLength; };
+  if (job.jitter < Milliseconds(0) || too_long(job.jitter)) return invalid("jitter", "must be in [0, 10 years]");
+  if (job.lease < Milliseconds(3) || too_long(job.lease))
+    return invalid("lease", "must be at least 3 ms, because it is renewed every third of it, and at most 10 years");
   if (job.max_attempts == 0) return invalid("max_attempts", "must be above 0");
-  if (job.retry_after < Milliseconds(0)) return invalid("retry_after", "must not be negative");
-  if (job.retry_cap < Milliseconds(0)) return invalid("retry_cap", "must not be negative");
+  if (job.retry_after < Milliseconds(0) || too_long(job.retry_after)) return invalid("retry_after", "must be in [0, 10 years]");
+  if (job.retry_cap < Milliseconds(0) || too_long(job.retry_cap)) return invalid("retry_cap", "must be in [0, 10 years]");
   if (job.retry_window < Milliseconds(0)) return invalid("retry_window", "must not be negative");
   return {};
 }

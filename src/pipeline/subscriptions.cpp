@@ -78,11 +78,7 @@ Result<void> Subscriptions::spawn(std::shared_ptr<One> one) {
   try {
     threads_.emplace_back([this, one = std::move(one)] {
       loop(*one);
-      {
-        const std::lock_guard lock(mutex_);
-        --running_;
-      }
-      changed_.notify_all();
+      left();
     });
   } catch (const std::system_error& thrown) {
     return Error(ErrorCode::kResourceExhausted, fmt::format("the thread of a subscription could not be started: {}", thrown.what()));
@@ -91,42 +87,41 @@ Result<void> Subscriptions::spawn(std::shared_ptr<One> one) {
   return {};
 }
 
+bool Subscriptions::is_stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+void Subscriptions::left() {
+  {
+    const std::lock_guard lock(mutex_);
+    --running_;
+  }
+  changed_.notify_all();
+}
+
 void Subscriptions::loop(One& one) {
-  const auto is_stopping = [this] { return stopping_; };
   while (true) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return;
-    }
     Milliseconds pause{0};
-    bool ended = false;
+    Position after = 0;
     {
       const std::lock_guard busy(one.busy);
-      switch (step(one)) {
-        case Step::kNothing:
-        case Step::kDelivered:
-          break;
-        case Step::kFailed:
-          pause = std::max(one.not_before - clock_->now(), Milliseconds(1));
-          break;
-        case Step::kDropped:
-          ended = true;
-          break;
-      }
+      if (one.dropped || is_stopping()) return;
+      const auto now = step(one);
+      if (now == Step::kDropped) return;
+      if (now == Step::kFailed)
+        pause = std::clamp(one.not_before - clock_->now(), Milliseconds(1), std::max(backoff_.cap, Milliseconds(1)));
+      after = one.position;
     }
-    if (ended) return;
+    if (pause == Milliseconds(0)) {
+      auto waiting = store_.backend()->wait_for_changes(after, Deadline::in(kWaitSlice));
+      if (waiting) continue;
+      const std::lock_guard busy(one.busy);
+      pause = failed(one, waiting.error());
+    }
     std::unique_lock lock(mutex_);
-    if (stopping_) return;
-    if (pause > Milliseconds(0)) {
-      // Real time: a callback's other side recovers in it, whatever the clock says.
-      if (changed_.wait_for(lock, std::min(pause, backoff_.cap), is_stopping)) return;
-      continue;
-    }
-    lock.unlock();
-    auto waiting = store_.backend()->wait_for_changes(one.position, Deadline::in(kWaitSlice));
-    if (waiting) continue;
-    lock.lock();
-    if (changed_.wait_for(lock, failed(one, waiting.error()), is_stopping)) return;
+    // Real time: a callback's other side recovers in it, whatever the clock says.
+    if (changed_.wait_for(lock, pause, [this] { return stopping_; })) return;
   }
 }
 
@@ -136,13 +131,16 @@ std::size_t Subscriptions::run_once() {
     const std::lock_guard lock(mutex_);
     if (stopping_ || started_) return 0;  // threads deliver
     all = all_;
+    ++running_;
   }
   std::size_t delivered = 0;
   for (const auto& one : all) {
     const std::unique_lock busy(one->busy, std::try_to_lock);
     if (!busy || one->dropped || clock_->now() < one->not_before) continue;
+    if (is_stopping()) break;
     if (step(*one) == Step::kDelivered) ++delivered;
   }
+  left();
   return delivered;
 }
 
@@ -194,7 +192,8 @@ Result<void> Subscriptions::deliver(One& one, const ChangeBatch& batch) {
 Milliseconds Subscriptions::failed(One& one, const Error& error) {
   metrics_->add(metric::kSubscriptionErrors, 1, {{"cursor", one.cursor}});
   logger_->log(LogLevel::kWarning, "changes could not be delivered and come again", {{"cursor", one.cursor}, {"error", error.describe()}});
-  return backoff_.wait(one.failures++, *random_);
+  // A callback that fails without a wait would keep a core busy.
+  return std::max(backoff_.wait(one.failures++, *random_), Milliseconds(1));
 }
 
 bool Subscriptions::stop(Deadline deadline) {

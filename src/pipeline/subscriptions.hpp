@@ -30,25 +30,28 @@ class Subscriptions {
   Result<void> start();
   // One batch of each that is due by the clock. Returns how many batches were delivered.
   std::size_t run_once();
-  // Threads leave after the callback that is running. True if all had left at the deadline.
+  // Threads, and who is in run_once(), leave after the callback that is running. True if all had left at the deadline.
   bool stop(Deadline deadline);
 
  private:
   struct One {
     std::string cursor;
     OnChanges on_changes;
+    std::atomic<bool> dropped{false};
+    std::mutex busy;  // one delivery at a time; taken before `mutex_`, guards what follows
     Position position = 0;
     std::uint32_t failures = 0;
     TimePoint not_before{};  // after a failure, in run_once()
-    std::atomic<bool> dropped{false};
-    std::mutex busy;  // one delivery at a time
   };
   enum class Step : std::uint8_t { kNothing, kDelivered, kFailed, kDropped };
 
+  // The caller holds `busy`, also for failed().
   Step step(One& one);
   Result<void> deliver(One& one, const ChangeBatch& batch);
   Milliseconds failed(One& one, const Error& error);
   void loop(One& one);
+  bool is_stopping();
+  void left();  // by a thread, or by run_once()
   Result<void> spawn(std::shared_ptr<One> one);
 
   KeyStore store_;
@@ -62,7 +65,7 @@ class Subscriptions {
   std::condition_variable changed_;
   std::vector<std::shared_ptr<One>> all_;
   std::vector<std::thread> threads_;
-  std::size_t running_ = 0;
+  std::size_t running_ = 0;  // threads, and calls of run_once()
   bool started_ = false;
   bool stopping_ = false;
 };

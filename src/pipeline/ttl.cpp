@@ -6,9 +6,13 @@
 #include <setget/ttl.hpp>
 #include <setget/validator.hpp>
 
+#include "pipeline/flows_check.hpp"
+
 namespace setget::inline v0 {
 
 namespace {
+
+using detail::BoundNames;
 
 // 9999-12-31T23:59:59.999Z: the last moment that RFC 3339 can write, with room to add graces and retentions without overflow.
 constexpr TimePoint kEndOfTime{Milliseconds(253'402'300'799'999)};
@@ -34,6 +38,7 @@ struct Scope {
   const AccountOptions* account = nullptr;
   const FlowOptions* account_flow = nullptr;
   const FlowOptions* flow = nullptr;
+  BoundNames names{};
 
   std::string account_path(std::string_view field) const { return fmt::format("accounts.{}.{}", account_name, field); }
   std::string account_flow_path(std::string_view field) const {
@@ -58,7 +63,7 @@ Scope scope_of(const Flows& flows, std::string_view account, std::string_view fl
 
 // The tightest of the bounds of all records, of the account and of the flow. An account's own flow replaces the bound of [flows.F].
 Bound tightest(const Scope& scope, std::optional<Ttl> Flows::*all, std::optional<Ttl> AccountOptions::*of_account,
-               std::optional<Ttl> FlowOptions::*of_flow, std::string_view field, bool upper) {
+               std::optional<Ttl> FlowOptions::*of_flow, std::string_view field, std::string_view field_of_all, bool upper) {
   Bound found;
   const auto offer = [&](const std::optional<Ttl>& ttl, auto path) {
     if (!ttl || (found.ttl && !(upper ? longer(*found.ttl, *ttl) : longer(*ttl, *found.ttl)))) return;
@@ -70,15 +75,15 @@ Bound tightest(const Scope& scope, std::optional<Ttl> Flows::*all, std::optional
     offer(scope.flow->*of_flow, [&] { return scope.flow_path(field); });
   }
   if (scope.account != nullptr) offer(scope.account->*of_account, [&] { return scope.account_path(field); });
-  offer(scope.flows->*all, [&] { return fmt::format("ttl.{}", field); });
+  offer(scope.flows->*all, [&] { return fmt::format("ttl.{}", field_of_all); });
   return found;
 }
 
 Bound lower_bound(const Scope& scope) {
-  return tightest(scope, &Flows::min_ttl, &AccountOptions::min_ttl, &FlowOptions::min_ttl, "min_ttl", false);
+  return tightest(scope, &Flows::min_ttl, &AccountOptions::min_ttl, &FlowOptions::min_ttl, "min_ttl", scope.names.min, false);
 }
 Bound upper_bound(const Scope& scope) {
-  return tightest(scope, &Flows::max_ttl, &AccountOptions::max_ttl, &FlowOptions::max_ttl, "max_ttl", true);
+  return tightest(scope, &Flows::max_ttl, &AccountOptions::max_ttl, &FlowOptions::max_ttl, "max_ttl", scope.names.max, true);
 }
 
 // Walks the rules from the strongest to the weakest; `note` hears of each one that was looked at.
@@ -117,7 +122,7 @@ TtlDecision decide(const Scope& scope, const std::optional<Ttl>& message, Note n
 }
 
 Result<void> check_options(const std::string& path, const std::optional<Ttl>& ttl, const std::optional<Ttl>& min,
-                           const std::optional<Ttl>& max, std::string_view ttl_field = "ttl") {
+                           const std::optional<Ttl>& max, std::string_view ttl_field = "ttl", const BoundNames& names = {}) {
   const auto check = [&](std::string_view field, const std::optional<Ttl>& value, bool zero_allowed) -> Result<void> {
     if (!value || value->is_never) return {};
     const auto name = fmt::format("{}.{}", path, field);
@@ -126,8 +131,8 @@ Result<void> check_options(const std::string& path, const std::optional<Ttl>& tt
     return {};
   };
   if (auto checked = check(ttl_field, ttl, false); !checked) return checked;
-  if (auto checked = check("min_ttl", min, true); !checked) return checked;
-  return check("max_ttl", max, false);
+  if (auto checked = check(names.min, min, true); !checked) return checked;
+  return check(names.max, max, false);
 }
 
 Result<void> check_name(const std::string& section, std::string_view name) {
@@ -151,8 +156,9 @@ Result<void> check_flow(const std::string& section, const std::string& name, con
   return {};
 }
 
-Result<void> check_bounds(const Flows& flows, std::string_view account, std::string_view flow) {
-  const auto scope = scope_of(flows, account, flow);
+Result<void> check_bounds(const Flows& flows, const BoundNames& names, std::string_view account, std::string_view flow) {
+  auto scope = scope_of(flows, account, flow);
+  scope.names = names;
   const auto low = lower_bound(scope);
   const auto high = upper_bound(scope);
   if (!low.ttl || !high.ttl || !longer(*low.ttl, *high.ttl)) return {};
@@ -169,30 +175,32 @@ std::string say(const std::string& path, const std::optional<Ttl>& ttl, bool won
 
 }  // namespace
 
-Result<void> Flows::validate() const {
-  if (auto checked = check_options("ttl", default_ttl, min_ttl, max_ttl, "default"); !checked) return checked;
-  if (auto checked = check_bounds(*this, {}, {}); !checked) return checked;
-  for (const auto& [name, flow] : flows) {
+Result<void> detail::check_flows(const Flows& all, const BoundNames& names) {
+  if (auto checked = check_options("ttl", all.default_ttl, all.min_ttl, all.max_ttl, "default", names); !checked) return checked;
+  if (auto checked = check_bounds(all, names, {}, {}); !checked) return checked;
+  for (const auto& [name, flow] : all.flows) {
     if (auto checked = check_flow("flows", name, flow); !checked) return checked;
-    if (auto checked = check_bounds(*this, {}, name); !checked) return checked;
+    if (auto checked = check_bounds(all, names, {}, name); !checked) return checked;
   }
-  for (const auto& [name, account] : accounts) {
+  for (const auto& [name, account] : all.accounts) {
     if (auto checked = check_name("accounts", name); !checked) return checked;
     const auto path = "accounts." + name;
     if (auto checked = check_options(path, account.ttl, account.min_ttl, account.max_ttl); !checked) return checked;
-    if (auto checked = check_bounds(*this, name, {}); !checked) return checked;
+    if (auto checked = check_bounds(all, names, name, {}); !checked) return checked;
     for (const auto& [flow_name, flow] : account.flows) {
       if (auto checked = check_flow(path + ".flows", flow_name, flow); !checked) return checked;
-      if (auto checked = check_bounds(*this, name, flow_name); !checked) return checked;
+      if (auto checked = check_bounds(all, names, name, flow_name); !checked) return checked;
     }
     // A flow of every account meets the bounds of each account, too.
-    for (const auto& [flow_name, flow] : flows) {
+    for (const auto& [flow_name, flow] : all.flows) {
       if (!flow.min_ttl && !flow.max_ttl) continue;
-      if (auto checked = check_bounds(*this, name, flow_name); !checked) return checked;
+      if (auto checked = check_bounds(all, names, name, flow_name); !checked) return checked;
     }
   }
   return {};
 }
+
+Result<void> Flows::validate() const { return detail::check_flows(*this, {}); }
 
 FlowOptions Flows::effective(std::string_view account, std::string_view flow) const {
   const auto scope = scope_of(*this, account, flow);

@@ -8,6 +8,7 @@
 
 #include <setget/worker.hpp>
 
+#include "core/check_length.hpp"
 #include "core/thread_limit.hpp"
 #include "pipeline/message_keeper.hpp"
 #include "pipeline/worker_round.hpp"
@@ -33,8 +34,14 @@ Result<void> WorkerOptions::validate() const {
   if (batch_messages == 0) return bad("batch_messages", "must be > 0");
   if (batch_bytes == 0) return bad("batch_bytes", "must be > 0");
   if (linger < Milliseconds(0)) return bad("linger", "must not be negative");
-  if (visibility_timeout && *visibility_timeout <= Milliseconds(0)) return bad("visibility_timeout", "must be > 0");
-  if (std::min({backoff.base, backoff.cap, backoff.outage_cap}) < Milliseconds(0)) return bad("backoff", "must not be negative");
+  const auto too_long = [](Milliseconds length) { return length > detail::kLongestLength; };
+  if (visibility_timeout && (*visibility_timeout <= Milliseconds(0) || too_long(*visibility_timeout)))
+    return bad("visibility_timeout", "must be in (0, 10 years]");
+  const std::initializer_list<std::pair<const char*, Milliseconds>> waits{
+      {"backoff.base", backoff.base}, {"backoff.cap", backoff.cap}, {"backoff.outage_cap", backoff.outage_cap}};
+  for (const auto& [field, wait] : waits) {
+    if (wait < Milliseconds(0) || too_long(wait)) return bad(field, "must be in [0, 10 years]");
+  }
   if (max_reasons == 0) return Error(ErrorCode::kInvalidArgument, "worker option max_reasons must be > 0").at_field("max_reasons");
   if (auto valid = metric_labels.validate(); !valid) return valid;
   return {};

@@ -103,6 +103,7 @@ Decision decide(const Message& message, const DecisionContext& context, FlowMemo
     auto transformed = run_transform(context.transform, std::move(*decoded), message);
     if (!transformed) {
       const auto& error = transformed.error();
+      if (error.code() == ErrorCode::kCancelled) return retry(reason_of(error, "transform_failed"), false);
       if (error.retryable()) return retry(reason_of(error, "transform_failed"), true);
       return dead(reasons_of(error, "transform_failed"));
     }
@@ -151,7 +152,7 @@ Decision judge(const Error& error) {
     case ErrorCode::kOutOfSpace:
     case ErrorCode::kCancelled:
       return retry(reason_of(error, to_string(error.code())), false);
-    // A deadline may be the message's doing; damage and bugs may be, too. They are counted, and end as dead letters.
+    // A deadline may be the message's doing, if the store is there; damage and bugs may be, too. They are counted, and end as dead letters.
     default:
       return retry(reason_of(error, to_string(error.code())), true);
   }

@@ -15,6 +15,8 @@ namespace {
 
 // Of one call into store or queue. Their own retries (a busy file) end well before it.
 constexpr Milliseconds kCallDeadline{30'000};
+// Of the question whether a store is there that did not end a call in time.
+constexpr Milliseconds kAskDeadline{5'000};
 
 std::string_view traceparent_of(const Message& message) {
   const auto found = message.attributes.find(kTraceparentAttribute);
@@ -46,6 +48,7 @@ struct WorkerRound::Work {
   FlowTally tally;
   std::size_t retried = 0;
   std::size_t lease_lost = 0;
+  bool away = false;  // the store did not answer when it was asked whether it is there
 
   bool ordered(std::size_t place) const { return fifo && !batch.messages[place].group.empty(); }
   void fail(std::size_t place) {
@@ -105,7 +108,9 @@ bool WorkerRound::work(HeldBatch& batch, bool fifo, bool extend) {
   decide_all(work, extend);
   if (options_.only_archived) recall(work);
   const auto started = Deadline::Steady::now();
-  const bool done = fused_ != nullptr ? apply_fused(work) : apply_and_ack(work);
+  auto applied = apply(work, false);
+  const bool done = applied || after_failed_call(work, applied.error(), extend);
+  settle(work);
   if (done) {
     failures_.store(0, std::memory_order_relaxed);
   } else {
@@ -222,63 +227,65 @@ void WorkerRound::tell(const ApplyEntry& applied) const {
   if (options_.on_set_applied && applied.command.kind == CommandKind::kSet) options_.on_set_applied(applied.command);
 }
 
-bool WorkerRound::apply_fused(Work& work) {
-  if (work.entries.empty() && work.settlements.empty()) return true;
-  work.put_in_order();
-  auto done = fused_->apply_and_settle(options_.queue.name(), work.entries, work.settlements, work.now, Deadline::in(kCallDeadline));
-  if (!done) {
-    release_everything(work, done.error());
-    return false;
-  }
-  const auto others = std::exchange(work.settlements, {});
-  const auto asides = std::exchange(work.asides, {});
+Result<void> WorkerRound::apply(Work& work, bool alone) {
+  if (fused_ != nullptr) return apply_fused(work, alone);
+  return work.entries.empty() ? Result<void>() : apply_first(work);
+}
+
+Result<void> WorkerRound::apply_fused(Work& work, bool alone) {
+  if (work.entries.empty() && work.settlements.empty()) return {};
+  if (!alone) work.put_in_order();
+  const auto others = alone ? std::span<const Settlement>() : std::span<const Settlement>(work.settlements);
+  auto done = fused_->apply_and_settle(options_.queue.name(), work.entries, others, work.now, Deadline::in(kCallDeadline));
+  if (!done) return std::move(done).error();
   for (std::size_t i = 0; i < others.size(); ++i) {
+    const auto& aside = work.asides[i];
     if (done->settled[i]) {
-      if (others[i].action == SettleAction::kDeadLetter) finish(work, asides[i].place, Outcome::kDeadLettered);
-    } else if (!asides[i].quiet) {
+      if (others[i].action == SettleAction::kDeadLetter) finish(work, aside.place, Outcome::kDeadLettered);
+    } else if (!aside.quiet) {
       ++work.lease_lost;
     }
+  }
+  if (!alone) {
+    work.settlements.clear();
+    work.asides.clear();
   }
   for (std::size_t i = 0; i < work.entries.size(); ++i) {
     if (auto& applied = done->applied[i]) {
       tell(work.entries[i].entry);
       finish(work, work.places[i], applied->outcome);
     } else {
-      after_error(work, work.places[i], applied.error());
+      after_error(work, i, applied.error());
     }
   }
-  settle(work);
-  return true;
+  return {};
 }
 
-bool WorkerRound::apply_and_ack(Work& work) {
-  if (!work.entries.empty()) {
-    std::vector<ApplyEntry> entries;
-    entries.reserve(work.entries.size());
-    for (auto& entry : work.entries) entries.push_back(std::move(entry.entry));
-    auto applied = options_.key_store.backend()->apply({.entries = entries, .now = work.now, .deadline = Deadline::in(kCallDeadline)});
-    if (!applied) {
-      release_everything(work, applied.error());
-      return false;
-    }
-    for (std::size_t i = 0; i < work.entries.size(); ++i) {
-      const auto place = work.places[i];
-      if ((*applied)[i]) tell(entries[i]);
-      if (auto& result = (*applied)[i]; !result) {
-        after_error(work, place, result.error());
-      } else if (work.follows_failed(place)) {
-        // It was applied, and will be a duplicate; its ack must not overtake the failed one.
-        work.give_back(place);
-      } else {
-        work.add(place, settlement_of(std::move(work.entries[i].receipt), std::move(*result)));
-      }
+Result<void> WorkerRound::apply_first(Work& work) {
+  std::vector<ApplyEntry> entries;
+  entries.reserve(work.entries.size());
+  for (auto& entry : work.entries) entries.push_back(std::move(entry.entry));
+  auto applied = options_.key_store.backend()->apply({.entries = entries, .now = work.now, .deadline = Deadline::in(kCallDeadline)});
+  for (std::size_t i = 0; i < entries.size(); ++i) work.entries[i].entry = std::move(entries[i]);
+  if (!applied) return std::move(applied).error();
+  for (std::size_t i = 0; i < work.entries.size(); ++i) {
+    const auto place = work.places[i];
+    auto& result = (*applied)[i];
+    if (result) tell(work.entries[i].entry);
+    if (!result) {
+      after_error(work, i, result.error());
+    } else if (work.follows_failed(place)) {
+      // It was applied, and will be a duplicate; its ack must not overtake the failed one.
+      work.give_back(place);
+    } else {
+      work.add(place, settlement_of(std::move(work.entries[i].receipt), std::move(*result)));
     }
   }
-  settle(work);
-  return true;
+  return {};
 }
 
-void WorkerRound::after_error(Work& work, std::size_t place, const Error& error) {
+void WorkerRound::after_error(Work& work, std::size_t entry, const Error& error) {
+  const auto place = work.places[entry];
   const auto& message = work.batch.messages[place];
   if (error.code() == ErrorCode::kLeaseLost) {
     ++work.lease_lost;
@@ -289,6 +296,7 @@ void WorkerRound::after_error(Work& work, std::size_t place, const Error& error)
     return;
   }
   auto decision = judge(error);
+  if (error.code() == ErrorCode::kDeadlineExceeded) decision.to_blame = store_is_there(work, work.entries[entry].entry.command);
   if (decision.verdict == Verdict::kDeadLetter) {
     Settlement settlement;
     settlement.receipt = message.receipt;
@@ -318,18 +326,69 @@ void WorkerRound::retry(Work& work, std::size_t place, Decision&& decision) {
   ++work.retried;
 }
 
-void WorkerRound::release_everything(Work& work, const Error& error) {
+// Goes the way of a write of this identity, because a store may still answer readers that takes no writes; and changes nothing, because no
+// record has version 0.
+bool WorkerRound::store_is_there(Work& work, const Command& command) const {
+  if (work.away) return false;
+  SetExpiry question;
+  question.ns = command.ns;
+  question.id = command.id.empty() && !command.keys.empty() ? std::string(command.keys.front()) : command.id;
+  question.now = work.now;
+  auto answers = options_.key_store.backend()->set_expiry({&question, 1}, Deadline::in(kAskDeadline));
+  const auto away = [](const Error& error) { return error.code() == ErrorCode::kDeadlineExceeded || !judge(error).to_blame; };
+  work.away = answers ? !answers->empty() && !answers->front() && away(answers->front().error()) : away(answers.error());
+  return !work.away;
+}
+
+bool WorkerRound::may_be_its_doing(Work& work, const Error& error) const {
+  if (work.entries.empty() || !judge(error).to_blame) return false;
+  return error.code() != ErrorCode::kDeadlineExceeded || store_is_there(work, work.entries.front().entry.command);
+}
+
+bool WorkerRound::after_failed_call(Work& work, const Error& error, bool extend) {
   options_.logger->log(LogLevel::kError, "a batch could not be applied and is tried again", {{"error", error.describe()}});
+  const bool to_blame = may_be_its_doing(work, error);
+  if (to_blame && work.entries.size() > 1) return apply_one_by_one(work, extend);
+  release_everything(work, error, to_blame);
+  return false;
+}
+
+bool WorkerRound::apply_one_by_one(Work& work, bool extend) {
+  auto entries = std::exchange(work.entries, {});
+  const auto places = std::exchange(work.places, {});
+  bool failed = false;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const auto place = places[i];
+    if (extend) keeper_.extend_if_due(work.batch);
+    if (work.batch.lost[place].load(std::memory_order_relaxed)) {
+      ++work.lease_lost;
+      work.fail(place);
+      continue;
+    }
+    if (failed || work.follows_failed(place)) {
+      work.give_back(place);
+      continue;
+    }
+    work.places = {place};
+    work.entries.clear();
+    work.entries.push_back(std::move(entries[i]));
+    auto applied = apply(work, true);
+    if (applied) continue;
+    failed = true;
+    release_everything(work, applied.error(), may_be_its_doing(work, applied.error()));
+  }
+  return !failed;
+}
+
+void WorkerRound::release_everything(Work& work, const Error& error, bool to_blame) {
   for (const auto place : work.places) {
     if (work.follows_failed(place)) {
       work.give_back(place);
       continue;
     }
-    retry(
-        work, place,
-        {.verdict = Verdict::kRetry, .entry = {}, .reasons = {reason_of(error, to_string(error.code()))}, .to_blame = !error.retryable()});
+    retry(work, place,
+          {.verdict = Verdict::kRetry, .entry = {}, .reasons = {reason_of(error, to_string(error.code()))}, .to_blame = to_blame});
   }
-  settle(work);
 }
 
 void WorkerRound::settle(Work& work) {

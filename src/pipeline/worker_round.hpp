@@ -37,12 +37,23 @@ class WorkerRound {
   void recall(Work& work);
   Result<void> recall(const Command& erase, TimePoint now) const;
   void tell(const ApplyEntry& applied) const;
-  bool apply_fused(Work& work);
-  bool apply_and_ack(Work& work);
-  // What the store answered for entry `i` of the work, where it did not settle it itself.
-  void after_error(Work& work, std::size_t place, const Error& error);
+  // Applies the entries, and settles what the same step can settle; the rest waits in the work for settle(). `alone`: none of what waits
+  // is settled along, so that the order in which messages are released stays in one hand. Error: the call failed as a whole.
+  Result<void> apply(Work& work, bool alone);
+  Result<void> apply_fused(Work& work, bool alone);
+  Result<void> apply_first(Work& work);
+  // What the store answered for an entry of the work, where it did not settle it itself.
+  void after_error(Work& work, std::size_t entry, const Error& error);
+  // Whether the store answers for this identity. Asked about what it did not end in time, and at most once in vain for each round.
+  bool store_is_there(Work& work, const Command& command) const;
+  bool may_be_its_doing(Work& work, const Error& error) const;  // of one of the entries: that the call about them failed as a whole
+  // False if the store is to be left alone for a moment.
+  bool after_failed_call(Work& work, const Error& error, bool extend);
+  // A call that failed as a whole does not say whose doing it was. Each entry is tried alone, up to the first whose call fails again: what
+  // is behind that goes back as it came, so that a round takes the time of a few slow calls and not of one for each message.
+  bool apply_one_by_one(Work& work, bool extend);
   void retry(Work& work, std::size_t place, Decision&& decision);
-  void release_everything(Work& work, const Error& error);
+  void release_everything(Work& work, const Error& error, bool to_blame);
   void settle(Work& work);
   void finish(Work& work, std::size_t place, Outcome outcome);
   // The series of a message that is not applied: its command is looked at again.

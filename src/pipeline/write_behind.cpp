@@ -44,6 +44,7 @@ void WriteBehind::forget_places() {
   for (auto& writing : under_way_) {
     writing.batch.scanned_to.reset();
     writing.batch.logged_to.reset();
+    writing.batch.skipped = 0;  // they come again
   }
 }
 

@@ -22,6 +22,7 @@ struct ArchiveBatch {
   std::optional<std::string> scanned_to{};  // where it leaves the copy of everything
   std::optional<Position> logged_to{};      // or the log
   std::vector<ArchiveEntry> entries{};
+  std::size_t skipped = 0;  // of what was read: short-lived, and not among the entries
 };
 
 class WriteBehind {
@@ -47,7 +48,7 @@ class WriteBehind {
   };
   // The first, once it is written. Precondition: not empty().
   Done take_first();
-  // They are written, and leave the run where it is.
+  // They are written, and leave the run where it is: it reads again what they are about.
   void forget_places();
   // Whatever becomes of them; waits until they are done.
   void forget() { under_way_.clear(); }

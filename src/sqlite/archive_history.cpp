@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/check_length.hpp"
 #include "core/past_holder.hpp"
 #include "core/scan_cursor.hpp"
 #include "sqlite/archive_codec.hpp"
@@ -58,7 +59,8 @@ void end_states(Connection& db, std::uint64_t hash, const HistoryState& state, s
 Result<void> add_state(Connection& db, const ArchivedState& given) {
   const auto& state = given.state;
   const auto hash = identity_hash(state.ns, state.id);
-  const std::int64_t keep = given.keep ? given.keep->count() : kNever;
+  const auto age = detail::bounded_age(given.keep);
+  const std::int64_t keep = age ? age->count() : kNever;
   const auto since = ms_of(state.at);
   std::int64_t stamp = 0;
   std::string keys;

@@ -81,8 +81,10 @@ void register_conformance(ConformanceParams given) {
   }
   if (params->archive) {
     register_cases(params, params->name + "_archive", detail::archive_cases());
+    register_cases(params, params->name + "_archive", detail::archive_progress_cases());
     register_cases(params, params->name + "_archive", detail::archive_history_cases());
     register_deviations(params, params->name + "_archive", detail::archive_deviation_cases());
+    register_deviations(params, params->name + "_archive", detail::archive_progress_deviation_cases());
     register_deviations(params, params->name + "_archive", detail::archive_history_deviation_cases());
   }
   if (params->schedules) register_cases(params, params->name + "_schedules", detail::schedule_cases());

@@ -453,6 +453,18 @@ void states_go_by_age_once_they_have_ended(Trial& t) {
   EXPECT_EQ(stats.history_from, past.at(20)) << "before it, a missing state says nothing";
 }
 
+void an_age_without_end_keeps_a_state_that_has_ended(Trial& t) {
+  Past past(t);
+  for (const auto* id : {"a", "b"}) past.record(id, {id}, 10, "one").keep(Milliseconds::max());
+  past.record("c", {"c"}, 10, "one", {}, 40).keep(Milliseconds::max());
+  past.record("a", {"a"}, 20, "two").keep(Milliseconds::max()).tombstone("b", 20).keep(Milliseconds::max()).write();
+  EXPECT_EQ(t.archive().reclaim({.now = past.at(1'000'000)}).value(), 0u);
+  EXPECT_EQ(past.key("a", 15), "a/one");
+  EXPECT_EQ(past.key("b", 15), "b/one");
+  EXPECT_EQ(past.key("b", 25), "gone");
+  EXPECT_EQ(past.key("c", 15), "c/one");
+}
+
 void what_ended_first_goes_where_space_is_short(Trial& t) {
   Past past(t);
   for (std::int64_t i = 1; i <= 4; ++i) past.record("a", {"k"}, i * 10, std::string(1000, static_cast<char>('0' + i)));
@@ -526,6 +538,7 @@ const std::array kArchiveCases{
     SETGET_CASE(expired_is_gone_in_the_past_too),
     SETGET_CASE(a_scan_of_the_past_gives_what_was_in_force),
     SETGET_CASE(states_go_by_age_once_they_have_ended),
+    SETGET_CASE(an_age_without_end_keeps_a_state_that_has_ended),
     SETGET_CASE(what_ended_first_goes_where_space_is_short),
     SETGET_CASE(what_it_is_a_history_of_is_kept),
     Case{"reopening_keeps_histories", reopening_keeps_histories, {&Deviations::history}, Needs::kReopen},

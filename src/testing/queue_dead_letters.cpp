@@ -131,6 +131,21 @@ void a_filter_picks_by_id_reason_and_time(Trial& t) {
   EXPECT_EQ(bodies_of(list(t, by_time(start + Milliseconds(500), start + Milliseconds(1500)))), Bodies{"b"});
 }
 
+void a_message_that_is_named_twice_is_taken_once(Trial& t) {
+  auto queue = t.plain_queue();
+  const auto a = bury(queue, "a");
+  const auto b = bury(queue, "b");
+  const auto twice = by_ids({b.message_id, a.message_id, b.message_id, a.message_id});
+  EXPECT_EQ(bodies_of(list(t, twice)), (Bodies{"a", "b"}));
+  const auto page = t.queues().dead_letters({.queue = "plain", .filter = twice, .cursor = {}, .limit = 1}).value();
+  EXPECT_EQ(bodies_of(page.letters), Bodies{"a"});
+  EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = by_ids({a.message_id, a.message_id})}).value(), 1u);
+  expect_ledger_adds_up(queue);
+  EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = twice}).value(), 1u);
+  EXPECT_EQ(receive_bodies(queue), Bodies{"a"});
+  expect_ledger_adds_up(queue);
+}
+
 void a_redriven_message_starts_again(Trial& t) {
   auto queue = t.plain_queue();
   const auto sent = bury(queue, "m");
@@ -269,6 +284,7 @@ const std::array kCases{
     SETGET_CASE(dead_letters_are_listed_in_pages_oldest_first),
     SETGET_CASE(all_dead_letters_can_be_asked_for),
     SETGET_CASE(a_filter_picks_by_id_reason_and_time),
+    SETGET_CASE(a_message_that_is_named_twice_is_taken_once),
     SETGET_CASE(a_redriven_message_starts_again),
     SETGET_CASE(redrive_is_bounded_oldest_first_and_by_filter),
     Case{"redrive_can_give_fresh_stamps", redrive_can_give_fresh_stamps, {&Deviations::dead_letters, &Deviations::stamps}},

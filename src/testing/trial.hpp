@@ -139,6 +139,7 @@ Cases key_store_scan_cases();
 Cases key_store_fused_cases();
 Cases key_store_history_cases();
 Cases archive_cases();
+Cases archive_progress_cases();
 Cases archive_history_cases();
 Cases schedule_cases();
 // What proves that a lacking capability is declared and refused.
@@ -146,6 +147,7 @@ Cases queue_deviation_cases();
 Cases key_store_deviation_cases();
 Cases key_store_fused_deviation_cases();
 Cases archive_deviation_cases();
+Cases archive_progress_deviation_cases();
 Cases key_store_history_deviation_cases();
 Cases archive_history_deviation_cases();
 

@@ -125,10 +125,10 @@ MUTANTS = [
             "options.require_durable_store && store < queue", "options.require_durable_store && store < queue && false",
             "unit_pipeline", "Worker.*"),
     in_unit("ack_unapplied", "what the store refused is acked", 1, ROUND,
-            "      release_everything(work, applied.error());\n",
-            "      for (std::size_t i = 0; i < work.entries.size(); ++i) {\n"
-            "        Settlement ack;\n        ack.receipt = work.entries[i].receipt;\n        ack.action = SettleAction::kAck;\n"
-            "        ack.outcome = Outcome::kApplied;\n        work.add(work.places[i], std::move(ack));\n      }\n      settle(work);\n",
+            "  release_everything(work, error, to_blame);\n",
+            "  for (std::size_t i = 0; i < work.entries.size(); ++i) {\n"
+            "    Settlement ack;\n    ack.receipt = work.entries[i].receipt;\n    ack.action = SettleAction::kAck;\n"
+            "    ack.outcome = Outcome::kApplied;\n    work.add(work.places[i], std::move(ack));\n  }\n",
             "unit_pipeline", "*Worker*"),
     # 2, 8, 10 in the embedded file
     in_kit("sqlite_lease", "a lease that has ended by the clock still decides", 8, "src/sqlite/queue_settle.cpp",

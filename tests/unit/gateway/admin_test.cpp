@@ -74,6 +74,13 @@ TEST_F(GatewayAdmin, a_selection_that_is_not_understood_selects_nothing) {
                                  R"({"restamp":true})", R"({"reason":""})"})
     EXPECT_EQ(call("POST", "/v1/dead-letters:purge", body).status, 422) << body;
   EXPECT_EQ(violations(call("GET", "/v1/dead-letters?reason=")), std::vector<std::string>{"empty_reason /reason"});
+  // A name twice says two things.
+  for (const std::string verb : {"purge", "redrive"}) {
+    for (const std::string body : {R"({"reason":"x","reason":"invalid"})", R"({"limit":0,"limit":9})",
+                                   R"({"message_ids":["x"],"message_ids":["y"]})", R"({"reason":"x","re\u0061son":"invalid"})"})
+      EXPECT_EQ(call("POST", "/v1/dead-letters:" + verb, body).status, 422) << verb << body;
+  }
+  EXPECT_EQ(violations(call("GET", "/v1/dead-letters?reason=a&reason=b")), std::vector<std::string>{"repeated_parameter /reason"});
   EXPECT_EQ(call("POST", "/v1/dead-letters:purge", "{").status, 400);
   const auto ended = call("POST", "/v1/dead-letters:purge", std::string("{}\0{\"reason\":\"x\"}", 16));
   EXPECT_EQ(ended.status, 400) << "a NUL byte does not end a text";

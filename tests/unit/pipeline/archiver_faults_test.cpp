@@ -29,6 +29,29 @@ class AwayAtTheEnd final : public setget::testing::ForwardingKeyStore {
   bool was_away_ = false;
 };
 
+TEST(ArchiverFaults, what_is_left_out_of_a_batch_that_comes_again_is_counted_once) {
+  for (const bool from_log : {false, true}) {
+    ArchiveWorld world;
+    const auto metrics = std::make_shared<PrometheusMetrics>();
+    ArchiverOptions options{
+        .key_store = world.key_store, .archive = world.archive, .policy = world.policy, .clock = world.clock, .metrics = metrics};
+    const auto archiver = Archiver::create(std::move(options)).value();
+    if (from_log) {
+      ASSERT_TRUE(archiver->run());
+    }
+    auto brief = request("brief", {"brief"});
+    brief.ttl = Ttl::after(std::chrono::hours(1));
+    world.set(brief);
+    world.set(request("lasting", {"lasting"}));
+    world.fragile->writes_left = 0;
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(archiver->run().error().code(), ErrorCode::kUnavailable);
+    world.fragile->writes_left = -1;
+    EXPECT_EQ(archiver->run().value().skipped_short_lived, 1u);
+    EXPECT_EQ(world.archive->load_checkpoint().value()->skipped_short_lived, 1u);
+    EXPECT_NE(metrics->expose().find("setget_archive_skipped_short_lived_total 1\n"), std::string::npos) << metrics->expose();
+  }
+}
+
 TEST(ArchiverFaults, a_copy_of_everything_that_fails_at_its_end_goes_on_there) {
   ArchiveWorld world({}, 10);
   world.set_many(70);

@@ -368,6 +368,60 @@ TEST(Pipeline, stop_is_over_at_its_deadline_and_says_that_a_callback_still_runs)
   EXPECT_EQ(calls, 1);
 }
 
+TEST(Pipeline, stop_waits_for_the_callback_of_a_host_that_runs_rounds_and_calls_no_other) {
+  World world;
+  Gate gate;
+  auto pipeline = world.pipeline();
+  std::atomic<int> calls{0};
+  for (const auto* cursor : {"one", "two"}) {
+    ASSERT_TRUE(pipeline->subscribe(cursor, [&](const ChangeBatch&) -> Result<void> {
+      ++calls;
+      gate.pass();
+      return {};
+    }));
+  }
+  ASSERT_TRUE(pipeline->set(request("a", {"a"})));
+  std::thread host([&] { EXPECT_TRUE(pipeline->run_once()); });
+  ASSERT_TRUE(gate.wait_for_callers(1, patience()));
+  const auto stopped = pipeline->stop(Deadline::immediate());
+  gate.open();
+  host.join();
+  ASSERT_FALSE(stopped);
+  EXPECT_NE(stopped.error().message().find("callback"), std::string::npos) << stopped.error().message();
+  EXPECT_TRUE(pipeline->stop(patience()));
+  EXPECT_EQ(calls, 1);
+}
+
+// The round's callback is under way when the threads begin: nobody is told twice, and nothing is passed over.
+TEST(Pipeline, threads_that_start_during_a_hosts_round_go_on_behind_it) {
+  World world;
+  Gate gate;
+  auto pipeline = world.pipeline();
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::string> seen;
+  ASSERT_TRUE(pipeline->subscribe("feed", [&](const ChangeBatch& batch) -> Result<void> {
+    gate.pass();
+    const std::lock_guard lock(mutex);
+    for (const auto& change : batch.changes) seen.push_back(change.id);
+    changed.notify_all();
+    return {};
+  }));
+  ASSERT_TRUE(pipeline->set(request("a", {"a"})));
+  std::thread host([&] { EXPECT_TRUE(pipeline->run_once()); });
+  ASSERT_TRUE(gate.wait_for_callers(1, patience()));
+  ASSERT_TRUE(pipeline->start());
+  ASSERT_TRUE(pipeline->set(request("b", {"b"})));
+  gate.open();
+  {
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(changed.wait_until(lock, patience().time(), [&] { return seen.size() >= 2; }));
+  }
+  host.join();
+  EXPECT_TRUE(pipeline->stop(patience()));
+  EXPECT_EQ(seen, (std::vector<std::string>{"a", "b"}));
+}
+
 TEST(Pipeline, stop_sends_away_who_wants_to_set) {
   World world;
   auto pipeline = world.pipeline();

@@ -90,6 +90,9 @@ TEST_F(WorkerDecision, retries_a_transform_only_where_its_error_is_retryable) {
     return [code](const Command&, const Message&) -> Result<Command> { return Error(code, "no"); };
   };
   EXPECT_EQ(decide(message_of(order()), failing(ErrorCode::kUnavailable)).verdict, Verdict::kRetry);
+  EXPECT_TRUE(decide(message_of(order()), failing(ErrorCode::kDeadlineExceeded)).to_blame);
+  EXPECT_EQ(decide(message_of(order()), failing(ErrorCode::kCancelled)).verdict, Verdict::kRetry);
+  EXPECT_FALSE(decide(message_of(order()), failing(ErrorCode::kCancelled)).to_blame);
   EXPECT_EQ(decide(message_of(order()), failing(ErrorCode::kInvalidArgument)).verdict, Verdict::kDeadLetter);
   const Transform throwing = [](const Command&, const Message&) -> Result<Command> { throw std::runtime_error("oh"); };
   EXPECT_EQ(decide(message_of(order()), throwing).verdict, Verdict::kDeadLetter);

@@ -297,6 +297,11 @@ TEST(Config, mistakes_name_path_and_line) {
   EXPECT_EQ(refused("[worker]\nthreads = 0").message, "x.toml:2: worker.threads: must be at least 1");
   EXPECT_EQ(refused("[worker]\nlinger = \"never\"").field, "worker.linger");
   EXPECT_EQ(refused("[worker]\nbackoff_base = 9\nbackoff_cap = 1").field, "worker.backoff_cap");
+  EXPECT_EQ(refused("[worker]\nthreads = 1\nbackoff_cap = \"4000d\"").message, "x.toml:3: worker.backoff_cap: must be at most 10 years");
+  for (const std::string key : {"jitter", "retry_after", "retry_cap"}) {
+    EXPECT_EQ(refused("[archive]\n" + key + " = 9223372036854775").field, "archive." + key);
+  }
+  EXPECT_EQ(refused("[store]\nmaintenance_interval = 9223372036854775").field, "store.maintenance_interval");
   for (const std::string key : {"header_timeout", "body_timeout", "idle_timeout", "write_timeout"}) {
     EXPECT_EQ(refused("[server]\n" + key + " = \"300000d\"").message, "x.toml:2: server." + key + ": must be at most a day");
   }

@@ -119,7 +119,16 @@ TEST(FlowsToml, a_bad_value_is_an_error_that_names_path_and_line) {
 
 TEST(FlowsToml, what_the_model_refuses_is_reported_with_its_line) {
   EXPECT_EQ(refused("[ttl]\nmax = 10\n\n[accounts.acme]\nmin_ttl = 20").message,
+            "x.toml:5: accounts.acme.min_ttl: accounts.acme.min_ttl = 20s is above ttl.max = 10s");
+  EXPECT_EQ(refused("[ttl]\nmax_ttl = 10\n\n[accounts.acme]\nmin_ttl = 20").message,
             "x.toml:5: accounts.acme.min_ttl: accounts.acme.min_ttl = 20s is above ttl.max_ttl = 10s");
+  // As the file has them, and where.
+  EXPECT_EQ(refused("[ttl]\nmax = 10\nmin = 20").message, "x.toml:3: ttl.min: ttl.min = 20s is above ttl.max = 10s");
+  EXPECT_EQ(refused("[ttl]\nmax_ttl = 10\nmin = 20").message, "x.toml:3: ttl.min: ttl.min = 20s is above ttl.max_ttl = 10s");
+  EXPECT_EQ(refused("[ttl]\ndefault = 1\nmax = 0").message, "x.toml:3: ttl.max: must be above 0: every record would be expired at once");
+  EXPECT_EQ(refused("[ttl]\ndefault = 1\nmax_ttl = 0").field, "ttl.max_ttl");
+  EXPECT_EQ(refused("[ttl]\nmin = \"1 day\"").field, "ttl.min");
+  EXPECT_EQ(refused("[ttl]\nmin = 20\n[flows.o]\nmax_ttl = 10").message, "x.toml:2: ttl.min: ttl.min = 20s is above flows.o.max_ttl = 10s");
   EXPECT_EQ(refused("[flows.orders]\nschema = \"nowhere.json\"").message, "x.toml:2: flows.orders.schema: nowhere.json: cannot be opened");
 }
 

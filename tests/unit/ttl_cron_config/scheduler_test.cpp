@@ -385,6 +385,10 @@ TEST(Scheduler, refuses_jobs_that_cannot_work) {
   EXPECT_EQ(field([](JobOptions& o) { o.max_attempts = 0; }), "max_attempts");
   EXPECT_EQ(field([](JobOptions& o) { o.jitter = Milliseconds(-1); }), "jitter");
   EXPECT_EQ(field([](JobOptions& o) { o.retry_after = Milliseconds(-1); }), "retry_after");
+  EXPECT_EQ(field([](JobOptions& o) { o.lease = Milliseconds::max(); }), "lease");
+  EXPECT_EQ(field([](JobOptions& o) { o.jitter = Milliseconds::max(); }), "jitter");
+  EXPECT_EQ(field([](JobOptions& o) { o.retry_after = Milliseconds::max(); }), "retry_after");
+  EXPECT_EQ(field([](JobOptions& o) { o.retry_cap = Milliseconds::max(); }), "retry_cap");
   EXPECT_EQ(field([](JobOptions&) {}), "added");
   EXPECT_EQ(scheduler->add(good).error().code(), ErrorCode::kAlreadyExists);
 }
