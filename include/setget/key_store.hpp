@@ -411,7 +411,8 @@ class SETGET_API KeyStoreBackend {
   virtual Result<bool> wait_for_changes(Position after, Deadline wait, std::optional<Deadline> deadline = {}) = 0;
 
   // Policy re-apply: a new expiry for records that are still at (version, revision); one result per entry: true if changed, false
-  // where the record has moved on or has ended. Raises the revision and logs a change.
+  // where the record has moved on or has ended. Raises the revision and logs a change. Nothing has version 0: an entry that names it
+  // changes nothing, and asks whether the store takes writes of that identity (a worker does, where a call was not ended in time).
   virtual Result<std::vector<Result<bool>>> set_expiry(std::span<const SetExpiry> entries,
                                                        Deadline deadline = Deadline::in(Milliseconds(30'000))) = 0;
 

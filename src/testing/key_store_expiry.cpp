@@ -142,6 +142,24 @@ void a_policy_change_does_not_revive_what_has_ended(Trial& t) {
   EXPECT_EQ(t.seen("a"), "gone");
 }
 
+void a_policy_change_of_version_zero_changes_nothing(Trial& t) {
+  const auto end = t.now() + Milliseconds(500);
+  t.apply(set_until("a", {"a"}, t.stamp(1), end));
+  t.apply(erase("gone", t.stamp(2)));
+  for (const auto* id : {"a", "gone", "nobody"}) {
+    const SetExpiry question{.ns = {}, .id = id, .now = t.now()};
+    const auto answers = t.store().set_expiry(std::span(&question, 1));
+    ASSERT_TRUE(answers) << id << answers.error().describe();
+    ASSERT_EQ(answers->size(), 1u);
+    if (answers->front()) {
+      EXPECT_FALSE(*answers->front()) << id;
+    }
+  }
+  EXPECT_EQ(t.seen("a"), "a/payload");
+  t.clock().advance(Milliseconds(500));
+  EXPECT_EQ(t.seen("a"), "gone");
+}
+
 void reclaiming_evicts_what_has_expired_and_nothing_else(Trial& t) {
   for (std::uint64_t i = 0; i < 25; ++i) {
     const auto n = std::to_string(i);
@@ -274,6 +292,7 @@ const std::array kCases{
     SETGET_CASE(an_earlier_duplicate_does_not_revive_what_has_expired),
     SETGET_CASE(a_policy_change_is_reapplied_to_records_that_have_not_moved_on),
     SETGET_CASE(a_policy_change_does_not_revive_what_has_ended),
+    SETGET_CASE(a_policy_change_of_version_zero_changes_nothing),
     SETGET_CASE(reclaiming_evicts_what_has_expired_and_nothing_else),
     SETGET_CASE(a_touched_record_is_not_evicted_at_its_old_expiry),
     SETGET_CASE(tombstones_claims_and_marks_are_forgotten_below_the_floor),

@@ -1,7 +1,6 @@
 // Lengths of time at the end of what a clock holds: what cannot be added to a moment is refused by name, everything else means "very long".
 #include "pipeline/archive_breaker.hpp"
 #include "pipeline/missing_names.hpp"
-#include "pipeline/schedule_plan.hpp"
 
 #include "archive_support.hpp"
 
@@ -51,18 +50,6 @@ TEST(LongTimes, a_pipeline_that_rests_for_ten_years_stops_at_once) {
   auto pipeline = Pipeline::create(std::move(options)).value();
   ASSERT_TRUE(pipeline->start());
   EXPECT_TRUE(pipeline->stop(patience()));
-}
-
-TEST(LongTimes, a_window_without_end_never_ends_the_tries) {
-  JobOptions job{.name = "job", .schedule = Cron::parse("@daily").value()};
-  job.max_attempts = 1'000;
-  job.retry_after = Milliseconds(1'000);
-  job.retry_cap = kTenYears;
-  job.retry_window = kLongest;
-  const TimePoint began{Milliseconds(1'700'000'000'000)};
-  const Error away(ErrorCode::kUnavailable, "away");
-  EXPECT_EQ(detail::plan_retry(job, began, began, 2, away), began + Milliseconds(4'000));
-  EXPECT_EQ(detail::plan_retry(job, began, began + kTenYears, 900, away), began + 2 * kTenYears);
 }
 
 TEST(LongTimes, pauses_and_ages_without_end_last) {

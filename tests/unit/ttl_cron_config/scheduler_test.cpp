@@ -115,6 +115,24 @@ TEST(Scheduler, a_window_counts_from_the_first_try_also_where_the_run_was_late) 
   EXPECT_EQ(runs.seen, (Seen{"1440m#0", "1440m#1", "1440m#2"}));
 }
 
+TEST(Scheduler, a_window_without_end_never_ends_the_tries) {
+  World world;
+  Runs runs;
+  auto options = job("@daily", runs.noting(failure()));
+  options.max_attempts = 4;
+  options.retry_after = minutes(1);
+  options.retry_cap = hours(24 * 3653);
+  options.retry_window = Milliseconds::max();
+  auto scheduler = world.scheduler();
+  ASSERT_TRUE(scheduler->add(options).has_value());
+  world.clock->advance(hours(24));
+  for (int minute = 0; minute < 60; ++minute) {
+    ASSERT_TRUE(scheduler->run_once().has_value());
+    world.clock->advance(minutes(1));
+  }
+  EXPECT_EQ(runs.seen, (Seen{"1440m#0", "1440m#1", "1440m#2", "1440m#3"}));
+}
+
 TEST(Scheduler, what_was_missed_while_nobody_ran_is_caught_up_as_asked) {
   const auto after_absence = [](CatchUp catch_up, Milliseconds absence) {
     World world;
