@@ -26,7 +26,8 @@ std::string Translator::escaped(std::uint32_t code) {
 std::string Translator::shown(const CharSet& set, const std::string& properties, bool negated) {
   if (engine_ == Engine::kNone) return {};
   const auto& ranges = set.ranges();
-  most_ranges_ = std::max(most_ranges_, ranges.size());
+  const auto named = static_cast<std::size_t>(std::ranges::count(properties, '\\'));
+  most_ranges_ = std::max(most_ranges_, ranges.size() + named);
   const bool is_one = ranges.size() == 1 && ranges[0].first == ranges[0].second;
   if (!negated && properties.empty() && is_one && (ranges[0].first < 0xD800 || ranges[0].first > 0xDFFF)) return escaped(ranges[0].first);
   if (ranges.empty() && properties.empty()) {

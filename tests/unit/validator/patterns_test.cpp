@@ -77,6 +77,9 @@ TEST(JsonSchema, a_step_of_a_pattern_with_large_classes_or_many_groups_counts_as
   std::string last;  // the last of them, which is found after all others
   for (int i = 0; i < 60'000; ++i) last += "\u6E95";
   budget_ends_in("(?!b)[" + ranges(5'000) + "]*$", '"' + last + "!\"");
+  std::string properties;
+  for (int i = 0; i < 3'000; ++i) properties += "\\\\p{Lu}";
+  budget_ends_in("(?!b)[" + properties + "\\\\p{Ll}]*$", text_of(180'000, 'x').insert(180'000, "!"));
   std::string groups;
   for (int i = 0; i < 3'000; ++i) groups += "(a)?";
   budget_ends_in("^(?=.)(?:" + groups + "b)*$", '"' + std::string(1'000'000, 'b') + "!\"");
