@@ -198,6 +198,8 @@ struct RangeDigest {
 // nowhere; the same for every backend of a release.
 SETGET_API Digest entry_digest(const Summary& summary);
 
+// A page of a list ends behind the record with which its payloads reach this.
+inline constexpr std::size_t kListPageBytes = std::size_t{8} << 20;
 struct ListPage {
   std::vector<Record> records{};
   std::string next{};
@@ -387,7 +389,7 @@ class SETGET_API KeyStoreBackend {
   virtual Result<std::vector<Lookup>> get(const GetRecords& request) = 0;
   virtual Result<Lookup> get_by_id(const GetById& request) = 0;
   // By (identity_hash, id); stable under concurrent change: what is there throughout is seen exactly once. A page is bounded by what was
-  // looked at and by bytes, too: it may be short or empty and have a `next`. A record that is damaged is left out, and logged.
+  // looked at and by kListPageBytes, too: it may be short or empty and have a `next`. A record that is damaged is left out, and logged.
   virtual Result<ListPage> list(const ListRecords& request) = 0;
   // Every record and tombstone of every namespace. A page may be short and have a `next`; it is empty only at the end.
   virtual Result<SummaryPage> scan(const ScanRecords& request) = 0;

@@ -161,10 +161,13 @@ class MemoryKeyStore final : public KeyStoreBackend, public FusedStore {
     {
       const Lock lock(state_->mutex);
       const auto rows = state_->tables.list(request, view_of(*cursor));
+      std::size_t bytes = 0;
       for (const auto* row : rows) {
-        if (!expired(row->second, request.now)) taken.emplace_back(row->second);
+        if (!expired(row->second, request.now)) bytes += taken.emplace_back(row->second).encoded.size();
+        if (bytes < kListPageBytes && row != rows.back()) continue;
+        if (bytes >= kListPageBytes || rows.size() == request.limit) page.next = cursor_at(*row);
+        break;
       }
-      if (!rows.empty() && rows.size() == request.limit) page.next = cursor_at(*rows.back());
     }
     for (const auto& one : taken) {
       auto record = one.decode();

@@ -190,6 +190,8 @@ class RedisStore final : public KeyStoreBackend, public EntrySource {
   // Logs it, once for each record.
   void complain(std::string_view what, std::string_view name, const Error& damage);
   Result<std::vector<Index>> indexes_of(const ListRecords& request);
+  class ListSize;
+  Result<bool> add_listed(const ListRecords& request, std::span<const std::string> names, ListPage& page, ListSize& size);
   bool covers(const std::optional<PlaceView>& after) const;
   Result<void> fill_window(const std::optional<PlaceView>& after, Deadline deadline);
   Result<Summary> summary_of(const PlaceView& place, const IdentityPart& identity, const ScanRecords& request);

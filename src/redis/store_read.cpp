@@ -21,6 +21,8 @@ using State = IdentitySlot::State;
 // Identities that a scan keeps in order at a time, and their bytes; twice that while they are looked for.
 constexpr std::size_t kWindow = 150'000;
 constexpr std::size_t kWindowBytes = std::size_t{6} << 20;
+// Nobody knows before how large the records of a list are: a few are asked for first, the next ones by what those took.
+constexpr std::size_t kFirstOfList = 16;
 
 // Whether an index, "account/flow", is one of those that a list asks for.
 bool concerns(const ListRecords& request, std::string_view index) {
@@ -166,6 +168,55 @@ Result<std::vector<RedisStore::Index>> RedisStore::indexes_of(const ListRecords&
   return indexes;
 }
 
+class RedisStore::ListSize {
+ public:
+  void add(std::size_t bytes) noexcept {
+    ++records_;
+    bytes_ += bytes;
+  }
+  bool reached() const noexcept { return bytes_ >= kListPageBytes; }
+  // Records to ask for.
+  std::size_t next() const noexcept {
+    if (records_ == 0) return kFirstOfList;
+    return std::max<std::size_t>((kListPageBytes - std::min(bytes_, kListPageBytes)) / std::max<std::size_t>(bytes_ / records_, 1), 1);
+  }
+
+ private:
+  std::size_t records_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+// Reads `names`, which come next in the index, into the page until it is full; true where it is.
+Result<bool> RedisStore::add_listed(const ListRecords& request, std::span<const std::string> names, ListPage& page, ListSize& size) {
+  auto entries = decoded_entries(names, request.deadline);
+  if (!entries) return std::move(entries).error();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto id = split_qualified(names[i]).bytes;
+    page.next = encode_scan_cursor(identity_hash(request.ns, id), request.ns, id);
+    auto record =
+        with_body(names[i], (*entries)[i], request.deadline, [&](const std::optional<Entry>& entry) -> Result<std::optional<Record>> {
+          // What an index says is older than the entry: the record may have gone to another account or flow since.
+          if (!live(entry) || !entry->identity->index || !concerns(request, *entry->identity->index)) return std::optional<Record>();
+          const auto& slot = entry->identity->slot;
+          if (slot.expires_at && *slot.expires_at <= request.now) return std::optional<Record>();
+          auto found = record_of(*entry->identity, request.deadline);
+          if (!found) return std::move(found).error();
+          size.add(found->payload.size());
+          if (!request.owner.empty() && found->owner != request.owner) return std::optional<Record>();
+          return std::optional(*std::move(found));
+        });
+    if (!record && is_damage(record.error())) {
+      // The others of the list are as good as before.
+      complain("a record is damaged, and lists are without it", names[i], record.error());
+      continue;
+    }
+    if (!record) return std::move(record).error();
+    if (*record) page.records.push_back(**std::move(record));
+    if (page.records.size() == request.limit || size.reached()) return true;
+  }
+  return false;
+}
+
 Result<ListPage> RedisStore::list(const ListRecords& request) {
   if (request.limit == 0) return Error(ErrorCode::kInvalidArgument, "limit must be > 0").at_field("limit");
   auto parts = shards(request.deadline);
@@ -180,6 +231,7 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
   if (!indexes) return std::move(indexes).error();
   ListPage page;
   if (indexes->empty()) return page;
+  ListSize size;
   // An owner is no part of an index: what is not theirs is passed over, in a bounded number of rounds.
   for (int round = 0; round < 64; ++round) {
     std::vector<RedisCommand> commands;
@@ -207,31 +259,12 @@ Result<ListPage> RedisStore::list(const ListRecords& request) {
       if (member.size() < 8) return Error(ErrorCode::kCorrupted, "a damaged member of a listing index");
       names.push_back(qualified(request.ns, std::string_view(member).substr(8)));
     }
-    auto entries = decoded_entries(names, request.deadline);
-    if (!entries) return std::move(entries).error();
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const auto id = split_qualified(names[i]).bytes;
-      page.next = encode_scan_cursor(identity_hash(request.ns, id), request.ns, id);
-      auto record =
-          with_body(names[i], (*entries)[i], request.deadline, [&](const std::optional<Entry>& entry) -> Result<std::optional<Record>> {
-            // What an index says is older than the entry: the record may have gone to another account or flow since.
-            if (!live(entry) || !entry->identity->index || !concerns(request, *entry->identity->index)) return std::optional<Record>();
-            const auto& slot = entry->identity->slot;
-            if (slot.expires_at && *slot.expires_at <= request.now) return std::optional<Record>();
-            auto found = record_of(*entry->identity, request.deadline);
-            if (!found) return std::move(found).error();
-            if (!request.owner.empty() && found->owner != request.owner) return std::optional<Record>();
-            return std::optional(*std::move(found));
-          });
-      if (!record && is_damage(record.error())) {
-        // The others of the list are as good as before.
-        complain("a record is damaged, and lists are without it", names[i], record.error());
-        continue;
-      }
-      if (!record) return std::move(record).error();
-      if (!*record) continue;
-      page.records.push_back(**std::move(record));
-      if (page.records.size() == request.limit) return page;
+    for (std::size_t begin = 0; begin < names.size();) {
+      const auto some = std::span(names).subspan(begin, std::min(names.size() - begin, size.next()));
+      const auto full = add_listed(request, some, page, size);
+      if (!full) return full.error();
+      if (*full) return page;
+      begin += some.size();
     }
     if (!more) {
       page.next.clear();

@@ -37,7 +37,7 @@ Payload body_of(Connection& db, std::int64_t row) {
 
 // What one page costs at most, whatever its request's conditions: while it is read, no checkpoint can pass it. Beyond, it ends short.
 constexpr std::size_t kRowsOfPage = 10'000;
-constexpr std::size_t kBytesOfPage = 8u << 20;
+constexpr std::size_t kBytesOfPage = kListPageBytes;
 constexpr std::size_t kRowsBetweenLooks = 64;  // at the deadline
 
 class PageLimit {

@@ -82,6 +82,42 @@ void lists_only_what_is_live_and_as_it_is_now(Trial& t) {
   EXPECT_EQ(listed(t, "acme", "orders", ""), Keys{}) << "its current version is not listed";
 }
 
+void a_page_of_a_list_is_bounded_by_bytes(Trial& t) {
+  constexpr std::size_t kPayload = kListPageBytes / 16;
+  Keys expected;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    auto s =
+        spec("large-" + std::to_string(i), {"k" + std::to_string(i)}, t.stamp(i), std::string(kPayload, static_cast<char>('a' + i % 26)));
+    s.account = "acme";
+    s.flow = "orders";
+    s.owner = i % 4 == 0 ? "ann" : "bob";
+    s.listed = true;
+    expected.push_back(s.id);
+    t.apply(set_entry(s));
+  }
+  for (const std::string owner : {"", "ann"}) {
+    Keys ids;
+    std::string cursor;
+    do {
+      const auto page =
+          t.store()
+              .list({.ns = {}, .account = "acme", .flow = "orders", .owner = owner, .now = t.now(), .cursor = cursor, .limit = 100})
+              .value();
+      EXPECT_LE(page.records.size(), 16u);
+      for (const auto& record : page.records) {
+        ids.push_back(record.id);
+        EXPECT_EQ(record.payload.size(), kPayload);
+      }
+      cursor = page.next;
+    } while (!cursor.empty());
+    EXPECT_EQ(ids.size(), owner.empty() ? expected.size() : expected.size() / 4);
+    EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), ids.size());
+    if (owner.empty()) {
+      EXPECT_EQ(sorted(ids), sorted(expected));
+    }
+  }
+}
+
 void a_listing_is_stable_under_change(Trial& t) {
   for (std::uint64_t i = 0; i < 20; ++i) set_listed(t, "s" + std::to_string(i), "acme", "f", "", t.stamp(i));
   std::multiset<std::string> seen;
@@ -306,6 +342,7 @@ const std::array kCases{
          lists_in_the_order_of_identities_without_gap_or_repetition,
          {&Deviations::listing}},
     Case{"lists_only_what_is_live_and_as_it_is_now", lists_only_what_is_live_and_as_it_is_now, {&Deviations::listing}},
+    Case{"a_page_of_a_list_is_bounded_by_bytes", a_page_of_a_list_is_bounded_by_bytes, {&Deviations::listing}},
     Case{"a_listing_is_stable_under_change", a_listing_is_stable_under_change, {&Deviations::listing}},
     Case{"a_scan_gives_every_record_and_tombstone_in_order", a_scan_gives_every_record_and_tombstone_in_order, {&Deviations::scan}},
     Case{"all_that_is_there_can_be_scanned_at_once", all_that_is_there_can_be_scanned_at_once, {&Deviations::scan}},
