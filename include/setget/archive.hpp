@@ -48,6 +48,9 @@ inline constexpr std::size_t kArchiveRunLines = 30;
 struct ArchiveCheckpoint {
   StoreIdentity source{};  // the store that was archived; another one stops the run
   Position position = 0;   // confirmed position in its change log
+  // Where the archiver's cursor in the store stood, as far as is known. Cursors never go back: one that lies before it tells that the store
+  // is an older copy of itself.
+  Position cursor_at = 0;
   std::uint64_t runs = 0;
   TimePoint last_started_at{};
   TimePoint last_success_at{};

@@ -155,6 +155,7 @@ Result<std::optional<ArchiveCheckpoint>> load_checkpoint(Place& place, Deadline 
           ArchiveCheckpoint checkpoint;
           checkpoint.source = {.uuid = text_or_empty(document, "source"), .epoch = number(document, "epoch")};
           checkpoint.position = number(document, "position");
+          checkpoint.cursor_at = number(document, "cursor_at");
           checkpoint.runs = number(document, "runs");
           checkpoint.last_started_at = time(document, "last_started_at");
           checkpoint.last_success_at = time(document, "last_success_at");
@@ -186,7 +187,7 @@ Result<void> save_checkpoint(Place& place, const ArchiveCheckpoint& checkpoint, 
   Document document;
   document.add_utf8("_id", kCheckpoint).add("format", kFormat);
   document.add_text("source", checkpoint.source.uuid).add("epoch", checkpoint.source.epoch);
-  document.add("position", checkpoint.position).add("runs", checkpoint.runs);
+  document.add("position", checkpoint.position).add("cursor_at", checkpoint.cursor_at).add("runs", checkpoint.runs);
   document.add_date("last_started_at", checkpoint.last_started_at).add_date("last_success_at", checkpoint.last_success_at);
   document.add("records_written", checkpoint.records_written).add("tombstones_written", checkpoint.tombstones_written);
   document.add("skipped_short_lived", checkpoint.skipped_short_lived).add_text("last_error", checkpoint.last_error);

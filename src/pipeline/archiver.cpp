@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <utility>
 
 #include <setget/archiver.hpp>
@@ -48,18 +50,19 @@ class Run {
     auto loaded = state_.archive().load_checkpoint_within(turn_.soon());
     if (!loaded) return std::move(loaded).error();
     auto& metrics = *state_.options.metrics;
-    if (*loaded && (*loaded)->source != *identity) {
+    const auto what = *loaded ? what_changed(**loaded, *identity) : Result<std::string>(std::string());
+    if (!what) return what.error();
+    if (!what->empty()) {
       metrics.set(metric::kArchiveAlarm, adopt ? 0 : 1, {});
-      const auto what = detail::same_store((*loaded)->source, *identity);
       if (!adopt) {
         state_.options.logger->log(LogLevel::kError, "the archive run was stopped: this is not the store that was archived",
-                                   {{"what", what}});
-        Error refused(ErrorCode::kFailedPrecondition, what + "; adopt it if the change is meant");
+                                   {{"what", *what}});
+        Error refused(ErrorCode::kFailedPrecondition, *what + "; adopt it if the change is meant");
         refused.at_field("identity");
         ledger_.note_refused(std::move(**loaded), refused);
         return refused;
       }
-      state_.options.logger->log(LogLevel::kWarning, "the archive adopts another store", {{"what", what}});
+      state_.options.logger->log(LogLevel::kWarning, "the archive adopts another store", {{"what", *what}});
       checkpoint_ = std::move(**loaded);
       begin_full_copy();
     } else if (*loaded) {
@@ -76,6 +79,18 @@ class Run {
     return ledger_.take_turn();
   }
 
+  // Why this is not the content that was archived; empty where it is. A store that may lose its last writes in a crash or a failover
+  // goes back now and then, which is no reason to wait for a human (see check_cursor()).
+  Result<std::string> what_changed(const ArchiveCheckpoint& known, const StoreIdentity& identity) {
+    if (known.source != identity) return detail::same_store(known.source, identity);
+    if (known.cursor_at == 0 || state_.store().capabilities().durability != Durability::kDisk) return std::string();
+    const auto found = cursor();
+    if (!found) return found.error();
+    if (!*found || (*found)->dropped || (*found)->position >= known.cursor_at) return std::string();
+    return fmt::format("this store is an older copy of the one that was archived, up to change {} of {}", (*found)->position,
+                       known.cursor_at);
+  }
+
   // Asked within work that may take long and confirms nothing.
   Result<void> go_on() {
     if (auto on = turn_.go_on(); !on) return on;
@@ -87,6 +102,7 @@ class Run {
     checkpoint_.scan_cursor.clear();
     checkpoint_.copy_from.reset();
     checkpoint_.position = 0;
+    checkpoint_.cursor_at = 0;
   }
 
   Result<void> copy() {
@@ -131,7 +147,13 @@ class Run {
     if (!found) return std::move(found).error();
     const bool usable = *found && !(*found)->dropped;
     progress_.total = report_.read + (usable ? (*found)->lag : 0);
-    if (usable && (checkpoint_.full_copy || (*found)->position <= checkpoint_.position)) return {};
+    if (usable && checkpoint_.full_copy) return {};
+    if (usable && (*found)->position <= checkpoint_.position) {
+      // Behind the checkpoint after a crash; but the store may also have lost its end, and have given the positions anew.
+      checkpoint_.position = (*found)->position;
+      ledger_.found_cursor_at(checkpoint_.position);
+      return {};
+    }
     if (!report_.first_run) {
       state_.options.logger->log(LogLevel::kWarning, "the archiver's cursor was lost; everything is copied again",
                                  {{"cursor", state_.options.cursor}});

@@ -56,7 +56,7 @@ Result<void> RunLedger::commit(Deadline deadline) {
     auto done =
         turn_.busy_with([&] { return options_.key_store.backend()->commit_cursor(options_.cursor, checkpoint.position, deadline); });
     if (!done) return done;
-    committed_ = checkpoint.position;
+    found_cursor_at(checkpoint.position);
   }
   unconfirmed_ = false;
   return {};
@@ -78,11 +78,15 @@ void RunLedger::finish(const ArchiveRunReport& report) {
 }
 
 Result<void> RunLedger::succeed(const ArchiveRunReport& report) {
+  // The cursor first, so that the last word of the run is where it stands.
+  if (committed_ != checkpoint.position) {
+    if (auto saved = confirm(); !saved) return saved;
+    if (auto done = commit(turn_.soon()); !done) return done;
+  }
   checkpoint.last_success_at = options_.clock->now();
   checkpoint.last_error.clear();
   finish(report);
-  if (auto saved = save(turn_.soon()); !saved) return saved;
-  return commit(turn_.soon());
+  return save(turn_.soon());
 }
 
 void RunLedger::fail(const Error& error, const ArchiveRunReport& report) {

@@ -32,7 +32,7 @@ class RunLedger {
   void note_written() noexcept { unconfirmed_ = true; }
   Result<void> confirm_now_and_then();
   // Where the store's cursor stands.
-  void found_cursor_at(Position position) noexcept { committed_ = position; }
+  void found_cursor_at(Position position) noexcept { checkpoint.cursor_at = committed_ = position; }
 
   // The end. A run that fails confirms what was written before, best effort: its error goes to the caller.
   Result<void> succeed(const ArchiveRunReport& report);

@@ -14,8 +14,8 @@ using detail::put_varint;
 namespace {
 
 // 1: until the scan cursor. 2: behind it the runner, the history of runs, the archive's id and its last verification. 3: behind these where
-// the cursor stood when the copy began.
-constexpr std::uint8_t kCheckpointFormat = 3;
+// the cursor stood when the copy began. 4: behind that where it stands.
+constexpr std::uint8_t kCheckpointFormat = 4;
 
 Error damaged(std::string_view what, std::size_t position) {
   return Error(ErrorCode::kCorrupted, "the archive's " + std::string(what) + " is damaged").at_position(position);
@@ -58,6 +58,7 @@ std::string encode_checkpoint(const ArchiveCheckpoint& checkpoint) {
   put_varint(out, checkpoint.last_differences);
   put_varint(out, checkpoint.copy_from ? 1 : 0);
   put_varint(out, checkpoint.copy_from.value_or(0));
+  put_varint(out, checkpoint.cursor_at);
   return out;
 }
 
@@ -114,6 +115,7 @@ Result<ArchiveCheckpoint> decode_checkpoint(std::string_view bytes) {
     const auto from = number(0);
     if (known) checkpoint.copy_from = from;
   }
+  if (whole && *format >= 4) checkpoint.cursor_at = number(0);
   if (!whole || reader.left() != 0) return damaged("checkpoint", reader.position());
   return checkpoint;
 }

@@ -22,6 +22,7 @@ constexpr char kFormat = 2;
 constexpr char kUncheckedFormat = 1;  // the same without a checksum
 constexpr char kNextFormats = 16;     // of newer versions; anything beyond is damage
 constexpr std::string_view kWhat = "the outbox";
+constexpr std::int64_t kPositionsOfMillisecond = 4096;
 
 std::uint64_t ms_of(TimePoint time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
 TimePoint time_from(std::uint64_t ms) { return TimePoint(Milliseconds(static_cast<std::int64_t>(ms))); }
@@ -81,7 +82,7 @@ OutboxState decode(std::string_view bytes) {
 
 }  // namespace
 
-Result<void> add_to_outbox(Connection& db, const OutboxLimit& limit, const OutboxState& state, std::string_view body) {
+Result<void> add_to_outbox(Connection& db, const OutboxLimit& limit, TimePoint now, const OutboxState& state, std::string_view body) {
   const auto entry = encode(state);
   const auto size = static_cast<std::int64_t>(entry.size() + body.size());
   {
@@ -94,7 +95,9 @@ Result<void> add_to_outbox(Connection& db, const OutboxLimit& limit, const Outbo
           .at_field("history");
     }
   }
-  db.run("INSERT INTO outbox(entry, sum, body) VALUES(?1, ?2, ?3)", entry, checksum_of(body), body);
+  const auto last = db.find_integer("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").value_or(0);
+  const auto position = std::max(last + 1, static_cast<std::int64_t>(now.time_since_epoch().count()) * kPositionsOfMillisecond);
+  db.run("INSERT INTO outbox(position, entry, sum, body) VALUES(?1, ?2, ?3, ?4)", position, entry, checksum_of(body), body);
   db.run("UPDATE outbox_total SET states = states + 1, bytes = bytes + ?1 WHERE one = 1", size);
   return {};
 }

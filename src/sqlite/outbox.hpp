@@ -25,8 +25,9 @@ struct OutboxState {
   StoredMeta meta;  // of tombstones version and revision only
 };
 
-// `body` is the encoded command; empty for tombstones. kResourceExhausted, and nothing written, where the outbox is full.
-Result<void> add_to_outbox(Connection& db, const OutboxLimit& limit, const OutboxState& state, std::string_view body);
+// `body` is the encoded command; empty for tombstones. kResourceExhausted, and nothing written, where the outbox is full. Positions rise
+// and follow the clock, so that a file that is put back from a backup gives none that its archive knows already.
+Result<void> add_to_outbox(Connection& db, const OutboxLimit& limit, TimePoint now, const OutboxState& state, std::string_view body);
 // `damaged`: positions of those that cannot be read. One that still says whose it is comes as kNotKept, the others are passed over and go
 // with what is confirmed behind them.
 Result<HistoryBatch> read_outbox(Connection& db, const ReadHistory& request, std::vector<Position>& damaged);

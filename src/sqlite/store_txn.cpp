@@ -311,19 +311,19 @@ Result<void> StoreTxn::keep_state(std::string_view ns, std::string_view id, cons
   if (slot.state != State::kLive) {
     state.kind = HistoryState::Kind::kTombstone;
     state.reason = slot.reason;
-    return add_to_outbox(db_, outbox_limit_, state, {});
+    return add_to_outbox(db_, outbox_limit_, txn_.now(), state, {});
   }
   const auto body = load_body(row_of(slot));
   state.meta.stamp = slot.stamp;
   state.meta.expires_at = slot.expires_at;
   state.meta.ttl_rule = slot.ttl_rule;
   if (const auto stored = find_ident(db_, ns, id)) state.meta.lost_keys = stored->lost_keys;
-  if (!left) return add_to_outbox(db_, outbox_limit_, state, body.view());
+  if (!left) return add_to_outbox(db_, outbox_limit_, txn_.now(), state, body.view());
   auto command = decode_command(body);
   if (!command) return std::move(command).error();
   command->payload = {};
   state.kind = HistoryState::Kind::kNotKept;
-  return add_to_outbox(db_, outbox_limit_, state, encode_command(*command).view());
+  return add_to_outbox(db_, outbox_limit_, txn_.now(), state, encode_command(*command).view());
 }
 
 Result<void> StoreTxn::keep_first(const IdentRow& ident, const std::string& name, const Command* next) {
@@ -337,14 +337,15 @@ Result<void> StoreTxn::keep_first(const IdentRow& ident, const std::string& name
   state.meta.ttl_rule = ident.slot.ttl_rule;
   state.meta.lost_keys = ident.lost_keys;
   const auto body = readable_body(db_, row_of(ident.slot));
-  if (body && next == nullptr) return add_to_outbox(db_, outbox_limit_, state, body->view());
+  if (body && next == nullptr) return add_to_outbox(db_, outbox_limit_, txn_.now(), state, body->view());
   const auto of = split_qualified(name);
   auto old = decode_command(body ? *body : remade_body(db_, of.ns, of.name, row_of(ident.slot)));
   if (!old) return std::move(old).error();
-  if (body && old->account == next->account && old->flow == next->flow) return add_to_outbox(db_, outbox_limit_, state, body->view());
+  if (body && old->account == next->account && old->flow == next->flow)
+    return add_to_outbox(db_, outbox_limit_, txn_.now(), state, body->view());
   old->payload = {};
   state.kind = HistoryState::Kind::kNotKept;
-  return add_to_outbox(db_, outbox_limit_, state, encode_command(*old).view());
+  return add_to_outbox(db_, outbox_limit_, txn_.now(), state, encode_command(*old).view());
 }
 
 Result<bool> StoreTxn::begin_history(const BeginHistory& request) {

@@ -11,6 +11,7 @@ ArchiveCheckpoint example(Trial& t) {
   ArchiveCheckpoint checkpoint;
   checkpoint.source = {.uuid = "0b5c", .epoch = 7};
   checkpoint.position = 1234567890123;
+  checkpoint.cursor_at = 1234567890120;
   checkpoint.runs = 3;
   checkpoint.last_started_at = t.now();
   checkpoint.last_success_at = t.now() + Milliseconds(5);
@@ -39,6 +40,7 @@ void expect_example(Trial& t, const std::optional<ArchiveCheckpoint>& loaded, co
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->source, saved.source);
   EXPECT_EQ(loaded->position, saved.position);
+  EXPECT_EQ(loaded->cursor_at, saved.cursor_at);
   EXPECT_EQ(loaded->runs, saved.runs);
   EXPECT_EQ(loaded->last_started_at, saved.last_started_at);
   EXPECT_EQ(loaded->last_success_at, saved.last_success_at);

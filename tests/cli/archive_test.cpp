@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include <setget/sqlite.hpp>
@@ -82,6 +83,49 @@ TEST_F(Archives, a_run_against_another_store_is_refused_unless_adopted) {
   set("b", "1", with({"--store", "sqlite:other.db"}, kSeparate));
   EXPECT_EQ(run(with({"archive", "run", "--store", "sqlite:other.db"}, kSeparate)).code, 1);
   EXPECT_EQ(run(with({"archive", "run", "--adopt", "--store", "sqlite:other.db"}, kSeparate)).code, 0);
+}
+
+TEST_F(Archives, a_store_put_back_from_a_backup_stops_the_run_until_it_is_adopted) {
+  write("h.toml", "[archive]\nuri = \"sqlite:archive.db\"\n[flows.kept]\nhistory = true\n");
+  const std::vector<std::string> config = {"--config", "h.toml"};
+  const auto put = [&](const std::string& id, const std::string& payload) {
+    ASSERT_EQ(run(with({"set", "-k", id, "--id", id, "--account", "a", "--flow", "kept", "-p", payload}, config)).code, 0);
+  };
+  const auto files = {"setget.db", "setget.db-wal"};
+  const auto copy_all = [&](const std::filesystem::path& from, const std::filesystem::path& to) {
+    for (const char* file : {"setget.db", "setget.db-wal", "setget.db-shm"}) std::filesystem::remove(to / file);
+    for (const char* file : files) {
+      if (std::filesystem::exists(from / file)) std::filesystem::copy_file(from / file, to / file);
+    }
+  };
+  put("old", "1");
+  ASSERT_EQ(run(with({"archive", "run"}, config)).code, 0);
+  std::filesystem::create_directory(folder / "backup");
+  copy_all(folder, folder / "backup");
+  put("old", "2");
+  put("lost", "1");
+  ASSERT_EQ(run(with({"archive", "run"}, config)).code, 0);
+  copy_all(folder / "backup", folder);
+  // The change log grows past where it was.
+  for (int i = 0; i < 6; ++i) put("new" + std::to_string(i), "1");
+  const auto refused = run(with({"archive", "run"}, config));
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("an older copy of the one that was archived"), std::string::npos) << refused.err;
+  EXPECT_EQ(run(with({"get", "lost", "--read-through"}, config)).out, "1") << "the archive stays as it is";
+  ASSERT_EQ(run(with({"archive", "run", "--adopt"}, config)).code, 0);
+  ASSERT_EQ(run(with({"archive", "run"}, config)).code, 0);
+  for (int i = 0; i < 6; ++i) {
+    const auto id = "new" + std::to_string(i);
+    const std::string since = run(with({"get", id, "--json"}, config)).json()["created_at"];
+    EXPECT_EQ(run(with({"get", id, "--at", since}, config)).out, "1") << "the history goes on";
+  }
+  const auto verified = run(with({"archive", "verify", "--json"}, config));
+  EXPECT_EQ(verified.code, 2);
+  const auto report = verified.json();
+  std::vector<std::string> different;
+  for (const auto& one : report["list"]) different.push_back(one["id"]);
+  std::ranges::sort(different);
+  EXPECT_EQ(different, (std::vector<std::string>{"lost", "old"})) << verified.out;
 }
 
 TEST_F(Archives, restore_brings_a_lost_store_back_with_its_versions) {

@@ -73,8 +73,11 @@ TEST(SqliteMigration, reads_a_checkpoint_from_before_there_were_runners) {
   old.position = 77;
   old.last_success_at = TimePoint(Milliseconds(1'700'000'000'000));
   old.scan_cursor = "somewhere";
-  // Behind the scan cursor format 2 has eight fields, and format 3 two more, of one byte each where they are empty.
+  // Behind the scan cursor format 2 has eight fields, format 3 two more, and format 4 one, of one byte each where they are empty.
   auto bytes = encode_checkpoint(old);
+  bytes[0] = 3;
+  bytes.resize(bytes.size() - 1);
+  EXPECT_EQ(decode_checkpoint(bytes).value().cursor_at, 0u);
   bytes[0] = 2;
   bytes.resize(bytes.size() - 2);
   const auto later = decode_checkpoint(bytes);
@@ -91,7 +94,7 @@ TEST(SqliteMigration, reads_a_checkpoint_from_before_there_were_runners) {
   EXPECT_EQ(read->scan_cursor, "somewhere");
   EXPECT_EQ(read->fence, 0u);
   EXPECT_TRUE(read->history.empty());
-  bytes[0] = 4;
+  bytes[0] = 5;
   EXPECT_EQ(decode_checkpoint(bytes).error().code(), ErrorCode::kUnsupported);
 }
 
