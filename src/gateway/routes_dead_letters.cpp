@@ -5,6 +5,7 @@
 #include <string>
 
 #include <nlohmann/json.hpp>
+#include <setget/dead_letters.hpp>
 
 #include "core/json_pointer.hpp"
 #include "gateway/base64.hpp"
@@ -206,14 +207,15 @@ GatewayResponse GatewayCore::show_dead_letter(const Call& call) {
 GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
   auto selection = selection_of(call.request.body, true);
   if (!selection) return problem_of(selection.error());
-  auto moved = queue().redrive({.queue = queue_name(),
-                                .filter = std::move(selection->filter),
-                                .limit = selection->limit,
-                                .restamp = selection->restamp,
-                                .deadline = deadline()});
-  if (!moved) return problem_of(moved.error());
+  const auto redriven = redrive(queue(), *pipeline().options().key_store.backend(),
+                                {.queue = queue_name(),
+                                 .filter = std::move(selection->filter),
+                                 .limit = selection->limit,
+                                 .restamp = selection->restamp,
+                                 .deadline = deadline()});
+  if (!redriven) return problem_of(redriven.error());
   std::string body;
-  JsonObject(body).number("redriven", *moved);
+  JsonObject(body).number("redriven", redriven->moved).number("left", redriven->left);
   return json_response(200, std::move(body));
 }
 
