@@ -282,8 +282,7 @@ class SETGET_API QueueBackend {
 
   // A letter whose stored bytes are damaged comes without body and attributes, and with the reason "corrupted".
   virtual Result<DeadLetterPage> dead_letters(const ListDeadLetters& request) = 0;
-  // Back into the queue with a receive count of 0. The outcome becomes pending again. Returns how many. A set that was accepted below its
-  // store's floor may then end as `expired`: setget::redrive() (dead_letters.hpp) leaves such ones alone.
+  // Back into the queue with a receive count of 0. The outcome becomes pending again. Returns how many.
   virtual Result<std::size_t> redrive(const RedriveDeadLetters& request) = 0;
   // Removes for good; the outcome becomes purged. Returns how many.
   virtual Result<std::size_t> purge(const PurgeDeadLetters& request) = 0;

@@ -6,7 +6,6 @@
 #include <setget/archiver.hpp>
 #include <setget/clock.hpp>
 #include <setget/cron.hpp>
-#include <setget/dead_letters.hpp>
 #include <setget/error.hpp>
 #include <setget/ingress.hpp>
 #include <setget/jmespath.hpp>

@@ -5,7 +5,6 @@
 #include <string>
 
 #include <nlohmann/json.hpp>
-#include <setget/dead_letters.hpp>
 
 #include "core/json_pointer.hpp"
 #include "gateway/base64.hpp"
@@ -207,15 +206,14 @@ GatewayResponse GatewayCore::show_dead_letter(const Call& call) {
 GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
   auto selection = selection_of(call.request.body, true);
   if (!selection) return problem_of(selection.error());
-  const auto redriven = redrive(queue(), *pipeline().options().key_store.backend(),
-                                {.queue = queue_name(),
-                                 .filter = std::move(selection->filter),
-                                 .limit = selection->limit,
-                                 .restamp = selection->restamp,
-                                 .deadline = deadline()});
-  if (!redriven) return problem_of(redriven.error());
+  auto moved = queue().redrive({.queue = queue_name(),
+                                .filter = std::move(selection->filter),
+                                .limit = selection->limit,
+                                .restamp = selection->restamp,
+                                .deadline = deadline()});
+  if (!moved) return problem_of(moved.error());
   std::string body;
-  JsonObject(body).number("redriven", redriven->moved).number("left", redriven->left);
+  JsonObject(body).number("redriven", *moved);
   return json_response(200, std::move(body));
 }
 

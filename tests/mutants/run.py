@@ -498,8 +498,6 @@ MUTANTS = [
             "const bool ends = entry.tombstone || entry.record.expired(now);", "const bool ends = entry.tombstone;", "unit_pipeline", "Archiver.tries*"),
     in_unit("outbox_rises", "a damaged position confirms all that is behind it", 10, "src/redis/store_outbox.cpp",
             "const bool too_high = state && behind", "const bool too_high = false && behind", "redis_bulk", "*states_of_histories*"),
-    in_unit("redrive_floor", "a redrive moves what its store can only lose", 2, "src/pipeline/dead_letters.cpp",
-            "return found->status != Lookup::Status::kUnknown;", "return true;", "unit_pipeline", "Redrive.*"),
     in_unit("redrive_lost", "a letter without its row goes back into the queue", 10, "src/sqlite/queue_dead.cpp",
             "  const auto group = find_group(db, letter.stamp);\n  if (!group) return false;\n",
             "  auto group = find_group(db, letter.stamp);\n  if (!group) group.emplace();\n", "unit_sqlite", "SqliteDamagedRow.that_is_lost_stays*"),
