@@ -178,7 +178,10 @@ class Applier {
     if (!loaded) return std::move(loaded).error();
     const auto& before = *loaded;
 
-    if (before.state == State::kAbsent && entry.stamp < context_.floor) return below_floor(before);
+    // What is over by now is no loss. Else only whoever knows what came in between can say whether it is to be applied.
+    const bool over = entry.expires_at && *entry.expires_at <= context_.now;
+    if (before.state == State::kAbsent && entry.stamp < context_.floor)
+      return below_floor(before, over ? Outcome::kExpired : Outcome::kDeadLettered);
     if (before.state != State::kAbsent && version <= before.version) {
       if (version == before.version) return apply_same_version(entry, before);
       if (auto done = claim(entry, before); !done) return std::move(done).error();
@@ -188,9 +191,9 @@ class Applier {
     return apply_new_version(entry, before, version);
   }
 
-  static ApplyResult below_floor(const IdentitySlot& slot) {
+  static ApplyResult below_floor(const IdentitySlot& slot, Outcome outcome = Outcome::kExpired) {
     return with_reason(
-        Outcome::kExpired, slot, "below_floor",
+        outcome, slot, "below_floor",
         "accepted before the store's floor, and nothing is known of its identity any more; redrive with a fresh stamp to apply it");
   }
 

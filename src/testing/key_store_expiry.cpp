@@ -217,9 +217,11 @@ void tombstones_claims_and_marks_are_forgotten_below_the_floor(Trial& t) {
 void below_the_floor_an_unknown_identity_is_too_late(Trial& t) {
   t.apply(set("known", {"k"}, t.stamp(1), "one"));
   reclaim_all(t, t.stamp(100));
-  for (const auto& entry : {set("a", {"a"}, t.stamp(99)), erase("a", t.stamp(99)), touch("a", t.stamp(99), {})}) {
+  for (const auto& entry :
+       {set("a", {"a"}, t.stamp(99)), set_until("a", {"a"}, t.stamp(99), t.now()), erase("a", t.stamp(99)), touch("a", t.stamp(99), {})}) {
     const auto result = t.apply(entry);
-    EXPECT_EQ(result.outcome, Outcome::kExpired);
+    const bool lost = entry.command.kind == CommandKind::kSet && !entry.expires_at;
+    EXPECT_EQ(result.outcome, lost ? Outcome::kDeadLettered : Outcome::kExpired) << "a payload that is not over is kept";
     EXPECT_EQ(reason_code(result), "below_floor");
   }
   EXPECT_EQ(t.seen("a"), "unknown");

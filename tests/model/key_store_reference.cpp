@@ -57,7 +57,10 @@ ReferenceResult KeyStoreReference::apply(const ApplyEntry& entry, TimePoint now)
 ReferenceResult KeyStoreReference::apply_version(const ApplyEntry& entry, TimePoint now) {
   const auto& command = entry.command;
   const auto before = current(command.id);
-  if (before.seen == nullptr && entry.stamp < floor_) return {.outcome = Outcome::kExpired, .code = "below_floor"};
+  if (before.seen == nullptr && entry.stamp < floor_) {
+    const bool kept = command.kind == CommandKind::kSet && !passed(entry.expires_at, now);
+    return {.outcome = kept ? Outcome::kDeadLettered : Outcome::kExpired, .code = "below_floor"};
+  }
   Seen seen;
   seen.version = command.version.value_or(entry.stamp);
   seen.stamp = entry.stamp;

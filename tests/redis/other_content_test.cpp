@@ -58,7 +58,7 @@ TEST_P(OtherContent, a_floor_that_another_process_raised_holds_for_all) {
   (void)others->reclaim({.now = kNow, .floor = stamp(100)}).value();
   for (int i = 0; i < 8; ++i) {
     const auto late = apply(*mine, set("late" + std::to_string(i), 50));
-    EXPECT_EQ(late.outcome, Outcome::kExpired);
+    EXPECT_EQ(late.outcome, Outcome::kDeadLettered);
     ASSERT_EQ(late.reasons.size(), 1u);
     EXPECT_EQ(late.reasons[0].code, "below_floor");
   }

@@ -475,4 +475,31 @@ TEST(Worker, several_host_threads_may_run_rounds_at_once) {
   EXPECT_EQ(worker->stats().applied, 200u);
 }
 
+// As where queues of several hosts feed one store, which waits for none of them; or after an archive run, which holds the floor back no
+// longer than that.
+TEST(Worker, keeps_a_set_that_is_older_than_what_the_store_remembers_until_it_is_redriven_with_a_fresh_stamp) {
+  World world;
+  world.key_store = world.open({}).key_store();
+  const auto ingress = world.ingress();
+  const auto worker = world.worker();
+  ingress->set(request("late", {"late/1"}, R"({"kept":true})")).value();
+  world.clock->advance(Milliseconds(10'000));
+  world.key_store.backend()->reclaim({.now = world.clock->now(), .floor = stamp_at(world.clock->now())}).value();
+  const auto redrive = [&](bool restamp) {
+    return world.plain_queue.backend()->redrive({.queue = world.plain_queue.name(), .filter = {}, .restamp = restamp}).value();
+  };
+  for (int i = 0; i < 2; ++i) {
+    drain(*worker);
+    EXPECT_FALSE(world.get("late/1"));
+    const auto letters = world.plain_queue.backend()->dead_letters({.queue = world.plain_queue.name()}).value().letters;
+    ASSERT_EQ(letters.size(), 1u);
+    EXPECT_EQ(letters[0].reasons.at(0).code, "below_floor");
+    world.expect_ledger_adds_up();
+    EXPECT_EQ(redrive(i == 1), 1u);
+  }
+  drain(*worker);
+  ASSERT_TRUE(world.get("late/1"));
+  EXPECT_EQ(world.get("late/1")->payload.view(), R"({"kept":true})");
+}
+
 }  // namespace
