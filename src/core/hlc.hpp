@@ -1,7 +1,7 @@
 // Stamps where the queue gives none (Amazon SQS standard): a hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014) cut
 // down to what one door needs. Within a process stamps rise strictly; between processes they are as right as the machines' clocks, which
-// must agree within kHlcSkewBound: the worker refuses what lies further ahead, and the store's floor stays that far behind. Thread rule:
-// any thread.
+// must agree within kHlcSkewBound: the worker refuses what lies further ahead, and the floor of a store that is apart from its queue stays
+// that far behind. Thread rule: any thread.
 #pragma once
 
 #include <atomic>

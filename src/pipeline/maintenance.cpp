@@ -26,7 +26,13 @@ double seconds(Milliseconds time) { return std::chrono::duration<double>(time).c
 
 Result<Stamp> Maintenance::floor() {
   auto& backend = *parts_.queue.backend();
-  if (backend.capabilities().oldest_unfinished) return backend.oldest_unfinished();
+  if (backend.capabilities().oldest_unfinished) {
+    auto oldest = backend.oldest_unfinished();
+    // A store apart may be fed by the queues of other hosts as well, whose clocks are behind and which still work on what they have.
+    if (oldest && parts_.key_store.backend()->fused_with(backend) == nullptr)
+      oldest = std::min(*oldest, stamp_at(parts_.clock->now() - kHlcSkewBound));
+    return oldest;
+  }
   auto queues = backend.list();
   if (!queues) return std::move(queues).error();
   Milliseconds longest{0};

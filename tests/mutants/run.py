@@ -97,6 +97,8 @@ MUTANTS = [
     in_kit("conflict", "an equal version with other bytes passes as a duplicate", 3, MODEL, "if (!same) {", "if (!same && false) {", RECORDS),
     in_kit("late_sets", "a set below the floor ends with its payload", 2, MODEL, "over ? Outcome::kExpired : Outcome::kDeadLettered", "Outcome::kExpired",
            RECORDS),
+    in_unit("floor_apart", "the floor of a store apart from its queue waits for nobody else", 2, "src/pipeline/maintenance.cpp",
+            "if (oldest && parts_.key_store.backend()->fused_with(backend) == nullptr)", "if (false)", "unit_pipeline", "Pipeline.keeps_the_floor*"),
     in_kit("falling_back", "the best claim of another identity is not kept", 3, MODEL, "next.other_stamp = slot.claim_stamp;", "", ORDERS),
     in_kit("touch_waits", "a touch that comes before its set is forgotten", 3, MODEL, "slot.touch_stamp = entry.stamp;", "", ORDERS),
     in_kit("dropped_keys", "a key that the new version does not list still leads", 4, MODEL, "released.leads = false;", "", RECORDS),

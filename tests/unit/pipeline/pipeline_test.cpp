@@ -118,6 +118,19 @@ TEST(Pipeline, a_queue_that_cannot_tell_holds_the_floor_at_its_retention) {
   EXPECT_GT(pipeline->floor().value(), stamp_at(world.clock->now() - days(5)));
 }
 
+// Queues of other hosts may feed it, too, and nobody here knows of them.
+TEST(Pipeline, keeps_the_floor_of_a_store_apart_from_its_queue_a_minute_behind) {
+  World world;
+  world.key_store = world.open({}).key_store();
+  const auto pipeline = world.pipeline();
+  pipeline->set(request("a", {"a"})).value();
+  drain(*pipeline);
+  const auto last = world.clock->now();
+  EXPECT_LE(pipeline->floor().value(), stamp_at(last - Milliseconds(60'000)));
+  world.clock->advance(Milliseconds(61'000));
+  EXPECT_GT(pipeline->floor().value(), stamp_at(last));
+}
+
 TEST(Pipeline, short_lived_records_leave_nothing_behind) {
   World world;
   auto options = world.pipeline_options();
