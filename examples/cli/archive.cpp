@@ -384,7 +384,7 @@ void add_restore(CLI::App& archive, Context& context) {
       std::pair(command->add_option("--key", flags->key), &setget::RestoreOptions::key)};
   auto* expired =
       command->add_flag("--include-expired", flags->options.include_expired, "expired ones too, with a fresh life by the TTL policy");
-  command->add_option("--ttl", flags->ttl, "that life instead: never, 90s, 15m, 36h, 7d, 2w")->needs(expired);
+  command->add_option("--ttl", flags->ttl, "that life instead: never, 90s, 15m, 36h, 7d, 2w")->needs(expired)->check(length_of_time(true));
   command->add_flag("--overwrite", flags->options.overwrite, "over live data, as fresh versions; later sets win");
   command->add_option("--at", flags->at, "what was in force at this moment (RFC 3339), of flows that keep history");
   auto* dry = command->add_flag("--dry-run", flags->options.dry_run, "only count");

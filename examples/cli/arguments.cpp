@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <setget/ttl.hpp>
+
 namespace cli {
 
 namespace {
@@ -100,6 +102,17 @@ CLI::Validator whole_number(std::uint64_t least, std::uint64_t most) {
 
 CLI::Validator number_above_zero() {
   return number("above 0", [](double value) { return value > 0; });
+}
+
+// Before anything is done: what is found out behind a set would look like one that was refused.
+CLI::Validator length_of_time(bool lasting) {
+  return CLI::Validator(
+      [lasting](std::string& text) {
+        const auto read = setget::parse_ttl(text);
+        if (!read) return read.error().message();
+        return std::string(read->is_never && !lasting ? "a length of time needs an end" : "");
+      },
+      "");
 }
 
 CLI::Validator number_from_zero() {

@@ -19,5 +19,7 @@ void parse(CLI::App& app, int argc, char** argv);
 CLI::Validator whole_number(std::uint64_t least, std::uint64_t most = std::numeric_limits<std::uint64_t>::max());
 CLI::Validator number_above_zero();
 CLI::Validator number_from_zero();
+// Lengths of time such as 90, 90s, 15m, 7d. `lasting`: "never" as well.
+CLI::Validator length_of_time(bool lasting = false);
 
 }  // namespace cli

@@ -27,8 +27,8 @@ void add_filter(CLI::App& command, FilterFlags& flags) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_option("--reason", flags.reason, "only with this reason code, e.g. version_conflict");
-  command.add_option("--older-than", flags.older_than, "dead for longer than this, e.g. 1h");
-  command.add_option("--newer-than", flags.newer_than, "dead for less than this");
+  command.add_option("--older-than", flags.older_than, "dead for longer than this, e.g. 1h")->check(length_of_time());
+  command.add_option("--newer-than", flags.newer_than, "dead for less than this")->check(length_of_time());
 }
 
 Result<setget::DeadLetterFilter> make_filter(const FilterFlags& flags) {

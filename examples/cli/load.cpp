@@ -10,6 +10,7 @@
 
 #include <setget/gateway.hpp>
 
+#include "arguments.hpp"
 #include "cli.hpp"
 #include "output.hpp"
 #include "splitter.hpp"
@@ -248,7 +249,9 @@ void add_load(CLI::App& app, Context& context) {
   auto flags = std::make_shared<Flags>();
   command->add_option("file", flags->files, "files; - for stdin")->required();
   command->add_flag("--no-wait", flags->no_wait, "return when the queue has them on disk");
-  command->add_option("--wait", flags->wait, "how long to work and wait until they are applied")->capture_default_str();
+  command->add_option("--wait", flags->wait, "how long to work and wait until they are applied")
+      ->capture_default_str()
+      ->check(length_of_time());
   command->callback(
       [&context, flags] { context.chosen = [&context, flags] { return load(context, flags->files, flags->no_wait, flags->wait); }; });
 }

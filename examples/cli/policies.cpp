@@ -1,6 +1,7 @@
 // ttl explain, schedule list.
 #include <cstdio>
 
+#include "arguments.hpp"
 #include "cli.hpp"
 #include "output.hpp"
 
@@ -79,7 +80,7 @@ void add_policies(CLI::App& app, Context& context) {
   auto flags = std::make_shared<ExplainFlags>();
   command->add_option("--account", flags->account)->required();
   command->add_option("--flow", flags->flow)->required();
-  command->add_option("--ttl", flags->ttl, "what the message itself would ask for");
+  command->add_option("--ttl", flags->ttl, "what the message itself would ask for")->check(length_of_time(true));
   command->callback([&context, flags] { context.chosen = [&context, flags] { return explain(context, *flags); }; });
 
   auto* schedule = app.add_subcommand("schedule", "scheduled jobs");

@@ -123,7 +123,7 @@ void add_queue(CLI::App& app, Context& context) {
   look->callback([&context, limit] { context.chosen = [&context, limit] { return peek(context, *limit); }; });
   auto wait = std::make_shared<std::string>("10m");
   auto* work = queue->add_subcommand("drain", "run the worker in this process until the queue is empty");
-  work->add_option("--wait", *wait, "how long at most")->capture_default_str();
+  work->add_option("--wait", *wait, "how long at most")->capture_default_str()->check(length_of_time());
   work->callback([&context, wait] { context.chosen = [&context, wait] { return drain(context, *wait); }; });
 }
 

@@ -26,7 +26,9 @@ struct Waiting {
 
 void add_waiting(CLI::App& command, Waiting& waiting) {
   command.add_flag("--no-wait", waiting.no_wait, "return when the queue has it on disk; a server or `setget queue drain` applies it");
-  command.add_option("--wait", waiting.wait, "how long to work and wait until it is applied")->capture_default_str();
+  command.add_option("--wait", waiting.wait, "how long to work and wait until it is applied")
+      ->capture_default_str()
+      ->check(length_of_time());
 }
 
 struct SetFlags {
@@ -39,9 +41,9 @@ struct SetFlags {
   Waiting waiting;
 };
 
-Result<setget::SetRequest> make_request(const SetFlags& flags, const std::string& ns, bool payload_given) {
+Result<setget::SetRequest> make_request(const SetFlags& flags, const setget::Config& config, bool payload_given) {
   setget::SetRequest request;
-  request.ns = ns;
+  request.ns = config.ns;
   request.id = flags.id;
   request.keys = setget::KeyList(std::span<const std::string>(flags.keys));
   request.account = flags.account;
@@ -54,7 +56,7 @@ Result<setget::SetRequest> make_request(const SetFlags& flags, const std::string
   if (payload_given) {
     request.payload = flags.payload;
   } else {
-    auto bytes = read_whole(flags.payload_file);
+    auto bytes = read_whole(flags.payload_file, config.limits.max_payload);
     if (!bytes) return Error(bytes.error().code(), flags.payload_file + ": " + bytes.error().message()).at_field("--payload-file");
     request.payload = setget::Payload::adopt(std::move(*bytes));
   }
@@ -120,7 +122,7 @@ void add_set(CLI::App& app, Context& context) {
   payload->excludes(file);
   command->add_option("--id", flags->id, "identity (default: a fresh ULID)");
   command->add_option("--owner", flags->owner);
-  command->add_option("--ttl", flags->ttl, "90, 90s, 15m, 7d or never (default: by flow and account)");
+  command->add_option("--ttl", flags->ttl, "90, 90s, 15m, 7d or never (default: by flow and account)")->check(length_of_time(true));
   command->add_option("--version", flags->version, "caller's version (default: assigned)")->transform(whole_number(1, setget::kMaxVersion));
   command->add_option("--expected-version", flags->expected_version, "only if the current version is this; 0: only if there is none")
       ->transform(whole_number(0, setget::kMaxVersion));
@@ -135,7 +137,7 @@ void add_set(CLI::App& app, Context& context) {
     context.chosen = [&context, flags, given = payload->count() > 0] {
       auto session = Session::open(context.common, Missing::kMake, ArchiveUse::kUnused, QueueUse::kWorks);
       if (!session) return failed(context.common, session.error());
-      auto request = make_request(*flags, session->config().ns, given);
+      auto request = make_request(*flags, session->config(), given);
       if (!request) return failed(context.common, request.error());
       const auto receipt = session->pipeline().set(std::move(*request));
       if (!receipt) return failed(context.common, receipt.error());
@@ -279,7 +281,7 @@ void add_message(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("message", "how an accepted message ended");
   auto flags = std::make_shared<Flags>();
   command->add_option("id", flags->id, "message_id as `set` printed it")->required();
-  command->add_option("--wait", flags->wait, "how long to wait for the end")->capture_default_str();
+  command->add_option("--wait", flags->wait, "how long to wait for the end")->capture_default_str()->check(length_of_time());
   command->callback([&context, flags] { context.chosen = [&context, flags] { return show_message(context, flags->id, flags->wait); }; });
 }
 

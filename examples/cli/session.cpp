@@ -27,6 +27,9 @@ Result<setget::Config> resolve_config(const Common& common) {
   return config;
 }
 
+// Where a store that is no file has its queue.
+constexpr std::string_view kDefaultQueue = "setget-queue.db";
+
 std::string sqlite_path(const std::string& uri) {
   constexpr std::string_view kScheme = "sqlite:";
   return uri.starts_with(kScheme) ? uri.substr(kScheme.size()) : std::string();
@@ -39,7 +42,7 @@ Result<void> archive_is_there(const Common& common) {
   std::string uri = config->archive;
   if (uri.empty()) uri = config->store;
   if (config->archive.empty() && !config->store.starts_with("sqlite:") && !config->store.starts_with("memory:"))
-    uri = config->queue.empty() ? "sqlite:setget-queue.db" : config->queue;
+    uri = config->queue.empty() ? "sqlite:" + std::string(kDefaultQueue) : config->queue;
   const std::string path = sqlite_path(uri);
   std::error_code unknown;
   if (path.empty() || std::filesystem::exists(path, unknown)) return {};
@@ -61,6 +64,11 @@ Result<Session> Session::open(const Common& common, Missing missing, ArchiveUse 
     return Error(ErrorCode::kNotFound,
                  "there is no store at " + path + " (`setget set` or setget-server makes one; --store names another)");
   }
+  // An empty queue stands in for a file that is not there, as commands that only look make none.
+  const auto queue_path = config->queue.empty() && path.empty() ? std::string(kDefaultQueue) : sqlite_path(config->queue);
+  if (missing != Missing::kMake && queue == QueueUse::kLooks && !queue_path.empty() && !std::filesystem::exists(queue_path, unknown) &&
+      !unknown)
+    config->queue = "memory:";
   // Such an archive holds neither schedules nor anything else that this process might look for.
   const bool on_a_server = config->archive.starts_with("mongodb:");
   if (on_a_server && archive == ArchiveUse::kUnused && !config->read_through && !config->flows.keeps_history()) config->archive = "none";

@@ -316,9 +316,16 @@ class Verification {
     }
   }
 
+  // It has expired while this ran, and the store has evicted it already.
+  bool is_over(const Candidate& candidate) const {
+    const auto& archive = candidate.archive;
+    return candidate.store.is == Is::kGone && archive.is == Is::kLive && archive.expires_at &&
+           *archive.expires_at <= state_.options.clock->now();
+  }
+
   Result<void> report(Candidate& candidate) {
     auto found = detail::compare(candidate.store, candidate.archive);
-    if (!found) return {};
+    if (!found || is_over(candidate)) return {};
     ++report_.difference_count;
     if (found->kind == Difference::Kind::kOnlyInArchive) ++report_.only_in_archive;
     Difference difference{.kind = found->kind, .ns = candidate.ns, .id = candidate.id, .detail = std::move(found->detail)};

@@ -166,11 +166,19 @@ TEST_F(Arguments, numbers_out_of_range_are_refused_in_plain_words) {
                                                 {"set", "--expected-version", "-1"},
                                                 {"set", "--version", "0"},
                                                 {"set", "--version", "9007199254740992"},
+                                                {"set", "-k", "w", "--account", "a", "--flow", "f", "-p", "1", "--wait", "5y"},
+                                                {"set", "-k", "w", "--account", "a", "--flow", "f", "-p", "1", "--wait", "never"},
+                                                {"set", "-k", "w", "--account", "a", "--flow", "f", "-p", "1", "--ttl", "soon"},
+                                                {"delete", "w", "--wait", "5y"},
+                                                {"message", "m", "--wait", "5y"},
+                                                {"queue", "drain", "--wait", "-1"},
+                                                {"dlq", "list", "--older-than", "abc"},
                                                 {"validate", "--max-errors", "0"}}) {
     refused(words, words[words.size() - 2]);
   }
   EXPECT_EQ(run({"dlq", "purge", "--all", "--limit", "0"}).err.substr(0, 45), "--limit: 0 is not a whole number from 1 up\nRu");
   EXPECT_EQ(dead_letters(), 1u);
+  EXPECT_EQ(run({"queue", "stats", "--json"}).json()["depth"], 0) << "what was refused is not queued";
   EXPECT_EQ(run({"dlq", "purge", "--all", "--limit", "010", "--json"}).json()["purged"], 1);
   EXPECT_EQ(set("v", "1", {"--version", "010"})["version"], 10) << "decimal, whatever it begins with";
 }

@@ -150,5 +150,21 @@ TEST_F(Records, a_namespace_sees_only_its_own_records) {
   EXPECT_EQ(run({"--namespace", "one", "get", "a"}).out, "1");
 }
 
+TEST_F(Records, who_only_looks_makes_no_queue_beside_a_store_that_is_no_file) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"get", "a"}, {"queue", "stats"}, {"dlq", "list"}, {"message", "m"}}) {
+    auto command = words;
+    command.insert(command.end(), {"--store", "memory:"});
+    run(command);
+    EXPECT_FALSE(std::filesystem::exists(folder / "setget-queue.db")) << words.front();
+  }
+}
+
+TEST_F(Records, a_payload_file_that_never_ends_is_refused_at_its_limit) {
+  const auto ran = run({"set", "-k", "a", "--account", "a", "--flow", "f", "-f", "/dev/zero"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("the limit"), std::string::npos) << ran.err;
+}
+
 }  // namespace
 }  // namespace cli_test

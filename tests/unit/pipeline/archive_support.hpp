@@ -1,8 +1,10 @@
 // A world with an archiver over it.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "support.hpp"
 
@@ -42,6 +44,10 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
       }
     }
     return results;
+  }
+  Result<std::optional<ArchiveCheckpoint>> load_checkpoint() override {
+    if (before_checkpoint) std::exchange(before_checkpoint, nullptr)();
+    return ForwardingArchive::load_checkpoint();
   }
   Result<void> save_checkpoint(const ArchiveCheckpoint& checkpoint) override {
     if (checkpoints_left == 0) return Error(ErrorCode::kUnavailable, "the archive is away");
@@ -85,6 +91,7 @@ class FragileArchive final : public setget::testing::ForwardingArchive {
   std::set<std::string, std::less<>> damaged_lines{};    // nor its line
   bool tells_damaged = true;                             // scans go on behind them where that is asked for
   bool compares = true;
+  std::function<void()> before_checkpoint{};  // once, before it is asked for
   int writes = 0;
   int writes_left = -1;                          // -1 = any number
   int checkpoints_left = -1;                     // the same; a run begins with one
