@@ -64,10 +64,10 @@ Result<Session> Session::open(const Common& common, Missing missing, ArchiveUse 
     return Error(ErrorCode::kNotFound,
                  "there is no store at " + path + " (`setget set` or setget-server makes one; --store names another)");
   }
-  // An empty queue stands in for a file that is not there, as commands that only look make none.
+  // An empty queue stands in for a file that is not there, as commands that only look make none. Who uses the archive may have it there.
   const auto queue_path = config->queue.empty() && path.empty() ? std::string(kDefaultQueue) : sqlite_path(config->queue);
-  if (missing != Missing::kMake && queue == QueueUse::kLooks && !queue_path.empty() && !std::filesystem::exists(queue_path, unknown) &&
-      !unknown)
+  if (missing != Missing::kMake && queue == QueueUse::kLooks && archive == ArchiveUse::kUnused && !queue_path.empty() &&
+      !std::filesystem::exists(queue_path, unknown) && !unknown)
     config->queue = "memory:";
   // Such an archive holds neither schedules nor anything else that this process might look for.
   const bool on_a_server = config->archive.starts_with("mongodb:");

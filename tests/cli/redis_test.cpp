@@ -46,6 +46,24 @@ TEST_F(OnRedis, sets_gets_archives_and_verifies) {
   EXPECT_EQ(run({"get", "order/42", "--store", server.uri()}).code, 2);
 }
 
+TEST_F(OnRedis, who_only_looks_makes_no_queue_and_an_archive_run_makes_its_file) {
+  redis_test::RedisServer server;
+  set("order/42", "1", {"--store", server.uri()});
+  for (const char* file : {"setget-queue.db", "setget-queue.db-wal", "setget-queue.db-shm", "setget-queue.db-lock"})
+    std::filesystem::remove(folder / file);
+  EXPECT_EQ(run({"get", "order/42", "--store", server.uri()}).out, "1");
+  EXPECT_EQ(run({"get", "nobody", "--store", server.uri()}).code, 2);
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"queue", "stats"}, {"dlq", "list"}}) {
+    const Ran ran = run({words[0], words[1], "--store", server.uri()});
+    EXPECT_EQ(ran.code, 1);
+    EXPECT_NE(ran.err.find("there is no queue"), std::string::npos) << ran.err;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "setget-queue.db"));
+  EXPECT_EQ(run({"archive", "run", "--store", server.uri()}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "setget-queue.db"));
+  EXPECT_EQ(run({"archive", "verify", "--deep", "--store", server.uri()}).code, 0);
+}
+
 TEST_F(OnRedis, doctor_tells_what_the_server_would_throw_away) {
   redis_test::RedisServer server({.arguments = {"--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"}});
   set("a", "1", {"--store", server.uri()});
