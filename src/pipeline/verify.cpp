@@ -316,10 +316,10 @@ class Verification {
     }
   }
 
-  // It has expired while this ran, and the store has evicted it already.
+  // It has expired while this ran, and the store has evicted it already, or even forgotten it.
   bool is_over(const Candidate& candidate) const {
     const auto& archive = candidate.archive;
-    return candidate.store.is == Is::kGone && archive.is == Is::kLive && archive.expires_at &&
+    return (candidate.store.is == Is::kGone || candidate.store.is == Is::kUnknown) && archive.is == Is::kLive && archive.expires_at &&
            *archive.expires_at <= state_.options.clock->now();
   }
 
