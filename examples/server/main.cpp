@@ -22,6 +22,8 @@ sigset_t block_signals() {
 }
 
 int serve(const setget_server::Options& options) {
+  // Who reads the log may end before the drain does: a line that nobody takes is lost, and not the server.
+  std::signal(SIGPIPE, SIG_IGN);
   const sigset_t signals = block_signals();
   const auto logger = setget_server::spdlog_logger(options.log_level);
   auto server = setget_server::Server::start(options, logger);

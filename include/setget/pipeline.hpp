@@ -131,6 +131,7 @@ class SETGET_API Pipeline {
 
   // Subscribes to changes with a named cursor: `on_changes` gets each batch at least once, in order; the cursor moves when it returns a
   // value, and the batch comes again after the backoff when it returns an error. Called on a thread of the pipeline, or in run_once().
+  // kAlreadyExists: the cursor is subscribed, or is one of the archiver's ("archiver", "before-archiver").
   Result<void> subscribe(std::string cursor, std::function<Result<void>(const ChangeBatch&)> on_changes, std::uint64_t max_lag = 0);
 
   // Swaps flows (TTL, limits of versions, archive rules, schemas) for all later decisions; invalid ones are refused and the old ones stay.

@@ -78,12 +78,12 @@ class SETGET_API Scheduler {
  public:
   static Result<std::unique_ptr<Scheduler>> create(SchedulerOptions options = {});
   ~Scheduler();
-  // Jobs are added before start(). A job that the store has never seen is due from now on. kAlreadyExists for a second job of one name.
+  // Before start() or later. A job that the store has never seen is due from now on. kAlreadyExists for a second job of one name.
   Result<void> add(JobOptions job);
   // Starts the thread. Idempotent.
   Result<void> start();
   // Runs what is due now by the clock, retries and runs of dead runners included; returns how many tries ran. For hosts that own the
-  // threads, and for simulated time.
+  // threads, and for simulated time. kFailedPrecondition from within a job.
   Result<std::size_t> run_once();
   // Starts no more jobs; waits for the one that runs. kDeadlineExceeded if it is still running then (the destructor waits for it).
   // Idempotent.

@@ -31,7 +31,7 @@ std::string hide_user_part(std::string_view uri) {
 
 std::string shown_uri(std::string_view uri) {
   if (uri.starts_with("sqlite:")) return std::string(uri);
-  auto out = hide_user_part(uri);
+  std::string out(uri);
   // Also as the end of a longer name: sentinel_password, tlsCertificateKeyFilePassword. The last one can hold a session token.
   for (const std::string_view option : {"password=", "authmechanismproperties="}) {
     for (auto at = find_option(out, option); at != std::string::npos; at = find_option(out, option, at)) {
@@ -39,7 +39,8 @@ std::string shown_uri(std::string_view uri) {
       out.replace(at, std::min(out.find('&', at), out.size()) - at, kHidden);
     }
   }
-  return out;
+  // Behind the options: a password there may have an '@'.
+  return hide_user_part(out);
 }
 
 }  // namespace setget::inline v0

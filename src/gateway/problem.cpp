@@ -33,6 +33,21 @@ void append_violations(std::string& out, const Error& error) {
   object.text("code", to_string(error.code())).text("message", error.message());
 }
 
+// What a store or queue says of itself, such as a password that it does not take any more, is not about the request: senders take 4xx for
+// final.
+bool is_about_a_server(const Error& error) noexcept {
+  if (error.source() == ErrorSource::kSdk || error.source() == ErrorSource::kHost) return false;
+  switch (error.code()) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kFailedPrecondition:
+    case ErrorCode::kUnsupported:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Seconds after which the same request may succeed; 0 where waiting does not help.
 int retry_after(int status) noexcept { return status == 429 || status == 503 || status == 409 ? 1 : 0; }
 
@@ -130,6 +145,7 @@ Error invalid(std::vector<Reason> reasons) {
 }  // namespace detail
 
 int http_status(const Error& error) noexcept {
+  if (detail::is_about_a_server(error)) return 503;
   switch (error.code()) {
     case ErrorCode::kInvalidArgument:
       return detail::status_of_invalid(error);

@@ -204,6 +204,8 @@ GatewayResponse GatewayCore::show_dead_letter(const Call& call) {
 }
 
 GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
+  // The list takes its conditions there: passed over here, they would select everything.
+  if (auto unknown = call.query.check({}); !unknown.empty()) return problem_of(invalid(std::move(unknown)));
   auto selection = selection_of(call.request.body, true);
   if (!selection) return problem_of(selection.error());
   auto moved = queue().redrive({.queue = queue_name(),
@@ -218,6 +220,7 @@ GatewayResponse GatewayCore::redrive_dead_letters(const Call& call) {
 }
 
 GatewayResponse GatewayCore::purge_dead_letters(const Call& call) {
+  if (auto unknown = call.query.check({}); !unknown.empty()) return problem_of(invalid(std::move(unknown)));
   auto selection = selection_of(call.request.body, false);
   if (!selection) return problem_of(selection.error());
   auto purged =

@@ -116,7 +116,6 @@ struct Ingress::State {
     auto command = earlier && earlier->body ? decode_command(*earlier->body) : Result<Command>(Command{});
     if (!earlier || !earlier->body || !command) {
       receipt.id.clear();
-      receipt.version = stamp;
       return;
     }
     receipt.id = std::move(command->id);

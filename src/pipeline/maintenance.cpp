@@ -17,9 +17,6 @@ constexpr std::size_t kSteps = 1'000;
 constexpr int kRounds = 20;
 // The archive purges itself at each run; in between this is often enough, also for gauges that come from it.
 constexpr Milliseconds kArchiveInterval{60'000};
-// Stands in for the archiver's cursor until the archiver has one and has copied everything.
-constexpr std::string_view kStandIn = "before-archiver";
-
 double seconds(Milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
@@ -78,9 +75,9 @@ Result<void> Maintenance::hold_for_archiver() {
     return std::ranges::any_of(*cursors, [&](const CursorInfo& one) { return one.name == name && !one.dropped; });
   };
   const bool archiver = has(ArchiverOptions{}.cursor);
-  if (!has(kStandIn)) {
+  if (!has(kStandInCursor)) {
     if (archiver) return {};
-    auto opened = store.open_cursor({.name = kStandIn});
+    auto opened = store.open_cursor({.name = kStandInCursor});
     if (!opened) return std::move(opened).error();
     return {};
   }
@@ -92,7 +89,7 @@ Result<void> Maintenance::hold_for_archiver() {
   const auto checkpoint = parts_.archive->load_checkpoint_within(Deadline::in(Milliseconds(30'000)));
   // An archive that is away holds nothing else up.
   if (!checkpoint || !*checkpoint || (*checkpoint)->full_copy || (*checkpoint)->source != *identity) return {};
-  return store.drop_cursor(kStandIn);
+  return store.drop_cursor(kStandInCursor);
 }
 
 void Maintenance::reclaim() {

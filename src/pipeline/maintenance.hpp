@@ -16,6 +16,9 @@
 
 namespace setget::inline v0::detail {
 
+// A cursor that stands in for the archiver's until the archiver has one and has copied everything.
+inline constexpr std::string_view kStandInCursor = "before-archiver";
+
 struct MaintenanceParts {
   Queue queue;
   KeyStore key_store;

@@ -103,6 +103,7 @@ struct Scheduler::State {
   std::vector<std::unique_ptr<Job>> jobs;  // never shrinks
   bool stopping = false;
   std::size_t passes = 0;  // under way
+  std::atomic<std::thread::id> passing{};
   bool looping = false;
   std::thread thread;
   std::optional<Error> last_error;  // of the store, in the last pass
@@ -164,6 +165,8 @@ Result<void> Scheduler::start() {
 
 Result<std::size_t> Scheduler::run_once() {
   auto& state = *state_;
+  if (state.passing == std::this_thread::get_id())
+    return Error(ErrorCode::kFailedPrecondition, "a job cannot run the scheduler that runs it");
   bool store_failed = false;
   const auto ran = state.pass(store_failed);
   const std::lock_guard lock(state.mutex);
@@ -231,6 +234,7 @@ std::size_t Scheduler::State::pass(bool& store_failed) {
   std::size_t ran = 0;
   {
     const std::lock_guard one(pass_mutex);
+    passing = std::this_thread::get_id();
     for (std::size_t i = 0;; ++i) {
       Job* job = nullptr;
       {
@@ -256,6 +260,7 @@ std::size_t Scheduler::State::pass(bool& store_failed) {
       leaving = stopping;
     }
     if (leaving) give_up_leases();
+    passing = std::thread::id();
   }
   const std::lock_guard lock(mutex);
   --passes;

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <system_error>
 
+#include <setget/archiver.hpp>
+
+#include "pipeline/maintenance.hpp"
 #include "pipeline/metric_names.hpp"
 
 namespace setget::inline v0::detail {
@@ -32,6 +35,8 @@ Subscriptions::~Subscriptions() {
 
 Result<void> Subscriptions::add(std::string cursor, OnChanges on_changes, std::uint64_t max_lag) {
   if (!on_changes) return Error(ErrorCode::kInvalidArgument, "a subscription needs a callback").at_field("on_changes");
+  if (cursor == ArchiverOptions{}.cursor || cursor == detail::kStandInCursor)
+    return Error(ErrorCode::kAlreadyExists, fmt::format("cursor \"{}\" is the archiver's own", cursor)).at_field("cursor");
   // Asked once more when the cursor is open: others subscribe and stop meanwhile.
   const auto check = [&]() -> Result<void> {
     if (stopping_) return Error(ErrorCode::kCancelled, "the pipeline is stopping");

@@ -176,9 +176,14 @@ Result<DeadLetterPage> SqliteQueues::dead_letters(const ListDeadLetters& request
   return engine_->read([&](Connection& db) -> Result<DeadLetterPage> {
     for (const auto& queue : read_queues(db)) {
       if (queue.info.name != request.queue) continue;
-      auto rows = DeadWalk(queue.id, request.filter).next(db, *after, request.limit);
+      // One more than is wanted tells whether there is a next page.
+      const auto wanted = std::max(request.limit, request.limit + 1);
+      auto rows = DeadWalk(queue.id, request.filter).next(db, *after, wanted);
       DeadLetterPage page;
-      if (rows.size() == request.limit) page.next = cursor_of(rows.back().stamp);
+      if (rows.size() > request.limit) {
+        rows.resize(request.limit);
+        page.next = cursor_of(rows.back().stamp);
+      }
       for (auto& row : rows) page.letters.push_back(read_letter(db, queue.id, std::move(row)));
       return page;
     }

@@ -121,6 +121,15 @@ void a_record_is_found_by_every_key_it_has_not_lost(Trial& t) {
   EXPECT_NE(by_key(t, "k").status, Lookup::Status::kFound);
   const std::vector<std::string_view> keys{"k", "none", "m"};
   EXPECT_EQ(t.archive().get({.ns = {}, .keys = keys, .now = t.now()}).value().size(), 3u);
+  auto elsewhere = document(t, "b", {"m", "n"}, 1);
+  elsewhere.ns = elsewhere.record.ns = "tenant";
+  write(t, elsewhere);
+  EXPECT_EQ(by_key(t, "n").status, Lookup::Status::kUnknown) << "of another namespace";
+  const std::vector<std::string_view> both{"m", "n"};
+  for (const auto& lookup : t.archive().get({.ns = "tenant", .keys = both, .now = t.now()}).value()) {
+    ASSERT_EQ(lookup.status, Lookup::Status::kFound);
+    EXPECT_EQ(lookup.record->id, "b");
+  }
 }
 
 void expired_is_gone_by_the_readers_time(Trial& t) {

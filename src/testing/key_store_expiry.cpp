@@ -225,6 +225,11 @@ void below_the_floor_an_unknown_identity_is_too_late(Trial& t) {
     EXPECT_EQ(reason_code(result), "below_floor");
   }
   EXPECT_EQ(t.seen("a"), "unknown");
+  const auto restored = set("restored", {"r"}, t.stamp(50));
+  EXPECT_EQ(t.store().apply({.entries = std::span(&restored, 1), .now = t.now(), .ignore_floor = true}).value().front().value().outcome,
+            Outcome::kApplied)
+      << "what a restore brings back is new knowledge";
+  EXPECT_EQ(t.seen("r"), "restored/payload");
   EXPECT_EQ(t.apply(set("known", {"k"}, t.stamp(98), "two")).outcome, Outcome::kApplied) << "the store still knows this one";
   EXPECT_EQ(t.seen("k"), "known/two");
   EXPECT_EQ(t.apply(set("a", {"a"}, t.stamp(100), "new")).outcome, Outcome::kApplied) << "a new beginning";

@@ -136,6 +136,7 @@ void a_commit_moves_a_cursor_forward_and_never_back(Trial& t) {
   EXPECT_EQ(info(t, "c").lag, 2u);
   EXPECT_EQ(names(read_all(t, "c")), (Names{"3@3", "4@4"}));
   t.store().commit_cursor("c", all[0].position).value();
+  EXPECT_EQ(info(t, "c").position, all[1].position);
   t.store().commit_cursor("c", all[1].position).value();
   EXPECT_EQ(info(t, "c").position, all[1].position);
   EXPECT_EQ(names(read_all(t, "c", all[2].position)), Names{"4@4"}) << "reading ahead does not move it";

@@ -54,6 +54,23 @@ void lists_by_account_flow_and_owner(Trial& t) {
   EXPECT_EQ(sorted(listed(t, "acme", "orders", "ann")), Keys{"1"});
   EXPECT_EQ(sorted(listed(t, "", "", "")), (Keys{"1", "2", "3", "4"}));
   EXPECT_EQ(listed(t, "nobody", "", ""), Keys{});
+  auto elsewhere = spec("6", {"key-6"}, t.stamp(6));
+  elsewhere.ns = "tenant";
+  elsewhere.account = "acme";
+  elsewhere.flow = "orders";
+  elsewhere.owner = "ann";
+  elsewhere.listed = true;
+  t.apply(set_entry(elsewhere));
+  for (const auto& [account, flow, owner] : {std::array{"acme", "orders", "ann"}, {"acme", "orders", ""}, {"acme", "", ""}, {"", "", ""}}) {
+    const auto of_tenant =
+        t.store()
+            .list({.ns = "tenant", .account = account, .flow = flow, .owner = owner, .now = t.now(), .cursor = {}, .limit = 10})
+            .value();
+    ASSERT_EQ(of_tenant.records.size(), 1u);
+    EXPECT_EQ(of_tenant.records[0].id, "6");
+    const auto others = listed(t, account, flow, owner);
+    EXPECT_EQ(std::count(others.begin(), others.end(), "6"), 0) << "namespaces are apart";
+  }
 }
 
 void lists_in_the_order_of_identities_without_gap_or_repetition(Trial& t) {

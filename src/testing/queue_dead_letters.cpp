@@ -107,6 +107,7 @@ void all_dead_letters_can_be_asked_for(Trial& t) {
   };
   EXPECT_EQ(bodies_of(page({}, kAll).letters), (Bodies{"m0", "m1", "m2", "m3", "m4"}));
   EXPECT_EQ(page({}, kAll).next, "");
+  EXPECT_EQ(page({}, 5).next, "") << "nothing lies behind a full page either";
   EXPECT_EQ(bodies_of(page(page({}, 2).next, kAll).letters), (Bodies{"m2", "m3", "m4"}));
   EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = by_ids({list(t)[1].message_id}), .limit = kAll}).value(), 1u);
   EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = {}, .limit = kAll}).value(), 4u);
@@ -222,13 +223,17 @@ void purging_removes_for_good(Trial& t) {
   const auto a = bury(queue, "a", "invalid");
   const auto b = bury(queue, "b", "poison");
   bury(queue, "c", "invalid");
+  bury(queue, "d", "poison");
+  EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = by_reason("none"), .limit = kAll}).value(), 0u);
+  EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = by_ids({list(t).back().message_id}), .limit = kAll}).value(), 1u);
+  EXPECT_EQ(bodies_of(list(t)), (Bodies{"a", "b", "c"}));
   EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = by_reason("invalid"), .limit = 1}).value(), 1u);
   EXPECT_EQ(bodies_of(list(t)), (Bodies{"b", "c"}));
   expect_outcome(t, a.message_id, Outcome::kPurged);
   EXPECT_EQ(t.queues().purge({.queue = "plain", .filter = {}}).value(), 2u);
   EXPECT_TRUE(list(t).empty());
   EXPECT_EQ(t.queues().redrive({.queue = "plain", .filter = {}}).value(), 0u);
-  expect_count(queue, Outcome::kPurged, 3);
+  expect_count(queue, Outcome::kPurged, 4);
   expect_dead_letters(queue, 0);
   expect_ledger_adds_up(queue);
 }

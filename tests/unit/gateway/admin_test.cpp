@@ -70,6 +70,8 @@ TEST_F(GatewayAdmin, dead_letters_are_redriven_and_purged_by_selection) {
 
 TEST_F(GatewayAdmin, a_selection_that_is_not_understood_selects_nothing) {
   make_dead_letter("a");
+  for (const std::string verb : {"purge", "redrive"})
+    EXPECT_EQ(call("POST", "/v1/dead-letters:" + verb + "?reason=none&limit=1").status, 422) << "conditions stand in the body";
   for (const std::string body : {R"({"mesage_ids":["x"]})", R"({"message_ids":[]})", R"({"limit":-1})", R"([])", R"({"reason":5})",
                                  R"({"restamp":true})", R"({"reason":""})"})
     EXPECT_EQ(call("POST", "/v1/dead-letters:purge", body).status, 422) << body;

@@ -116,6 +116,10 @@ TEST(GatewayProblem, every_code_has_its_status) {
   EXPECT_EQ(setget::http_status(Error(ErrorCode::kUnavailable, "x")), 503);
   EXPECT_EQ(setget::http_status(Error(ErrorCode::kCancelled, "x")), 503);
   EXPECT_EQ(setget::http_status(Error(ErrorCode::kOutOfSpace, "x")), 507);
+  for (const auto code : {ErrorCode::kFailedPrecondition, ErrorCode::kInvalidArgument, ErrorCode::kNotFound, ErrorCode::kUnsupported}) {
+    EXPECT_EQ(setget::http_status(Error(code, "NOAUTH").from(setget::ErrorSource::kRedis, 0, "NOAUTH")), 503) << "not about the request";
+    EXPECT_NE(setget::http_status(Error(code, "x").from(setget::ErrorSource::kHost, 0, "x")), 503);
+  }
   for (const auto code : {ErrorCode::kResourceExhausted, ErrorCode::kUnavailable, ErrorCode::kDeadlineExceeded}) {
     const Error error(code, "busy");
     const auto response = setget::problem(setget::http_status(error), error);

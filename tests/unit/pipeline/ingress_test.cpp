@@ -164,6 +164,29 @@ TEST(Ingress, answers_a_deduplicated_request_with_the_earlier_record) {
   EXPECT_FALSE(ingress->set(other_tenant).value().deduplicated);
 }
 
+// The queue has let the message go by then, and only knows that there was one.
+TEST(Ingress, answers_a_deduplicated_request_that_is_finished_with_the_version_that_it_named) {
+  World world;
+  world.key_store = world.open({}).key_store();
+  const auto ingress = world.ingress();
+  const auto worker = world.worker();
+  auto wanted = request("a", {"k"});
+  wanted.version = 7;
+  wanted.dedup_id = "upload-1";
+  EraseRequest by_key;
+  by_key.key = "k";
+  by_key.dedup_id = "erase-1";
+  ingress->set(wanted).value();
+  ingress->erase(by_key).value();
+  drain(*worker);
+  const auto again = ingress->set(wanted).value();
+  EXPECT_TRUE(again.deduplicated);
+  EXPECT_EQ(again.version, 7u);
+  const auto erased = ingress->erase(by_key).value();
+  EXPECT_TRUE(erased.deduplicated);
+  EXPECT_EQ(erased.version, 0u);
+}
+
 TEST(Ingress, turns_an_exception_of_a_validator_into_an_error) {
   struct Throwing final : Validator {
     std::vector<Reason> validate(const Command&) const override { throw std::runtime_error("no luck"); }

@@ -244,7 +244,12 @@ TEST(Pipeline, subscribers_get_every_change_in_order_and_again_after_a_failure) 
     for (const auto& change : batch.changes) seen.push_back((change.kind == ChangeKind::kTombstone ? "-" : "+") + change.id);
     return {};
   }));
-  EXPECT_EQ(pipeline->subscribe("feed", [](const ChangeBatch&) { return Result<void>(); }).error().code(), ErrorCode::kAlreadyExists);
+  // Twice, or with the archiver's own.
+  for (const auto* taken : {"feed", "archiver", "before-archiver"}) {
+    const auto refused = pipeline->subscribe(taken, [](const ChangeBatch&) { return Result<void>(); });
+    EXPECT_EQ(refused.error().code(), ErrorCode::kAlreadyExists) << taken;
+    EXPECT_EQ(refused.error().field(), "cursor");
+  }
   ASSERT_TRUE(pipeline->set(request("a", {"a"})));
   ASSERT_TRUE(pipeline->set(request("b", {"b"})));
   for (int i = 0; i < 6; ++i) {

@@ -210,6 +210,8 @@ TEST(Config, a_uri_is_shown_without_its_passwords) {
   EXPECT_EQ(shown_uri("redis://token@h"), "redis://***@h");
   EXPECT_EQ(shown_uri("redis+sentinel://u:p@a,b/main?sentinel_password=geheim&pool=1"),
             "redis+sentinel://u:***@a,b/main?sentinel_password=***&pool=1");
+  EXPECT_EQ(shown_uri("redis+sentinel://a:1,b:2/main?sentinel_password=ge@heim&pool=1"),
+            "redis+sentinel://a:1,b:2/main?sentinel_password=***&pool=1");
 }
 
 TEST(Config, reads_which_accounts_and_flows_metrics_may_name) {

@@ -18,6 +18,21 @@ TEST(Scheduler, runs_a_job_at_its_due_time_and_not_before) {
   EXPECT_EQ(runs.seen, (Seen{"60m#0", "120m#0"}));
 }
 
+TEST(Scheduler, says_that_a_job_cannot_run_what_runs_it) {
+  World world;
+  std::unique_ptr<Scheduler> scheduler = world.scheduler();
+  ErrorCode answered{};
+  ASSERT_TRUE(scheduler->add(job("@hourly", [&](const JobContext&) -> Result<void> {
+    const auto within = scheduler->run_once();
+    if (!within) answered = within.error().code();
+    return {};
+  })));
+  world.clock->advance(minutes(60));
+  EXPECT_EQ(*scheduler->run_once(), 1U);
+  EXPECT_EQ(answered, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(*scheduler->run_once(), 0U) << "afterwards it is as before";
+}
+
 TEST(Scheduler, tries_again_after_growing_waits_within_its_window_and_then_says_that_it_gave_up) {
   World world;
   std::vector<std::string> tried;
