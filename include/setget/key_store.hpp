@@ -230,6 +230,9 @@ struct KeyStoreCapabilities {
   bool async_gets = false;  // get_async() never makes its caller wait
   bool at_hand = false;     // get_at_hand() may have an answer
   bool history = false;     // has an outbox for the states of flows that keep history
+  // May lose its last writes and go on under the same identity, as after a failover to a replica that was behind. Else a cursor that lies
+  // before where it was tells that an older copy was put back.
+  bool goes_back = false;
 };
 
 // --- the seam -------------------------------------------------------------------------------------------------------------------

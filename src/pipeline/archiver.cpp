@@ -79,11 +79,11 @@ class Run {
     return ledger_.take_turn();
   }
 
-  // Why this is not the content that was archived; empty where it is. A store that may lose its last writes in a crash or a failover
-  // goes back now and then, which is no reason to wait for a human (see check_cursor()).
+  // Why this is not the content that was archived; empty where it is. A store that goes back by itself now and then is no reason to wait
+  // for a human (see check_cursor()).
   Result<std::string> what_changed(const ArchiveCheckpoint& known, const StoreIdentity& identity) {
     if (known.source != identity) return detail::same_store(known.source, identity);
-    if (known.cursor_at == 0 || state_.store().capabilities().durability != Durability::kDisk) return std::string();
+    if (known.cursor_at == 0 || state_.store().capabilities().goes_back) return std::string();
     const auto found = cursor();
     if (!found) return found.error();
     if (!*found || (*found)->dropped || (*found)->position >= known.cursor_at) return std::string();

@@ -82,7 +82,8 @@ KeyStoreCapabilities RedisStore::capabilities() const {
           .scan = true,
           .async_gets = true,
           .at_hand = place_->options().cache.enabled,
-          .history = true};
+          .history = true,
+          .goes_back = true};
 }
 
 // All parts, whichever were written: what was found done already counts as well, and may have been done by an attempt that was not

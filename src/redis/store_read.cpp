@@ -23,6 +23,7 @@ constexpr std::size_t kWindow = 150'000;
 constexpr std::size_t kWindowBytes = std::size_t{6} << 20;
 // Nobody knows before how large the records of a list are: a few are asked for first, the next ones by what those took.
 constexpr std::size_t kFirstOfList = 16;
+constexpr std::size_t kMostOfList = 64;  // the next ones may be larger
 
 // Whether an index, "account/flow", is one of those that a list asks for.
 bool concerns(const ListRecords& request, std::string_view index) {
@@ -178,7 +179,8 @@ class RedisStore::ListSize {
   // Records to ask for.
   std::size_t next() const noexcept {
     if (records_ == 0) return kFirstOfList;
-    return std::max<std::size_t>((kListPageBytes - std::min(bytes_, kListPageBytes)) / std::max<std::size_t>(bytes_ / records_, 1), 1);
+    const auto left = kListPageBytes - std::min(bytes_, kListPageBytes);
+    return std::clamp<std::size_t>(left / std::max<std::size_t>(bytes_ / records_, 1), 1, kMostOfList);
   }
 
  private:

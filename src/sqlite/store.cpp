@@ -15,7 +15,8 @@ KeyStoreCapabilities SqliteStore::capabilities() const {
           .listing = true,
           .change_log = true,
           .scan = true,
-          .history = true};
+          .history = true,
+          .goes_back = !engine_->options().durable};
 }
 
 Result<StoreIdentity> SqliteStore::identity(Deadline) {

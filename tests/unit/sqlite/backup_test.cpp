@@ -50,14 +50,14 @@ class SqliteBackup : public ::testing::Test {
   }
   // The first is history by then.
   void put_new() {
-    for (int i = 0; i < 6; ++i) {
+    for (std::size_t i = 0; i < first_.size(); ++i) {
       put("new" + std::to_string(i), "1");
       first_[i] = clock_->now();
       put("new" + std::to_string(i), "2");
     }
   }
   void expect_new() {
-    for (int i = 0; i < 6; ++i) {
+    for (std::size_t i = 0; i < first_.size(); ++i) {
       const auto id = "new" + std::to_string(i);
       EXPECT_EQ(archived(id), "2");
       const auto before = archiver_->get_at({.ns = {}, .id = id, .at = first_[i]}).value();
